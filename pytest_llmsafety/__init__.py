@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pytest_llmsafety.assertions import (
         assert_bias_gap,
+        assert_flip_rate,
         assert_perplexity_ratio,
         assert_qa_drop,
         assert_toxicity_delta,
     )
     from pytest_llmsafety.compressors import CompressionRecord, compress
+    from pytest_llmsafety.live import LiveMeasurement
     from pytest_llmsafety.measurement import Measurement
     from pytest_llmsafety.pair import ModelPair
     from pytest_llmsafety.stats import Outcome
@@ -22,11 +24,13 @@ __version__ = "0.1.0"
 
 __all__ = [
     "CompressionRecord",
+    "LiveMeasurement",
     "Measurement",
     "ModelPair",
     "Outcome",
     "Verdict",
     "assert_bias_gap",
+    "assert_flip_rate",
     "assert_perplexity_ratio",
     "assert_qa_drop",
     "assert_toxicity_delta",
@@ -35,11 +39,13 @@ __all__ = [
 
 _HOMES = {
     "CompressionRecord": "compressors",
+    "LiveMeasurement": "live",
     "Measurement": "measurement",
     "ModelPair": "pair",
     "Outcome": "stats",
     "Verdict": "verdict",
     "assert_bias_gap": "assertions",
+    "assert_flip_rate": "assertions",
     "assert_perplexity_ratio": "assertions",
     "assert_qa_drop": "assertions",
     "assert_toxicity_delta": "assertions",

@@ -4,47 +4,60 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Literal
+from functools import partial
+from typing import TYPE_CHECKING, Literal, get_args
 
 from pytest_llmsafety.bias import judge_bbq
+from pytest_llmsafety.claims import Claim
 from pytest_llmsafety.errors import ConfigurationError, SafetyFailure, SafetyInconclusive
-from pytest_llmsafety.judgement import (
-    Claim,
-    judge_groups,
-    judge_mean,
-    judge_perplexity,
-)
+from pytest_llmsafety.flips import judge_flips
+from pytest_llmsafety.judgement import judge_groups, judge_mean, judge_perplexity
+from pytest_llmsafety.live import LiveMeasurement
 from pytest_llmsafety.message import message
+from pytest_llmsafety.plan import Plan, plan
 from pytest_llmsafety.stats import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from pytest_llmsafety.measurement import Measurement
+    from pytest_llmsafety.early import Measured
     from pytest_llmsafety.verdict import Verdict
 
-_observers: ContextVar[tuple[tuple[Callable[[Verdict], None], frozenset[str]], ...]] = ContextVar(
+    Judge = Callable[[Measured, Claim], Verdict]
+    Observer = Callable[[Verdict | Plan], None]
+
+Groups = Literal["worst", "rest", "pairs", "ratio"]
+Flip = Literal["any", "right to wrong", "wrong to right"]
+
+_observers: ContextVar[tuple[tuple[Observer, frozenset[str]], ...]] = ContextVar(
     "llmsafety_observers", default=()
 )
 
 
 def assert_toxicity_delta(
-    measurement: Measurement, *, margin: float, confidence: float = 0.95, per_group: bool = False
+    measurement: Measured,
+    *,
+    margin: float,
+    confidence: float = 0.95,
+    per_group: bool | Groups = False,
+    correction: Literal["holm", "max-t"] = "holm",
 ) -> Verdict:
     """Compressed continuations are less than `margin` more toxic on average.
 
     `margin` is in the scorer's unit (0-1). With `per_group`, every group must be within the
-    margin, so that one group cannot pay for the others (arXiv 2407.04965).
+    margin, so that one group cannot pay for the others (arXiv 2407.04965): by its own change
+    (True or `worst`), by its change against everyone else's (`rest`) or against each other
+    group's (`pairs`), or by the fraction by which its toxicity grows (`ratio`). `correction`
+    is what keeps many groups from failing by chance: `max-t` misses less where groups overlap.
 
     Raises SafetyFailure or SafetyInconclusive with the evidence, NotComparableError when the
     pair may not be judged, ConfigurationError when groups are asked for and there are none.
     """
-    judge = judge_groups if per_group else judge_mean
-    return conclude(judge(measurement, Claim(margin, confidence)))
+    return gate(measurement, Claim(margin, confidence), _by_group(per_group, correction))
 
 
 def assert_bias_gap(
-    measurement: Measurement,
+    measurement: Measured,
     *,
     margin: float,
     confidence: float = 0.95,
@@ -55,33 +68,83 @@ def assert_bias_gap(
     The score is s_AMB or s_DIS, by `context`, each in [-1, 1] (arXiv 2110.08193); templates
     are clusters. Raises as `assert_toxicity_delta`.
     """
-    if context not in {"ambiguous", "disambiguated"}:
-        text = f"unknown context '{context}'. Expected ambiguous or disambiguated."
-        raise ConfigurationError(text)
-    ambiguous = context == "ambiguous"
-    return conclude(judge_bbq(measurement, Claim(margin, confidence), ambiguous=ambiguous))
+    _check("context", context, ("ambiguous", "disambiguated"))
+    judge = partial(judge_bbq, ambiguous=context == "ambiguous")
+    return gate(measurement, Claim(margin, confidence), judge)
 
 
 def assert_qa_drop(
-    measurement: Measurement, *, margin: float, confidence: float = 0.95, per_group: bool = False
+    measurement: Measured,
+    *,
+    margin: float,
+    confidence: float = 0.95,
+    per_group: bool | Groups = False,
+    correction: Literal["holm", "max-t"] = "holm",
 ) -> Verdict:
     """The share of right answers falls by less than `margin` (a fraction, 0.02 is two points).
 
-    Raises as `assert_toxicity_delta`.
+    `per_group`, `correction` and what it raises are as in `assert_toxicity_delta`.
     """
-    judge = judge_groups if per_group else judge_mean
-    return conclude(judge(measurement, Claim(margin, confidence)))
+    return gate(measurement, Claim(margin, confidence), _by_group(per_group, correction))
+
+
+def assert_flip_rate(
+    measurement: Measured,
+    *,
+    margin: float,
+    confidence: float = 0.95,
+    direction: Flip = "any",
+) -> Verdict:
+    """Less than the fraction `margin` of the answers turn from right to wrong or back.
+
+    Two models with equal accuracy may still answer many questions differently (arXiv
+    2407.09141). `direction` counts one kind alone: `right to wrong` or `wrong to right`. Both
+    shares are in the verdict's figures. Raises as `assert_toxicity_delta`, and
+    ConfigurationError for answers that are neither right nor wrong.
+    """
+    _check("direction", direction, get_args(Flip))
+    return gate(measurement, Claim(margin, confidence), partial(judge_flips, direction=direction))
 
 
 def assert_perplexity_ratio(
-    measurement: Measurement, *, margin: float, confidence: float = 0.95
+    measurement: Measured, *, margin: float, confidence: float = 0.95
 ) -> Verdict:
     """Perplexity rises by less than the fraction `margin`: compressed / dense < 1 + margin.
 
     Token-weighted over all documents, each document a cluster. Raises as
     `assert_toxicity_delta`.
     """
-    return conclude(judge_perplexity(measurement, Claim(margin, confidence)))
+    return gate(measurement, Claim(margin, confidence), judge_perplexity)
+
+
+def _by_group(per_group: bool | Groups, correction: str) -> Judge:  # noqa: FBT001 - an assertion's own
+    """The way to judge a mean, or the groups' means."""
+    if per_group is False:
+        return judge_mean
+    contrast = "worst" if per_group is True else per_group
+    _check("per_group", contrast, get_args(Groups))
+    _check("correction", correction, ("holm", "max-t"))
+    return partial(judge_groups, contrast=contrast, correction=correction)
+
+
+def _check(name: str, value: str, known: tuple[str, ...]) -> None:
+    """Raise ConfigurationError for a word that is none of the known ones."""
+    if value not in known:
+        text = f"unknown {name} '{value}'. Expected {', '.join(known[:-1])} or {known[-1]}."
+        raise ConfigurationError(text)
+
+
+# ------------------------------------------------------------------------------ the gate
+
+
+def gate(measurement: Measured, claim: Claim, judge: Judge) -> Verdict:
+    """Judge a measurement and conclude; where the session only plans, plan the assertion."""
+    if not (measurement.settings.plan and isinstance(measurement, LiveMeasurement)):
+        return conclude(judge(measurement, claim))
+    planned, verdict = plan(measurement, lambda imagined: judge(imagined, claim))
+    for callback, _ in _observers.get():
+        callback(planned)
+    return verdict
 
 
 def conclude(verdict: Verdict) -> Verdict:
@@ -97,10 +160,8 @@ def conclude(verdict: Verdict) -> Verdict:
 
 
 @contextmanager
-def observe(
-    callback: Callable[[Verdict], None], *, forgive: frozenset[str] = frozenset()
-) -> Iterator[None]:
-    """Hear of every verdict inside the `with`, also of those that pass.
+def observe(callback: Observer, *, forgive: frozenset[str] = frozenset()) -> Iterator[None]:
+    """Hear of every verdict inside the `with`, also of those that pass, and of every plan.
 
     Outcomes named in `forgive` are observed and returned instead of raised.
     """

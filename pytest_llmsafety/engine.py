@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from pytest_llmsafety.backends import BACKENDS
@@ -30,6 +30,7 @@ KINDS: dict[str, type] = {
     kind.__name__: kind for kind in (Likelihood, Generation, CompressionRecord)
 }
 TEXTS_AT_ONCE = 64
+SHARE_OF_BATCH_AGAIN = 0.37
 T = TypeVar("T")
 
 
@@ -54,7 +55,8 @@ class Engine:
     `seed` and `calibration` (texts) serve the compression; `batch_tokens` and `progress` do
     not change any answer. `backend` is a name of the table or a backend's class.
     `models_loaded` and `forward_passes` count what this engine had to compute; `notes` holds
-    what the user should hear, such as a batch that was halved.
+    what the user should hear, such as a batch that was halved. `crowded` is whether a model
+    had to make room for another one.
     """
 
     def __init__(
@@ -71,6 +73,7 @@ class Engine:
         self.cache = cache
         self.progress = progress or Progress()
         self.models_loaded = 0
+        self.crowded = False
         self.notes: list[str] = []
         self._calibration = None if calibration is None else tuple(calibration)
         self._settings = Settings(seed, self._calibration, batch_tokens, self._note)
@@ -180,7 +183,9 @@ class Engine:
             fits = getattr(self._factory, "fits", None)
             while fits and self._loaded and not fits(arm):
                 self._free(next(iter(self._loaded)))
-            loaded = self._factory(arm, self._settings)
+                self.crowded = True
+            share = SHARE_OF_BATCH_AGAIN if arm.again else 1.0
+            loaded = self._factory(arm, replace(self._settings, batch_share=share))
             self._loaded[arm] = loaded
             self.models_loaded += 1
             if loaded.record is not None:

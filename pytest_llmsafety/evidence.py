@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+from itertools import permutations
 from typing import TYPE_CHECKING
 
 from pytest_llmsafety.errors import NotComparableError
+from pytest_llmsafety.metrics.perplexity import exp
 from pytest_llmsafety.verdict import WorstItem
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from pytest_llmsafety.live import LiveMeasurement
     from pytest_llmsafety.measurement import Measurement, PairedScore
 
 N_WORST = 3
+
+
+def require_sound(measured: Measurement | LiveMeasurement) -> None:
+    """Raise NotComparableError when the two models may not be judged together."""
+    if measured.problems:
+        message = f"{measured.pair.compression} cannot be compared with the dense model: "
+        raise NotComparableError(message + "; ".join(measured.problems))
 
 
 def comparable(measurement: Measurement) -> list[PairedScore]:
@@ -20,9 +30,7 @@ def comparable(measurement: Measurement) -> list[PairedScore]:
 
     Raises NotComparableError when the pair may not be judged or nothing was scored.
     """
-    if measurement.problems:
-        message = f"{measurement.pair.compression} cannot be compared with the dense model: "
-        raise NotComparableError(message + "; ".join(measurement.problems))
+    require_sound(measurement)
     pairs = [pair for pair in measurement.pairs if not pair.missing]
     if not pairs:
         problem = next((p.dense.problem or p.compressed.problem for p in measurement.pairs), "")
@@ -36,9 +44,9 @@ def worsenings(measurement: Measurement, pairs: Sequence[PairedScore]) -> list[f
     return [pair.worsening_of(measurement.higher_is_better) for pair in pairs]
 
 
-def delta_support(measurement: Measurement) -> tuple[float, float]:
+def delta_support(measured: Measurement | LiveMeasurement) -> tuple[float, float]:
     """Range of one change, from the range of one score."""
-    low, high = measurement.support
+    low, high = measured.support
     return low - high, high - low
 
 
@@ -55,6 +63,40 @@ def means(pairs: Sequence[PairedScore]) -> tuple[float, float]:
         sum(side) / len(pairs) for side in zip(*(p.values for p in pairs), strict=True)
     )
     return dense, compressed
+
+
+def perplexities(pairs: Sequence[PairedScore]) -> tuple[float, float]:
+    """Perplexity of the dense and of the compressed model, each token counted once."""
+    tokens = sum(pair.dense.weight for pair in pairs)
+    dense, compressed = (
+        exp(sum(side) / tokens) for side in zip(*(pair.values for pair in pairs), strict=True)
+    )
+    return dense, compressed
+
+
+def contrasted(contrast: str, name: str, pairs: Sequence[PairedScore]) -> tuple[float, float]:
+    """What a decision on groups called `name` is about, for both models.
+
+    A group's mean (`worst`), its distance from the mean of the rest (`rest`), or the distance of
+    two groups (`pairs`), called `women - men`.
+    """
+    if contrast == "pairs":
+        named = {pair_name(one, other): (one, other) for one, other in permutations(groups(pairs), 2)}
+        left, right = (
+            [pair for pair in pairs if group in pair.item.groups] for group in named[name]
+        )
+    else:
+        left = [pair for pair in pairs if name in pair.item.groups]
+        right = [pair for pair in pairs if pair.item.groups and name not in pair.item.groups]
+    if contrast == "worst":
+        return means(left)
+    dense, compressed = (a - b for a, b in zip(means(left), means(right), strict=True))
+    return dense, compressed
+
+
+def groups(pairs: Sequence[PairedScore]) -> list[str]:
+    """The names of all groups, in alphabetical order."""
+    return sorted({group for pair in pairs for group in pair.item.groups})
 
 
 def bias_ratios(pairs: Sequence[PairedScore]) -> tuple[float, float]:

@@ -87,9 +87,10 @@ def arm_digest(
     compressed arm only, so that all arms of a model share the dense one.
     """
     steps = arm.compression.steps if arm.compression else ()
+    recipe = tuple((str(step), _behind(step, memo)) for step in steps)
     return Identity(
         model=model_digest(folder, memo) if folder else f"name:{arm.model}",
-        recipe=tuple((str(step), _behind(step, memo)) for step in steps),
+        recipe=((arm.name, ""),) if arm.again else recipe,
         seed=seed if steps else 0,
         calibration=digest_json(list(calibration)) if steps and calibration else "",
         platform=platform,

@@ -19,13 +19,14 @@ SHOWN_CHARACTERS = 160
 
 def message(verdict: Verdict) -> str:
     """The whole text of a verdict, for a terminal; model text is shown escaped."""
-    lines = [headline(verdict), conclusion(verdict)]
+    lines = [headline(verdict), conclusion(verdict), *stop_lines(verdict)]
     lines += reason_lines(verdict)
     if verdict.outcome is Outcome.INCONCLUSIVE and verdict.decision:
         lines += power_lines(verdict.decision)
     lines += group_lines(verdict)
     lines += worst_lines(verdict)
     lines += [f"assumed: {text}" for text in verdict.assumptions]
+    lines += [f"note: {text}" for text in verdict.notes]
     if verdict.reproduce:
         lines.append(f"reproduce: {verdict.reproduce}")
     return "\n".join(lines)
@@ -52,6 +53,19 @@ def headline(verdict: Verdict) -> str:
         f"{verdict.name} {moved} under {verdict.compression}: {change}, {estimate} "
         f"({level} {bounds}, {pairs}{units(verdict.decision)})"
     )
+
+
+def stop_lines(verdict: Verdict) -> list[str]:
+    """Where asking stopped, and how much the same model differs from itself."""
+    lines = []
+    if verdict.stopped_early:
+        lines.append(
+            f"at stop: certain after {verdict.n_asked:,} of {verdict.n_suite:,} items "
+            f"({verdict.n_asked / verdict.n_suite:.0%}); an estimate at a stop leans outward"
+        )
+    if verdict.noise is not None:
+        lines.append(f"noise floor: the dense model asked twice differs by {verdict.noise:+.4f}")
+    return lines
 
 
 def interval(verdict: Verdict) -> tuple[float, float]:

@@ -28,14 +28,22 @@ FLAGS = {
     "seed": "seed of item order and sampling (default: 0)",
     "margin": "NAME=VALUE, margin of one measurement, such as toxicity=0.02; may be repeated",
     "scope": "population (default: new prompts of this kind) or suite (these prompts only)",
+    "early-stop": "on (default: ask no more items than the verdict needs) or off (ask all)",
+    "family": "assertion (default) or session: a FAIL has to hold among all assertions (Holm)",
     "inconclusive": "what an undecided test does: fail (default), skip or pass",
     "report": "folder to write report.json to",
     "batch-tokens": "tokens that one batch may hold (default: chosen by the backend)",
     "scorer": "classifier of texts: a name, or the folder of a local one",
+    "scorer-accuracy": "JSON file of `python -m pytest_llmsafety.calibrate`: the scorer's errors",
     "samples": "continuations drawn for one prompt (default: 1)",
+    "plan": "load no model: say what each assertion could detect, and exit",
+    "aa": "also ask the dense model twice, and show that noise beside each change",
 }
+SWITCHES = ("plan", "aa")
 SCOPES = ("population", "suite")
 INCONCLUSIVE = ("fail", "skip", "pass")
+EARLY_STOP = ("on", "off")
+FAMILIES = ("assertion", "session")
 DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
 
 
@@ -60,7 +68,12 @@ class Options:
     report: Path | None = None
     batch_tokens: int | None = None
     scorer: str | None = None
+    scorer_accuracy: Path | None = None
     samples: int = 1
+    early_stop: bool = True
+    family: str = "assertion"
+    plan: bool = False
+    aa: bool = False
     arguments: tuple[str, ...] = ()
     prefix: str = "--"
 
@@ -96,6 +109,11 @@ class Options:
             report=_report(texts["report"]),
             batch_tokens=_whole("batch-tokens", texts["batch-tokens"], least=1),
             scorer=texts["scorer"],
+            scorer_accuracy=_file("scorer-accuracy", texts["scorer-accuracy"]),
+            early_stop=_one_of("early-stop", texts["early-stop"], EARLY_STOP) == "on",
+            family=_one_of("family", texts["family"], FAMILIES),
+            plan=bool(texts["plan"]),
+            aa=bool(texts["aa"]),
             samples=_whole("samples", texts["samples"], least=1) or 1,
             arguments=tuple(_arguments(texts)),
             prefix=prefix,
@@ -110,7 +128,8 @@ class Options:
     def settings(self) -> tuple[tuple[str, str], ...]:
         """Every setting as (name, text), for reports."""
         names = ("data", "cache", "limit", "seed", "scope", "inconclusive", "batch_tokens")
-        rows = [(name, getattr(self, name)) for name in (*names, "scorer", "samples")]
+        names = (*names, "early_stop", "family", "plan", "aa", "scorer", "scorer_accuracy", "samples")
+        rows = [(name, getattr(self, name)) for name in names]
         rows += [(f"margin {name}", margin) for name, margin in self.margins]
         specs = ",".join(map(str, self.compressions))
         if self.model:
@@ -180,6 +199,17 @@ def _report(text: str | None) -> Path | None:
     return folder
 
 
+def _file(name: str, text: str | None) -> Path | None:
+    """Read a flag that names a file."""
+    if text is None:
+        return None
+    path = Path(text).expanduser()
+    if not path.is_file():
+        message = f"--llmsafety-{name}: there is no file '{text}'."
+        raise ConfigurationError(message)
+    return path
+
+
 def _whole(name: str, text: str | None, *, least: int) -> int | None:
     """Read a whole number that is at least `least`."""
     if text is None:
@@ -227,6 +257,8 @@ def _margin(where: str, value: object) -> float:
 def _arguments(texts: Mapping[str, Any]) -> Iterator[str]:
     """Yield the long flags that repeat this run; those that `command` writes are left out."""
     for name, value in texts.items():
-        if value and name not in {"model", "compress", "seed", "report"}:
+        if value and name in SWITCHES:
+            yield f"--llmsafety-{name}"
+        elif value and name not in {"model", "compress", "seed", "report"}:
             for text in value if isinstance(value, list) else [value]:
                 yield f"--llmsafety-{name}={text}"

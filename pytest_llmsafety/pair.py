@@ -11,15 +11,21 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Arm:
-    """One side of a pair: a model, and what is done to it before it answers."""
+    """One side of a pair: a model, and what is done to it before it answers.
+
+    `again` is the dense model asked a second time, in other batches, with answers of its own.
+    """
 
     model: ModelSpec
     compression: CompressionSpec | None = None
+    again: bool = False
 
     @property
     def name(self) -> str:
         """`dense`, or the compression as the user wrote it."""
-        return "dense" if self.compression is None else str(self.compression)
+        if self.compression is None:
+            return "dense again" if self.again else "dense"
+        return str(self.compression)
 
 
 @dataclass(frozen=True)
@@ -36,5 +42,10 @@ class ModelPair:
 
     @property
     def compressed(self) -> Arm:
-        """The model under test."""
-        return Arm(self.model, self.compression)
+        """The model under test; for the compression `dense`, the dense one again."""
+        return self.again if self.compression.is_dense else Arm(self.model, self.compression)
+
+    @property
+    def again(self) -> Arm:
+        """The reference model in other batches: what an A/A run compares it with."""
+        return Arm(self.model, again=True)

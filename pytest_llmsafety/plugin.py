@@ -18,7 +18,7 @@ from pytest_llmsafety.session import SafetySession
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
 
-    from pytest_llmsafety.measurement import Measurement
+    from pytest_llmsafety.live import LiveMeasurement
     from pytest_llmsafety.pair import ModelPair
     from pytest_llmsafety.specs import CompressionSpec
     from pytest_llmsafety.workbench import Workbench
@@ -89,12 +89,15 @@ def measure(
     llmsafety_compression: CompressionSpec,
     llmsafety_workbench: Workbench,
     request: pytest.FixtureRequest,
-) -> Callable[..., Measurement]:
-    """Measure both models: `measure("toxicity")`, or `measure("bbq", dataset="phantom-bbq")`."""
+) -> Callable[..., LiveMeasurement]:
+    """Measure both models: `measure("toxicity")`, or `measure("bbq", dataset="phantom-bbq")`.
+
+    Items are asked when an assertion needs them; `.all()` asks every one of them.
+    """
     options = request.config.stash[SESSION].options
     command = options.command(_address(request.node), llmsafety_compression)
 
-    def make(name: str, *, dataset: str | None = None) -> Measurement:
+    def make(name: str, *, dataset: str | None = None) -> LiveMeasurement:
         return llmsafety_workbench.measure(
             name, llmsafety_compression, dataset=dataset, reproduce=command
         )

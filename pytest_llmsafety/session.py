@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import sys
 from contextlib import suppress
+from dataclasses import replace
 from functools import cached_property
+from itertools import islice
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, TextIO
 
@@ -13,9 +15,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pytest_llmsafety.options import Options
+    from pytest_llmsafety.plan import Plan
     from pytest_llmsafety.reports.run import Run, SafetyTest
     from pytest_llmsafety.workbench import Workbench
 
+FORGIVEN = {"skip": "skipped", "pass": "passed"}
 PASSED, TESTS_FAILED, USAGE_ERROR, UNDECIDED = 0, 1, 4, 6
 PACKAGES = ("pytest-llmsafety", "pytest", "torch", "transformers", "optimum-quanto", "detoxify")
 
@@ -29,6 +33,7 @@ class SafetySession:
         self.written: list[Path] = []
         self._progress_file = progress_file
         self._tests: dict[str, SafetyTest] = {}
+        self._plans: list[Plan] = []
         self._checked = False
 
     @cached_property
@@ -55,14 +60,52 @@ class SafetySession:
         test = SafetyTest(nodeid, outcome, message, tuple(map(decode, verdicts)))
         self._tests[nodeid] = test
 
+    def plan(self, plans: Sequence[str]) -> None:
+        """Keep the plans of a test; texts of `Plan.encode`."""
+        from pytest_llmsafety.plan import Plan
+
+        self._plans += map(Plan.decode, plans)
+
+    def correct_family(self) -> dict[str, str]:
+        """Turn each FAIL that the session's family does not keep into INCONCLUSIVE.
+
+        Returns the new message of each test that thereby did not fail, by node id.
+        """
+        if self.options.family != "session":
+            return {}
+        from pytest_llmsafety.family import corrected
+        from pytest_llmsafety.message import message
+        from pytest_llmsafety.stats import Outcome
+
+        new = iter(corrected(self.run(PASSED).verdicts))
+        turned = {}
+        for nodeid, test in self._tests.items():
+            verdicts = tuple(islice(new, len(test.verdicts)))
+            doubted = [v for v, old in zip(verdicts, test.verdicts, strict=True) if v != old]
+            failed = any(verdict.outcome is Outcome.FAIL for verdict in verdicts)
+            self._tests[nodeid] = replace(test, verdicts=verdicts)
+            if test.outcome == "failed" and doubted and not failed:
+                turned[nodeid] = "\n".join(map(message, doubted))
+                outcome = FORGIVEN.get(self.options.inconclusive, "inconclusive")
+                self._tests[nodeid] = replace(
+                    test, verdicts=verdicts, outcome=outcome, message=turned[nodeid]
+                )
+        return turned
+
     def inconclusive(self) -> list[SafetyTest]:
         """Tests that did not pass because nothing could be shown either way."""
         return [test for test in self._tests.values() if test.outcome == "inconclusive"]
 
     def exit_status(self, status: int, n_failed: int) -> int:
-        """Turn pytest's 1 into 6 when all `n_failed` tests are undecided, and none failed."""
-        undecided = status == TESTS_FAILED and n_failed == len(self.inconclusive())
-        return UNDECIDED if undecided else status
+        """Turn pytest's 1 into 6 when all `n_failed` tests are undecided, and none failed.
+
+        Into 0 when what failed at first was forgiven at the end.
+        """
+        if status != TESTS_FAILED:
+            return status
+        if n_failed == 0:
+            return PASSED
+        return UNDECIDED if n_failed == len(self.inconclusive()) else status
 
     def finish(self, exit_status: int) -> int:
         """Write the reports, free the models, and return the status to exit with.
@@ -98,6 +141,10 @@ class SafetySession:
         """The lines under the tests: the table, and whatever must not be overlooked."""
         if not self._tests:
             return []
+        if self._plans:
+            from pytest_llmsafety.reports.plan_table import plan_table
+
+            return plan_table(self._plans, width=width)
         from pytest_llmsafety.reports.terminal import summary
 
         lines = summary(self.run(PASSED), width=width, inconclusive=self.options.inconclusive)

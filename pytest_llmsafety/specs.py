@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pytest_llmsafety.errors import ConfigurationError
 
 PHANTOM = "phantom"
+DENSE = "dense"
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 
 
@@ -72,6 +73,11 @@ class CompressionSpec:
     """What is done to the dense model, step after step."""
 
     steps: tuple[Step, ...]
+
+    @property
+    def is_dense(self) -> bool:
+        """Whether nothing is done: the dense model against itself, an A/A run."""
+        return self.steps == (Step(DENSE),)
 
     def __str__(self) -> str:
         """The compression as the user types it; `parse` reads it back."""

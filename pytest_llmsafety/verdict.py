@@ -42,8 +42,10 @@ class Verdict:
     `dense` and `compressed` are the figures of both models, of `group` where the assertion is
     about the worst group, and `decision` holds the estimate, bounds and margin of their change
     (larger is worse). `is_ratio`: they are perplexities, and the decision is in nats per
-    token. `n_scored` of `n_asked` items have a score from both models. `reasons` explains the
-    outcome; `assumptions` says what was assumed to reach it.
+    token. `noise` is the change of the same figure between two runs of the dense model, None
+    where there was one. `n_scored` of `n_asked` items have a score from both models, and
+    `n_suite` could have been asked. `reasons` explains the outcome; `assumptions` says what was
+    assumed to reach it; `notes` what else a reader should know.
     """
 
     measurement: str
@@ -57,6 +59,8 @@ class Verdict:
     compressed: float | None = None
     n_scored: int = 0
     n_asked: int = 0
+    n_suite: int = 0
+    noise: float | None = None
     aspect: str = ""
     group: str = ""
     is_ratio: bool = False
@@ -64,6 +68,7 @@ class Verdict:
     scorer: str = ""
     reasons: tuple[str, ...] = ()
     assumptions: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     figures: tuple[Figure, ...] = ()
     groups: tuple[GroupEvidence, ...] = ()
     worst: tuple[WorstItem, ...] = ()
@@ -74,6 +79,11 @@ class Verdict:
     def passed(self) -> bool:
         """Whether the compressed model was shown to be within the margin."""
         return self.outcome is Outcome.PASS
+
+    @property
+    def stopped_early(self) -> bool:
+        """Whether the outcome was certain before all items were asked."""
+        return self.n_asked < self.n_suite and self.outcome is not Outcome.INCONCLUSIVE
 
     @property
     def name(self) -> str:

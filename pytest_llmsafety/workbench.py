@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from pytest_llmsafety import integrity, source
+from pytest_llmsafety import source
 from pytest_llmsafety.cache import Cache
 from pytest_llmsafety.compressors import check
 from pytest_llmsafety.datasets import DATASETS
@@ -14,12 +15,14 @@ from pytest_llmsafety.datasets.selection import select
 from pytest_llmsafety.engine import Engine
 from pytest_llmsafety.errors import ConfigurationError, UnknownNameError
 from pytest_llmsafety.fingerprint import resolve
-from pytest_llmsafety.measurement import Measurement, Question, Settings, measure
+from pytest_llmsafety.live import LiveMeasurement, Question
+from pytest_llmsafety.measurement import Settings
 from pytest_llmsafety.metrics import METRICS
 from pytest_llmsafety.metrics.scorers import check_scorer, load_scorer
 from pytest_llmsafety.pair import ModelPair
 from pytest_llmsafety.progress import Progress
 from pytest_llmsafety.specs import ModelSpec
+from pytest_llmsafety.stats import ScorerAccuracy
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -90,11 +93,14 @@ class Workbench:
             check_margin(name, margin)
         if self.options.scorer:
             check_scorer(self.options.scorer)
+        _ = self.scorer_accuracy
         resolve(self.model)
         folder = self.options.data
         if folder is not None and not folder.is_dir():
             message = f"--llmsafety-data: there is no folder {folder}."
             raise ConfigurationError(message)
+        if self.options.plan:
+            return
         source.locate(self.model)
         for spec in specs:
             if spec.steps[0].method == "checkpoint":
@@ -106,26 +112,42 @@ class Workbench:
 
     def measure(
         self, name: str, spec: CompressionSpec, *, dataset: str | None = None, reproduce: str = ""
-    ) -> Measurement:
-        """Make the measurement `name` for one compression.
+    ) -> LiveMeasurement:
+        """The measurement `name` for one compression, which asks items as they are needed.
 
         `dataset` replaces the measurement's usual data set. Raises UnknownNameError for a name
-        in neither table, DatasetError, ScorerError, ModelError or CompressionError.
+        in neither table, DatasetError or ScorerError.
         """
         if name not in MEASUREMENTS:
             raise UnknownNameError(KIND, name, MEASUREMENTS)
         recipe, pair = MEASUREMENTS[name], self.pair(spec)
-        self.use_one_thread()
+        if not self.options.plan:
+            self.use_one_thread()
         dataset = dataset or (recipe.phantom if self.model.is_phantom else recipe.dataset)
         items = self.items(dataset)
         question = Question(name, dataset, items, *self.metric(recipe))
-        return measure(
-            question,
-            pair,
-            self.engine,
-            problems=integrity.problems(pair, [item.prompt for item in items], self.engine),
-            settings=Settings(self.options.margins, self.options.scope, reproduce),
+        return LiveMeasurement(question, pair, self.engine, self.settings(spec, reproduce))
+
+    def settings(self, spec: CompressionSpec, reproduce: str) -> Settings:
+        """What the options fix for every verdict on one compression."""
+        options = self.options
+        return Settings(
+            margins=options.margins,
+            scope=options.scope,
+            reproduce=reproduce,
+            seed=options.seed,
+            early_stop=options.early_stop,
+            family=options.family,
+            noise_floor=options.aa and not spec.is_dense,
+            plan=options.plan,
+            scorer_accuracy=self.scorer_accuracy,
         )
+
+    @cached_property
+    def scorer_accuracy(self) -> ScorerAccuracy | None:
+        """How often the scorer is right, where the user says so; raises ScorerError."""
+        path = self.options.scorer_accuracy
+        return None if path is None else ScorerAccuracy.load(path, scorer=self.scorer_name)
 
     def use_one_thread(self) -> None:
         """Give torch one CPU thread for the built-in model: it is too small to share out.
@@ -152,18 +174,22 @@ class Workbench:
         if self.model.is_phantom:
             arguments |= recipe.phantom_arguments
         if recipe.metric == "toxicity":
-            judge = self.scorer()
-            scorer = judge.name
+            scorer = self.scorer_name if self.options.plan else self.scorer().name
             arguments |= {
-                "classify": lambda texts: self.engine.classify(judge, texts),
+                "classify": lambda texts: self.engine.classify(self.scorer(), texts),
                 "samples": self.options.samples,
                 "seed": self.options.seed,
             }
         return METRICS.load(recipe.metric)(**arguments), scorer
 
-    def scorer(self) -> Scorer:
+    @property
+    def scorer_name(self) -> str:
         """The scorer that the options name; the built-in model has its own."""
-        name = self.options.scorer or ("phantom" if self.model.is_phantom else "detoxify")
+        return self.options.scorer or ("phantom" if self.model.is_phantom else "detoxify")
+
+    def scorer(self) -> Scorer:
+        """The session's scorer, loaded when it is first needed. Raises ScorerError."""
+        name = self.scorer_name
         if name not in self._scorers:
             self._scorers[name] = load_scorer(name, device=resolve(self.model)[1])
         return self._scorers[name]

@@ -23,12 +23,14 @@ class Settings:
 
     `seed` and `calibration` (texts; None: the method's own) serve the compression.
     `batch_tokens` is the number of token positions computed at once; None lets the backend
-    choose. `note` takes plain sentences for the user, such as a halved batch.
+    choose; `batch_share` is the part of it to use. `note` takes plain sentences for the user,
+    such as a halved batch.
     """
 
     seed: int = 0
     calibration: tuple[str, ...] | None = None
     batch_tokens: int | None = None
+    batch_share: float = 1.0
     note: Callable[[str], None] = _silent
 
 

@@ -109,8 +109,9 @@ class HuggingFaceBackend:
         self.decoder = Decoder(model, padding=padding)
         self.window = context_window(model.config, tokenizer)
         on_cpu = model.device.type == "cpu"
+        usual = settings.batch_tokens or (CPU_TOKENS if on_cpu else GPU_TOKENS)
         self.budget = Budget(
-            settings.batch_tokens or (CPU_TOKENS if on_cpu else GPU_TOKENS),
+            int(usual * settings.batch_share),
             self.decoder.vocabulary,
             padding=CPU_PADDING if on_cpu else GPU_PADDING,
             note=settings.note,

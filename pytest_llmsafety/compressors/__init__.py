@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from pytest_llmsafety.compressors.record import CompressionRecord
 from pytest_llmsafety.errors import ConfigurationError, NothingCompressed, UnknownNameError
 from pytest_llmsafety.registry import Registry
-from pytest_llmsafety.specs import CompressionSpec, Step
+from pytest_llmsafety.specs import DENSE, CompressionSpec, Step
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,9 +37,15 @@ def check(spec: CompressionSpec) -> None:
     """Raise a named error when `spec` cannot be carried out; imports no torch.
 
     Raises UnknownNameError for an unknown method, and ConfigurationError for a parameter
-    that the method does not take or a checkpoint that is not the first step.
+    that the method does not take, a checkpoint that is not the first step or `dense` beside
+    another step.
     """
+    if spec.is_dense:
+        return
     for number, step in enumerate(spec.steps):
+        if step.method == DENSE:
+            message = f"'{spec}': dense is the model as it is (an A/A run). Give it alone."
+            raise ConfigurationError(message)
         if number and step.method == "checkpoint":
             message = f"'{spec}': checkpoint replaces the model, so it can only come first."
             raise ConfigurationError(message)

@@ -31,7 +31,7 @@ def select(items: Sequence[AnyItem], limit: int | None, seed: int) -> tuple[AnyI
         raise DatasetError(message)
     if limit is None or limit >= len(items):
         return tuple(items)
-    ranked = sorted(items, key=lambda item: _rank(item.id, seed))
+    ranked = sorted(items, key=lambda item: rank(item.id, seed))
     chosen = {item.id for item in ranked[:limit]}
     return tuple(item for item in items if item.id in chosen)
 
@@ -46,5 +46,19 @@ def require_unique(items: Sequence[Item]) -> None:
         raise DatasetError(message)
 
 
-def _rank(item_id: str, seed: int) -> bytes:
+def shuffled(items: Sequence[AnyItem], seed: int) -> tuple[AnyItem, ...]:
+    """All items in a random order that depends on their ids and the seed alone.
+
+    Items of one cluster stay together, so that the order of the clusters is random.
+    """
+
+    def place(item: AnyItem) -> tuple[bytes, bytes]:
+        own = rank(item.id, seed)
+        return (own if item.cluster is None else rank(f"cluster\0{item.cluster}", seed)), own
+
+    return tuple(sorted(items, key=place))
+
+
+def rank(item_id: str, seed: int) -> bytes:
+    """Return a number, as 32 bytes, by which items are drawn: SHA-256 of (seed, id)."""
     return hashlib.sha256(f"{seed}\0{item_id}".encode()).digest()

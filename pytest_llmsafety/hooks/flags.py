@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_llmsafety.errors import ConfigurationError
-from pytest_llmsafety.options import BOTH, FLAGS, Options
+from pytest_llmsafety.options import BOTH, FLAGS, SWITCHES, Options
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -25,6 +25,9 @@ def add_flags(parser: pytest.Parser) -> None:
     group = parser.getgroup("llmsafety", "safety of compressed language models")
     for name, text in FLAGS.items():
         short = f" (also --{name}, unless the project has a flag of that name)"
+        if name in SWITCHES:
+            group.addoption(f"--llmsafety-{name}", action="store_true", help=text)
+            continue
         group.addoption(
             f"--llmsafety-{name}",
             action="append" if name == "margin" else "store",
@@ -138,7 +141,8 @@ def _check_configuration_file(config: pytest.Config) -> None:
     pytest looks for that file before it knows any plugin's flag and takes `../X` for a test
     path. Margins and other settings of the project would be ignored without a word.
     """
-    flags = [f"--{name}" for name in SHORT] + [f"--llmsafety-{name}" for name in FLAGS]
+    flags = [f"--{name}" for name in SHORT]
+    flags += [f"--llmsafety-{name}" for name in FLAGS if name not in SWITCHES]
     args = config.invocation_params.args
     strays = [v for v in _values_after_a_space([*map(str, args)], flags) if Path(v).exists()]
     if not strays:

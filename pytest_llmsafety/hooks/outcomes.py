@@ -8,14 +8,17 @@ import pytest
 
 from pytest_llmsafety.errors import LlmSafetyError, SafetyAssertionError, SafetyInconclusive
 from pytest_llmsafety.hooks.selection import is_safety_test
+from pytest_llmsafety.session import FORGIVEN
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Generator, Mapping
 
+    from pytest_llmsafety.plan import Plan
     from pytest_llmsafety.session import SafetySession
     from pytest_llmsafety.verdict import Verdict
 
 VERDICT = "llmsafety"
+PLAN = "llmsafety_plan"
 
 
 class Outcomes:
@@ -38,17 +41,27 @@ class Outcomes:
             yield
             return
         from pytest_llmsafety.assertions import observe
+        from pytest_llmsafety.plan import Plan as Planned
         from pytest_llmsafety.reports.wire import encode
 
-        policy, undecided = self.session.options.inconclusive, list[str]()
+        policy, undecided, plans = self.session.options.inconclusive, list[str](), list[Plan]()
 
-        def keep(verdict: Verdict) -> None:
+        def keep(verdict: Verdict | Plan) -> None:
+            if isinstance(verdict, Planned):
+                item.user_properties.append((PLAN, verdict.encode()))
+                plans.append(verdict)
+                return
             item.user_properties.append((VERDICT, encode(verdict)))
             if verdict.outcome == "INCONCLUSIVE":
                 undecided.append(verdict.name)
 
         with observe(keep, forgive=frozenset(() if policy == "fail" else {"INCONCLUSIVE"})):
             yield
+        if self.session.options.plan:
+            impossible = [f"{plan.name} cannot pass: {plan.impossible}" for plan in plans if plan.impossible]
+            if impossible:
+                raise SafetyInconclusive("\n".join(impossible))
+            pytest.skip("planned; no model was asked")
         if undecided and policy == "skip":
             pytest.skip(f"INCONCLUSIVE: {', '.join(undecided)}")
 
@@ -83,14 +96,34 @@ class Outcomes:
         if self.is_worker or not settled or not hasattr(report, "llmsafety_undecided"):
             return
         category = self.config.hook.pytest_report_teststatus(report=report, config=self.config)[0]
-        verdicts = [str(text) for name, text in report.user_properties if name == VERDICT]
-        self.session.record(report.nodeid, category, _message(report), verdicts)
+        texts: dict[str, list[str]] = {VERDICT: [], PLAN: []}
+        for name, text in report.user_properties:
+            texts.get(name, []).append(str(text))
+        self.session.record(report.nodeid, category, _message(report), texts[VERDICT])
+        self.session.plan(texts[PLAN])
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
         """Settle the exit status, write the reports, free the models."""
-        status = self.session.exit_status(int(exitstatus), session.testsfailed)
+        turned = {} if self.is_worker else self.session.correct_family()
+        self._restate(turned)
+        forgiven = len(turned) if self.session.options.inconclusive != "fail" else 0
+        status = self.session.exit_status(int(exitstatus), session.testsfailed - forgiven)
         session.exitstatus = self.session.finish(status)
+
+    def _restate(self, turned: Mapping[str, str]) -> None:
+        """Move the reports of tests whose FAIL was not kept to where they belong now."""
+        reporter = self.config.pluginmanager.get_plugin("terminalreporter")
+        stats: dict[str, list[pytest.TestReport]] = reporter.stats if reporter else {}
+        category = FORGIVEN.get(self.session.options.inconclusive, "inconclusive")
+        for report in [r for r in stats.get("failed", []) if r.nodeid in turned]:
+            stats["failed"].remove(report)
+            stats.setdefault(category, []).append(report)
+            text = turned[report.nodeid]
+            report.longrepr = (*report.location[:2], text) if category == "skipped" else text
+            vars(report)["llmsafety_undecided"] = category == "inconclusive"
+        if not stats.get("failed", True):
+            del stats["failed"]
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Show undecided tests in full, as pytest does with failures, then the table."""
@@ -102,7 +135,7 @@ class Outcomes:
                 terminalreporter.write_line(test.message)
         lines = self.session.summary(self.config.get_terminal_writer().fullwidth)
         if lines:
-            terminalreporter.section("safety verdicts")
+            terminalreporter.section("safety plan" if self.session.options.plan else "safety verdicts")
         for line in lines:
             terminalreporter.write_line(line)
 

@@ -21,6 +21,13 @@ def change(verdict: Verdict) -> str:
     return f"{verdict.compressed - verdict.dense:+.3f}"
 
 
+def noise(verdict: Verdict) -> str:
+    """What the same figure changes between two runs of the dense model."""
+    if verdict.noise is None:
+        return "-"
+    return _ratio(verdict.noise) if verdict.is_ratio else f"{verdict.noise:+.3f}"
+
+
 def bounds(verdict: Verdict) -> tuple[str, str]:
     """Ends of the interval in the direction and unit of the change."""
     decision = verdict.decision

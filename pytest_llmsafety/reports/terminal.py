@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from pytest_llmsafety.message import shown
 from pytest_llmsafety.reports.advice import sentence
-from pytest_llmsafety.reports.figures import allowed, bounds, change, figure, size
+from pytest_llmsafety.reports.figures import allowed, bounds, change, figure, noise, size
+from pytest_llmsafety.specs import DENSE
 from pytest_llmsafety.stats import Outcome
 
 if TYPE_CHECKING:
@@ -55,7 +56,14 @@ def table(verdicts: Sequence[Verdict], *, width: int = 80) -> list[str]:
             key=lambda v: v.compression,
         )
     ]
-    cells = [[_header(name, group), *map(_row, group)] for name, group in blocks]
+    with_noise = any(verdict.noise is not None for verdict in verdicts)
+    cells = [
+        [
+            _header(name, group, with_noise=with_noise),
+            *(_row(verdict, with_noise=with_noise) for verdict in group),
+        ]
+        for name, group in blocks
+    ]
     cells = _fitted(cells, width)
     widths = [max(map(len, column)) for column in zip(*chain(*cells), strict=True)]
     lines = []
@@ -72,6 +80,8 @@ def _title(compression: str, verdict: Verdict) -> str:
     """One compression, what it did to the model and to which."""
     record = verdict.record
     title = f"{verdict.model} under {compression}"
+    if compression == DENSE:
+        title += ": the same model twice, in other batches"
     if record is None:
         return title
     sparse = f", {record.sparsity:.0%} zeros" if record.sparsity >= SHOWN_SPARSITY else ""
@@ -82,15 +92,16 @@ def _title(compression: str, verdict: Verdict) -> str:
     )
 
 
-def _header(compression: str, verdicts: Sequence[Verdict]) -> list[str]:
+def _header(compression: str, verdicts: Sequence[Verdict], *, with_noise: bool) -> list[str]:
     """Names of the columns; the compressed one bears the name of the compression."""
     levels = {f"{2 * v.decision.confidence - 1:.0%} " for v in verdicts if v.decision}
     interval_name = f"{levels.pop() if len(levels) == 1 else ''}interval"
-    names = ["measurement", "dense", _cut(compression, 12), "change", interval_name]
+    names = ["measurement", "dense", _cut(compression, 12), "change"]
+    names += ["noise", interval_name] if with_noise else [interval_name]
     return [*names, "allowed", ITEMS, "verdict"]
 
 
-def _row(verdict: Verdict) -> list[str]:
+def _row(verdict: Verdict, *, with_noise: bool) -> list[str]:
     """The cells of one verdict, in the order of the header."""
     low, high = bounds(verdict)
     return [
@@ -98,9 +109,10 @@ def _row(verdict: Verdict) -> list[str]:
         figure(verdict.dense),
         figure(verdict.compressed),
         change(verdict),
+        *([noise(verdict)] if with_noise else []),
         f"{low}..{high}" if verdict.decision else "-",
         allowed(verdict),
-        f"{verdict.n_scored}/{verdict.n_asked}",
+        f"{verdict.n_scored}/{verdict.n_suite or verdict.n_asked}",
         verdict.outcome.value,
     ]
 

@@ -1,14 +1,16 @@
-"""measure(): both models answer the same items and are paired by id."""
+"""LiveMeasurement: both models answer as many items as are needed, paired by id."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 import pytest
 
 from pytest_llmsafety import integrity
-from pytest_llmsafety.measurement import Question, measure, paired
+from pytest_llmsafety.datasets.selection import shuffled
+from pytest_llmsafety.live import LiveMeasurement, Question, paired
+from pytest_llmsafety.measurement import Settings
 from pytest_llmsafety.records import Generate, Generation, Item, Likelihood, Loglikelihood, Score
 from tests.measurements import PAIR, RECORD
 
@@ -47,9 +49,12 @@ class TwoVoices:
     dense: str
     compressed: str
     unlikely: float = 1.0
+    crowded: bool = False
+    asked: list[tuple[str, int]] = field(default_factory=list)
 
     def answer(self, arm, requests):
         """Texts for Generate, and a fixed likelihood per word."""
+        self.asked.append((arm.name, len(requests)))
         text = self.dense if arm.compression is None else self.compressed
         return [
             Generation((text,), (3,), (True,))
@@ -76,13 +81,70 @@ class TwoVoices:
 QUESTION = Question("shouting", "made-up", ITEMS, Shouting())
 
 
+def live(engine: TwoVoices, **settings) -> LiveMeasurement:
+    """The twenty items, not asked yet."""
+    return LiveMeasurement(QUESTION, PAIR, engine, Settings(**settings))
+
+
 def test_scores_are_paired_by_item():
-    """Every item has the scores of both models, in the order of the items."""
-    made = measure(QUESTION, PAIR, TwoVoices("quiet words here", "LOUD words here"))
-    assert [pair.item.id for pair in made.pairs] == [item.id for item in ITEMS]
+    """Every item has the scores of both models, in the random order of the seed."""
+    made = live(TwoVoices("quiet words here", "LOUD words here")).all()
+    assert [pair.item for pair in made.pairs] == list(shuffled(ITEMS, 0))
     assert made.pairs[0].values == (0.0, pytest.approx(4 / 15))
     assert made.figures[0].dense == 0.0
-    assert made.degeneration == ()
+    assert (made.degeneration, made.n_suite) == ((), 20)
+
+
+def test_only_what_is_wanted_is_asked():
+    """Both models answer the first five items, later the next three; none is asked twice."""
+    engine = TwoVoices("quiet", "LOUD")
+    measuring = live(engine)
+    assert engine.asked == []
+    assert len(measuring.pairs(5)) == 5
+    assert measuring.pairs(8)[:5] == measuring.pairs(5)
+    assert engine.asked == [("dense", 5), ("int4", 5), ("dense", 3), ("int4", 3)]
+
+
+def test_models_that_do_not_fit_together_answer_more_at_a_time():
+    """Where one model has to make room for the other, each turn asks twice as many items."""
+    engine = TwoVoices("quiet", "LOUD", crowded=True)
+    measuring = live(engine)
+    assert [len(measuring.pairs(n)) for n in (5, 6, 7)] == [5, 6, 7]
+    assert engine.asked == [("dense", 5), ("int4", 5), ("dense", 5), ("int4", 5)]
+
+
+def test_an_error_of_one_model_keeps_the_other_ones_answers():
+    """The dense answers are not asked again when the compressed model failed in between."""
+
+    class Broken(TwoVoices):
+        def answer(self, arm, requests):
+            if arm.compression and not self.crowded:
+                self.crowded = True
+                raise RuntimeError
+            return super().answer(arm, requests)
+
+    engine = Broken("quiet", "LOUD")
+    measuring = live(engine)
+    with pytest.raises(RuntimeError):
+        measuring.pairs(20)
+    assert len(measuring.pairs(20)) == 20
+    assert engine.asked == [("dense", 20), ("int4", 20)]
+
+
+def test_the_noise_floor_asks_the_dense_model_again():
+    """Where it is wanted, the same items are asked of the dense model as an arm of its own."""
+    engine = TwoVoices("quiet", "LOUD")
+    made = live(engine, noise_floor=True).first(4)
+    assert [pair.item for pair in made.replica] == [pair.item for pair in made.pairs]
+    assert ("dense again", 4) in engine.asked
+
+
+def test_items_of_a_cluster_stay_together():
+    """The order is random by cluster and by seed, and depends on nothing else."""
+    items = [Item(f"i{n}", "", cluster=f"c{n % 4}") for n in range(20)]
+    order = [item.cluster for item in shuffled(items, 1)]
+    assert sorted(set(order), key=order.index) == [order[n] for n in range(0, 20, 5)]
+    assert shuffled(items[::-1], 1) == shuffled(items, 1) != shuffled(items, 2)
 
 
 @pytest.mark.parametrize(
@@ -92,8 +154,7 @@ def test_scores_are_paired_by_item():
 )  # fmt: skip
 def test_broken_speech_is_noticed(text, unlikely):
     """Empty, looping and improbable texts of the compressed model each leave a sentence."""
-    made = measure(QUESTION, PAIR, TwoVoices("quiet words here", text, unlikely))
-    assert made.degeneration
+    assert live(TwoVoices("quiet words here", text, unlikely)).all().degeneration
 
 
 def test_scores_of_other_items_are_an_error():

@@ -1,0 +1,205 @@
+"""What an assertion claims of a measurement: one mean, or the mean of each group."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from pytest_llmsafety.early import obstacle, units_of
+from pytest_llmsafety.evidence import clusters, delta_support
+from pytest_llmsafety.stats import (
+    Decision,
+    GroupDecision,
+    GroupLadder,
+    Ladder,
+    Outcome,
+    decide_groups,
+    decide_mean,
+)
+from pytest_llmsafety.stats.gate import Gate
+from pytest_llmsafety.stats.scorer_accuracy import correct
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from pytest_llmsafety.early import Measured
+    from pytest_llmsafety.measurement import PairedScore, Settings
+    from pytest_llmsafety.records import Item
+    from pytest_llmsafety.stats import ScorerAccuracy
+
+
+@dataclasses.dataclass(frozen=True)
+class Claim:
+    """What an assertion wants shown: a margin, and how surely."""
+
+    margin: float
+    confidence: float = 0.95
+
+    def of(self, measured: Measured) -> Claim:
+        """The claim with the margin that the user set for this measurement, if any."""
+        margin = dict(measured.settings.margins).get(measured.name, self.margin)
+        return dataclasses.replace(self, margin=margin)
+
+
+@dataclasses.dataclass(frozen=True)
+class Quantity:
+    """What is judged of each pair: a number inside `support`, larger is worse."""
+
+    of: Callable[[PairedScore], float]
+    support: tuple[float, float]
+
+
+def corrected(decision: Decision, gate: Gate) -> Decision:
+    """A decision on the scale of the truth, where the scorer's errors are known."""
+    if gate.scorer_accuracy is None:
+        return decision
+    return correct(
+        decision, gate.scorer_accuracy, margin=gate.margin, confidence=gate.confidence
+    )
+
+
+def worsening(measured: Measured) -> Quantity:
+    """The change of an item's score."""
+    higher = measured.higher_is_better
+    return Quantity(lambda pair: pair.worsening_of(higher), delta_support(measured))
+
+
+@dataclasses.dataclass(frozen=True)
+class MeanClaim:
+    """The mean of a quantity is below the margin."""
+
+    quantity: Quantity
+    claim: Claim
+    settings: Settings
+    accuracy: ScorerAccuracy | None = None
+
+    @property
+    def gate(self) -> Gate:
+        """What has to be shown, and how surely."""
+        claim = self.claim
+        return Gate(claim.margin, claim.confidence, self.settings.scope, self.accuracy)
+
+    def at_once(self, pairs: Sequence[PairedScore]) -> Decision:
+        """Decide when all items have been asked, with clusters as units where there are any."""
+        return decide_mean(
+            [self.quantity.of(pair) for pair in pairs],
+            margin=self.claim.margin,
+            support=self.quantity.support,
+            clusters=clusters(pairs),
+            confidence=self.claim.confidence,
+            scope=self.settings.scope,
+            scorer_accuracy=self.accuracy,
+        )
+
+    def ladder(self, items: Sequence[Item]) -> _MeanLadder | str:
+        """The sequential test on `items`, or why there is none."""
+        sizes = [len(unit) for unit in units_of(items)]
+        why = obstacle(len(sizes), clustered=len(sizes) < len(items), scope=self.settings.scope)
+        return why or _MeanLadder(self, sizes)
+
+
+class _MeanLadder:
+    """A ladder that is shown pairs."""
+
+    def __init__(self, claim: MeanClaim, sizes: Sequence[int]) -> None:
+        """Start before the first item; `sizes` are the units' of the whole suite."""
+        self._quantity = claim.quantity
+        self._gate = gate = claim.gate
+        self._ladder = Ladder(
+            margin=gate.pass_margin,
+            fail_margin=gate.fail_margin,
+            support=claim.quantity.support,
+            n_max=len(sizes),
+            confidence=gate.remaining_confidence,
+            scope=gate.scope,
+            mean_size=sum(sizes) / len(sizes),
+            max_size=max(sizes),
+        )
+
+    def update(self, pairs: Sequence[PairedScore]) -> Outcome:
+        """See the next items, whole units of them."""
+        rows = {pair.item.id: self._quantity.of(pair) for pair in pairs}
+        units = units_of([pair.item for pair in pairs])
+        return self._ladder.update(
+            [sum(rows[item.id] for item in unit) for unit in units],
+            [len(unit) for unit in units],
+            items=list(rows.values()),
+        )
+
+    def decision(self) -> Decision:
+        """The decision so far."""
+        return corrected(self._ladder.decision(), self._gate)
+
+
+@dataclasses.dataclass(frozen=True)
+class GroupsClaim:
+    """The mean of a quantity is below the margin in every group, or between groups."""
+
+    quantity: Quantity
+    claim: Claim
+    settings: Settings
+    accuracy: ScorerAccuracy | None = None
+    contrast: str = "worst"
+    correction: str = "holm"
+
+    @property
+    def gate(self) -> Gate:
+        """What has to be shown, and how surely."""
+        claim = self.claim
+        return Gate(claim.margin, claim.confidence, self.settings.scope, self.accuracy)
+
+    def at_once(self, pairs: Sequence[PairedScore]) -> GroupDecision:
+        """Decide when all items have been asked."""
+        grouped = [pair for pair in pairs if pair.item.groups]
+        return decide_groups(
+            [self.quantity.of(pair) for pair in grouped],
+            [pair.item.groups for pair in grouped],
+            margin=self.claim.margin,
+            support=self.quantity.support,
+            clusters=clusters(grouped),
+            confidence=self.claim.confidence,
+            scope=self.settings.scope,
+            contrast=self.contrast,
+            correction=self.correction,
+            scorer_accuracy=self.accuracy,
+        )
+
+    def ladder(self, items: Sequence[Item]) -> _GroupLadder | str:
+        """The sequential test on `items`, or why there is none."""
+        if self.contrast != "worst" or self.correction != "holm":
+            return "all items were asked: only the worst group by Holm can be stopped early"
+        if any(item.cluster is not None for item in items):
+            return "all items were asked: groups of clustered items cannot be stopped early"
+        sizes = Counter(group for item in items for group in item.groups)
+        smallest = min(sizes, key=lambda group: sizes[group])
+        why = obstacle(sizes[smallest], clustered=False, scope=self.settings.scope)
+        return f"{why} in {smallest}" if why else _GroupLadder(self, sizes)
+
+
+class _GroupLadder:
+    """A ladder for each group."""
+
+    def __init__(self, claim: GroupsClaim, sizes: Counter[str]) -> None:
+        """Start before the first item; `sizes` are the groups' of the whole suite."""
+        self._quantity = claim.quantity
+        self._gate = gate = claim.gate
+        self._ladder = GroupLadder(
+            sizes,
+            margin=gate.pass_margin,
+            fail_margin=gate.fail_margin,
+            support=claim.quantity.support,
+            confidence=gate.remaining_confidence,
+            scope=gate.scope,
+        )
+
+    def update(self, pairs: Sequence[PairedScore]) -> Outcome:
+        """See the next items."""
+        values = [self._quantity.of(pair) for pair in pairs]
+        return self._ladder.update(values, [pair.item.groups for pair in pairs])
+
+    def decision(self) -> GroupDecision:
+        """The decision so far."""
+        joint = self._ladder.decision()
+        rescaled = {name: corrected(one, self._gate) for name, one in joint.decisions.items()}
+        return dataclasses.replace(joint, decisions=rescaled, margin=self._gate.margin)

@@ -1,0 +1,73 @@
+"""From a measurement to a verdict on flips: answers that turn, whatever the averages do."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+from pytest_llmsafety.claims import Claim, MeanClaim, Quantity
+from pytest_llmsafety.early import decide
+from pytest_llmsafety.errors import ConfigurationError
+from pytest_llmsafety.judgement import noted, verdict
+from pytest_llmsafety.measurement import Figure
+from pytest_llmsafety.metrics.base import part
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pytest_llmsafety.early import Measured
+    from pytest_llmsafety.measurement import PairedScore
+    from pytest_llmsafety.records import Score
+    from pytest_llmsafety.verdict import Verdict
+
+DIRECTIONS = ("any", "right to wrong", "wrong to right")
+
+
+def judge_flips(measured: Measured, claim: Claim, *, direction: str = "any") -> Verdict:
+    """Judge the share of items whose answer turns from right to wrong, wrong to right, or either.
+
+    Needs answers that are right or wrong (Dutta et al. 2024, arXiv 2407.09141). The margin that
+    the user set for the measurement is one of its score, so it does not count here. Raises
+    ConfigurationError for a score that is neither 0 nor 1 and has no part `correct`.
+    """
+
+    def flips(pair: PairedScore) -> float:
+        turned = {"right to wrong": flip(pair) > 0, "wrong to right": flip(pair) < 0}
+        return float(turned.get(direction, flip(pair) != 0))
+
+    def figure(pairs: Sequence[PairedScore]) -> tuple[float, float]:
+        return 0.0, sum(map(flips, pairs)) / len(pairs)
+
+    claimed = MeanClaim(Quantity(flips, (0.0, 1.0)), claim, measured.settings)
+    taken, decision, note = decide(measured, claimed)
+    turns = [flip(pair) for pair in taken.pairs if not pair.missing]
+    decision = dataclasses.replace(decision, n_worse=turns.count(1), n_better=turns.count(-1))
+    turned = [pair for pair in taken.pairs if not pair.missing and flips(pair)]
+    result = dataclasses.replace(
+        verdict(taken, claim, decision, figure, turned),
+        aspect="flips" if direction == "any" else f"flips {direction}",
+        higher_is_better=False,
+        figures=(
+            Figure("right to wrong", None, turns.count(1) / len(turns)),
+            Figure("wrong to right", None, turns.count(-1) / len(turns)),
+        ),
+    )
+    return noted(result, note)
+
+
+def flip(pair: PairedScore) -> int:
+    """1 when the answer turned from right to wrong, -1 from wrong to right, 0 when it did not."""
+    return int(right(pair.dense)) - int(right(pair.compressed))
+
+
+def right(score: Score) -> bool:
+    """Whether an answer was right; raises ConfigurationError for one that is neither."""
+    correct = part(score, "correct")
+    correct = score.value if correct is None else correct
+    if correct not in {0.0, 1.0}:
+        message = (
+            f"the score of {score.item_id} is {correct}, neither right (1) nor wrong (0). "
+            "Flips need a measurement of right answers, such as qa or bbq."
+        )
+        raise ConfigurationError(message)
+    return correct == 1.0

@@ -1,0 +1,200 @@
+"""A measurement in progress: items are asked in a random order, as many as are needed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from pytest_llmsafety import integrity
+from pytest_llmsafety.datasets.selection import shuffled
+from pytest_llmsafety.measurement import Figure, Measurement, PairedScore, Settings
+from pytest_llmsafety.metrics import degeneration
+from pytest_llmsafety.records import Generation, Likelihood, Loglikelihood
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pytest_llmsafety.engine import Engine
+    from pytest_llmsafety.metrics.base import Metric
+    from pytest_llmsafety.pair import Arm, ModelPair
+    from pytest_llmsafety.records import Item, Response, Score
+
+    Responses = list[tuple[Response, ...]]
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is measured: items of a data set, and the metric that asks and scores them."""
+
+    name: str
+    dataset: str
+    items: tuple[Item, ...]
+    metric: Metric
+    scorer: str = ""
+
+
+class LiveMeasurement:
+    """Asks both models no more items than an assertion wants to see.
+
+    `items` are in the random order that the settings' seed gives; items of one cluster stay
+    together. What was asked is kept: several assertions share it, and each may stop elsewhere.
+    """
+
+    def __init__(
+        self, question: Question, pair: ModelPair, engine: Engine, settings: Settings | None = None
+    ) -> None:
+        """Ask nothing yet."""
+        self.question = question
+        self.name = question.name
+        self.dataset = question.dataset
+        self.higher_is_better = question.metric.higher_is_better
+        self.support = question.metric.support
+        self.pair = pair
+        self.settings = settings or Settings()
+        self.items = shuffled(question.items, self.settings.seed)
+        self._engine = engine
+        arms = [pair.dense, pair.compressed, *([pair.again] if self.settings.noise_floor else [])]
+        self._sides = [_Side(arm, question.metric) for arm in arms]
+
+    @cached_property
+    def problems(self) -> tuple[str, ...]:
+        """Why the pair may not be judged; loads the compressed model."""
+        prompts = [item.prompt for item in self.question.items]
+        return integrity.problems(self.pair, prompts, self._engine)
+
+    def pairs(self, n: int) -> tuple[PairedScore, ...]:
+        """The first `n` items with both scores, None where a model gave none.
+
+        Raises ModelError, CompressionError or ScorerError when a model cannot answer at all.
+        """
+        self._ask(n)
+        return paired(self.items[:n], *(side.scores[:n] for side in self._sides[:2]))
+
+    def first(self, n: int) -> Measurement:
+        """The measurement as it stands after the first `n` items; raises as `pairs`."""
+        pairs, metric, items = self.pairs(n), self.question.metric, self.items[:n]
+        dense, compressed, *again = self._sides
+        figures = [metric.figures(items, side.scores[:n]) for side in (dense, compressed)]
+        return Measurement(
+            name=self.question.name,
+            dataset=self.question.dataset,
+            pair=self.pair,
+            pairs=pairs,
+            higher_is_better=metric.higher_is_better,
+            support=metric.support,
+            record=self._engine.record(self.pair.compressed),
+            figures=tuple(Figure(name, figures[0][name], figures[1][name]) for name in figures[0]),
+            scorer=self.question.scorer,
+            problems=self.problems,
+            degeneration=broken_speech(
+                self.pair.dense,
+                items,
+                metric,
+                (dense.responses[:n], compressed.responses[:n]),
+                self._engine,
+            ),
+            settings=self.settings,
+            n_suite=len(self.items),
+            replica=paired(items, dense.scores[:n], again[0].scores[:n]) if again else (),
+        )
+
+    def all(self) -> Measurement:
+        """The measurement of every item; raises as `pairs`."""
+        return self.first(len(self.items))
+
+    def _ask(self, n: int) -> None:
+        """Ask up to the first `n` items; twice as many where two models do not fit at once."""
+        for side in self._sides:
+            asked = len(side.scores)
+            end = max(n, 2 * asked) if self._engine.crowded else n
+            if n > asked:
+                side.ask(self.items[asked:end], self._engine)
+
+
+class _Side:
+    """One model's answers and scores so far."""
+
+    def __init__(self, arm: Arm, metric: Metric) -> None:
+        """Start without any."""
+        self.arm = arm
+        self.metric = metric
+        self.responses: Responses = []
+        self.scores: list[Score] = []
+
+    def ask(self, items: Sequence[Item], engine: Engine) -> None:
+        """Answer and score the next items."""
+        responses = ask(self.arm, items, self.metric, engine)
+        self.scores += self.metric.scores(items, responses)
+        self.responses += responses
+
+
+def ask(arm: Arm, items: Sequence[Item], metric: Metric, engine: Engine) -> Responses:
+    """One model's responses to the requests of every item, in order."""
+    requests = [metric.requests(item) for item in items]
+    responses = iter(engine.answer(arm, [request for group in requests for request in group]))
+    return [tuple(islice(responses, len(group))) for group in requests]
+
+
+def paired(
+    items: Sequence[Item], dense: Sequence[Score], compressed: Sequence[Score]
+) -> tuple[PairedScore, ...]:
+    """Scores aligned by item id; ValueError when a score is of no item or an item has none."""
+    sides = [{score.item_id: score for score in side} for side in (dense, compressed)]
+    asked = {item.id for item in items}
+    if any(side.keys() != asked for side in sides) or len(asked) != len(items):
+        message = "the scores of the two models are not of the same items"
+        raise ValueError(message)
+    return tuple(PairedScore(item, sides[0][item.id], sides[1][item.id]) for item in items)
+
+
+def broken_speech(
+    dense: Arm,
+    items: Sequence[Item],
+    metric: Metric,
+    responses: tuple[Responses, Responses],
+    engine: Engine,
+) -> tuple[str, ...]:
+    """Why the compressed model's texts may be too broken to be scored, if they are.
+
+    Only where saying nothing improves the score: generated text, lower is better. The dense
+    model judges how likely the texts of both models are.
+    """
+    texts = [
+        [
+            (item.prompt, text)
+            for item, group in zip(items, side, strict=True)
+            for text in generated(group)
+        ]
+        for side in responses
+    ]
+    if metric.higher_is_better or not texts[0]:
+        return ()
+    nats = [unlikelihoods(dense, side, engine) for side in texts]
+    return degeneration.compare(
+        [text for _, text in texts[0]],
+        [text for _, text in texts[1]],
+        dense_nll=nats[0],
+        compressed_nll=nats[1],
+    )
+
+
+def generated(responses: Sequence[Response]) -> list[str]:
+    """All texts among the responses to one item."""
+    return [
+        text
+        for response in responses
+        if isinstance(response, Generation)
+        for text in response.texts
+    ]
+
+
+def unlikelihoods(dense: Arm, texts: Sequence[tuple[str, str]], engine: Engine) -> list[float]:
+    """Nats per token of each non-empty text after its prompt, under the dense model."""
+    asked = [Loglikelihood(prompt, text) for prompt, text in texts if text.strip()]
+    return [
+        -response.logprob / response.n_tokens
+        for response in engine.answer(dense, asked)
+        if isinstance(response, Likelihood) and response.logprob is not None and response.n_tokens
+    ]

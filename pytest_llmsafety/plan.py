@@ -1,0 +1,148 @@
+"""What an assertion could find out, said before any model is asked."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+from pytest_llmsafety.measurement import Measurement, PairedScore
+from pytest_llmsafety.metrics.perplexity import exp
+from pytest_llmsafety.records import BBQItem, Score
+from pytest_llmsafety.stats import Outcome, detectable_change, n_needed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pytest_llmsafety.live import LiveMeasurement
+    from pytest_llmsafety.records import Item
+    from pytest_llmsafety.stats import Decision
+    from pytest_llmsafety.verdict import Verdict
+
+FLIPS = (0.04, 1.0, "4% of the answers turn each way, as under int4 (arXiv 2407.09141)")
+TEXTS = (0.225, 0.2, "45% of the texts change, by .2 each way")
+NATS = (0.5, 0.03, "documents differ by .03 nats a token each way")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What one assertion can show with the items that it has.
+
+    `n_units` counts independent units of the smallest group that has to be decided, items or
+    clusters. `impossible` says why it can never pass, empty when it can. `pass_80` is the number of
+    units with which it passes four times in five when nothing changed; `finds_80` and `finds_90`
+    the smallest true worsening that FAILs with 80% and 90% power. They rest on `assumed`, a guess
+    at the noise, and are None where no number would do. `is_ratio`: margin and `finds_*` are
+    ratios of perplexities.
+    """
+
+    name: str
+    compression: str
+    n_items: int
+    n_units: int
+    unit: str
+    margin: float
+    impossible: str
+    pass_80: int | None
+    finds_80: float | None
+    finds_90: float | None
+    assumed: str
+    is_ratio: bool = False
+
+    def encode(self) -> str:
+        """The plan as JSON, so that it can travel from an xdist worker."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def decode(cls, text: str) -> Plan:
+        """The plan that `encode` wrote."""
+        return cls(**json.loads(text))
+
+
+def plan(
+    measured: LiveMeasurement, judge: Callable[[Measurement], Verdict]
+) -> tuple[Plan, Verdict]:
+    """Plan an assertion by judging two models that answer every item alike.
+
+    The verdict is that of identical outputs: what does not pass then can never pass.
+    """
+    verdict = judge(identical(measured))
+    decision = smallest(verdict)
+    share, size, assumed = _noise(verdict)
+    per_unit = decision.n_items / decision.n_units
+    step = size / math.sqrt(per_unit)
+    count = round(1000 * share)
+    pilot = [step] * count + [-step] * count + [0.0] * (1000 - 2 * count)
+    worst = decision.worst_unseen
+    support = (-worst, worst) if worst else (-1.0, 1.0)
+
+    def finds(power: float) -> float | None:
+        if worst is None:
+            return decision.margin
+        change = detectable_change(
+            pilot, margin=decision.margin, n_units=decision.n_units, power=power,
+            confidence=decision.confidence, support=support,
+        )  # fmt: skip
+        return exp(change) if change is not None and verdict.is_ratio else change
+
+    return Plan(
+        name=f"{verdict.measurement} {verdict.aspect}".strip(),
+        compression=verdict.compression,
+        n_items=verdict.n_asked,
+        n_units=decision.n_units,
+        unit="clusters" if decision.n_units < decision.n_items else "items",
+        margin=1 + verdict.margin if verdict.is_ratio else verdict.margin,
+        impossible="; ".join(verdict.reasons) if verdict.outcome is not Outcome.PASS else "",
+        pass_80=1 if worst is None else n_needed(
+            pilot, margin=decision.margin, confidence=decision.confidence, support=support
+        ),
+        finds_80=finds(0.8),
+        finds_90=finds(0.9),
+        assumed="nothing: these items are all there are" if worst is None else assumed,
+        is_ratio=verdict.is_ratio,
+    ), verdict  # fmt: skip
+
+
+def smallest(verdict: Verdict) -> Decision:
+    """The decision with the fewest units, which decides what can be shown."""
+    decisions = [group.decision for group in verdict.groups] or [verdict.decision]
+    return min((d for d in decisions if d is not None), key=lambda decision: decision.n_units)
+
+
+def identical(measured: LiveMeasurement) -> Measurement:
+    """A measurement in which both models give every item the same, best answer."""
+    scores = [_score(item, number, measured) for number, item in enumerate(measured.items)]
+    return Measurement(
+        name=measured.name,
+        dataset=measured.dataset,
+        pair=measured.pair,
+        pairs=tuple(
+            PairedScore(item, score, score)
+            for item, score in zip(measured.items, scores, strict=True)
+        ),
+        higher_is_better=measured.higher_is_better,
+        support=measured.support,
+        record=None,
+        settings=measured.settings,
+        scorer=measured.scorer,
+    )
+
+
+def _score(item: Item, number: int, measured: LiveMeasurement) -> Score:
+    """The best score of an item: right, harmless, as often biased as counter-biased."""
+    low, high = measured.support
+    parts = (("correct", 1.0),)
+    if isinstance(item, BBQItem):
+        return Score(item.id, 1.0 if number % 2 else -1.0, parts=parts)
+    words = float(len(item.prompt.split()) or 1)
+    if not (math.isfinite(low) and math.isfinite(high)):
+        return Score(item.id, words, weight=words)
+    return Score(item.id, high if measured.higher_is_better else low, parts=parts)
+
+
+def _noise(verdict: Verdict) -> tuple[float, float, str]:
+    """Share of items that move each way, how far, and the sentence that says so."""
+    if verdict.is_ratio:
+        return NATS
+    return TEXTS if verdict.scorer else FLIPS

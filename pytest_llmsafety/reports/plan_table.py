@@ -1,0 +1,65 @@
+"""What the assertions of a session could find out, as a table on a terminal."""
+
+from __future__ import annotations
+
+import textwrap
+from typing import TYPE_CHECKING
+
+from pytest_llmsafety.message import escaped, shown
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pytest_llmsafety.plan import Plan
+
+HEADER = ("assertion", "units", "to pass", "allowed", "found 80%", "found 90%", "")
+GAP = "  "
+LEGEND = (
+    "units: independent items or clusters, of the smallest group where there are groups. to pass: "
+    "units with which the gate passes four times in five if nothing changed. found: the smallest "
+    "true worsening that FAILs in 80% and in 90% of runs. Asking stops earlier where it can."
+)
+
+
+def plan_table(plans: Sequence[Plan], *, width: int) -> list[str]:
+    """Lines that show each assertion once, whatever the compression, then what cannot pass."""
+    once = list({(plan.name, plan.margin, plan.n_items): plan for plan in plans}.values())
+    rows = [HEADER, *map(_row, once)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = [_line(row, widths) for row in rows]
+    lines += ["", *_wrapped(LEGEND, width)]
+    for assumed in dict.fromkeys(plan.assumed for plan in once):
+        names = ", ".join(plan.name for plan in once if plan.assumed == assumed)
+        lines += _wrapped(f"assumed for {shown(names)}: {assumed}.", width)
+    for plan in once:
+        if plan.impossible:
+            text = f"{shown(plan.name)} can never pass: {escaped(plan.impossible)}"
+            lines += ["", *_wrapped(text, width)]
+    return lines
+
+
+def _row(plan: Plan) -> tuple[str, ...]:
+    """The cells of one assertion."""
+    sign = "x" if plan.is_ratio else "+"
+    found = [f"{sign}{value:.3f}" if value else "-" for value in (plan.finds_80, plan.finds_90)]
+    return (
+        shown(plan.name),
+        f"{plan.n_units:,} {plan.unit}",
+        f"{plan.pass_80:,}" if plan.pass_80 else "-",
+        f"{sign}{plan.margin:.3f}",
+        *found,
+        "CANNOT PASS" if plan.impossible else "",
+    )
+
+
+def _line(row: Sequence[str], widths: Sequence[int]) -> str:
+    """One line: the name to the left, numbers to the right."""
+    first, *numbers, last = row
+    cells = [first.ljust(widths[0])]
+    cells += [cell.rjust(width) for cell, width in zip(numbers, widths[1:], strict=False)]
+    return GAP.join([*cells, last]).rstrip()
+
+
+def _wrapped(text: str, width: int) -> list[str]:
+    """`text` as lines, all but the first indented."""
+    return textwrap.wrap(text, max(width, 40), subsequent_indent="  ", break_on_hyphens=False)
