@@ -2,8 +2,10 @@
 
 from pytest_llmsafety.stats.decide import decide_mean
 from pytest_llmsafety.stats.decision import Decision
+from pytest_llmsafety.stats.group_ladder import GroupLadder
 from pytest_llmsafety.stats.groups import GroupDecision, decide_groups
-from pytest_llmsafety.stats.holm import holm
+from pytest_llmsafety.stats.holm import e_holm, holm
+from pytest_llmsafety.stats.ladder import Ladder
 from pytest_llmsafety.stats.outcome import Outcome
 from pytest_llmsafety.stats.power import detectable_change, n_needed, rule_of_three
 from pytest_llmsafety.stats.ratio import Ratio, decide_ratio, decide_ratio_change
@@ -11,6 +13,8 @@ from pytest_llmsafety.stats.ratio import Ratio, decide_ratio, decide_ratio_chang
 __all__ = [
     "Decision",
     "GroupDecision",
+    "GroupLadder",
+    "Ladder",
     "Outcome",
     "Ratio",
     "decide_groups",
@@ -18,6 +22,7 @@ __all__ = [
     "decide_ratio",
     "decide_ratio_change",
     "detectable_change",
+    "e_holm",
     "holm",
     "n_needed",
     "rule_of_three",

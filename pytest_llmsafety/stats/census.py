@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from pytest_llmsafety.stats.decision import Decision
 from pytest_llmsafety.stats.outcome import Outcome
+from pytest_llmsafety.stats.reason import seen_all
 
 if TYPE_CHECKING:
     from pytest_llmsafety.stats.gate import Gate
@@ -34,8 +35,5 @@ def census(units: Units, gate: Gate) -> Decision:
         n_worse=units.n_worse,
         n_better=units.n_better,
         worst_unseen=None,
-        reason=(
-            f"suite scope: all {units.n_items} items were seen and their change is {side} the "
-            "margin by arithmetic; nothing is claimed about other items"
-        ),
+        reason=seen_all(units.n_items, f"{side} the margin"),
     )

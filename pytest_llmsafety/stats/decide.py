@@ -113,7 +113,7 @@ def decide_units(units: Units, gate: Gate, unseen: Unseen) -> Decision:
         assumption=unseen.assumption,
         reason=explain(units, gate, unseen, (outcome, p_pass, p_fail)),
     )
-    return _with_plan(decision, units, unseen) if outcome is Outcome.INCONCLUSIVE else decision
+    return with_plan(decision, units, unseen) if outcome is Outcome.INCONCLUSIVE else decision
 
 
 def check_inside(values: ArrayLike, support: tuple[float, float]) -> ArrayLike:
@@ -130,7 +130,7 @@ def check_inside(values: ArrayLike, support: tuple[float, float]) -> ArrayLike:
     return array
 
 
-def _with_plan(decision: Decision, units: Units, unseen: Unseen) -> Decision:
+def with_plan(decision: Decision, units: Units, unseen: Unseen) -> Decision:
     """Add the units that a decision needs, with the spread of these units."""
     if units.n_units == 1:
         return decision

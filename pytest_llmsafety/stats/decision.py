@@ -23,6 +23,11 @@ class Decision:
     power if the true change is 0 or half the margin. They are None unless INCONCLUSIVE, with
     a single unit, and where a million units would not do. `worst_unseen` is None in the suite
     scope, where nothing is unseen.
+
+    A `sequential` decision stopped as soon as it could, after `n_units` of the `n_suite` units;
+    its p-values and bounds are right at all looks at once (`Ladder`), and an estimate at a stop
+    leans outward. Its `n_needed_*` are those of a fixed n. `fail_margin` is what FAIL has to
+    exceed where that is not the margin.
     """
 
     outcome: Outcome
@@ -45,3 +50,6 @@ class Decision:
     n_needed_90: int | None = None
     n_needed_half_80: int | None = None
     n_needed_half_90: int | None = None
+    fail_margin: float | None = None
+    sequential: bool = False
+    n_suite: int | None = None

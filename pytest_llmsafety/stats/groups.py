@@ -80,7 +80,7 @@ def decide_groups(  # noqa: PLR0913 - the choices of decide_mean, once for all g
     """
     gate = Gate(margin, confidence, scope)
     deltas = finite_array("values", values)
-    members = _members(groups, deltas.size)
+    members = _some_members(groups, deltas.size)
     sizes = None if weights is None else finite_array("weights", weights)
     if sizes is not None:
         same_length("weights", sizes.size, deltas.size)
@@ -103,17 +103,29 @@ def decide_groups(  # noqa: PLR0913 - the choices of decide_mean, once for all g
 def combine(decisions: Mapping[str, Decision], gate: Gate) -> GroupDecision:
     """Return the joint decision of at least one group's decisions."""
     p_values = {name: _p_fail(decision) for name, decision in decisions.items()}
-    rejected = holm(p_values, gate.alpha)
-    failed = tuple(name for name in decisions if name in rejected)
-    undecided = tuple(
-        name
-        for name, decision in decisions.items()
-        if name not in rejected and decision.outcome is not Outcome.PASS
-    )
+    return joint(decisions, gate, holm(p_values, gate.alpha))
+
+
+def joint(
+    decisions: Mapping[str, Decision],
+    gate: Gate,
+    rejected: frozenset[str],
+    *,
+    rule: str = "Holm",
+    unseen: tuple[str, ...] = (),
+) -> GroupDecision:
+    """Return the joint decision when `rule` says which groups are beyond the margin.
+
+    `unseen` names groups of which no item was seen, and which have no decision.
+    """
+    names = sorted([*decisions, *unseen])
+    passed = {name for name, one in decisions.items() if one.outcome is Outcome.PASS}
+    failed = tuple(name for name in names if name in rejected)
+    undecided = tuple(name for name in names if name not in rejected | passed)
     outcome = Outcome.FAIL if failed else Outcome.INCONCLUSIVE if undecided else Outcome.PASS
     reasons = {
         Outcome.PASS: f"each of {len(decisions)} groups is within the margin",
-        Outcome.FAIL: f"beyond the margin (Holm over {len(decisions)} groups): {', '.join(failed)}",
+        Outcome.FAIL: f"beyond the margin ({rule} over {len(names)} groups): {', '.join(failed)}",
         Outcome.INCONCLUSIVE: f"not decided: {_undecided(undecided, decisions)}",
     }
     return GroupDecision(
@@ -128,8 +140,22 @@ def combine(decisions: Mapping[str, Decision], gate: Gate) -> GroupDecision:
     )
 
 
-def _members(groups: GroupLabels, n_items: int) -> dict[str, list[int]]:
-    """Return the rows of each group, groups in alphabetical order."""
+def _some_members(groups: GroupLabels, n_items: int) -> dict[str, list[int]]:
+    """Return the rows of each group, or raise when no item has one."""
+    members = members_of(groups, n_items)
+    if not members:
+        msg = f"none of {n_items} items has a group. Expected one at least. Use decide_mean."
+        raise StatisticsError(msg)
+    return members
+
+
+def members_of(groups: GroupLabels, n_items: int) -> dict[str, list[int]]:
+    """Return the rows of each group, groups in alphabetical order.
+
+    Raises:
+        StatisticsError: not one entry for each item, or a name is no text.
+
+    """
     same_length("groups", len(groups), n_items)
     members: dict[str, list[int]] = {}
     for row, entry in enumerate(groups):
@@ -140,9 +166,6 @@ def _members(groups: GroupLabels, n_items: int) -> dict[str, list[int]]:
                 msg = f"item {row} has the group {name!r}. Expected a name. Write it as text."
                 raise StatisticsError(msg)
             members.setdefault(str(name), []).append(row)
-    if not members:
-        msg = f"none of {n_items} items has a group. Expected one at least. Use decide_mean."
-        raise StatisticsError(msg)
     return dict(sorted(members.items()))
 
 
@@ -155,8 +178,11 @@ def _p_fail(decision: Decision) -> float:
 
 def _undecided(names: Sequence[str], decisions: Mapping[str, Decision]) -> str:
     """Say what the undecided groups lack: the LISTED largest estimates, and how many more."""
-    worst = sorted(names, key=lambda name: -decisions[name].estimate)[:LISTED]
-    told = [_lacking(name, decisions[name]) for name in names if name in worst]
+    seen = [name for name in names if name in decisions]
+    worst = sorted(seen, key=lambda name: -decisions[name].estimate)[:LISTED]
+    told = [_lacking(name, decisions[name]) for name in seen if name in worst]
+    told += [f"{name} (no item seen)" for name in names if name not in decisions]
+    told = told[:LISTED]
     more = [f"and {len(names) - LISTED} more"] if len(names) > LISTED else []
     return ", ".join([*told, *more])
 

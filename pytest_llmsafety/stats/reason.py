@@ -9,6 +9,7 @@ from pytest_llmsafety.stats.power import rule_of_three
 from pytest_llmsafety.stats.unseen import MIN_CLUSTERS, RECOMMENDED_CLUSTERS, Unseen, unit_noun
 
 if TYPE_CHECKING:
+    from pytest_llmsafety.stats.decision import Decision
     from pytest_llmsafety.stats.gate import Gate
     from pytest_llmsafety.stats.units import Units
 
@@ -43,3 +44,31 @@ def explain(units: Units, gate: Gate, unseen: Unseen, shown: tuple[Outcome, floa
     if unseen.guarded and n < RECOMMENDED_CLUSTERS:
         parts.append(f"rests on {n} {noun}; {RECOMMENDED_CLUSTERS} or more are recommended")
     return "; ".join(parts)
+
+
+def explain_stop(decision: Decision, scope: str) -> str:
+    """Say at which unit a sequential decision stopped, and what that does to its numbers."""
+    n, whole = decision.n_units, decision.n_suite or decision.n_units
+    noun = "items" if decision.n_items == n else "clusters"
+    if scope == "suite" and n == whole:
+        if decision.p_pass == decision.p_fail:
+            return seen_all(decision.n_items, "between the margins of PASS and FAIL")
+        side = "within" if decision.outcome is Outcome.PASS else "beyond"
+        return seen_all(decision.n_items, f"{side} the margin")
+    if decision.outcome is Outcome.INCONCLUSIVE:
+        return (
+            f"suite scope: only {n} of {whole} {noun} were seen; not shown to be within the "
+            f"margin (p={decision.p_pass:.2g}), not shown to exceed it (p={decision.p_fail:.2g})"
+        )
+    if n == whole:
+        return ""
+    claim = "; nothing is claimed about other items" if scope == "suite" else ""
+    return f"decided after {n} of {whole} {noun}; the estimate at a stop leans outward{claim}"
+
+
+def seen_all(n_items: int, where: str) -> str:
+    """Say that a whole suite was seen, and where its change lies."""
+    return (
+        f"suite scope: all {n_items} items were seen and their change is {where} by arithmetic; "
+        "nothing is claimed about other items"
+    )

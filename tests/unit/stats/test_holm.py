@@ -1,6 +1,9 @@
-"""Holm's step-down."""
+"""Holm's step-down, and its like for e-values."""
 
 from __future__ import annotations
+
+import itertools
+import math
 
 import numpy as np
 import pytest
@@ -8,11 +11,24 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_llmsafety.errors import StatisticsError
-from pytest_llmsafety.stats import holm
+from pytest_llmsafety.stats import e_holm, holm
 
 from .drawn import PROPERTY
 
 P_VALUES = st.dictionaries(st.text("abcdefgh", min_size=1), st.floats(0, 1), min_size=1)
+E_VALUES = st.dictionaries(
+    st.sampled_from("abcdefg"),
+    st.floats(0, 200) | st.sampled_from([0.0, 20.0, math.inf]),
+    min_size=1,
+)
+
+
+def by_all_subsets(e_values: dict[str, float], alpha: float) -> set[str]:
+    """Reject a name when the mean of every set that holds it is at least 1 / alpha."""
+    names = list(e_values)
+    subsets = [s for k in range(1, len(names) + 1) for s in itertools.combinations(names, k)]
+    small = {s for s in subsets if sum(e_values[name] for name in s) < len(s) / alpha}
+    return {name for name in names if not any(name in subset for subset in small)}
 
 
 def test_a_worked_example_by_hand() -> None:
@@ -50,3 +66,26 @@ def test_an_alpha_outside_0_to_1_raises() -> None:
     """An error rate is between 0 and 1."""
     with pytest.raises(StatisticsError, match="alpha"):
         holm({"a": 0.5}, alpha=1.5)
+
+
+def test_e_values_by_hand() -> None:
+    """Beside an e-value of 0 another has to be 40, and beside 15 it has to be 25."""
+    assert e_holm({"a": 20.0}) == {"a"}
+    assert e_holm({"a": 39.0, "b": 0.0}) == frozenset()
+    assert e_holm({"a": 40.0, "b": 0.0}) == {"a"}
+    assert e_holm({"a": 25.0, "b": 15.0}) == {"a"}
+    assert e_holm({"a": math.inf, "b": 0.0, "c": math.inf}) == {"a", "c"}
+
+
+@PROPERTY
+@given(E_VALUES, st.sampled_from([0.05, 0.25]))
+def test_e_holm_is_the_closure_of_the_mean(e_values: dict[str, float], alpha: float) -> None:
+    """The short way rejects what looking at all subsets rejects."""
+    assert e_holm(e_values, alpha) == by_all_subsets(e_values, alpha)
+
+
+@pytest.mark.parametrize("e_values", [{}, {"a": np.nan}, {"a": -0.1}])
+def test_degenerate_e_values_raise(e_values: dict[str, float]) -> None:
+    """No e-value, NaN, and numbers below 0 are refused."""
+    with pytest.raises(StatisticsError, match="Expected"):
+        e_holm(e_values)

@@ -10,6 +10,8 @@ def test_the_public_names_are_these() -> None:
     assert public.__all__ == [
         "Decision",
         "GroupDecision",
+        "GroupLadder",
+        "Ladder",
         "Outcome",
         "Ratio",
         "decide_groups",
@@ -17,6 +19,7 @@ def test_the_public_names_are_these() -> None:
         "decide_ratio",
         "decide_ratio_change",
         "detectable_change",
+        "e_holm",
         "holm",
         "n_needed",
         "rule_of_three",
