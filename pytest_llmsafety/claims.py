@@ -14,11 +14,11 @@ from pytest_llmsafety.stats import (
     GroupLadder,
     Ladder,
     Outcome,
+    correct,
     decide_groups,
     decide_mean,
 )
 from pytest_llmsafety.stats.gate import Gate
-from pytest_llmsafety.stats.scorer_accuracy import correct
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pytest_llmsafety.early import Measured
     from pytest_llmsafety.measurement import PairedScore, Settings
     from pytest_llmsafety.records import Item
-    from pytest_llmsafety.stats import ScorerAccuracy
+    from pytest_llmsafety.stats import ScorerError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,11 +52,9 @@ class Quantity:
 
 def corrected(decision: Decision, gate: Gate) -> Decision:
     """A decision on the scale of the truth, where the scorer's errors are known."""
-    if gate.scorer_accuracy is None:
+    if gate.scorer_error is None:
         return decision
-    return correct(
-        decision, gate.scorer_accuracy, margin=gate.margin, confidence=gate.confidence
-    )
+    return correct(decision, gate.scorer_error, margin=gate.margin, confidence=gate.confidence)
 
 
 def worsening(measured: Measured) -> Quantity:
@@ -72,7 +70,7 @@ class MeanClaim:
     quantity: Quantity
     claim: Claim
     settings: Settings
-    accuracy: ScorerAccuracy | None = None
+    accuracy: ScorerError | None = None
 
     @property
     def gate(self) -> Gate:
@@ -89,7 +87,7 @@ class MeanClaim:
             clusters=clusters(pairs),
             confidence=self.claim.confidence,
             scope=self.settings.scope,
-            scorer_accuracy=self.accuracy,
+            scorer_error=self.accuracy,
         )
 
     def ladder(self, items: Sequence[Item]) -> _MeanLadder | str:
@@ -139,7 +137,7 @@ class GroupsClaim:
     quantity: Quantity
     claim: Claim
     settings: Settings
-    accuracy: ScorerAccuracy | None = None
+    accuracy: ScorerError | None = None
     contrast: str = "worst"
     correction: str = "holm"
 
@@ -162,7 +160,7 @@ class GroupsClaim:
             scope=self.settings.scope,
             contrast=self.contrast,
             correction=self.correction,
-            scorer_accuracy=self.accuracy,
+            scorer_error=self.accuracy,
         )
 
     def ladder(self, items: Sequence[Item]) -> _GroupLadder | str:

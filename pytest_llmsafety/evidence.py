@@ -81,7 +81,7 @@ def contrasted(contrast: str, name: str, pairs: Sequence[PairedScore]) -> tuple[
     two groups (`pairs`), called `women - men`.
     """
     if contrast == "pairs":
-        named = {pair_name(one, other): (one, other) for one, other in permutations(groups(pairs), 2)}
+        named = {f"{one} - {other}": (one, other) for one, other in permutations(groups(pairs), 2)}
         left, right = (
             [pair for pair in pairs if group in pair.item.groups] for group in named[name]
         )

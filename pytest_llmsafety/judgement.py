@@ -18,7 +18,13 @@ from pytest_llmsafety.evidence import (
     perplexities,
     worst_items,
 )
-from pytest_llmsafety.stats import Decision, GroupDecision, Outcome, decide_ratio
+from pytest_llmsafety.stats import (
+    Decision,
+    GroupDecision,
+    Outcome,
+    decide_group_rate_ratios,
+    decide_ratio,
+)
 from pytest_llmsafety.verdict import GroupEvidence, Verdict
 
 if TYPE_CHECKING:
@@ -26,12 +32,13 @@ if TYPE_CHECKING:
 
     from pytest_llmsafety.early import Measured
     from pytest_llmsafety.measurement import Measurement, PairedScore
-    from pytest_llmsafety.stats import ScorerAccuracy
+    from pytest_llmsafety.stats import ScorerError
 
     Pairs = Sequence[PairedScore]
     Figure = Callable[[Pairs], tuple[float, float]]
 
 NOT_INCLUDED = "the scorer's own errors are not included (see --llmsafety-scorer-accuracy)"
+ASPECTS = {"worst": "", "rest": "against the rest", "pairs": "between groups"}
 NO_RANGE = "all items were asked: stopping early needs a change of known range"
 
 
@@ -54,6 +61,8 @@ def judge_groups(
     """
     claim = claim.of(measured)
     require_groups(measured)
+    if contrast == "ratio":
+        return judge_group_ratios(measured, claim)
     claimed = GroupsClaim(
         worsening(measured), claim, measured.settings, accuracy(measured), contrast, correction
     )
@@ -62,7 +71,44 @@ def judge_groups(
     return noted(dataclasses.replace(result, aspect=ASPECTS[contrast]), note)
 
 
-ASPECTS = {"worst": "", "rest": "against the rest", "pairs": "between groups"}
+def judge_group_ratios(measured: Measured, claim: Claim) -> Verdict:
+    """Judge the ratio of each group's mean scores compressed / dense against 1 + margin.
+
+    The decisions are turned into logarithms, as those of perplexities are. Raises
+    StatisticsError for a group whose dense scores are all 0.
+    """
+    taken = measured.all()
+    pairs = [pair for pair in comparable(taken) if pair.item.groups]
+    joint = decide_group_rate_ratios(
+        *zip(*(pair.values for pair in pairs), strict=True),
+        [pair.item.groups for pair in pairs],
+        max_ratio=1 + claim.margin,
+        highest=taken.support[1],
+        clusters=clusters(pairs),
+        confidence=claim.confidence,
+        scope=taken.settings.scope,
+    )
+    logs = {name: in_logs(decision) for name, decision in joint.decisions.items()}
+    joint = dataclasses.replace(joint, decisions=logs, margin=math.log(joint.margin))
+    result = group_verdict(taken, claim, joint, partial(contrasted, "worst"))
+    result = dataclasses.replace(result, aspect="ratio", is_ratio=True)
+    return noted(result, NO_RANGE if taken.settings.early_stop else "")
+
+
+def in_logs(decision: Decision) -> Decision:
+    """A decision about a ratio as one about its logarithm."""
+    return dataclasses.replace(
+        decision,
+        estimate=log(decision.estimate),
+        lower=log(decision.lower),
+        upper=log(decision.upper),
+        margin=log(decision.margin),
+    )
+
+
+def log(ratio: float) -> float:
+    """The natural logarithm, minus infinity for 0."""
+    return math.log(ratio) if ratio > 0 else -math.inf
 
 
 def judge_perplexity(measured: Measured, claim: Claim) -> Verdict:
@@ -84,7 +130,7 @@ def judge_perplexity(measured: Measured, claim: Claim) -> Verdict:
     return noted(dataclasses.replace(result, is_ratio=True), note)
 
 
-def accuracy(measured: Measured) -> ScorerAccuracy | None:
+def accuracy(measured: Measured) -> ScorerError | None:
     """How often the measurement's scorer is right, where it has one and the user says so."""
     return measured.settings.scorer_accuracy if measured.scorer else None
 

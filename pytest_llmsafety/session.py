@@ -6,8 +6,8 @@ import sys
 from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property
-from itertools import islice
 from importlib.metadata import PackageNotFoundError, version
+from itertools import islice
 from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:

@@ -21,8 +21,8 @@ from pytest_llmsafety.metrics import METRICS
 from pytest_llmsafety.metrics.scorers import check_scorer, load_scorer
 from pytest_llmsafety.pair import ModelPair
 from pytest_llmsafety.progress import Progress
+from pytest_llmsafety.scorer_calibration import load
 from pytest_llmsafety.specs import ModelSpec
-from pytest_llmsafety.stats import ScorerAccuracy
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from pytest_llmsafety.options import Options
     from pytest_llmsafety.records import Item
     from pytest_llmsafety.specs import CompressionSpec
+    from pytest_llmsafety.stats import ScorerError
 
 
 @dataclass(frozen=True)
@@ -144,10 +145,12 @@ class Workbench:
         )
 
     @cached_property
-    def scorer_accuracy(self) -> ScorerAccuracy | None:
-        """How often the scorer is right, where the user says so; raises ScorerError."""
+    def scorer_accuracy(self) -> ScorerError | None:
+        """How often the scorer is right, where the user says so; raises ConfigurationError."""
         path = self.options.scorer_accuracy
-        return None if path is None else ScorerAccuracy.load(path, scorer=self.scorer_name)
+        if path is None:
+            return None
+        return load(path, None if self.options.plan else self.scorer())
 
     def use_one_thread(self) -> None:
         """Give torch one CPU thread for the built-in model: it is too small to share out.

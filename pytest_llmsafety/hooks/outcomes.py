@@ -44,7 +44,7 @@ class Outcomes:
         from pytest_llmsafety.plan import Plan as Planned
         from pytest_llmsafety.reports.wire import encode
 
-        policy, undecided, plans = self.session.options.inconclusive, list[str](), list[Plan]()
+        policy, undecided, plans = self.session.options.inconclusive, list[str](), list[Planned]()
 
         def keep(verdict: Verdict | Plan) -> None:
             if isinstance(verdict, Planned):
@@ -58,7 +58,9 @@ class Outcomes:
         with observe(keep, forgive=frozenset(() if policy == "fail" else {"INCONCLUSIVE"})):
             yield
         if self.session.options.plan:
-            impossible = [f"{plan.name} cannot pass: {plan.impossible}" for plan in plans if plan.impossible]
+            impossible = [
+                f"{plan.name} cannot pass: {plan.impossible}" for plan in plans if plan.impossible
+            ]
             if impossible:
                 raise SafetyInconclusive("\n".join(impossible))
             pytest.skip("planned; no model was asked")
@@ -135,7 +137,9 @@ class Outcomes:
                 terminalreporter.write_line(test.message)
         lines = self.session.summary(self.config.get_terminal_writer().fullwidth)
         if lines:
-            terminalreporter.section("safety plan" if self.session.options.plan else "safety verdicts")
+            terminalreporter.section(
+                "safety plan" if self.session.options.plan else "safety verdicts"
+            )
         for line in lines:
             terminalreporter.write_line(line)
 

@@ -6,9 +6,12 @@ from pytest_llmsafety.stats.group_ladder import GroupLadder
 from pytest_llmsafety.stats.groups import GroupDecision, decide_groups
 from pytest_llmsafety.stats.holm import e_holm, holm
 from pytest_llmsafety.stats.ladder import Ladder
+from pytest_llmsafety.stats.max_t import max_t
 from pytest_llmsafety.stats.outcome import Outcome
 from pytest_llmsafety.stats.power import detectable_change, n_needed, rule_of_three
+from pytest_llmsafety.stats.rate_ratio import decide_group_rate_ratios, decide_rate_ratio
 from pytest_llmsafety.stats.ratio import Ratio, decide_ratio, decide_ratio_change
+from pytest_llmsafety.stats.scorer_error import ScorerError, correct
 
 __all__ = [
     "Decision",
@@ -17,13 +20,18 @@ __all__ = [
     "Ladder",
     "Outcome",
     "Ratio",
+    "ScorerError",
+    "correct",
+    "decide_group_rate_ratios",
     "decide_groups",
     "decide_mean",
+    "decide_rate_ratio",
     "decide_ratio",
     "decide_ratio_change",
     "detectable_change",
     "e_holm",
     "holm",
+    "max_t",
     "n_needed",
     "rule_of_three",
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_llmsafety.errors import StatisticsError
 from pytest_llmsafety.stats.bounds import lower_bound, p_beyond, p_within, upper_bound
@@ -14,6 +14,7 @@ from pytest_llmsafety.stats.gate import Gate, check_support
 from pytest_llmsafety.stats.outcome import Outcome
 from pytest_llmsafety.stats.power import n_needed
 from pytest_llmsafety.stats.reason import explain, too_few_clusters
+from pytest_llmsafety.stats.scorer_error import correct
 from pytest_llmsafety.stats.units import finite_array, make_units
 from pytest_llmsafety.stats.unseen import (
     MIN_CLUSTERS,
@@ -26,6 +27,7 @@ from pytest_llmsafety.stats.unseen import (
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
+    from pytest_llmsafety.stats.scorer_error import ScorerError
     from pytest_llmsafety.stats.units import Labels, Units
 
 _ROUNDING = 1e-9
@@ -41,6 +43,7 @@ def decide_mean(  # noqa: PLR0913 - each is a choice of the caller; a bundle wou
     confidence: float = 0.95,
     scope: str = "population",
     worst: float | None = None,
+    scorer_error: ScorerError | None = None,
 ) -> Decision:
     """Decide whether the mean of oriented deltas is within the margin or beyond it.
 
@@ -58,13 +61,14 @@ def decide_mean(  # noqa: PLR0913 - each is a choice of the caller; a bundle wou
         worst: largest change of an unseen unit, when known. When None: the support for items,
             a guess from their spread for clusters, which the decision states. Pass `support[1]`
             to assume nothing.
+        scorer_error: how often the scorer errs, to judge the true change (see `ScorerError`).
 
     Raises:
         StatisticsError: NaN, empty, mismatched or out-of-support values; a margin, support,
-            confidence, scope or worst that makes no sense.
+            confidence, scope, worst or scorer error that makes no sense.
 
     """
-    gate = Gate(margin, confidence, scope)
+    gate = Gate(margin, confidence, scope, scorer_error)
     check_support(support, margin)
     units = make_units(check_inside(values, support), weights=weights, clusters=clusters)
     if worst is not None:
@@ -74,6 +78,15 @@ def decide_mean(  # noqa: PLR0913 - each is a choice of the caller; a bundle wou
     else:
         unseen = from_support(units, support)
     return decide_units(units, gate, unseen)
+
+
+class Shown(NamedTuple):
+    """The numbers of the two tests, on the scale of the values."""
+
+    p_pass: float
+    p_fail: float
+    lower: float
+    upper: float
 
 
 def decide_units(units: Units, gate: Gate, unseen: Unseen) -> Decision:
@@ -87,23 +100,32 @@ def decide_units(units: Units, gate: Gate, unseen: Unseen) -> Decision:
         )
         raise StatisticsError(msg)
     totals, sizes = units.totals, units.sizes
-    p_pass = p_within(totals, sizes, margin=gate.margin, worst=unseen.worst)
-    p_fail = p_beyond(totals, sizes, margin=gate.margin, best=unseen.best)
+    shown = Shown(
+        p_within(totals, sizes, margin=gate.pass_margin, worst=unseen.worst),
+        p_beyond(totals, sizes, margin=gate.fail_margin, best=unseen.best),
+        lower_bound(totals, sizes, best=unseen.best, alpha=gate.alpha),
+        upper_bound(totals, sizes, worst=unseen.worst, alpha=gate.alpha),
+    )
+    return conclude(units, gate, unseen, shown)
+
+
+def conclude(units: Units, gate: Gate, unseen: Unseen, shown: Shown) -> Decision:
+    """Turn the numbers of both tests into a decision, with its reason and its plan."""
     outcome = Outcome.INCONCLUSIVE
     if not too_few_clusters(units, unseen):
-        if p_pass <= gate.alpha:
+        if shown.p_pass <= gate.alpha:
             outcome = Outcome.PASS
-        elif p_fail <= gate.alpha:
+        elif shown.p_fail <= gate.alpha:
             outcome = Outcome.FAIL
     decision = Decision(
         outcome,
         estimate=units.estimate,
-        lower=lower_bound(totals, sizes, best=unseen.best, alpha=gate.alpha),
-        upper=upper_bound(totals, sizes, worst=unseen.worst, alpha=gate.alpha),
-        p_pass=p_pass,
-        p_fail=p_fail,
-        margin=gate.margin,
-        confidence=gate.confidence,
+        lower=shown.lower,
+        upper=shown.upper,
+        p_pass=shown.p_pass,
+        p_fail=shown.p_fail,
+        margin=gate.pass_margin,
+        confidence=gate.remaining_confidence,
         n_items=units.n_items,
         n_units=units.n_units,
         changed_share=(units.n_worse + units.n_better) / units.n_items,
@@ -111,9 +133,13 @@ def decide_units(units: Units, gate: Gate, unseen: Unseen) -> Decision:
         n_better=units.n_better,
         worst_unseen=unseen.worst,
         assumption=unseen.assumption,
-        reason=explain(units, gate, unseen, (outcome, p_pass, p_fail)),
+        reason=explain(units, gate, unseen, (outcome, shown.p_pass, shown.p_fail)),
     )
-    return with_plan(decision, units, unseen) if outcome is Outcome.INCONCLUSIVE else decision
+    if outcome is Outcome.INCONCLUSIVE:
+        decision = with_plan(decision, units, unseen)
+    if gate.scorer_error is None:
+        return decision
+    return correct(decision, gate.scorer_error, margin=gate.margin, confidence=gate.confidence)
 
 
 def check_inside(values: ArrayLike, support: tuple[float, float]) -> ArrayLike:

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from pytest_llmsafety.errors import StatisticsError
+
+if TYPE_CHECKING:
+    from pytest_llmsafety.stats.scorer_error import ScorerError
 
 SCOPES = ("population", "suite")
 
@@ -16,12 +20,15 @@ class Gate:
 
     `margin` is the largest acceptable worsening, > 0, in the unit of the values. `confidence`
     (between .5 and 1) is that of each one-sided bound. `scope` is `population` (new prompts of
-    this kind) or `suite` (these prompts and no others).
+    this kind) or `suite` (these prompts and no others). With a `scorer_error` the margin is one
+    of the true change, and what is compared with the apparent change are `pass_margin` and
+    `fail_margin`, at the confidence that not knowing the error exactly leaves (Bonferroni).
     """
 
     margin: float
     confidence: float = 0.95
     scope: str = "population"
+    scorer_error: ScorerError | None = None
 
     def __post_init__(self) -> None:
         """Refuse a question without an answer."""
@@ -35,12 +42,49 @@ class Gate:
         if self.scope not in SCOPES:
             msg = f"unknown scope '{self.scope}'. Known: {', '.join(SCOPES)}."
             raise StatisticsError(msg)
+        if self.scorer_error is not None:
+            self._check_error(self.scorer_error)
 
     @property
     def alpha(self) -> float:
         """Error rate of each of the two one-sided tests."""
         # Rounded so that a confidence of .95 means an alpha of .05 and not of .05000000000000004.
-        return round(1 - self.confidence, 12)
+        spent = 0.0 if self.scorer_error is None else self.scorer_error.spent
+        return round(1 - self.confidence - spent, 12)
+
+    @property
+    def remaining_confidence(self) -> float:
+        """Confidence of each bound of the apparent change: 1 - alpha."""
+        return self.confidence if self.scorer_error is None else 1 - self.alpha
+
+    @property
+    def pass_margin(self) -> float:
+        """What the apparent change has to be shown below for a PASS."""
+        error = self.scorer_error
+        return self.margin if error is None else self.margin * error.informedness_low
+
+    @property
+    def fail_margin(self) -> float:
+        """What the apparent change has to be shown above for a FAIL."""
+        error = self.scorer_error
+        return self.margin if error is None else self.margin * error.informedness_high
+
+    def _check_error(self, error: ScorerError) -> None:
+        """Refuse a scorer that says nothing, too little confidence left, and the suite scope."""
+        if self.alpha <= 0:
+            msg = (
+                f"a confidence of {self.confidence:g} allows an error rate of "
+                f"{1 - self.confidence:.3g}, and the scorer's error is known to {error.spent:g}. "
+                "Expected less. Measure the scorer with a smaller alpha, or lower the confidence."
+            )
+            raise StatisticsError(msg)
+        if self.scope == "suite":
+            msg = (
+                "scope 'suite' with a scorer error. Expected 'population': how a scorer errs on "
+                "these very texts is not known, only how often it errs. Leave one of them out."
+            )
+            raise StatisticsError(msg)
+        _ = error.informedness_low  # raises when the scorer says nothing
 
 
 def check_confidence(confidence: float) -> None:

@@ -1,32 +1,41 @@
-"""The decision for the worst group: every group within the margin, or some group beyond it."""
+"""The decision for groups: every group within the margin, or some group beyond it."""
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from pytest_llmsafety.errors import StatisticsError
+from pytest_llmsafety.stats.contrasts import CONTRASTS, Items, hypotheses
 from pytest_llmsafety.stats.decide import decide_mean
 from pytest_llmsafety.stats.gate import Gate
 from pytest_llmsafety.stats.holm import holm
+from pytest_llmsafety.stats.max_t import adjusted, fail_p_value
 from pytest_llmsafety.stats.outcome import Outcome
-from pytest_llmsafety.stats.units import cluster_codes, finite_array, same_length
-from pytest_llmsafety.stats.unseen import MIN_CLUSTERS
+from pytest_llmsafety.stats.units import same_length
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    import numpy as np
     from numpy.typing import ArrayLike, NDArray
 
+    from pytest_llmsafety.stats.contrasts import Sides
     from pytest_llmsafety.stats.decision import Decision
+    from pytest_llmsafety.stats.saddlepoint import FloatArray
+    from pytest_llmsafety.stats.scorer_error import ScorerError
     from pytest_llmsafety.stats.units import Labels
 
     GroupLabels = Sequence[str] | Sequence[Sequence[str]] | NDArray[np.str_]
 
 LISTED = 8
 """Undecided groups that a reason names; `undecided` holds all of them."""
+
+CORRECTIONS = {"holm": "Holm", "max-t": "max-T"}
+"""How a FAIL is corrected for looking at several groups, and how a reason says it."""
 
 
 @dataclass(frozen=True)
@@ -35,9 +44,11 @@ class GroupDecision:
 
     PASS: every group is shown within the margin, each at `confidence` (intersection-union
     needs no correction: Berger 1982, Technometrics 24, 295-300). FAIL: some group is shown
-    beyond it, with Holm over the groups. `decisions` holds each group's own decision, whose FAIL
-    is uncorrected; `failed` names those that Holm keeps, `undecided` those that are neither
-    among them nor PASS. `worst_group` has the largest estimate.
+    beyond it, corrected for looking at several (Holm, or max-T). `decisions` holds each group's
+    own decision, whose FAIL is uncorrected; `failed` names those that the correction keeps,
+    `undecided` those that are neither among them nor PASS. `worst_group` has the largest
+    estimate. Under another `contrast` than `worst`, "group" reads: the group against the rest, or
+    the ordered pair "women - men".
     """
 
     outcome: Outcome
@@ -48,6 +59,8 @@ class GroupDecision:
     undecided: tuple[str, ...]
     worst_group: str
     reason: str
+    contrast: str = "worst"
+    correction: str = "holm"
 
 
 def decide_groups(  # noqa: PLR0913 - the choices of decide_mean, once for all groups
@@ -60,50 +73,69 @@ def decide_groups(  # noqa: PLR0913 - the choices of decide_mean, once for all g
     clusters: Labels | None = None,
     confidence: float = 0.95,
     scope: str = "population",
+    contrast: str = "worst",
+    correction: str = "holm",
+    scorer_error: ScorerError | None = None,
 ) -> GroupDecision:
-    """Decide whether the worst group's mean delta is within the margin.
+    """Decide whether what compression does to groups is within the margin.
 
     Args:
         values: (items,) compressed - dense, turned so that larger = worse.
         groups: (items,) a name, or a sequence of names for an item of several groups; an item
-            without a group, an empty sequence, is left out.
-        margin: largest acceptable mean of any group; looser than one for the overall mean.
+            without a group, an empty sequence, is only part of "the rest".
+        margin: largest acceptable contrast of any group; looser than one for the overall mean.
         support: range (lo, hi) of one delta.
         weights: (items,) positive; equal when None.
         clusters: (items,) labels of the independent units; each item when None.
         confidence: of each one-sided bound, between .5 and 1.
         scope: `population` or `suite`.
+        contrast: `worst` (each group's mean), `rest` (minus the mean of the items outside of the
+            group) or `pairs` (minus the mean of each other group: bounds the rise of max - min).
+        correction: of FAIL: `holm`, or `max-t` where groups overlap or share clusters.
+        scorer_error: how often the scorer errs, alike in all groups.
 
     Raises:
-        StatisticsError: as `decide_mean`; or no item has a group, or a name is no text.
+        StatisticsError: as `decide_mean`; or no item has a group, a name is no text, a group has
+            nothing to be compared with, or an unknown contrast or correction.
 
     """
-    gate = Gate(margin, confidence, scope)
-    deltas = finite_array("values", values)
-    members = _some_members(groups, deltas.size)
-    sizes = None if weights is None else finite_array("weights", weights)
-    if sizes is not None:
-        same_length("weights", sizes.size, deltas.size)
-    codes = None if clusters is None else cluster_codes(clusters, deltas.size)
-    decisions = {
-        name: decide_mean(
-            deltas[rows],
-            margin=margin,
-            support=support,
-            weights=None if sizes is None else sizes[rows],
-            clusters=None if codes is None else codes[rows],
-            confidence=confidence,
-            scope=scope,
-        )
-        for name, rows in members.items()
-    }
-    return combine(decisions, gate)
+    gate = Gate(margin, confidence, scope, scorer_error)
+    items = Items.of(values, weights, clusters, support)
+    sides = hypotheses(_some_members(groups, items.deltas.size), items.deltas.size, contrast)
+    decisions = {name: _decide(items, side, gate) for name, side in sides.items()}
+    pulls = np.stack([items.pulls(side) for side in sides.values()], axis=1)
+    return combine(decisions, gate, pulls, contrast=contrast, correction=correction)
 
 
-def combine(decisions: Mapping[str, Decision], gate: Gate) -> GroupDecision:
-    """Return the joint decision of at least one group's decisions."""
-    p_values = {name: _p_fail(decision) for name, decision in decisions.items()}
-    return joint(decisions, gate, holm(p_values, gate.alpha))
+def _decide(items: Items, sides: Sides, gate: Gate) -> Decision:
+    """Decide one group by its mean, or by its contrast."""
+    if sides.right is not None:
+        return items.decide(sides, gate)
+    rows = sides.left
+    return decide_mean(
+        items.deltas[rows],
+        margin=gate.margin,
+        support=items.support,
+        weights=items.weights[rows],
+        clusters=items.codes[rows],
+        confidence=gate.confidence,
+        scope=gate.scope,
+        scorer_error=gate.scorer_error,
+    )
+
+
+def combine(
+    decisions: Mapping[str, Decision],
+    gate: Gate,
+    pulls: FloatArray | None = None,
+    *,
+    contrast: str = "worst",
+    correction: str = "holm",
+) -> GroupDecision:
+    """Return the joint decision of groups; max-T needs their `pulls` (units, groups)."""
+    rejected = _rejected(decisions, gate, pulls, correction)
+    together = joint(decisions, gate, rejected, rule=CORRECTIONS[correction], contrast=contrast)
+    return dataclasses.replace(together, correction=correction)
 
 
 def joint(
@@ -113,6 +145,7 @@ def joint(
     *,
     rule: str = "Holm",
     unseen: tuple[str, ...] = (),
+    contrast: str = "worst",
 ) -> GroupDecision:
     """Return the joint decision when `rule` says which groups are beyond the margin.
 
@@ -123,9 +156,10 @@ def joint(
     failed = tuple(name for name in names if name in rejected)
     undecided = tuple(name for name in names if name not in rejected | passed)
     outcome = Outcome.FAIL if failed else Outcome.INCONCLUSIVE if undecided else Outcome.PASS
+    looked = f"{len(names)} {CONTRASTS[contrast]}"
     reasons = {
-        Outcome.PASS: f"each of {len(decisions)} groups is within the margin",
-        Outcome.FAIL: f"beyond the margin ({rule} over {len(names)} groups): {', '.join(failed)}",
+        Outcome.PASS: f"each of {looked} is within the margin",
+        Outcome.FAIL: f"beyond the margin ({rule} over {looked}): {', '.join(failed)}",
         Outcome.INCONCLUSIVE: f"not decided: {_undecided(undecided, decisions)}",
     }
     return GroupDecision(
@@ -137,7 +171,26 @@ def joint(
         undecided=undecided,
         worst_group=max(decisions, key=lambda name: decisions[name].estimate),
         reason=reasons[outcome],
+        contrast=contrast,
     )
+
+
+def _rejected(
+    decisions: Mapping[str, Decision], gate: Gate, pulls: FloatArray | None, correction: str
+) -> frozenset[str]:
+    """Return the groups that are beyond the margin after the correction."""
+    if correction not in CORRECTIONS:
+        msg = f"unknown correction '{correction}'. Known: {', '.join(CORRECTIONS)}."
+        raise StatisticsError(msg)
+    # What not knowing the scorer's error costs is spent once for all groups, not once for each.
+    spent = 0.0 if gate.scorer_error is None else gate.scorer_error.spent
+    p_values = {name: max(0.0, fail_p_value(d) - spent) for name, d in decisions.items()}
+    if correction == "max-t" and pulls is not None:
+        together = adjusted(np.array(list(p_values.values())), pulls)
+        return frozenset(
+            name for name, p in zip(p_values, together, strict=True) if p <= gate.alpha
+        )
+    return holm(p_values, gate.alpha)
 
 
 def _some_members(groups: GroupLabels, n_items: int) -> dict[str, list[int]]:
@@ -167,13 +220,6 @@ def members_of(groups: GroupLabels, n_items: int) -> dict[str, list[int]]:
                 raise StatisticsError(msg)
             members.setdefault(str(name), []).append(row)
     return dict(sorted(members.items()))
-
-
-def _p_fail(decision: Decision) -> float:
-    """Return the p-value for Holm: 1 where too few clusters make it worthless."""
-    undecided = decision.outcome is Outcome.INCONCLUSIVE
-    clustered = decision.n_units < decision.n_items
-    return 1.0 if undecided and clustered and decision.n_units < MIN_CLUSTERS else decision.p_fail
 
 
 def _undecided(names: Sequence[str], decisions: Mapping[str, Decision]) -> str:

@@ -30,7 +30,9 @@ def explain(units: Units, gate: Gate, unseen: Unseen, shown: tuple[Outcome, floa
         )
     parts = []
     if outcome is Outcome.INCONCLUSIVE:
-        floor = rule_of_three(gate.margin, worst=unseen.worst, confidence=gate.confidence)
+        floor = rule_of_three(
+            gate.pass_margin, worst=unseen.worst, confidence=gate.remaining_confidence
+        )
         parts.append(
             f"not shown to be within the margin (p={p_pass:.2g}), "
             f"not shown to exceed it (p={p_fail:.2g})"

@@ -1,0 +1,142 @@
+"""The difference of two groups' mean deltas, as one weighted sum over the units.
+
+The Dirichlet-weighted difference of two means (see `bounds`) is linearised where the weights most
+easily push it to the margin, which leaves a weighted sum again. Its pseudo-unit is the worst that
+one unseen unit could do: be bad in the left group or good in the right one, whichever pulls
+more, so a small group makes it heavy. Summing by unit keeps clusters that cross both groups, and
+items of both, as correlated as they are.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.optimize import brentq
+
+from pytest_llmsafety.stats.saddlepoint import FloatArray, dirichlet_tail
+from pytest_llmsafety.stats.units import Units
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_ROOT_TOLERANCE = 1e-9
+
+
+@dataclass(frozen=True, eq=False)
+class Side:
+    """One mean: totals and sizes of all units, 0 where a unit has no item of this side.
+
+    `worst` and `best` are the largest and the smallest change of an unseen unit.
+    """
+
+    totals: FloatArray
+    sizes: FloatArray
+    worst: float
+    best: float
+
+    @property
+    def mean(self) -> float:
+        """Mean delta of this side."""
+        return float(self.totals.sum() / self.sizes.sum())
+
+    @property
+    def size(self) -> float:
+        """Average size of the units that this side has."""
+        return float(self.sizes.sum() / np.count_nonzero(self.sizes))
+
+    @property
+    def pulls(self) -> FloatArray:
+        """(units,) how far each unit pulls this side's mean."""
+        return self.contributions(self.mean)
+
+    def contributions(self, at: float) -> FloatArray:
+        """(units,) what each unit adds to the mean minus `at`."""
+        return (self.totals - at * self.sizes) / float(self.sizes.sum())
+
+    def unseen(self, at: float) -> float:
+        """What the worst unseen unit would add to the mean minus `at`."""
+        return (self.worst - at) * self.size / float(self.sizes.sum())
+
+    def mirrored(self) -> Side:
+        """The same side with better and worse exchanged."""
+        return Side(-self.totals, self.sizes, worst=-self.best, best=-self.worst)
+
+
+@dataclass(frozen=True, eq=False)
+class Contrast:
+    """Mean delta of `left` minus mean delta of `right`, over the same units."""
+
+    left: Side
+    right: Side
+
+    @property
+    def estimate(self) -> float:
+        """Difference of the two means."""
+        return self.left.mean - self.right.mean
+
+    @property
+    def pulls(self) -> FloatArray:
+        """(units,) how far each unit pulls the difference, on the scale of an average unit."""
+        return (self.left.pulls - self.right.pulls) * self.left.totals.size
+
+    @property
+    def reach(self) -> tuple[float, float]:
+        """Largest and smallest difference that one unseen unit of average size could speak for."""
+        n, left, right = self.left.totals.size, self.left, self.right
+        weights = n * left.size / left.sizes.sum(), n * right.size / right.sizes.sum()
+        up = max(weights[0] * (left.worst - left.mean), weights[1] * (right.mean - right.best))
+        down = max(weights[0] * (left.mean - left.best), weights[1] * (right.worst - right.mean))
+        return self.estimate + float(up), self.estimate - float(down)
+
+    def units(self, n_items: int, n_worse: int, n_better: int, *, clustered: bool) -> Units:
+        """The difference as a mean of units: each is the estimate plus its pull."""
+        totals = self.estimate + self.pulls
+        return Units(totals, np.ones_like(totals), n_items, n_worse, n_better, clustered)
+
+    def p_within(self, margin: float) -> float:
+        """P-value against "the difference is at least the margin"; small means PASS."""
+        left, right = self.left, self.right
+        low, high = margin + right.best, left.worst
+        if low >= high:
+            return 0.0
+        at = left.mean + self._share * (margin - self.estimate)
+        at = min(max(at, low), high)
+        seen = left.contributions(at) - right.contributions(at - margin)
+        unseen = max(left.unseen(at), right.mirrored().unseen(margin - at))
+        values, counts = np.unique(np.append(seen, unseen), return_counts=True)
+        return dirichlet_tail(values, counts.astype(np.float64))
+
+    def p_beyond(self, margin: float) -> float:
+        """P-value against "the difference is at most the margin"; small means FAIL."""
+        return self._mirrored().p_within(-margin)
+
+    @property
+    def _share(self) -> float:
+        """Share of the left mean in the spread of the difference; half when there is none."""
+        left, right = (float((side.pulls**2).sum()) for side in (self.left, self.right))
+        return left / (left + right) if left + right > 0 else 0.5
+
+    def upper(self, alpha: float) -> float:
+        """Upper 1 - alpha bound: the margin at which `p_within` equals alpha."""
+        highest = self.left.worst - self.right.best
+        return _root(lambda margin: self.p_within(margin) - alpha, self.estimate, highest)
+
+    def lower(self, alpha: float) -> float:
+        """Lower 1 - alpha bound: the margin at which `p_beyond` equals alpha."""
+        return -self._mirrored().upper(alpha)
+
+    def _mirrored(self) -> Contrast:
+        return Contrast(self.left.mirrored(), self.right.mirrored())
+
+
+def _root(excess: Callable[[float], float], estimate: float, highest: float) -> float:
+    """Return where a falling function of the margin crosses 0, at most `highest`."""
+    step = _ROOT_TOLERANCE * max(1.0, abs(highest))
+    low, high, width = estimate, highest - step, max(highest - estimate, step)
+    while excess(low) <= 0:  # an alpha near a half, or data at the end of their range
+        low, width = low - width, 2 * width
+    if low >= high or excess(high) >= 0:
+        return highest
+    return float(brentq(excess, low, high, xtol=step))
