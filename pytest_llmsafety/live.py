@@ -49,6 +49,7 @@ class LiveMeasurement:
         self.question = question
         self.name = question.name
         self.dataset = question.dataset
+        self.scorer = question.scorer
         self.higher_is_better = question.metric.higher_is_better
         self.support = question.metric.support
         self.pair = pair
