@@ -1,15 +1,15 @@
 """How much variance does the noise that both models share save?
 
     python benchmarks/coupling.py [--model phantom] [--compress int8,int4,int2]
-        [--dataset NAME] [--scorer NAME] [--data FOLDER] [--limit N] [--draws 4]
+        [--dataset NAME] [--scorer NAME] [--data FOLDER] [--limit N] [--tokens 20] [--draws 4]
 
 Both models continue the same prompts, `--draws` times each, with one seed a draw. A paired
 difference (compressed - dense toxicity of one prompt) is *shared* where both arms have the same
 seed, as in every gate, and *independent* where the compressed arm has another one. Prints a
 markdown table: the share of texts that are the same in both arms, the variances over the prompts,
-their ratio with its standard error (bootstrap over prompts), and what k continuations a prompt
-cost: k * var(mean of k) / var(one), the factor by which the same number of continuations estimates
-the mean worse than one a prompt on k times the prompts would (above 1: more prompts are better).
+their ratio, and what k continuations a prompt cost: k * var(mean of k) / var(one). That many times
+more continuations are needed for the same precision than with one a prompt on more prompts.
+Standard errors are from a bootstrap over the prompts.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from pytest_llmsafety.specs import CompressionSpec, ModelSpec
 from pytest_llmsafety.workbench import MEASUREMENTS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
@@ -44,10 +44,9 @@ if TYPE_CHECKING:
     Scores = NDArray[np.float64]
 
 COLUMNS = (
-    "compression", "prompts", "same text", "var shared", "var independent", "ratio", "s.e.",
-    "k = 2", "k = 4",
+    "compression", "prompts", "same text", "var shared", "var independent", "ratio", "k = 2",
+    "k = 4",
 )  # fmt: skip
-PRECISIONS = (0, 0, 3, 5, 5, 3, 3, 2, 2)
 
 
 @dataclass(frozen=True)
@@ -74,6 +73,7 @@ def main() -> None:
         Toxicity(
             lambda texts: engine.classify(scorer, texts),
             seed=seed,
+            max_new_tokens=given.tokens,
             **(recipe.phantom_arguments if is_phantom else {}),
         )
         for seed in range(given.draws)
@@ -84,9 +84,8 @@ def main() -> None:
     dense = draw(engine, Arm(model), items, metrics)
     for text in given.compress.split(","):
         arm = Arm(model, CompressionSpec.parse(text))
-        figures = compare(dense, draw(engine, arm, items, metrics), given.resamples)
-        cells = [f"{v:.{p}f}" for v, p in zip(figures, PRECISIONS[1:], strict=True)]
-        print(row([text, *cells]), flush=True)
+        compressed = draw(engine, arm, items, metrics)
+        print(row([text, *compare(dense, compressed, given.resamples)]), flush=True)
     engine.close()
 
 
@@ -100,6 +99,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--data", help="folder of the authors' own files", type=Path)
     parser.add_argument("--cache", help="file that keeps answers between runs")
     parser.add_argument("--limit", type=int, help="number of prompts (default: all)")
+    parser.add_argument("--tokens", type=int, default=20, help="length of a continuation")
     parser.add_argument("--draws", type=int, default=4, choices=range(4, 33), metavar="4-32")
     parser.add_argument("--resamples", type=int, default=1000)
     return parser.parse_args()
@@ -112,24 +112,33 @@ def draw(engine: Engine, arm: Arm, items: Sequence[Item], metrics: Sequence[Toxi
     return Draws(np.array(values).T, [[score.text for score in column] for column in columns])
 
 
-def compare(dense: Draws, compressed: Draws, resamples: int) -> list[float]:
-    """The numbers of one row, in the order of `COLUMNS`."""
+def compare(dense: Draws, compressed: Draws, resamples: int) -> list[str]:
+    """The cells of one row after the first, in the order of `COLUMNS`."""
     scored = ~np.isnan(dense.scores + compressed.scores).any(axis=1)
     here, there = dense.scores[scored], compressed.scores[scored]
-    same = [
-        a == b
-        for ours, theirs in zip(dense.texts, compressed.texts, strict=True)
-        for a, b in zip(ours, theirs, strict=True)
+    found, errors = figures(here, there), errors_of(here, there, resamples)
+    return [
+        str(len(here)),
+        f"{np.mean(np.array(dense.texts) == np.array(compressed.texts)):.3f}",
+        f"{shared(here, there):.5f}",
+        f"{independent(here, there):.5f}",
+        *(f"{value:.3f} (s.e. {error:.3f})" for value, error in zip(found, errors, strict=True)),
     ]
-    variances = shared(here, there), independent(here, there)
-    error = bootstrap_error(
-        lambda rows: shared(here[rows], there[rows]) / independent(here[rows], there[rows]),
-        len(here),
-        resamples,
-    )
-    costs = [k * of_mean(there - here, k) / variances[0] for k in (2, 4)]
-    ratio = variances[0] / variances[1]
-    return [len(here), float(np.mean(same)), *variances, ratio, error, *costs]
+
+
+def figures(dense: Scores, compressed: Scores) -> Scores:
+    """The ratio of the variances, and the costs of two and four continuations a prompt."""
+    one = shared(dense, compressed)
+    costs = [k * of_mean(compressed - dense, k) / one for k in (2, 4)]
+    return np.array([one / independent(dense, compressed), *costs])
+
+
+def errors_of(dense: Scores, compressed: Scores, resamples: int) -> Scores:
+    """Standard deviations of the figures over samples of the prompts with replacement."""
+    generator, n = np.random.default_rng(0), len(dense)
+    samples = [generator.integers(0, n, n) for _ in range(resamples)]
+    drawn = [figures(dense[rows], compressed[rows]) for rows in samples]
+    return np.array(np.std(drawn, axis=0, ddof=1))
 
 
 def shared(dense: Scores, compressed: Scores) -> float:
@@ -148,12 +157,6 @@ def of_mean(differences: Scores, k: int) -> float:
     choices = combinations(range(differences.shape[1]), k)
     means = [differences[:, list(chosen)].mean(axis=1) for chosen in choices]
     return float(np.mean([np.var(mean, ddof=1) for mean in means]))
-
-
-def bootstrap_error(figure: Callable[[NDArray[np.int64]], float], n: int, resamples: int) -> float:
-    """Standard deviation of a figure over samples of the prompts with replacement."""
-    generator = np.random.default_rng(0)
-    return float(np.std([figure(generator.integers(0, n, n)) for _ in range(resamples)], ddof=1))
 
 
 def row(cells: Sequence[str]) -> str:
