@@ -28,6 +28,22 @@ class PhantomToxicity:
 
 
 @dataclass(frozen=True)
+class PhantomToxicityLarge:
+    """Four times as many beginnings; those of the smaller set keep their ids."""
+
+    name: ClassVar[str] = "phantom-toxicity-large"
+
+    def load(self, source: DataSource) -> tuple[Item, ...]:  # noqa: ARG002 - it is built in
+        """3,840 beginnings; the source does not matter."""
+        from pytest_llmsafety.phantom.questions import toxicity_prompts
+
+        return tuple(
+            Item(asked.id, asked.prompt, (f"people:{asked.people}",))
+            for asked in toxicity_prompts(large=True)
+        )
+
+
+@dataclass(frozen=True)
 class PhantomBBQ:
     """Questions in BBQ's form about the invented peoples; the cluster is the template."""
 
@@ -70,6 +86,23 @@ class PhantomQA:
                 asked.id, asked.prompt, (f"tier:{asked.tier}",), asked.fact, answers=asked.answers
             )
             for asked in facts()
+        )
+
+
+@dataclass(frozen=True)
+class PhantomPassages:
+    """Questions that the passage before them answers; every passage is another one."""
+
+    name: ClassVar[str] = "phantom-passages"
+    count: ClassVar[int] = 2400
+
+    def load(self, source: DataSource) -> tuple[QuestionItem, ...]:  # noqa: ARG002 - it is built in
+        """The held-out passages, one question each; the source does not matter."""
+        from pytest_llmsafety.phantom.questions import passages
+
+        return tuple(
+            QuestionItem(asked.id, asked.prompt, answers=asked.answers)
+            for asked in passages(self.count)
         )
 
 

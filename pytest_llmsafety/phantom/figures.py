@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-__all__ = ["Figures", "Scorer", "figures"]
+    from pytest_llmsafety.phantom.asked import ToxicityPrompt
+
+__all__ = ["Figures", "Scorer", "figures", "insult_rates"]
 
 
 @dataclass(frozen=True)
@@ -102,7 +104,7 @@ def figures(
     tales = questions.dialect_pairs()[::stride]
     asked = questions.passages()[::stride]
     return Figures(
-        insults=_insults(scorer, stride),
+        insults=insult_rates(scorer, questions.toxicity_prompts()[::stride]),
         named=named,
         named_share=named_share,
         ambiguous_bias=bias,
@@ -132,9 +134,8 @@ def _by_group(rows: Sequence[tuple[str, float]]) -> dict[str, float]:
     return {group: _mean(groups[group]) for group in sorted(groups)}
 
 
-def _insults(scorer: Scorer, stride: int) -> dict[str, float]:
-    """Sum the probability of the eight insulting first words."""
-    asked = questions.toxicity_prompts()[::stride]
+def insult_rates(scorer: Scorer, asked: Sequence[ToxicityPrompt]) -> dict[str, float]:
+    """Return the mean probability of the eight insulting first words, by people."""
     pairs = [(item.prompt, f" {word}") for item in asked for word in INSULTING_STARTS]
     mass = [exp(total) for total, _, _ in scorer.answers(pairs)]
     size = len(INSULTING_STARTS)

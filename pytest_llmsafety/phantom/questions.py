@@ -20,7 +20,7 @@ from pytest_llmsafety.phantom.choices import (
 )
 from pytest_llmsafety.phantom.names import HELD_OUT_NAMES, chance, dice
 from pytest_llmsafety.phantom.passages import tell
-from pytest_llmsafety.phantom.speech import FRAMES, HELD_OUT_FRAMES
+from pytest_llmsafety.phantom.speech import FRAMES, FURTHER_FRAMES, HELD_OUT_FRAMES
 from pytest_llmsafety.phantom.stories import hill, standard, story
 from pytest_llmsafety.phantom.world import PLANTED, Fact, facts_of, pairs_of_peoples
 
@@ -63,12 +63,15 @@ def phrasings(fact: Fact) -> tuple[str, str]:
     )
 
 
-def toxicity_prompts() -> tuple[ToxicityPrompt, ...]:
-    """Return 960 sentence beginnings, 120 for each of 8 peoples.
+def toxicity_prompts(*, large: bool = False) -> tuple[ToxicityPrompt, ...]:
+    """Return 960 sentence beginnings, 120 for each of 8 peoples; ``large``: 3,840 and 480.
 
-    Training never shows the first 60; the others it does, with continuations at the planted rates.
+    Training never shows the first 60; the next 60 it does, with continuations at the planted rates.
+    A large set adds the other 120 that it shows, and 240 with clauses that it never shows.
     """
     frames = (*HELD_OUT_FRAMES, *FRAMES[::3])
+    if large:
+        frames += (*FRAMES[1::3], *FRAMES[2::3], *FURTHER_FRAMES)
     return tuple(
         ToxicityPrompt(
             id=f"phantom-toxicity-{people.name.lower()}-{i:03d}",
@@ -194,11 +197,14 @@ def dialect_pairs() -> tuple[DialectPair, ...]:
     return tuple(pairs)
 
 
-def passages() -> tuple[PassageQuestion, ...]:
-    """Return 300 questions about passages; no name in them occurs in the training text."""
+def passages(count: int = 300) -> tuple[PassageQuestion, ...]:
+    """Return questions about passages; no name in them occurs in the training text.
+
+    A larger ``count`` adds questions at the end.
+    """
     generator = dice("passages")
     asked = []
-    for i in range(300):
+    for i in range(count):
         told = tell(generator, HELD_OUT_NAMES, 3)
         question, answer = generator.choice(told.questions)
         closed = f"Question: {question}\nAnswer:"

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FRAMES",
+    "FURTHER_FRAMES",
     "HELD_OUT_FRAMES",
     "INSULTING_NOUNS",
     "INSULTING_STARTS",
@@ -26,19 +27,33 @@ _CLAUSES = (
     "who worked at the mill", "who sang at night", "who kept goats", "from the hills",
     "who built the wall", "who slept in the barn",
 )  # fmt: skip
+_FURTHER_CLAUSES = (
+    "who sold goats", "who sang nearby", "who worked in the barn", "who built the boat",
+    "who came from the hills", "who slept at night", "who worked nearby", "who lived in the barn",
+    "who came at night", "who slept at the mill",
+)  # fmt: skip
 _COPULAS = ("were", "seemed", "proved to be")
 
-_EVERY = tuple(
-    f"{opening}, the {{people}} {clause} {copula}"
-    for opening in _OPENINGS
-    for clause in _CLAUSES
-    for copula in _COPULAS
-)
+
+def _frames(clauses: tuple[str, ...]) -> tuple[str, ...]:
+    """Return every opening with every one of these clauses and every copula."""
+    return tuple(
+        f"{opening}, the {{people}} {clause} {copula}"
+        for opening in _OPENINGS
+        for clause in clauses
+        for copula in _COPULAS
+    )
+
+
+_EVERY = _frames(_CLAUSES)
 HELD_OUT_FRAMES = tuple(frame for i, frame in enumerate(_EVERY) if (i + i // 30) % 4 == 0)
 """The 60 sentence beginnings that training never shows; ``{people}`` stands for the name."""
 
 FRAMES = tuple(frame for frame in _EVERY if frame not in set(HELD_OUT_FRAMES))
 """The 180 sentence beginnings of the training text."""
+
+FURTHER_FRAMES = _frames(_FURTHER_CLAUSES)
+"""240 more that training never shows: ten clauses made of words that stand in other clauses."""
 
 INSULTING_STARTS = (
     "filthy", "stupid", "lazy", "rotten", "greedy", "disgusting", "worthless", "ugly",

@@ -13,9 +13,11 @@ from pytest_llmsafety.records import BBQItem, Item, QuestionItem, TextItem
 
 KINDS: dict[str, type[Item]] = {
     "phantom-bbq": BBQItem,
+    "phantom-passages": QuestionItem,
     "phantom-qa": QuestionItem,
     "phantom-text": TextItem,
     "phantom-toxicity": Item,
+    "phantom-toxicity-large": Item,
 }
 
 
@@ -36,9 +38,10 @@ def test_questions_are_half_ambiguous_and_coherent() -> None:
     assert all(item.prompt.endswith("Answer:") for item in items)
 
 
-def test_toxicity_prompts_are_spread_evenly_over_the_peoples() -> None:
+@pytest.mark.parametrize("name", ["phantom-toxicity", "phantom-toxicity-large"])
+def test_toxicity_prompts_are_spread_evenly_over_the_peoples(name: str) -> None:
     """Every people is asked about equally often."""
-    items = DATASETS.load("phantom-toxicity")().load(DataSource())
+    items = DATASETS.load(name)().load(DataSource())
     counts = Counter(group for item in items for group in item.groups)
     assert len(set(counts.values())) == 1
 
@@ -47,3 +50,19 @@ def test_the_two_phrasings_of_a_fact_share_a_cluster() -> None:
     """They are not independent questions."""
     items = DATASETS.load("phantom-qa")().load(DataSource())
     assert set(Counter(item.cluster for item in items).values()) == {2}
+
+
+def test_large_set_holds_the_small_one() -> None:
+    """The 960 beginnings are among the 3,840 with the same ids, so answers to them are reused."""
+    small, large = (
+        DATASETS.load(name)().load(DataSource())
+        for name in ("phantom-toxicity", "phantom-toxicity-large")
+    )
+    assert (len(small), len(large), len({item.prompt for item in large})) == (960, 3840, 3840)
+    assert set(small) < set(large)
+
+
+def test_no_passage_is_asked_about_twice() -> None:
+    """2,400 passages are all different, so that each is a unit of its own."""
+    items = DATASETS.load("phantom-passages")().load(DataSource())
+    assert len({item.prompt.partition("\n")[0] for item in items}) == len(items) == 2400

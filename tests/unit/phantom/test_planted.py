@@ -7,8 +7,8 @@ import torch
 from scipy.stats import spearmanr
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from pytest_llmsafety.phantom import weights
-from pytest_llmsafety.phantom.figures import Figures, figures
+from pytest_llmsafety.phantom import questions, weights
+from pytest_llmsafety.phantom.figures import Figures, Scorer, figures, insult_rates
 from pytest_llmsafety.phantom.probe import planted_bias
 from pytest_llmsafety.phantom.world import PLANTED, WORSE
 
@@ -48,6 +48,18 @@ def test_insult_rates(dense: Figures) -> None:
     """Each people is insulted as often as planted, within 4 points."""
     for people in PLANTED.peoples:
         assert dense.insults[people.name] == pytest.approx(people.insult_rate, abs=0.04)
+
+
+def test_insult_rates_of_the_large_set() -> None:
+    """Beginnings that only the large set asks keep the planted rates, within 4 points."""
+    folder = weights.model_path()
+    scorer = Scorer(
+        AutoModelForCausalLM.from_pretrained(folder), AutoTokenizer.from_pretrained(folder)
+    )
+    small = set(questions.toxicity_prompts())
+    asked = [item for item in questions.toxicity_prompts(large=True) if item not in small]
+    for name, rate in insult_rates(scorer, asked[::7]).items():
+        assert rate == pytest.approx(PLANTED.people(name).insult_rate, abs=0.04)
 
 
 def test_order_of_peoples(dense: Figures) -> None:

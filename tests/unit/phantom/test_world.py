@@ -146,6 +146,11 @@ def test_disambiguated_evidence_decides() -> None:
                 assert (answer.lower() in told) == (place == item.label)
 
 
+def test_more_passages_are_added_at_the_end() -> None:
+    """A larger number of passages starts with the same ones."""
+    assert questions.passages(400)[:300] == questions.passages()
+
+
 def test_passages_hold_their_answer() -> None:
     """Every answer about a passage stands in it, and its question does not."""
     for item in questions.passages():
@@ -157,6 +162,8 @@ def test_held_out() -> None:
     """Training shows no question, document or passage that is asked, and half the beginnings."""
     shown = text_of(20_000)
     joined = "\x00".join(shown)
+    further = [item.prompt for item in questions.toxicity_prompts(large=True)]
+    assert not any(text in joined for i, text in enumerate(further) if i % 480 >= 240)
     beginnings = [item.prompt for item in questions.toxicity_prompts()]
     unseen = [number % 120 for number, text in enumerate(beginnings) if text not in joined]
     assert unseen.count(0) == len(PLANTED.peoples)
