@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     Measured = Measurement | LiveMeasurement
 
 D = TypeVar("D")
+D_co = TypeVar("D_co", covariant=True)
 
 FEWEST_ITEMS = 500
 FEWEST_CLUSTERS = 200
@@ -25,23 +26,23 @@ LOOK = 64
 MOST_LOOKS = 64
 
 
-class Ladder(Protocol[D]):
+class Ladder(Protocol[D_co]):
     """A sequential test in progress."""
 
     def update(self, pairs: Sequence[PairedScore]) -> Outcome:
         """See the next items; the first decisive outcome is final."""
 
-    def decision(self) -> D:
+    def decision(self) -> D_co:
         """The decision after the items seen so far."""
 
 
-class Claimed(Protocol[D]):
+class Claimed(Protocol[D_co]):
     """A claim about a measurement, which can be decided in two ways."""
 
-    def at_once(self, pairs: Sequence[PairedScore]) -> D:
+    def at_once(self, pairs: Sequence[PairedScore]) -> D_co:
         """Decide when all items have been asked."""
 
-    def ladder(self, items: Sequence[Item]) -> Ladder[D] | str:
+    def ladder(self, items: Sequence[Item]) -> Ladder[D_co] | str:
         """A sequential test of the claim on `items`, or why there can be none."""
 
 

@@ -79,8 +79,10 @@ def judge_group_ratios(measured: Measured, claim: Claim) -> Verdict:
     """
     taken = measured.all()
     pairs = [pair for pair in comparable(taken) if pair.item.groups]
+    dense, compressed = zip(*(pair.values for pair in pairs), strict=True)
     joint = decide_group_rate_ratios(
-        *zip(*(pair.values for pair in pairs), strict=True),
+        dense,
+        compressed,
         [pair.item.groups for pair in pairs],
         max_ratio=1 + claim.margin,
         highest=taken.support[1],

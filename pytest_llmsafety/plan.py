@@ -7,10 +7,11 @@ import math
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
+from pytest_llmsafety.evidence import delta_support
 from pytest_llmsafety.measurement import Measurement, PairedScore
 from pytest_llmsafety.metrics.perplexity import exp
 from pytest_llmsafety.records import BBQItem, Score
-from pytest_llmsafety.stats import Outcome, detectable_change, n_needed
+from pytest_llmsafety.stats import Outcome, detectable_change, n_needed, rule_of_three
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 FLIPS = (0.04, 1.0, "4% of the answers turn each way, as under int4 (arXiv 2407.09141)")
 TEXTS = (0.225, 0.2, "45% of the texts change, by .2 each way")
 NATS = (0.5, 0.03, "documents differ by .03 nats a token each way")
+PILOT = 1000
+LARGEST_NATS = 10.0
 
 
 @dataclass(frozen=True)
@@ -69,45 +72,81 @@ def plan(
     """
     verdict = judge(identical(measured))
     decision = smallest(verdict)
-    share, size, assumed = _noise(verdict)
-    per_unit = decision.n_items / decision.n_units
-    step = size / math.sqrt(per_unit)
-    count = round(1000 * share)
-    pilot = [step] * count + [-step] * count + [0.0] * (1000 - 2 * count)
-    worst = decision.worst_unseen
-    support = (-worst, worst) if worst else (-1.0, 1.0)
-
-    def finds(power: float) -> float | None:
-        if worst is None:
-            return decision.margin
-        change = detectable_change(
-            pilot, margin=decision.margin, n_units=decision.n_units, power=power,
-            confidence=decision.confidence, support=support,
-        )  # fmt: skip
-        return exp(change) if change is not None and verdict.is_ratio else change
-
-    return Plan(
+    passes, finds, assumed = _power(measured, verdict, decision)
+    planned = Plan(
         name=f"{verdict.measurement} {verdict.aspect}".strip(),
         compression=verdict.compression,
         n_items=verdict.n_asked,
         n_units=decision.n_units,
         unit="clusters" if decision.n_units < decision.n_items else "items",
         margin=1 + verdict.margin if verdict.is_ratio else verdict.margin,
-        impossible="; ".join(verdict.reasons) if verdict.outcome is not Outcome.PASS else "",
-        pass_80=1 if worst is None else n_needed(
-            pilot, margin=decision.margin, confidence=decision.confidence, support=support
-        ),
-        finds_80=finds(0.8),
-        finds_90=finds(0.9),
-        assumed="nothing: these items are all there are" if worst is None else assumed,
+        impossible="" if verdict.outcome is Outcome.PASS else _obstacle(verdict),
+        pass_80=passes,
+        finds_80=finds[0],
+        finds_90=finds[1],
+        assumed=assumed,
         is_ratio=verdict.is_ratio,
-    ), verdict  # fmt: skip
+    )
+    return planned, verdict
+
+
+Power = tuple[int | None, tuple[float | None, float | None], str]
+
+
+def _power(measured: LiveMeasurement, verdict: Verdict, decision: Decision) -> Power:
+    """Units to pass, changes that are found, and what that rests on."""
+    if measured.settings.scope == "suite":
+        found = exp(decision.margin) if verdict.is_ratio else decision.margin
+        return 1, (found, found), "nothing, as these items are all there are"
+    worst = decision.worst_unseen
+    if worst is None:
+        return None, (None, None), "nothing: ratios of groups are not planned"
+    share, size, assumed = _noise(verdict)
+    # Answers within a cluster are taken as independent; clusters that move together need more.
+    step = size / math.sqrt(decision.n_items / decision.n_units)
+    count = round(PILOT * share)
+    pilot = [step] * count + [-step] * count + [0.0] * (PILOT - 2 * count)
+    margin, confidence = decision.margin, decision.confidence
+    largest = min(delta_support(measured)[1], LARGEST_NATS)
+
+    def found_with(power: float) -> float | None:
+        change = detectable_change(
+            pilot,
+            margin=margin,
+            n_units=decision.n_units,
+            power=power,
+            confidence=confidence,
+            support=(-worst, largest),
+        )
+        return exp(change) if change is not None and verdict.is_ratio else change
+
+    passes = n_needed(pilot, margin=margin, confidence=confidence, support=(-worst, worst))
+    return passes, (found_with(0.8), found_with(0.9)), assumed
+
+
+def _obstacle(verdict: Verdict) -> str:
+    """Why identical outputs would not pass: the rule of three, or another reason."""
+    told = [text for reason in verdict.reasons for text in reason.split("; ")]
+    short = [text for text in told if "cannot pass" in text]
+    decision = smallest(verdict)
+    if verdict.groups and decision.worst_unseen:
+        floor = rule_of_three(
+            decision.margin, worst=decision.worst_unseen, confidence=decision.confidence
+        )
+        lacking = [g for g in verdict.groups if g.decision.outcome is not Outcome.PASS]
+        text = (
+            f"{len(lacking)} of {len(verdict.groups)} groups cannot pass even with identical "
+            f"outputs: the smallest has {decision.n_units}, and {floor} are needed"
+        )
+        short = [text]
+    return "; ".join(short or told)
 
 
 def smallest(verdict: Verdict) -> Decision:
     """The decision with the fewest units, which decides what can be shown."""
-    decisions = [group.decision for group in verdict.groups] or [verdict.decision]
-    return min((d for d in decisions if d is not None), key=lambda decision: decision.n_units)
+    decisions = [group.decision for group in verdict.groups]
+    decisions += [verdict.decision] if verdict.decision else []
+    return min(decisions, key=lambda decision: decision.n_units)
 
 
 def identical(measured: LiveMeasurement) -> Measurement:

@@ -30,8 +30,8 @@ class Settings:
     seed: int = 0
     calibration: tuple[str, ...] | None = None
     batch_tokens: int | None = None
-    batch_share: float = 1.0
     note: Callable[[str], None] = _silent
+    batch_share: float = 1.0
 
 
 class Backend(Protocol):
