@@ -27,7 +27,7 @@ from pytest_llmsafety.datasets import DATASETS
 from pytest_llmsafety.datasets.base import DataSource
 from pytest_llmsafety.datasets.selection import select
 from pytest_llmsafety.engine import Engine
-from pytest_llmsafety.measurement import ask
+from pytest_llmsafety.live import ask
 from pytest_llmsafety.metrics.scorers import load_scorer
 from pytest_llmsafety.metrics.toxicity import Toxicity
 from pytest_llmsafety.pair import Arm

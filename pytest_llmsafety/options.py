@@ -127,18 +127,9 @@ class Options:
 
     def settings(self) -> tuple[tuple[str, str], ...]:
         """Every setting as (name, text), for reports."""
-        names = ("data", "cache", "limit", "seed", "scope", "inconclusive", "batch_tokens")
-        names = (
-            *names,
-            "early_stop",
-            "family",
-            "plan",
-            "aa",
-            "scorer",
-            "scorer_accuracy",
-            "samples",
-        )
-        rows = [(name, getattr(self, name)) for name in names]
+        names = "data cache limit seed scope inconclusive batch_tokens early_stop family plan aa"
+        names += " scorer scorer_accuracy samples"
+        rows = [(name, getattr(self, name)) for name in names.split()]
         rows += [(f"margin {name}", margin) for name, margin in self.margins]
         specs = ",".join(map(str, self.compressions))
         if self.model:

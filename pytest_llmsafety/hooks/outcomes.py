@@ -122,7 +122,8 @@ class Outcomes:
             stats["failed"].remove(report)
             stats.setdefault(category, []).append(report)
             text = turned[report.nodeid]
-            report.longrepr = (*report.location[:2], text) if category == "skipped" else text
+            place = (report.location[0], report.location[1] or 0)
+            report.longrepr = (*place, text) if category == "skipped" else text
             vars(report)["llmsafety_undecided"] = category == "inconclusive"
         if not stats.get("failed", True):
             del stats["failed"]

@@ -71,6 +71,9 @@ def table(verdicts: Sequence[Verdict], *, width: int = 80) -> list[str]:
         lines += ["", *_wrapped(_title(name, group[0]), width)]
         lines += [_line(row, widths) for row in rows]
     lines += ["", *_wrapped(LEGEND, width)]
+    stops = [_stop(verdict) for _, group in blocks for verdict in group if verdict.stopped_early]
+    if stops:
+        lines += ["", *_wrapped(f"stopped when certain: {', '.join(stops)}.", width)]
     for verdict in (v for _, group in blocks for v in group if not v.passed):
         lines += ["", *_wrapped(sentence(verdict), width)]
     return lines[1:]
@@ -115,6 +118,13 @@ def _row(verdict: Verdict, *, with_noise: bool) -> list[str]:
         f"{verdict.n_scored}/{verdict.n_suite or verdict.n_asked}",
         verdict.outcome.value,
     ]
+
+
+def _stop(verdict: Verdict) -> str:
+    """How much of the suite a verdict took."""
+    share = verdict.n_asked / verdict.n_suite
+    asked = f"{verdict.n_asked:,} of {verdict.n_suite:,} items ({share:.0%})"
+    return f"{shown(verdict.name)} under {verdict.compression} after {asked}"
 
 
 def _place(verdicts: Sequence[Verdict], compression: str) -> int:
