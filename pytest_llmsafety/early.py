@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 D = TypeVar("D")
 D_co = TypeVar("D_co", covariant=True)
 
-FEWEST_ITEMS = 500
+FEWEST_ITEMS = 1000
 FEWEST_CLUSTERS = 200
 LOOK = 64
 MOST_LOOKS = 64
@@ -105,7 +105,7 @@ def obstacle(n_units: int, *, clustered: bool, scope: str) -> str:
         )
     if not clustered and scope == "population" and n_units < FEWEST_ITEMS:
         return (
-            f"all items were asked: stopping early saves nothing below {FEWEST_ITEMS} items, "
+            f"all items were asked: stopping early costs power below {FEWEST_ITEMS:,} items, "
             f"and there are {n_units}"
         )
     return ""

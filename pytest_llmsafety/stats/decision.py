@@ -26,8 +26,9 @@ class Decision:
 
     A `sequential` decision stopped as soon as it could, after `n_units` of the `n_suite` units;
     its p-values and bounds are right at all looks at once (`Ladder`), and an estimate at a stop
-    leans outward. Its `n_needed_*` are those of a fixed n. `fail_margin` is what FAIL has to
-    exceed where that is not the margin.
+    leans outward. Its `n_needed_*` are those of a fixed n: for the same power a suite that may be
+    stopped early has to hold about 1.2 times as many (margin .02) to 1.5 times (.05). `fail_margin`
+    is what FAIL has to exceed where that is not the margin.
     """
 
     outcome: Outcome

@@ -40,7 +40,7 @@ def test_second_run_computes_nothing(tmp_path):
     for _ in range(2):
         workbench = Workbench(options)
         names = ("toxicity", "bbq", "qa", "perplexity")
-        runs.append([workbench.measure(name, spec).pairs for name in names])
+        runs.append([workbench.measure(name, spec).all().pairs for name in names])
         counted = workbench.engine.forward_passes, workbench.engine.models_loaded
         workbench.close()
     assert runs[0] == runs[1]

@@ -26,7 +26,8 @@ def test_every_flag_is_a_setting() -> None:
     values = {
         "device": "cpu", "dtype": "float32", "data": ".", "cache": "off", "limit": "7", "seed": "3",
         "margin": ["qa=0.5"], "scope": "suite", "inconclusive": "pass", "report": "out",
-        "batch-tokens": "64", "scorer": "vader", "samples": "2",
+        "batch-tokens": "64", "scorer": "vader", "samples": "2", "early-stop": "off",
+        "family": "session", "scorer-accuracy": __file__, "plan": True, "aa": True,
     }  # fmt: skip
     plain = Options.parse(BOTH)
     assert values.keys() | BOTH.keys() == FLAGS.keys()

@@ -38,6 +38,6 @@ def test_data_set_can_be_named():
     """measure(dataset=...) asks the items of another data set, as many as the limit allows."""
     options = Options(model=ModelSpec.parse("phantom"), limit=5)
     workbench = Workbench(options)
-    made = workbench.measure("qa", CompressionSpec.parse("int8"), dataset="phantom-qa")
+    made = workbench.measure("qa", CompressionSpec.parse("int8"), dataset="phantom-qa").all()
     workbench.close()
     assert (made.dataset, len(made.pairs)) == ("phantom-qa", 5)

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import importlib
 import math
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
+from pytest_llmsafety.stats import Ladder
 from pytest_llmsafety.stats.bounds import p_beyond, p_within
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
+    from types import ModuleType
 
     from numpy.typing import NDArray
 
 RUNS, N, MARGIN, ALPHA = 2000, 200, 0.02, 0.05
+BENCHMARKS = Path(__file__).resolve().parents[3] / "benchmarks"
 ACCEPTED = ALPHA + 3 * math.sqrt(ALPHA * (1 - ALPHA) / RUNS)
 
 
@@ -45,3 +51,77 @@ def test_false_verdicts_stay_at_five_percent(
     assert false_fail <= ACCEPTED
     naive = [d.mean() + 1.645 * d.std(ddof=1) / math.sqrt(N) < MARGIN for d in runs]
     assert np.mean(naive) > max(z_false_pass, false_pass)
+
+
+@pytest.fixture(scope="module")
+def benchmark() -> Iterator[Callable[[str], ModuleType]]:
+    """Load the parts of the calibration benchmark."""
+    sys.path.insert(0, str(BENCHMARKS))
+    yield importlib.import_module
+    sys.path.remove(str(BENCHMARKS))
+
+
+def test_each_law_has_exactly_the_mean_that_it_is_asked_for(
+    benchmark: Callable[[str], ModuleType],
+) -> None:
+    """The truth of a simulation is at the margin by construction, for samples and for suites."""
+    scenarios = benchmark("scenarios")
+    for scenario in scenarios.SCENARIOS:
+        for change in (0.01, 0.02, 0.06):
+            law = scenario(change)
+            assert law.mean == pytest.approx(change, abs=1e-12)
+            assert law.shares.sum() == pytest.approx(1)
+            assert law.shares.min() >= 0
+            suite = law.suite(2000)
+            assert suite.size == 2000
+            assert suite.mean() == pytest.approx(change, abs=1e-12)
+            assert np.abs(suite).max() <= 1
+            drawn = law.draw(np.random.default_rng(1), (100_000,))
+            assert drawn.mean() == pytest.approx(change, abs=5 * law.spread / math.sqrt(1e5))
+    assert scenarios.toxicity(0.0).spread == pytest.approx(0.09, abs=0.01)
+
+
+def test_drawn_clusters_have_the_mean_that_they_are_asked_for(
+    benchmark: Callable[[str], ModuleType],
+) -> None:
+    """Harm in half or in a tenth of the templates has the same mean over all."""
+    scenarios, rng = benchmark("scenarios"), np.random.default_rng(3)
+    for bad in (0.5, 0.1):
+        drawn = scenarios.clusters(rng, (40_000, 10), change=0.05, bad=bad)
+        assert drawn.mean() == pytest.approx(0.05, abs=0.003)
+
+
+@pytest.mark.parametrize("scope", ["population", "suite"])
+def test_the_benchmark_runs_the_gate_that_is_shipped(
+    benchmark: Callable[[str], ModuleType], scope: str
+) -> None:
+    """Many ladders at once stop where each Ladder stops, with its outcome."""
+    law = benchmark("scenarios").flips(0.05)
+    drawn = law.draw(np.random.default_rng(9), (12, 400))
+    stops = benchmark("gates").sequential(drawn, 0.02, finite=scope == "suite", every=50)
+    for row, passed, failed, n in zip(drawn, *stops, strict=True):
+        ladder = Ladder(margin=0.02, n_max=400, scope=scope)
+        while ladder.outcome == "INCONCLUSIVE" and ladder.n < 400:
+            ladder.update(row[ladder.n : ladder.n + 50])
+        expected = "PASS" if passed else "FAIL" if failed else "INCONCLUSIVE"
+        assert (ladder.outcome, ladder.n) == (expected, n)
+
+
+@pytest.mark.parametrize("name", ["fixed", "sequential", "share", "clusters", "groups", "naive"])
+def test_the_rates_of_the_benchmark_are_accepted(
+    benchmark: Callable[[str], ModuleType], name: str
+) -> None:
+    """A short run of each table has no error rate above 5% and the noise of 150 runs."""
+    calibration = benchmark("calibration")
+    assert set(calibration.TABLES) >= {name}
+    table = calibration.TABLES[name](150, np.random.default_rng(2026))
+    assert table.judged
+    assert table.broken() == []
+
+
+def test_a_broken_rate_is_named(benchmark: Callable[[str], ModuleType]) -> None:
+    """A rate of one in five is not accepted, and the line says where it was found."""
+    table = benchmark("calibration").Table("Peeking", ["a", "b"], [["x", "y"]])
+    assert table.judge("t interval", np.arange(1000) % 5 == 0) == "0.200"
+    assert table.broken() == ["Peeking: t interval: 0.200 is above 0.071"]
+    assert str(table).splitlines()[-1] == "| x | y |"
