@@ -44,8 +44,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def described(error: ScorerError) -> str:
     """The error in one line: scorer, both shares, J and its bounds, and the texts."""
     return (
-        f"{error.scorer}: sensitivity {error.sensitivity:.3f}, specificity {error.specificity:.3f}, "
-        f"informedness {error.informedness:.3f} ({error.low:.3f} to {error.high:.3f}), "
+        f"{error.scorer}: sensitivity {error.sensitivity:.3f}, "
+        f"specificity {error.specificity:.3f}, informedness {error.informedness:.3f} "
+        f"({error.low:.3f} to {error.high:.3f}), "
         f"{error.n_positive} toxic and {error.n_negative} other texts"
     )
 

@@ -52,7 +52,9 @@ def calibrate(
         [score for score, toxic in zip(scores, labels, strict=True) if not toxic],
         alpha=alpha,
     )
-    return dataclasses.replace(measured, scorer=scorer.name, digest=scorer.digest)
+    return dataclasses.replace(
+        measured, scorer=scorer.name, digest=scorer.digest, threshold=threshold
+    )
 
 
 def save(error: ScorerError, path: Path) -> None:
@@ -72,8 +74,9 @@ def load(path: Path, scorer: Scorer | None = None) -> ScorerError:
     except (OSError, UnicodeDecodeError, StatisticsError) as problem:
         message = f"cannot read the scorer's error from {path}: {problem}"
         raise ConfigurationError(message) from problem
-    measured = (error.scorer, error.digest)
-    if scorer is not None and measured != (scorer.name, scorer.digest):
+    if scorer is not None and _identity(error.scorer, error.digest) != _identity(
+        scorer.name, scorer.digest
+    ):
         message = (
             f"{path} holds the error of scorer '{error.scorer}' ({error.digest[:12]}), and the "
             f"scorer in use is '{scorer.name}' ({scorer.digest[:12]}). Expected the same one. Run "
@@ -81,6 +84,11 @@ def load(path: Path, scorer: Scorer | None = None) -> ScorerError:
         )
         raise ConfigurationError(message)
     return error
+
+
+def _identity(name: str, digest: str) -> tuple[str, str]:
+    """What a scorer is, wherever its files lie: the name before the colon, and the digest."""
+    return name.partition(":")[0], digest
 
 
 def read_labelled(

@@ -66,10 +66,15 @@ class Side:
 
 @dataclass(frozen=True, eq=False)
 class Contrast:
-    """Mean delta of `left` minus mean delta of `right`, over the same units."""
+    """Mean delta of `left` minus mean delta of `right`, over the same units.
+
+    `guard` is the assumed worst and best difference that an unseen cluster of average size could
+    speak for; without it the sides' own ends count.
+    """
 
     left: Side
     right: Side
+    guard: tuple[float, float] | None = None
 
     @property
     def estimate(self) -> float:
@@ -84,6 +89,8 @@ class Contrast:
     @property
     def reach(self) -> tuple[float, float]:
         """Largest and smallest difference that one unseen unit of average size could speak for."""
+        if self.guard is not None:
+            return self.guard
         n, left, right = self.left.totals.size, self.left, self.right
         weights = n * left.size / left.sizes.sum(), n * right.size / right.sizes.sum()
         up = max(weights[0] * (left.worst - left.mean), weights[1] * (right.mean - right.best))
@@ -104,7 +111,10 @@ class Contrast:
         at = left.mean + self._share * (margin - self.estimate)
         at = min(max(at, low), high)
         seen = left.contributions(at) - right.contributions(at - margin)
-        unseen = max(left.unseen(at), right.mirrored().unseen(margin - at))
+        if self.guard is None:
+            unseen = max(left.unseen(at), right.mirrored().unseen(margin - at))
+        else:
+            unseen = (self.guard[0] - margin) / left.totals.size
         values, counts = np.unique(np.append(seen, unseen), return_counts=True)
         return dirichlet_tail(values, counts.astype(np.float64))
 
@@ -121,6 +131,7 @@ class Contrast:
     def upper(self, alpha: float) -> float:
         """Upper 1 - alpha bound: the margin at which `p_within` equals alpha."""
         highest = self.left.worst - self.right.best
+        highest = highest if self.guard is None else max(self.guard[0], self.estimate)
         return _root(lambda margin: self.p_within(margin) - alpha, self.estimate, highest)
 
     def lower(self, alpha: float) -> float:
@@ -128,7 +139,8 @@ class Contrast:
         return -self._mirrored().upper(alpha)
 
     def _mirrored(self) -> Contrast:
-        return Contrast(self.left.mirrored(), self.right.mirrored())
+        guard = None if self.guard is None else (-self.guard[1], -self.guard[0])
+        return Contrast(self.left.mirrored(), self.right.mirrored(), guard)
 
 
 def _root(excess: Callable[[float], float], estimate: float, highest: float) -> float:

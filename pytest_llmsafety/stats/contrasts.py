@@ -16,13 +16,13 @@ from pytest_llmsafety.stats.gate import Gate, check_support
 from pytest_llmsafety.stats.outcome import Outcome
 from pytest_llmsafety.stats.units import (
     CHANGED,
-    Units,
     cluster_codes,
     finite_array,
+    make_units,
     same_length,
     sum_by,
 )
-from pytest_llmsafety.stats.unseen import MIN_CLUSTERS, Unseen, from_spread, from_support
+from pytest_llmsafety.stats.unseen import MIN_CLUSTERS, SPREADS, Unseen, from_support
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -108,8 +108,8 @@ class Items:
 
     def pulls(self, sides: Sides) -> FloatArray:
         """(units,) how far each unit pulls the estimate, over all units of the data."""
-        left = self._sums(sides.left).pulls
-        return left if sides.right is None else left - self._sums(sides.right).pulls
+        left = self.side(sides.left).pulls
+        return left if sides.right is None else left - self.side(sides.right).pulls
 
     def decide(self, sides: Sides, gate: Gate) -> Decision:
         """Decide whether the difference of two means is within the margin or beyond it.
@@ -123,17 +123,19 @@ class Items:
         right = np.zeros_like(sides.left) if sides.right is None else sides.right
         rows = sides.left | right
         here = self._only(rows)
-        left_unseen, left = here.side(sides.left[rows], gate)
-        right_unseen, other = here.side(right[rows], gate)
-        contrast = Contrast(left, other)
-        deltas, clustered = here.deltas, left.totals.size < here.deltas.size
+        contrast = Contrast(here.side(sides.left[rows]), here.side(right[rows]))
+        deltas, n_units = here.deltas, contrast.left.totals.size
+        clustered = n_units < deltas.size
+        weighted = make_units(deltas, weights=here.weights)
+        assumption = from_support(weighted, self.support).assumption
+        if clustered:
+            contrast = dataclasses.replace(contrast, guard=_guard(contrast, gate.margin))
+            assumption = _assumption(sides, contrast.reach[0])
         worse, better = int((deltas > CHANGED).sum()), int((deltas < -CHANGED).sum())
         units = contrast.units(deltas.size, worse, better, clustered=clustered)
         if gate.scope == "suite":
             return census(units, gate)
-        worst, best = contrast.reach
-        guarded = left_unseen.guarded or right_unseen.guarded
-        unseen = Unseen(worst, best, _assumption(sides, left_unseen, right_unseen), guarded)
+        unseen = Unseen(*contrast.reach, assumption, guarded=clustered)
         shown = Shown(
             contrast.p_within(gate.pass_margin),
             contrast.p_beyond(gate.fail_margin),
@@ -143,19 +145,8 @@ class Items:
         decision = conclude(units, gate, unseen, shown)
         return _enough(decision, sides, contrast) if clustered else decision
 
-    def side(self, mask: Mask, gate: Gate) -> tuple[Unseen, Side]:
-        """Return one side of a contrast and what is unseen of it."""
-        bare = self._sums(mask)
-        seen = bare.sizes > 0
-        units = Units(bare.totals[seen], bare.sizes[seen], int(mask.sum()), 0, 0, clustered=True)
-        unseen = (
-            from_spread(units, gate.margin, self.support)
-            if units.n_units < units.n_items
-            else from_support(units, self.support)
-        )
-        return unseen, dataclasses.replace(bare, worst=unseen.worst, best=unseen.best)
-
-    def _sums(self, mask: Mask) -> Side:
+    def side(self, mask: Mask) -> Side:
+        """Totals and sizes by unit of the items of a mask."""
         weights = np.where(mask, self.weights, 0.0)
         lo, hi = self.support
         totals = sum_by(self.codes, weights * self.deltas)
@@ -166,14 +157,32 @@ class Items:
         return Items(self.deltas[rows], self.weights[rows], codes, self.support)
 
 
-def _assumption(sides: Sides, left: Unseen, right: Unseen) -> str:
-    """Say what is assumed of unseen units, where anything is."""
-    if not (left.guarded or right.guarded):
-        return left.assumption or right.assumption
+def _guard(contrast: Contrast, margin: float) -> tuple[float, float]:
+    """Return the worst and the best difference that an unseen cluster could speak for.
+
+    As `from_spread` says it, for the clusters of each side: the worst seen, 3 sd, or twice the
+    margin in that side's mean. A side of few clusters lets each of them pull more.
+    """
+    pulls, estimate, ends = contrast.pulls, contrast.estimate, []
+    for side in (contrast.left, contrast.right):
+        own = pulls[side.sizes > 0]
+        spread = SPREADS * float(np.sqrt((own**2).sum() / max(own.size - 1, 1)))
+        floor = 2 * margin * pulls.size / own.size
+        ends.append(
+            (
+                max(estimate + max(float(own.max()), spread), floor),
+                min(estimate + min(float(own.min()), -spread), -floor),
+            )
+        )
+    (most, least), (worst, best) = contrast.reach, (max(ends)[0], min(end[1] for end in ends))
+    return min(worst, most), max(best, least)
+
+
+def _assumption(sides: Sides, worst: float) -> str:
+    """Say what is assumed of unseen clusters."""
     return (
-        f"assumes that no unseen cluster of average size changes by over {left.worst:+.3g} in "
-        f"{sides.name} or under {right.best:+.3g} in {sides.other} (the largest of the worst seen, "
-        "the mean + 3 sd and twice the margin)"
+        f"assumes that no unseen cluster of average size pulls {sides.name} - {sides.other} by "
+        f"over {worst:+.3g} (the largest of the worst seen, 3 sd and twice the margin)"
     )
 
 

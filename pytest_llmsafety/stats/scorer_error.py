@@ -39,7 +39,7 @@ class ScorerError:
     bounds of the informedness J, each wrong with probability `alpha`; when None they are computed
     from the counts as for decisions of 0 or 1 (Clopper-Pearson, half of alpha for each of the two
     shares). For mean scores use `from_scores`, which stores its bounds. `scorer` and `digest` name
-    the scorer that was measured.
+    the scorer that was measured, `threshold` the score from which it counted as 1, if any.
 
     Raises:
         StatisticsError: a number outside its range, or one count without the other.
@@ -55,6 +55,7 @@ class ScorerError:
     high: float | None = None
     scorer: str = ""
     digest: str = ""
+    threshold: float | None = None
 
     def __post_init__(self) -> None:
         """Check the numbers, and fill in the bounds."""

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 MIN_CLUSTERS = 10
 RECOMMENDED_CLUSTERS = 20
-_SPREADS = 3.0
+SPREADS = 3.0
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def from_spread(
     stays possible; never outside the support.
     """
     pulls = units.influences
-    spread = _SPREADS * float(pulls.std(ddof=1)) if units.n_units > 1 else math.inf
+    spread = SPREADS * float(pulls.std(ddof=1)) if units.n_units > 1 else math.inf
     floor = max(at_least, 2 * margin)
     worst = max(units.estimate + max(float(pulls.max()), spread), floor)
     best = min(units.estimate + min(float(pulls.min()), -spread), -floor)

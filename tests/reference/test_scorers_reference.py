@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 from scipy.stats import rankdata
 
-from pytest_llmsafety.errors import ScorerError
+from pytest_llmsafety.errors import ScorerError, StatisticsError
 from pytest_llmsafety.metrics.scorers import load_scorer
 from pytest_llmsafety.metrics.scorers.profanity_check import from_package
+from pytest_llmsafety.scorer_calibration import calibrate
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -104,3 +105,22 @@ def test_profanity_check_equals_the_package(
     ours, theirs = folder.score(texts), package.score(texts)
     assert area(labels, theirs) > 0.8
     assert np.corrcoef(rankdata(ours), rankdata(theirs))[0, 1] > 0.9
+
+
+@pytest.mark.parametrize("name", ["vader", "profanity-check"])
+def test_a_scorers_error_is_measured_on_labelled_texts(
+    name: str,
+    labelled: tuple[list[str], list[bool]],
+    hateful: tuple[list[str], list[bool]],
+    shared: Path,
+) -> None:
+    """Both tell toxic comments apart a little, and on HateCheck say too little to correct by."""
+    option = name if name == "vader" else f"{name}:{shared / 'models/profanity_check'}"
+    if name == "vader":
+        pytest.importorskip("vaderSentiment")
+    scorer = load_scorer(option)
+    comments, hate = calibrate(scorer, *labelled), calibrate(scorer, *hateful)
+    assert comments.informedness == pytest.approx(0.31, abs=0.005)
+    assert comments.informedness_low == pytest.approx(0.25, abs=0.005)
+    with pytest.raises(StatisticsError, match="not shown to be above 0"):
+        _ = hate.informedness_low
