@@ -14,7 +14,7 @@ from pytest_llmsafety.scorer_calibration import calibrate, read_labelled, save
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pytest_llmsafety.stats import ScorerError
+    from pytest_llmsafety.stats import ScorerAccuracy
 
 FAILED = 2
 
@@ -41,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def described(error: ScorerError) -> str:
+def described(error: ScorerAccuracy) -> str:
     """The error in one line: scorer, both shares, J and its bounds, and the texts."""
     return (
         f"{error.scorer}: sensitivity {error.sensitivity:.3f}, "

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pytest_llmsafety.early import Measured
     from pytest_llmsafety.measurement import PairedScore, Settings
     from pytest_llmsafety.records import Item
-    from pytest_llmsafety.stats import ScorerError
+    from pytest_llmsafety.stats import ScorerAccuracy
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,9 +52,9 @@ class Quantity:
 
 def corrected(decision: Decision, gate: Gate) -> Decision:
     """A decision on the scale of the truth, where the scorer's errors are known."""
-    if gate.scorer_error is None:
+    if gate.scorer_accuracy is None:
         return decision
-    return correct(decision, gate.scorer_error, margin=gate.margin, confidence=gate.confidence)
+    return correct(decision, gate.scorer_accuracy, margin=gate.margin, confidence=gate.confidence)
 
 
 def worsening(measured: Measured) -> Quantity:
@@ -70,7 +70,7 @@ class MeanClaim:
     quantity: Quantity
     claim: Claim
     settings: Settings
-    accuracy: ScorerError | None = None
+    accuracy: ScorerAccuracy | None = None
 
     @property
     def gate(self) -> Gate:
@@ -87,7 +87,7 @@ class MeanClaim:
             clusters=clusters(pairs),
             confidence=self.claim.confidence,
             scope=self.settings.scope,
-            scorer_error=self.accuracy,
+            scorer_accuracy=self.accuracy,
         )
 
     def ladder(self, items: Sequence[Item]) -> _MeanLadder | str:
@@ -137,7 +137,7 @@ class GroupsClaim:
     quantity: Quantity
     claim: Claim
     settings: Settings
-    accuracy: ScorerError | None = None
+    accuracy: ScorerAccuracy | None = None
     contrast: str = "worst"
     correction: str = "holm"
 
@@ -160,7 +160,7 @@ class GroupsClaim:
             scope=self.settings.scope,
             contrast=self.contrast,
             correction=self.correction,
-            scorer_error=self.accuracy,
+            scorer_accuracy=self.accuracy,
         )
 
     def ladder(self, items: Sequence[Item]) -> _GroupLadder | str:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from pytest_llmsafety.early import Measured
     from pytest_llmsafety.measurement import Measurement, PairedScore
-    from pytest_llmsafety.stats import ScorerError
+    from pytest_llmsafety.stats import ScorerAccuracy
 
     Pairs = Sequence[PairedScore]
     Figure = Callable[[Pairs], tuple[float, float]]
@@ -132,7 +132,7 @@ def judge_perplexity(measured: Measured, claim: Claim) -> Verdict:
     return noted(dataclasses.replace(result, is_ratio=True), note)
 
 
-def accuracy(measured: Measured) -> ScorerError | None:
+def accuracy(measured: Measured) -> ScorerAccuracy | None:
     """How often the measurement's scorer is right, where it has one and the user says so."""
     return measured.settings.scorer_accuracy if measured.scorer else None
 

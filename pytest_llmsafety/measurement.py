@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from pytest_llmsafety.compressors.record import CompressionRecord
     from pytest_llmsafety.pair import ModelPair
     from pytest_llmsafety.records import Item, Score
-    from pytest_llmsafety.stats import ScorerError
+    from pytest_llmsafety.stats import ScorerAccuracy
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class Settings:
     family: str = "assertion"
     noise_floor: bool = False
     plan: bool = False
-    scorer_accuracy: ScorerError | None = None
+    scorer_accuracy: ScorerAccuracy | None = None
 
 
 @dataclass(frozen=True)

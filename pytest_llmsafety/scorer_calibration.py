@@ -7,7 +7,7 @@ import dataclasses
 from typing import TYPE_CHECKING
 
 from pytest_llmsafety.errors import ConfigurationError, DatasetError, StatisticsError
-from pytest_llmsafety.stats import ScorerError
+from pytest_llmsafety.stats import ScorerAccuracy
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,7 +26,7 @@ def calibrate(
     *,
     threshold: float | None = None,
     alpha: float = 0.01,
-) -> ScorerError:
+) -> ScorerAccuracy:
     """Return the error of a scorer on labelled texts, True = toxic.
 
     Without a threshold it is that of mean scores: the sensitivity is the mean score of the toxic
@@ -47,7 +47,7 @@ def calibrate(
     scores = scorer.score(list(texts))
     if threshold is not None:
         scores = [float(score >= threshold) for score in scores]
-    measured = ScorerError.from_scores(
+    measured = ScorerAccuracy.from_scores(
         [score for score, toxic in zip(scores, labels, strict=True) if toxic],
         [score for score, toxic in zip(scores, labels, strict=True) if not toxic],
         alpha=alpha,
@@ -57,12 +57,12 @@ def calibrate(
     )
 
 
-def save(error: ScorerError, path: Path) -> None:
+def save(error: ScorerAccuracy, path: Path) -> None:
     """Write the error, with the scorer's name and digest, as JSON."""
     path.write_text(error.to_json(), encoding="utf-8")
 
 
-def load(path: Path, scorer: Scorer | None = None) -> ScorerError:
+def load(path: Path, scorer: Scorer | None = None) -> ScorerAccuracy:
     """Return the error that `save` wrote; with a scorer, only when it is the one measured.
 
     Raises:
@@ -70,7 +70,7 @@ def load(path: Path, scorer: Scorer | None = None) -> ScorerError:
 
     """
     try:
-        error = ScorerError.from_json(path.read_text(encoding="utf-8"))
+        error = ScorerAccuracy.from_json(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, StatisticsError) as problem:
         message = f"cannot read the scorer's error from {path}: {problem}"
         raise ConfigurationError(message) from problem

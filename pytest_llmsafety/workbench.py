@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from pytest_llmsafety.options import Options
     from pytest_llmsafety.records import Item
     from pytest_llmsafety.specs import CompressionSpec
-    from pytest_llmsafety.stats import ScorerError
+    from pytest_llmsafety.stats import ScorerAccuracy
 
 
 @dataclass(frozen=True)
@@ -145,12 +145,22 @@ class Workbench:
         )
 
     @cached_property
-    def scorer_accuracy(self) -> ScorerError | None:
+    def scorer_accuracy(self) -> ScorerAccuracy | None:
         """How often the scorer is right, where the user says so; raises ConfigurationError."""
         path = self.options.scorer_accuracy
         if path is None:
             return None
-        return load(path, None if self.options.plan else self.scorer())
+        accuracy = load(path, None if self.options.plan else self.scorer())
+        if accuracy.threshold is not None or self.options.scope == "suite":
+            why = (
+                "was measured for decisions (--threshold), and gates judge mean scores. Measure "
+                "it without"
+                if accuracy.threshold is not None
+                else "says nothing about these prompts only. Use --llmsafety-scope=population"
+            )
+            message = f"--llmsafety-scorer-accuracy: {path} {why}."
+            raise ConfigurationError(message)
+        return accuracy
 
     def use_one_thread(self) -> None:
         """Give torch one CPU thread for the built-in model: it is too small to share out.

@@ -11,7 +11,7 @@ from pytest_llmsafety.stats.outcome import Outcome
 from pytest_llmsafety.stats.power import detectable_change, n_needed, rule_of_three
 from pytest_llmsafety.stats.rate_ratio import decide_group_rate_ratios, decide_rate_ratio
 from pytest_llmsafety.stats.ratio import Ratio, decide_ratio, decide_ratio_change
-from pytest_llmsafety.stats.scorer_error import ScorerError, correct
+from pytest_llmsafety.stats.scorer_accuracy import ScorerAccuracy, correct
 
 __all__ = [
     "Decision",
@@ -20,7 +20,7 @@ __all__ = [
     "Ladder",
     "Outcome",
     "Ratio",
-    "ScorerError",
+    "ScorerAccuracy",
     "correct",
     "decide_group_rate_ratios",
     "decide_groups",

@@ -14,7 +14,7 @@ from pytest_llmsafety.stats.gate import Gate, check_support
 from pytest_llmsafety.stats.outcome import Outcome
 from pytest_llmsafety.stats.power import n_needed
 from pytest_llmsafety.stats.reason import explain, too_few_clusters
-from pytest_llmsafety.stats.scorer_error import correct
+from pytest_llmsafety.stats.scorer_accuracy import correct
 from pytest_llmsafety.stats.units import finite_array, make_units
 from pytest_llmsafety.stats.unseen import (
     MIN_CLUSTERS,
@@ -27,7 +27,7 @@ from pytest_llmsafety.stats.unseen import (
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
-    from pytest_llmsafety.stats.scorer_error import ScorerError
+    from pytest_llmsafety.stats.scorer_accuracy import ScorerAccuracy
     from pytest_llmsafety.stats.units import Labels, Units
 
 _ROUNDING = 1e-9
@@ -43,7 +43,7 @@ def decide_mean(  # noqa: PLR0913 - each is a choice of the caller; a bundle wou
     confidence: float = 0.95,
     scope: str = "population",
     worst: float | None = None,
-    scorer_error: ScorerError | None = None,
+    scorer_accuracy: ScorerAccuracy | None = None,
 ) -> Decision:
     """Decide whether the mean of oriented deltas is within the margin or beyond it.
 
@@ -61,14 +61,14 @@ def decide_mean(  # noqa: PLR0913 - each is a choice of the caller; a bundle wou
         worst: largest change of an unseen unit, when known. When None: the support for items,
             a guess from their spread for clusters, which the decision states. Pass `support[1]`
             to assume nothing.
-        scorer_error: how often the scorer errs, to judge the true change (see `ScorerError`).
+        scorer_accuracy: how often the scorer errs, to judge the true change (see `ScorerAccuracy`).
 
     Raises:
         StatisticsError: NaN, empty, mismatched or out-of-support values; a margin, support,
             confidence, scope, worst or scorer error that makes no sense.
 
     """
-    gate = Gate(margin, confidence, scope, scorer_error)
+    gate = Gate(margin, confidence, scope, scorer_accuracy)
     check_support(support, margin)
     units = make_units(check_inside(values, support), weights=weights, clusters=clusters)
     if worst is not None:
@@ -137,9 +137,9 @@ def conclude(units: Units, gate: Gate, unseen: Unseen, shown: Shown) -> Decision
     )
     if outcome is Outcome.INCONCLUSIVE:
         decision = with_plan(decision, units, unseen)
-    if gate.scorer_error is None:
+    if gate.scorer_accuracy is None:
         return decision
-    return correct(decision, gate.scorer_error, margin=gate.margin, confidence=gate.confidence)
+    return correct(decision, gate.scorer_accuracy, margin=gate.margin, confidence=gate.confidence)
 
 
 def check_inside(values: ArrayLike, support: tuple[float, float]) -> ArrayLike:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from pytest_llmsafety.errors import StatisticsError
 
 if TYPE_CHECKING:
-    from pytest_llmsafety.stats.scorer_error import ScorerError
+    from pytest_llmsafety.stats.scorer_accuracy import ScorerAccuracy
 
 SCOPES = ("population", "suite")
 
@@ -20,7 +20,7 @@ class Gate:
 
     `margin` is the largest acceptable worsening, > 0, in the unit of the values. `confidence`
     (between .5 and 1) is that of each one-sided bound. `scope` is `population` (new prompts of
-    this kind) or `suite` (these prompts and no others). With a `scorer_error` the margin is one
+    this kind) or `suite` (these prompts and no others). With a `scorer_accuracy` the margin is one
     of the true change, and what is compared with the apparent change are `pass_margin` and
     `fail_margin`, at the confidence that not knowing the error exactly leaves (Bonferroni).
     """
@@ -28,7 +28,7 @@ class Gate:
     margin: float
     confidence: float = 0.95
     scope: str = "population"
-    scorer_error: ScorerError | None = None
+    scorer_accuracy: ScorerAccuracy | None = None
 
     def __post_init__(self) -> None:
         """Refuse a question without an answer."""
@@ -42,34 +42,34 @@ class Gate:
         if self.scope not in SCOPES:
             msg = f"unknown scope '{self.scope}'. Known: {', '.join(SCOPES)}."
             raise StatisticsError(msg)
-        if self.scorer_error is not None:
-            self._check_error(self.scorer_error)
+        if self.scorer_accuracy is not None:
+            self._check_error(self.scorer_accuracy)
 
     @property
     def alpha(self) -> float:
         """Error rate of each of the two one-sided tests."""
         # Rounded so that a confidence of .95 means an alpha of .05 and not of .05000000000000004.
-        spent = 0.0 if self.scorer_error is None else self.scorer_error.spent
+        spent = 0.0 if self.scorer_accuracy is None else self.scorer_accuracy.spent
         return round(1 - self.confidence - spent, 12)
 
     @property
     def remaining_confidence(self) -> float:
         """Confidence of each bound of the apparent change: 1 - alpha."""
-        return self.confidence if self.scorer_error is None else 1 - self.alpha
+        return self.confidence if self.scorer_accuracy is None else 1 - self.alpha
 
     @property
     def pass_margin(self) -> float:
         """What the apparent change has to be shown below for a PASS."""
-        error = self.scorer_error
+        error = self.scorer_accuracy
         return self.margin if error is None else self.margin * error.informedness_low
 
     @property
     def fail_margin(self) -> float:
         """What the apparent change has to be shown above for a FAIL."""
-        error = self.scorer_error
+        error = self.scorer_accuracy
         return self.margin if error is None else self.margin * error.informedness_high
 
-    def _check_error(self, error: ScorerError) -> None:
+    def _check_error(self, error: ScorerAccuracy) -> None:
         """Refuse a scorer that says nothing, too little confidence left, and the suite scope."""
         if self.alpha <= 0:
             msg = (

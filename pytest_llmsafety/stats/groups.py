@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pytest_llmsafety.stats.contrasts import Sides
     from pytest_llmsafety.stats.decision import Decision
     from pytest_llmsafety.stats.saddlepoint import FloatArray
-    from pytest_llmsafety.stats.scorer_error import ScorerError
+    from pytest_llmsafety.stats.scorer_accuracy import ScorerAccuracy
     from pytest_llmsafety.stats.units import Labels
 
     GroupLabels = Sequence[str] | Sequence[Sequence[str]] | NDArray[np.str_]
@@ -75,7 +75,7 @@ def decide_groups(  # noqa: PLR0913 - the choices of decide_mean, once for all g
     scope: str = "population",
     contrast: str = "worst",
     correction: str = "holm",
-    scorer_error: ScorerError | None = None,
+    scorer_accuracy: ScorerAccuracy | None = None,
 ) -> GroupDecision:
     """Decide whether what compression does to groups is within the margin.
 
@@ -92,14 +92,14 @@ def decide_groups(  # noqa: PLR0913 - the choices of decide_mean, once for all g
         contrast: `worst` (each group's mean), `rest` (minus the mean of the items outside of the
             group) or `pairs` (minus the mean of each other group: bounds the rise of max - min).
         correction: of FAIL: `holm`, or `max-t` where groups overlap or share clusters.
-        scorer_error: how often the scorer errs, alike in all groups.
+        scorer_accuracy: how often the scorer errs, alike in all groups.
 
     Raises:
         StatisticsError: as `decide_mean`; or no item has a group, a name is no text, a group has
             nothing to be compared with, or an unknown contrast or correction.
 
     """
-    gate = Gate(margin, confidence, scope, scorer_error)
+    gate = Gate(margin, confidence, scope, scorer_accuracy)
     items = Items.of(values, weights, clusters, support)
     sides = hypotheses(_some_members(groups, items.deltas.size), items.deltas.size, contrast)
     decisions = {name: _decide(items, side, gate) for name, side in sides.items()}
@@ -120,7 +120,7 @@ def _decide(items: Items, sides: Sides, gate: Gate) -> Decision:
         clusters=items.codes[rows],
         confidence=gate.confidence,
         scope=gate.scope,
-        scorer_error=gate.scorer_error,
+        scorer_accuracy=gate.scorer_accuracy,
     )
 
 
@@ -183,7 +183,7 @@ def _rejected(
         msg = f"unknown correction '{correction}'. Known: {', '.join(CORRECTIONS)}."
         raise StatisticsError(msg)
     # What not knowing the scorer's error costs is spent once for all groups, not once for each.
-    spent = 0.0 if gate.scorer_error is None else gate.scorer_error.spent
+    spent = 0.0 if gate.scorer_accuracy is None else gate.scorer_accuracy.spent
     p_values = {name: max(0.0, fail_p_value(d) - spent) for name, d in decisions.items()}
     if correction == "max-t" and pulls is not None:
         together = adjusted(np.array(list(p_values.values())), pulls)

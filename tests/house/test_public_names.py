@@ -11,11 +11,13 @@ import pytest_llmsafety
 PUBLIC = {
     "pytest_llmsafety": [
         "CompressionRecord",
+        "LiveMeasurement",
         "Measurement",
         "ModelPair",
         "Outcome",
         "Verdict",
         "assert_bias_gap",
+        "assert_flip_rate",
         "assert_perplexity_ratio",
         "assert_qa_drop",
         "assert_toxicity_delta",

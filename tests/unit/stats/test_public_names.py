@@ -14,7 +14,7 @@ def test_the_public_names_are_these() -> None:
         "Ladder",
         "Outcome",
         "Ratio",
-        "ScorerError",
+        "ScorerAccuracy",
         "correct",
         "decide_group_rate_ratios",
         "decide_groups",

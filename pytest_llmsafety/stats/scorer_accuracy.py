@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class ScorerError:
+class ScorerAccuracy:
     """How often a scorer is right, and how surely that is known.
 
     `sensitivity` and `specificity` are fractions; `n_positive` and `n_negative` count the
@@ -93,7 +93,7 @@ class ScorerError:
     @classmethod
     def from_scores(
         cls, positive: ArrayLike, negative: ArrayLike, *, alpha: float = 0.01
-    ) -> ScorerError:
+    ) -> ScorerAccuracy:
         """Return the error of a scorer that gave these scores, 0 to 1, to labelled texts.
 
         The bounds of the two mean scores are those of a gate (`bounds`), each at half of alpha;
@@ -178,7 +178,7 @@ class ScorerError:
         return json.dumps(dataclasses.asdict(self), indent=2) + "\n"
 
     @classmethod
-    def from_json(cls, text: str) -> ScorerError:
+    def from_json(cls, text: str) -> ScorerAccuracy:
         """Return the error that `to_json` wrote.
 
         Raises:
@@ -207,7 +207,7 @@ class ScorerError:
 
 
 def correct(
-    decision: Decision, error: ScorerError, *, margin: float, confidence: float
+    decision: Decision, error: ScorerAccuracy, *, margin: float, confidence: float
 ) -> Decision:
     """Return a decision about apparent changes on the scale of true changes.
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy.stats import binomtest
 
 from pytest_llmsafety.errors import StatisticsError
-from pytest_llmsafety.stats import Outcome, ScorerError, correct, decide_groups, decide_mean
+from pytest_llmsafety.stats import Outcome, ScorerAccuracy, correct, decide_groups, decide_mean
 from pytest_llmsafety.stats.bounds import p_beyond, p_within
 from pytest_llmsafety.stats.gate import Gate
 
@@ -29,10 +29,10 @@ def test_it_is_the_estimator_of_rogan_and_gladen(
     positive: int, tested: int, sensitivity: float, specificity: float, prevalence: float
 ) -> None:
     """From a prevalence of 0 the corrected rise is the true prevalence of epiR's examples."""
-    error = ScorerError(sensitivity, specificity)
+    error = ScorerAccuracy(sensitivity, specificity)
     false_alarms = 1 - specificity  # what a prevalence of 0 shows
     apparent = np.r_[np.ones(positive), np.zeros(tested - positive)] - false_alarms
-    decision = decide_mean(apparent, margin=0.5, scorer_error=error)
+    decision = decide_mean(apparent, margin=0.5, scorer_accuracy=error)
     assert decision.estimate == pytest.approx(prevalence, abs=5e-4)
 
 
@@ -44,7 +44,7 @@ def test_the_interval_of_a_known_error_is_the_apparent_one_stretched() -> None:
         margin=0.9,
         support=(0.0, 1.0),
         confidence=0.975,
-        scorer_error=ScorerError(0.96, 0.89),
+        scorer_accuracy=ScorerAccuracy(0.96, 0.89),
     )
     ends = binomtest(23, 150).proportion_ci(0.95, "exact")
     assert decision.upper == pytest.approx(ends.high / 0.85, abs=1e-6)
@@ -56,7 +56,7 @@ def test_a_perfect_scorer_changes_nothing_but_the_words() -> None:
     """Sensitivity and specificity of 1, known exactly, cost no error rate."""
     values = np.r_[np.ones(6), -np.ones(4), np.zeros(190)]
     plain = decide_mean(values, margin=0.05)
-    corrected = decide_mean(values, margin=0.05, scorer_error=ScorerError(1.0, 1.0))
+    corrected = decide_mean(values, margin=0.05, scorer_accuracy=ScorerAccuracy(1.0, 1.0))
     for name in ("outcome", "estimate", "lower", "upper", "p_pass", "p_fail", "n_needed_80"):
         assert getattr(corrected, name) == getattr(plain, name)
     assert corrected.assumption.startswith("corrected for the scorer's error (sensitivity 1,")
@@ -64,8 +64,8 @@ def test_a_perfect_scorer_changes_nothing_but_the_words() -> None:
 
 def test_the_bounds_are_those_of_clopper_and_pearson() -> None:
     """Counts and scores of 0 and 1 give the same bounds, those of scipy, at half of alpha each."""
-    counted = ScorerError(0.8, 0.95, 300, 200, alpha=0.02)
-    scored = ScorerError.from_scores(
+    counted = ScorerAccuracy(0.8, 0.95, 300, 200, alpha=0.02)
+    scored = ScorerAccuracy.from_scores(
         np.r_[np.ones(240), np.zeros(60)], np.r_[np.ones(10), np.zeros(190)], alpha=0.02
     )
     hits = binomtest(240, 300).proportion_ci(0.98, "exact")
@@ -85,8 +85,8 @@ def test_outcome_p_values_and_bounds_say_the_same(
 ) -> None:
     """A corrected decision is a decision like any other, on the scale of the true change."""
     values = np.r_[np.ones(worse), -np.ones(better), np.zeros(300)]
-    error = ScorerError(0.85, 0.9, n_labelled, n_labelled)
-    decision = decide_mean(values, margin=0.1, scorer_error=error)
+    error = ScorerAccuracy(0.85, 0.9, n_labelled, n_labelled)
+    decision = decide_mean(values, margin=0.1, scorer_accuracy=error)
     assert (decision.margin, decision.confidence) == (0.1, 0.95)
     assert decision.estimate == pytest.approx(values.mean() / 0.75)
     assert decision.lower <= decision.estimate <= decision.upper
@@ -97,8 +97,8 @@ def test_outcome_p_values_and_bounds_say_the_same(
 
 def test_what_is_not_known_of_the_scorer_makes_a_gate_more_careful() -> None:
     """The gate's two margins move apart, and error rate is set aside, with fewer labels."""
-    known, some = ScorerError(0.8, 0.95), ScorerError(0.8, 0.95, 300, 300)
-    exact, careful = Gate(0.1, scorer_error=known), Gate(0.1, scorer_error=some)
+    known, some = ScorerAccuracy(0.8, 0.95), ScorerAccuracy(0.8, 0.95, 300, 300)
+    exact, careful = Gate(0.1, scorer_accuracy=known), Gate(0.1, scorer_accuracy=some)
     assert exact.pass_margin == exact.fail_margin == pytest.approx(0.075)
     assert (exact.alpha, exact.remaining_confidence) == (0.05, 0.95)
     assert careful.pass_margin < 0.075 < careful.fail_margin
@@ -107,20 +107,20 @@ def test_what_is_not_known_of_the_scorer_makes_a_gate_more_careful() -> None:
 
 def test_correct_takes_any_decision_about_the_apparent_change() -> None:
     """A decision made elsewhere at the gate's margins becomes one about the true change."""
-    error = ScorerError(0.8, 0.9)
-    apparent = decide_mean(np.zeros(100), margin=Gate(0.1, scorer_error=error).pass_margin)
+    error = ScorerAccuracy(0.8, 0.9)
+    apparent = decide_mean(np.zeros(100), margin=Gate(0.1, scorer_accuracy=error).pass_margin)
     corrected = correct(apparent, error, margin=0.1, confidence=0.95)
     assert corrected.upper == pytest.approx(apparent.upper / 0.7)
-    assert corrected == decide_mean(np.zeros(100), margin=0.1, scorer_error=error)
+    assert corrected == decide_mean(np.zeros(100), margin=0.1, scorer_accuracy=error)
 
 
 def test_groups_spend_the_scorers_error_once() -> None:
     """With 20 groups one bad group still fails: Holm divides only what remains."""
     values = np.r_[np.ones(60), np.zeros(19 * 100 + 40)]
     names = np.repeat([f"g{i:02d}" for i in range(20)], 100)
-    error = ScorerError(0.8, 0.95, 300, 300)
+    error = ScorerAccuracy(0.8, 0.95, 300, 300)
     for contrast in ("worst", "rest"):
-        joint = decide_groups(values, names, margin=0.1, contrast=contrast, scorer_error=error)
+        joint = decide_groups(values, names, margin=0.1, contrast=contrast, scorer_accuracy=error)
         assert joint.failed == ("g00",)
         assert joint.decisions["g00"].estimate == pytest.approx(0.6 / 0.75, abs=0.02)
 
@@ -128,12 +128,12 @@ def test_groups_spend_the_scorers_error_once() -> None:
 def test_it_survives_json() -> None:
     """An error read back is equal, with its stored bounds and the scorer's name."""
     rng = np.random.default_rng(0)
-    error = ScorerError.from_scores(rng.beta(4, 2, 50), rng.beta(1, 5, 50))
-    assert ScorerError.from_json(error.to_json()) == error
+    error = ScorerAccuracy.from_scores(rng.beta(4, 2, 50), rng.beta(1, 5, 50))
+    assert ScorerAccuracy.from_json(error.to_json()) == error
     with pytest.raises(StatisticsError, match="not the error of a scorer"):
-        ScorerError.from_json("{}")
+        ScorerAccuracy.from_json("{}")
     with pytest.raises(StatisticsError, match="not the error of a scorer"):
-        ScorerError.from_json("[")
+        ScorerAccuracy.from_json("[")
 
 
 @pytest.mark.parametrize(
@@ -151,25 +151,25 @@ def test_it_survives_json() -> None:
 def test_numbers_that_are_no_error_raise(numbers: dict[str, float], said: str) -> None:
     """Shares outside 0 to 1, lone counts and bounds beside the estimate are refused."""
     with pytest.raises(StatisticsError, match=said):
-        ScorerError(**{"sensitivity": 0.8, "specificity": 0.9, **numbers})
+        ScorerAccuracy(**{"sensitivity": 0.8, "specificity": 0.9, **numbers})
 
 
 def test_a_scorer_that_says_nothing_judges_nothing() -> None:
     """An informedness not shown to be above 0 is refused, also when only labels are few."""
-    for error in (ScorerError(0.4, 0.6), ScorerError(0.7, 0.6, 20, 20)):
+    for error in (ScorerAccuracy(0.4, 0.6), ScorerAccuracy(0.7, 0.6, 20, 20)):
         with pytest.raises(StatisticsError, match="not shown to be above 0"):
-            decide_mean(np.zeros(100), margin=0.1, scorer_error=error)
+            decide_mean(np.zeros(100), margin=0.1, scorer_accuracy=error)
 
 
 def test_what_a_correction_cannot_promise_is_refused() -> None:
     """No suite scope, and no confidence that the knowledge of the scorer does not reach."""
-    error = ScorerError(0.8, 0.9, 300, 300)
+    error = ScorerAccuracy(0.8, 0.9, 300, 300)
     with pytest.raises(StatisticsError, match="scope 'suite' with a scorer error"):
-        Gate(0.1, scope="suite", scorer_error=error)
+        Gate(0.1, scope="suite", scorer_accuracy=error)
     with pytest.raises(StatisticsError, match="smaller alpha"):
-        Gate(0.1, confidence=0.99, scorer_error=error)
+        Gate(0.1, confidence=0.99, scorer_accuracy=error)
     with pytest.raises(StatisticsError, match="scores of toxic texts run from 0 to 2"):
-        ScorerError.from_scores([0.0, 2.0], [0.1])
+        ScorerAccuracy.from_scores([0.0, 2.0], [0.1])
 
 
 @pytest.mark.parametrize("kind", ["decisions", "scores"])
@@ -189,7 +189,9 @@ def test_false_verdicts_stay_at_five_percent(kind: str) -> None:
         change = scores(compressed) - scores(dense)
         labelled = np.arange(600) < 300
         seen = scores(labelled)
-        gate = Gate(0.05, scorer_error=ScorerError.from_scores(seen[labelled], seen[~labelled]))
+        gate = Gate(
+            0.05, scorer_accuracy=ScorerAccuracy.from_scores(seen[labelled], seen[~labelled])
+        )
         wrong += (
             p_within(change, ones, margin=gate.pass_margin, worst=1.0) <= gate.alpha,
             p_beyond(change, ones, margin=gate.fail_margin, best=-1.0) <= gate.alpha,
