@@ -73,7 +73,8 @@ def judge(measurement, outcome):
     low, high = BOUNDS[outcome]
     decision = Decision(
         outcome=Outcome(outcome), estimate=(low + high) / 2, lower=low, upper=high, p_pass=0.5,
-        p_fail=0.03 if outcome == "FAIL" else 0.5, margin=0.01, confidence=0.95, n_items=200, n_units=200, changed_share=0.1,
+        p_fail=0.03 if outcome == "FAIL" else 0.5, margin=0.01, confidence=0.95, n_items=200,
+        n_units=200, changed_share=0.1,
         n_worse=12, n_better=8, worst_unseen=1.0,
     )
     return conclude(Verdict(

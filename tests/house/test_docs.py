@@ -1,0 +1,43 @@
+"""The docs tell the truth: their code runs, their links lead somewhere, their flags exist."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from pytest_llmsafety.options import FLAGS
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = sorted([ROOT / "README.md", *ROOT.glob("docs/*.md"), *ROOT.glob("benchmarks/*.md")])
+PYTHON = re.compile(r"^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
+LINK = re.compile(r"\]\((?!https?:)([^)#]+)[^)]*\)")
+FLAG = re.compile(r"--llmsafety-([a-z][a-z-]*)")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_python_blocks_run(page: Path) -> None:
+    """The code of a page runs from top to bottom; tests in it are defined, not run."""
+    names: dict[str, object] = {"__name__": page.stem}
+    for code in PYTHON.findall(page.read_text("utf-8")):
+        exec(compile(code, page.name, "exec"), names)  # noqa: S102 - our own pages
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    """Every relative link names a file of the project."""
+    links = LINK.findall(page.read_text("utf-8"))
+    assert [link for link in links if not (page.parent / link).exists()] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_flags_exist(page: Path) -> None:
+    """A page names no flag that is not there."""
+    assert set(FLAG.findall(page.read_text("utf-8"))) <= FLAGS.keys()
+
+
+def test_every_flag_is_documented() -> None:
+    """The page on configuration names each flag."""
+    text = (ROOT / "docs" / "configuration.md").read_text("utf-8")
+    assert set(FLAGS) - set(FLAG.findall(text)) == set()

@@ -1,0 +1,61 @@
+"""--llmsafety-family=session: a FAIL has to hold among all assertions of a run."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+GIVEN = ("--model=phantom", "--compress=int4", "--llmsafety-family=session")
+
+
+def test_one_of_many_is_undecided(outcomes: Callable[..., pytest.Pytester]) -> None:
+    """A FAIL with p = .03 among three assertions does not survive Holm, and is told as such."""
+    project = outcomes("PASS", "FAIL", "INCONCLUSIVE")
+    result = project.runpytest(*GIVEN, "--llmsafety-report=out", project.path)
+    assert result.ret == 6
+    result.stdout.fnmatch_lines(["*not among the 3 assertions of this session (Holm)*"])
+    result.stdout.fnmatch_lines(["*1 passed, 2 inconclusive*"])
+    result.stdout.no_fnmatch_line("FAILED *")
+    report = json.loads(project.path.joinpath("out", "report.json").read_text("utf-8"))
+    assert report["exit_status"] == 6
+    assert [test["outcome"] for test in report["tests"]] == [
+        "inconclusive", "inconclusive", "passed",
+    ]  # fmt: skip
+
+
+def test_one_alone_stays_a_fail(outcomes: Callable[..., pytest.Pytester]) -> None:
+    """With a single assertion there is nothing to correct."""
+    project = outcomes("FAIL")
+    result = project.runpytest(*GIVEN, project.path)
+    assert result.ret == 1
+    result.stdout.fnmatch_lines(["FAILED *test_fail*"])
+
+
+def test_the_default_corrects_nothing(outcomes: Callable[..., pytest.Pytester]) -> None:
+    """Each assertion is a claim of its own unless the session is made the family."""
+    project = outcomes("PASS", "FAIL", "INCONCLUSIVE")
+    assert project.runpytest(*GIVEN[:2], project.path).ret == 1
+
+
+@pytest.mark.parametrize(("policy", "words"), [("pass", "2 passed"), ("skip", "1 skipped")])
+def test_the_policy_for_undecided_tests_applies(
+    outcomes: Callable[..., pytest.Pytester], policy: str, words: str
+) -> None:
+    """A FAIL that Holm does not keep is forgiven like any other undecided test."""
+    project = outcomes("PASS", "FAIL")
+    result = project.runpytest(*GIVEN, f"--llmsafety-inconclusive={policy}", project.path)
+    assert result.ret == 0
+    result.stdout.fnmatch_lines([f"*{words}*"])
+
+
+def test_workers_of_xdist_change_nothing(outcomes: Callable[..., pytest.Pytester]) -> None:
+    """The controller corrects over the assertions of all workers."""
+    project = outcomes("PASS", "FAIL", "INCONCLUSIVE")
+    result = project.runpytest(*GIVEN, "-n2", project.path)
+    assert result.ret == 6
+    result.stdout.fnmatch_lines(["*2 inconclusive*"])

@@ -1,0 +1,60 @@
+"""--llmsafety-plan: what the assertions can find out, before any model is loaded."""
+
+from __future__ import annotations
+
+import pytest
+
+from pytest_llmsafety.hooks.selection import SUITES
+
+GIVEN = (str(SUITES), "--model=phantom", "--compress=int8", "--llmsafety-plan")
+
+
+@pytest.fixture
+def no_models(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Loading a model is an error."""
+
+    def load(*_: object, **__: object) -> None:
+        pytest.fail("a model was loaded")
+
+    monkeypatch.setattr("pytest_llmsafety.backends.hf.load_model", load)
+    monkeypatch.setattr("pytest_llmsafety.metrics.scorers.load_scorer", load)
+
+
+@pytest.mark.usefixtures("no_models")
+def test_every_assertion_is_planned(pytester: pytest.Pytester) -> None:
+    """A row for each assertion with its units, margin and what it finds; nothing is asked."""
+    result = pytester.runpytest(*GIVEN)
+    assert result.ret == 0
+    result.stdout.fnmatch_lines(
+        ["*safety plan*", "assertion*found 80%*", "bbq s_AMB*40 clusters*", "perplexity*x1.100*",
+         "toxicity *960 items*+0.020*", "assumed for*"]
+    )  # fmt: skip
+
+
+@pytest.mark.usefixtures("no_models")
+def test_what_can_never_pass_is_refused(pytester: pytest.Pytester) -> None:
+    """With 100 prompts identical outputs would not pass, so the run exits with 6 and says so."""
+    result = pytester.runpytest(*GIVEN, "--llmsafety-limit=100")
+    assert result.ret == 6
+    result.stdout.fnmatch_lines(
+        [
+            "toxicity*CANNOT PASS",
+            "*cannot pass with 100 items even with identical outputs*",
+        ]
+    )
+
+
+@pytest.mark.usefixtures("no_models")
+def test_the_suite_scope_needs_no_power(pytester: pytest.Pytester) -> None:
+    """Where these prompts are all there are, any number of them decides."""
+    result = pytester.runpytest(*GIVEN, "--llmsafety-limit=100", "--llmsafety-scope=suite")
+    assert result.ret == 0
+    result.stdout.fnmatch_lines(["*nothing, as these items are all there are*"])
+
+
+@pytest.mark.usefixtures("no_models")
+def test_plans_reach_the_controller_of_xdist(pytester: pytest.Pytester) -> None:
+    """The table is the same with workers."""
+    result = pytester.runpytest(*GIVEN, "-n2")
+    assert result.ret == 0
+    result.stdout.fnmatch_lines(["*safety plan*", "qa*clusters*"])
