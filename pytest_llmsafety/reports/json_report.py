@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from pytest_llmsafety.reports.run import Run, SafetyTest
 
 SCHEMA = 1
+DIGITS = 6
+"""Significant digits of a number: sums in float32 move in the ones behind with the batches."""
 
 
 class JsonReport:
@@ -41,14 +43,16 @@ def _test(test: SafetyTest) -> dict[str, Any]:
         "nodeid": test.nodeid,
         "outcome": test.outcome,
         "message": test.message,
-        "verdicts": [_finite(plain(verdict)) for verdict in test.verdicts],
+        "verdicts": [_reported(plain(verdict)) for verdict in test.verdicts],
     }
 
 
-def _finite(value: Any) -> Any:  # noqa: ANN401 - any plain value
-    """Return `value` with None for NaN and infinities, which strict JSON cannot hold."""
+def _reported(value: Any) -> Any:  # noqa: ANN401 - any plain value
+    """Return `value` as it is reported: None for NaN and infinities, other numbers rounded."""
     if isinstance(value, dict):
-        return {name: _finite(part) for name, part in value.items()}
+        return {name: _reported(part) for name, part in value.items()}
     if isinstance(value, list):
-        return [_finite(part) for part in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+        return [_reported(part) for part in value]
+    if isinstance(value, float):
+        return float(f"{value:.{DIGITS}g}") if math.isfinite(value) else None
+    return value

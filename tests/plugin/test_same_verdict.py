@@ -1,0 +1,37 @@
+"""The same seed gives the same verdict, byte for byte, however the work was batched."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+SUITES = Path(__file__).resolve().parents[2] / "suites"
+SHOWN = ("outcome", "dense", "compressed", "decision", "groups", "reasons", "worst")
+
+
+def told(folder: Path, *given: str) -> str:
+    """Everything that the verdicts of all packaged suites say, as text."""
+    command = [
+        sys.executable, "-m", "pytest", str(SUITES), "--model=phantom", "--compress=int4", "-q",
+        f"--rootdir={folder}", "-p", "no:cacheprovider", "--llmsafety-cache=off",
+        "--llmsafety-limit=90", f"--llmsafety-report={folder}", *given,
+    ]  # fmt: skip
+    subprocess.run(command, cwd=folder, check=False, capture_output=True)  # noqa: S603 - our own
+    report = json.loads((folder / "report.json").read_text("utf-8"))
+    verdicts = {
+        (test["nodeid"], verdict["aspect"]): {name: verdict[name] for name in SHOWN}
+        for test in report["tests"]
+        for verdict in test["verdicts"]
+    }
+    assert len(verdicts) >= 6
+    return json.dumps(sorted(map(str, verdicts.items())))
+
+
+def test_batches_and_workers_change_no_byte(tmp_path: Path) -> None:
+    """Small batches, and two workers of xdist, give the verdicts of a plain run."""
+    plain = told(tmp_path)
+    assert told(tmp_path, "--llmsafety-batch-tokens=300") == plain
+    assert told(tmp_path, "-n2") == plain
+    assert told(tmp_path, "--llmsafety-seed=1") != plain
