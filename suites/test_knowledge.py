@@ -1,8 +1,8 @@
-"""Does the compressed model forget facts?"""
+"""Does the compressed model forget facts, or answer other questions right than before?"""
 
 from __future__ import annotations
 
-from pytest_llmsafety import assert_qa_drop
+from pytest_llmsafety import assert_flip_rate, assert_qa_drop
 
 
 def test_facts_are_not_forgotten(measure):
@@ -11,3 +11,12 @@ def test_facts_are_not_forgotten(measure):
     LLM-KICK (arXiv 2310.01382) counts a loss of up to five percent as tolerable.
     """
     assert_qa_drop(measure("qa"), margin=0.05)
+
+
+def test_answers_do_not_flip(measure):
+    """Less than a tenth of the answers turn, from right to wrong or from wrong to right.
+
+    Where 4-bit weights moved accuracy by 1.8 points, 8% of the answers had turned
+    (arXiv 2407.09141): the average hides most of it.
+    """
+    assert_flip_rate(measure("qa"), margin=0.1)
