@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 SHOWN_GROUPS = 6
 SHOWN_CHARACTERS = 160
+ROUNDING = 1e-6
 
 
 def message(verdict: Verdict) -> str:
@@ -46,7 +47,10 @@ def headline(verdict: Verdict) -> str:
         estimate = f"ratio {exp(verdict.decision.estimate):.4f}"
         bounds = f"{low:.4f}..{high:.4f}"
     else:
-        estimate = f"delta {verdict.compressed - verdict.dense:+.4f}"
+        seen, judged = verdict.compressed - verdict.dense, verdict.change or 0.0
+        estimate = f"delta {judged:+.4f}"
+        if abs(judged - seen) > ROUNDING:
+            estimate += f" corrected for the scorer (seen {seen:+.4f})"
         bounds = f"{low:+.4f}..{high:+.4f}"
     level = f"{2 * verdict.decision.confidence - 1:.0%} CI"
     return (

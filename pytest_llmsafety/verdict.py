@@ -86,6 +86,13 @@ class Verdict:
         return self.n_asked < self.n_suite and self.outcome is not Outcome.INCONCLUSIVE
 
     @property
+    def change(self) -> float | None:
+        """Compressed - dense as it was judged, corrected for the scorer's errors where known."""
+        if self.decision is None:
+            return None
+        return -self.decision.estimate if self.higher_is_better else self.decision.estimate
+
+    @property
     def name(self) -> str:
         """The measurement, with the aspect judged and the group that decides, if any."""
         group = f"[{self.group}]" if self.group else ""

@@ -14,11 +14,11 @@ LARGEST_RATIO = 1000
 
 def change(verdict: Verdict) -> str:
     """Compressed - dense, or the ratio of perplexities."""
-    if verdict.decision is None or verdict.dense is None or verdict.compressed is None:
+    if verdict.decision is None or verdict.change is None:
         return "-"
     if verdict.is_ratio:
         return _ratio(verdict.decision.estimate)
-    return f"{verdict.compressed - verdict.dense:+.3f}"
+    return f"{verdict.change:+.3f}"
 
 
 def noise(verdict: Verdict) -> str:
