@@ -122,9 +122,7 @@ def test_an_error_in_the_middle_leaves_no_model_in_use(monkeypatch):
 
     monkeypatch.setattr(Wanda, "solve", failing)
     model = random_model("llama")
-    with pytest.raises(
-        CompressionError, match=r"stopped in the middle.*RuntimeError: 10.*Load it again"
-    ):
+    with pytest.raises(CompressionError, match=r"in the middle.*RuntimeError: 10.*Load it again"):
         compress(model, "wanda:0.5", calibration=IDS.tolist())
     with pytest.raises(ModelError, match="part of this LlamaForCausalLM may be compressed"):
         model(IDS)

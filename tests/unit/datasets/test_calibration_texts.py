@@ -33,7 +33,7 @@ def test_a_file_that_is_no_text_is_named(tmp_path):
 )
 def test_what_cannot_be_read_is_refused_at_once(text):
     """A missing file, and a table that is not pinned to a commit, are usage errors."""
-    with pytest.raises(ConfigurationError, match="--llmsafety-calibration.*Expected"):
+    with pytest.raises(ConfigurationError, match=r"--llmsafety-calibration.*Expected"):
         check_calibration(text)
 
 
