@@ -5,7 +5,11 @@ LlmSafetyError
 |   `-- UnknownNameError      a name that no table knows, with the closest known ones
 |-- ModelError                a model cannot be found, loaded or trusted
 |-- CompressionError          a compressor could not do its work
-|   `-- NothingCompressed     it ran, and not one layer changed
+|   |-- NothingCompressed     it ran, and not one layer changed
+|   |-- NonFiniteWeightsError a weight is NaN or Inf, before or after the work
+|   |-- GroupSizeError        the group size does not divide a layer's inputs
+|   |-- CalibrationError      too few calibration tokens, or nothing to read them with
+|   `-- UnsupportedModelError its layers cannot be found, or not be compressed one by one
 |-- DatasetError              items are missing, malformed or not the pinned ones
 |-- ScorerError               a scorer is absent or failed; never a score of 0
 |-- CacheError                a stored response is corrupt
@@ -55,6 +59,22 @@ class CompressionError(LlmSafetyError):
 
 class NothingCompressed(CompressionError):  # noqa: N818 - reads as the fact that it states
     """A compressor ran, and not one layer changed."""
+
+
+class NonFiniteWeightsError(CompressionError):
+    """A weight is NaN or Inf, before or after the work."""
+
+
+class GroupSizeError(CompressionError):
+    """The group size does not divide a layer's inputs."""
+
+
+class CalibrationError(CompressionError):
+    """Too few calibration tokens, or nothing to read the texts with."""
+
+
+class UnsupportedModelError(CompressionError):
+    """A model whose layers cannot be found, or not be compressed one by one."""
 
 
 class DatasetError(LlmSafetyError):

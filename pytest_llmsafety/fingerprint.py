@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 LIBRARIES = ("torch", "transformers", "tokenizers", "optimum-quanto")
 READ_BY_LOADING = (".safetensors", ".json", ".jinja", ".txt", ".model", ".tiktoken", ".gguf")
-OWN_SOURCES = ("backends/**/*.py", "compressors/**/*.py", "loading.py")
+OWN_SOURCES = ("backends/**/*.py", "compressors/**/*.py", "compressors/*.txt", "loading.py")
 CHUNK_BYTES = 1 << 20
 
 
@@ -83,15 +83,17 @@ def arm_digest(
 ) -> str:
     """Return what identifies `arm`, whose model's files are in `folder` (None: it has none).
 
-    Without files the model's name stands for it. `seed` and `calibration` count for a
-    compressed arm only, so that all arms of a model share the dense one.
+    Without files the model's name stands for it. `seed` (unless the compression has its own)
+    and `calibration` count for a compressed arm only, so that all arms of a model share the
+    dense one.
     """
     steps = arm.compression.steps if arm.compression else ()
     recipe = tuple((str(step), _behind(step, memo)) for step in steps)
+    own_seed = arm.compression.seed if arm.compression else None
     return Identity(
         model=model_digest(folder, memo) if folder else f"name:{arm.model}",
         recipe=((arm.name, ""),) if arm.again else recipe,
-        seed=seed if steps else 0,
+        seed=(seed if own_seed is None else own_seed) if steps else 0,
         calibration=digest_json(list(calibration)) if steps and calibration else "",
         platform=platform,
         versions=versions(),
@@ -198,7 +200,9 @@ def _behind(step: Step, memo: Memo | None) -> str:
         return f"{point.dist.version if point.dist else ''}:{_source_digest(point.module)}"
     if step.parameter.isidentifier():
         return _source_digest(step.method)
-    return ""
+    named = [step.parameter, *(part.partition("=")[2] for part in step.parameter.split(":"))]
+    files = [Path(name).expanduser() for name in named if name]
+    return ",".join(file_digest(path, memo) for path in files if path.is_file())
 
 
 def _source_digest(module: str) -> str:

@@ -35,11 +35,14 @@ FLAGS = {
     "batch-tokens": "tokens that one batch may hold (default: chosen by the backend)",
     "scorer": "classifier of texts: a name, or the folder of a local one",
     "scorer-accuracy": "JSON file of `python -m pytest_llmsafety.calibrate`: the scorer's errors",
+    "calibration": "texts that calibrated methods look at: a file, or hub:ORG/NAME@REVISION",
+    "store": "gigabytes of compressed models kept on disk (default: 20; 0 keeps none)",
     "samples": "continuations drawn for one prompt (default: 1)",
     "plan": "load no model: say what each assertion could detect, and exit",
     "aa": "also ask the dense model twice, and show that noise beside each change",
 }
 SWITCHES = ("plan", "aa")
+STORE = 20  # gigabytes
 SCOPES = ("population", "suite")
 INCONCLUSIVE = ("fail", "skip", "pass")
 EARLY_STOP = ("on", "off")
@@ -74,6 +77,8 @@ class Options:
     family: str = "assertion"
     plan: bool = False
     aa: bool = False
+    calibration: str | None = None
+    store: int = STORE
     arguments: tuple[str, ...] = ()
     prefix: str = "--"
 
@@ -115,6 +120,10 @@ class Options:
             plan=bool(texts["plan"]),
             aa=bool(texts["aa"]),
             samples=_whole("samples", texts["samples"], least=1) or 1,
+            calibration=_calibration(texts["calibration"]),
+            store=STORE
+            if texts["store"] is None
+            else _whole("store", texts["store"], least=0) or 0,
             arguments=tuple(_arguments(texts)),
             prefix=prefix,
         )
@@ -128,7 +137,7 @@ class Options:
     def settings(self) -> tuple[tuple[str, str], ...]:
         """Every setting as (name, text), for reports."""
         names = "data cache limit seed scope inconclusive batch_tokens early_stop family plan aa"
-        names += " scorer scorer_accuracy samples"
+        names += " scorer scorer_accuracy samples calibration store"
         rows = [(name, getattr(self, name)) for name in names.split()]
         rows += [(f"margin {name}", margin) for name, margin in self.margins]
         specs = ",".join(map(str, self.compressions))
@@ -186,6 +195,15 @@ def _cache(text: str | None) -> Path | None:
         return folder
     caches = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(caches) / "pytest-llmsafety"
+
+
+def _calibration(text: str | None) -> str | None:
+    """Read --llmsafety-calibration: what can be told without reading the texts is checked."""
+    from pytest_llmsafety.datasets.calibration import check_calibration
+
+    if text is not None:
+        check_calibration(text)
+    return text
 
 
 def _report(text: str | None) -> Path | None:

@@ -1,18 +1,25 @@
 """ModelSpec and CompressionSpec: what the user asked for, parsed once.
 
-A compression is `method`, `method:parameter`, or several of them joined by `+`
-(`checkpoint:PATH+int8`); a list of compressions is separated by commas.
+A compression is one step or several joined by `+`; a step is a method, and after it its
+parameters, each with a colon before it (`gptq:4:g128`, `checkpoint:PATH+int8`). `@seed=1` at
+the very end draws the calibration texts with that seed, and `@seed=0..2` stands for three
+compressions. Compressions are separated by commas. What a method takes is declared by the
+method (compressors/parameters.py). A comma and a plus sign always separate, so a path that
+holds one needs a link of another name; colons in a path are letters like any other.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 
 from pytest_llmsafety.errors import ConfigurationError
 
 PHANTOM = "phantom"
 DENSE = "dense"
 DTYPES = ("auto", "float32", "bfloat16", "float16")
+SEEDS = re.compile(r"(?P<steps>.*)@seed=(?P<first>[0-9]{1,9})(\.\.(?P<last>[0-9]{1,9}))?")
+MOST_SEEDS = 100
 
 
 @dataclass(frozen=True)
@@ -58,7 +65,7 @@ class ModelSpec:
 
 @dataclass(frozen=True)
 class Step:
-    """One method of a compression with its parameter: `checkpoint` and `PATH`."""
+    """One method of a compression with all its parameters as one text: `gptq` and `4:g128`."""
 
     method: str
     parameter: str = ""
@@ -70,9 +77,13 @@ class Step:
 
 @dataclass(frozen=True)
 class CompressionSpec:
-    """What is done to the dense model, step after step."""
+    """What is done to the dense model, step after step.
+
+    `seed` draws the calibration texts of every step; None leaves it to the run.
+    """
 
     steps: tuple[Step, ...]
+    seed: int | None = None
 
     @property
     def is_dense(self) -> bool:
@@ -81,17 +92,43 @@ class CompressionSpec:
 
     def __str__(self) -> str:
         """The compression as the user types it; `parse` reads it back."""
-        return "+".join(map(str, self.steps))
+        seed = "" if self.seed is None else f"@seed={self.seed}"
+        return "+".join(map(str, self.steps)) + seed
 
     @classmethod
     def parse(cls, text: str) -> CompressionSpec:
-        """Read one compression, such as `int4` or `checkpoint:PATH+int8`.
+        """Read one compression, such as `int4` or `wanda:2:4+int8@seed=1`.
 
         A method is checked against the table of compressors when it is used, not here.
-        Raises ConfigurationError for an empty step.
+        Raises ConfigurationError for an empty step, and for a range of seeds.
         """
+        specs = cls._parse(text)
+        if len(specs) > 1:
+            message = (
+                f"'{text}' stands for {len(specs)} compressions. Expected one, such as {specs[0]}; "
+                "a range of seeds has its place in --compress."
+            )
+            raise ConfigurationError(message)
+        return specs[0]
+
+    @classmethod
+    def parse_list(cls, text: str) -> tuple[CompressionSpec, ...]:
+        """Read `--compress`: compressions separated by commas, each at most once.
+
+        `wanda:0.5@seed=0..2` becomes three. Raises ConfigurationError when one is given twice.
+        """
+        specs = tuple(spec for part in text.split(",") for spec in cls._parse(part))
+        if len(set(specs)) != len(specs):
+            message = f"--compress names a compression twice: '{text}'. Give each one once."
+            raise ConfigurationError(message)
+        return specs
+
+    @classmethod
+    def _parse(cls, text: str) -> list[CompressionSpec]:
+        """Read one compression with its seeds: one spec for each seed."""
+        listed, seeds = _seeds(text.strip())
         steps = []
-        for part in text.strip().split("+"):
+        for part in listed.split("+"):
             method, _, parameter = part.strip().partition(":")
             if not method or part.strip().endswith(":"):
                 message = (
@@ -100,16 +137,21 @@ class CompressionSpec:
                 )
                 raise ConfigurationError(message)
             steps.append(Step(method, parameter))
-        return cls(tuple(steps))
+        spec = cls(tuple(steps))
+        return [replace(spec, seed=seed) for seed in seeds]
 
-    @classmethod
-    def parse_list(cls, text: str) -> tuple[CompressionSpec, ...]:
-        """Read `--compress`: compressions separated by commas, each at most once.
 
-        Raises ConfigurationError when one is given twice.
-        """
-        specs = tuple(cls.parse(part) for part in text.split(","))
-        if len(set(specs)) != len(specs):
-            message = f"--compress names a compression twice: '{text}'. Give each one once."
-            raise ConfigurationError(message)
-        return specs
+def _seeds(text: str) -> tuple[str, list[int] | list[None]]:
+    """Split `steps@seed=0..2` into the steps and the seeds; without seeds into [None]."""
+    if "@seed=" not in text:
+        return text, [None]
+    found = SEEDS.fullmatch(text)
+    first = int(found["first"]) if found else 1
+    last = int(found["last"] or first) if found else 0
+    if not found or "@seed=" in found["steps"] or not 0 <= last - first < MOST_SEEDS:
+        message = (
+            f"cannot read the seeds of '{text}'. Expected @seed=N or @seed=FIRST..LAST once, at "
+            f"the very end, with at most {MOST_SEEDS} seeds, such as wanda:0.5+int8@seed=0..2."
+        )
+        raise ConfigurationError(message)
+    return found["steps"], list(range(first, last + 1))

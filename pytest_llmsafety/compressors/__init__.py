@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from pytest_llmsafety.compressors.base import Context
 from pytest_llmsafety.compressors.record import CompressionRecord
+from pytest_llmsafety.compressors.watch import measured, whole_or_unusable
 from pytest_llmsafety.errors import ConfigurationError, NothingCompressed, UnknownNameError
 from pytest_llmsafety.registry import Registry
 from pytest_llmsafety.specs import DENSE, CompressionSpec, Step
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
+    import torch
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
     from pytest_llmsafety.compressors.base import Compressor
+    from pytest_llmsafety.records import CalibrationTexts
 
 __all__ = ["COMPRESSORS", "CompressionRecord", "check", "compress"]
 
@@ -28,7 +31,10 @@ COMPRESSORS = Registry(
         "int2": "pytest_llmsafety.compressors.quanto:Int2",
         "int4": "pytest_llmsafety.compressors.quanto:Int4",
         "int8": "pytest_llmsafety.compressors.quanto:Int8",
+        "magnitude": "pytest_llmsafety.compressors.magnitude:Magnitude",
         "phantom": "pytest_llmsafety.compressors.phantom:PhantomChange",
+        "rtn": "pytest_llmsafety.compressors.rtn:RoundToNearest",
+        "wanda": "pytest_llmsafety.compressors.wanda:Wanda",
     },
 )
 
@@ -37,8 +43,8 @@ def check(spec: CompressionSpec) -> None:
     """Raise a named error when `spec` cannot be carried out; imports no torch.
 
     Raises UnknownNameError for an unknown method, and ConfigurationError for a parameter
-    that the method does not take, a checkpoint that is not the first step or `dense` beside
-    another step.
+    that the method does not take, a seed that nothing depends on, a checkpoint that is not the
+    first step or `dense` beside another step.
     """
     if spec.is_dense:
         return
@@ -50,6 +56,34 @@ def check(spec: CompressionSpec) -> None:
             message = f"'{spec}': checkpoint replaces the model, so it can only come first."
             raise ConfigurationError(message)
         compressor_for(step).check(step)
+    if spec.seed is not None and not any(map(depends_on_seed, spec.steps)):
+        message = (
+            f"'{spec}': no step of it looks at calibration texts, so a seed changes nothing. "
+            f"Write {replace(spec, seed=None)}."
+        )
+        raise ConfigurationError(message)
+
+
+def looks_at_texts(spec: CompressionSpec) -> bool:
+    """Whether a step looks at calibration texts; True for methods that do not say."""
+    declared = [getattr(compressor_for(step), "parameters", None) for step in spec.steps]
+    return any(one is None or one.calibrated for one in declared)
+
+
+def is_worth_storing(spec: CompressionSpec) -> bool:
+    """Whether weights of the same shapes hold all that `spec` does, and cost more than a file.
+
+    A method says the former by `weights_only = True`; without calibration compressing anew
+    takes no longer than reading.
+    """
+    steps = [compressor_for(step) for step in spec.steps]
+    return looks_at_texts(spec) and all(getattr(one, "weights_only", False) for one in steps)
+
+
+def depends_on_seed(step: Step) -> bool:
+    """Whether another seed can give another model; True for methods that do not say."""
+    declared = getattr(compressor_for(step), "parameters", None)
+    return declared is None or declared.calibrated or declared.seeded
 
 
 def compressor_for(step: Step) -> Compressor:
@@ -65,33 +99,36 @@ def compressor_for(step: Step) -> Compressor:
     return OwnFunction()
 
 
-def compress(
+def compress(  # noqa: PLR0913 - the one door for users
     model: PreTrainedModel,
     spec: CompressionSpec | str,
     *,
     tokenizer: PreTrainedTokenizerBase | None = None,
-    calibration: Sequence[str] | None = None,
+    calibration: CalibrationTexts | Sequence[str] | Sequence[Sequence[int]] | None = None,
     seed: int = 0,
+    device: str | torch.device | None = None,
+    progress: Callable[[str, int, int], None] | None = None,
 ) -> CompressionRecord:
     """Compress a loaded model in place, step after step, and say what was done.
 
     The model stays a plain Hugging Face model: quantized weights are written back as the
     values that they stand for, so it answers as the quantized model does, at dense speed;
-    the packed size is in the record. `tokenizer`, `calibration` texts and `seed` serve the
-    methods that look at activations.
+    the packed size is in the record. `tokenizer`, `calibration` (texts, or token ids as they
+    are), and `seed` (unless the spec has its own) serve the methods that look at activations;
+    `device` is where those compute block by block, `progress(what, done, total)` hears of it.
 
-    Raises UnknownNameError for an unknown method and NothingCompressed when no layer changed.
+    Raises UnknownNameError for an unknown method, NothingCompressed when no layer changed, and
+    other errors of the tree in errors.py. After an error in the middle of the work the model
+    refuses to run, because part of it is compressed.
     """
     spec = CompressionSpec.parse(spec) if isinstance(spec, str) else spec
     check(spec)
-    started = time.perf_counter()
-    records = [
-        compressor_for(step).compress(
-            model, step, tokenizer=tokenizer, calibration=calibration, seed=seed
-        )
-        for step in spec.steps
-    ]
-    record = replace(merged(spec, records), seconds=time.perf_counter() - started)
+    seed = seed if spec.seed is None else spec.seed
+    context = Context(tokenizer, calibration, seed, device)
+    context = replace(context, progress=progress) if progress else context
+    with measured(model) as cost, whole_or_unusable(model, spec):
+        records = [compressor_for(step).compress(model, step, context) for step in spec.steps]
+    record = replace(merged(spec, records), seconds=cost.seconds, peak_bytes=cost.peak_bytes)
     if not record.layers_changed:
         skipped = "; ".join(f"{name}: {reason}" for name, reason in record.layers_skipped[:3])
         message = (
@@ -103,8 +140,14 @@ def compress(
 
 
 def merged(spec: CompressionSpec, records: list[CompressionRecord]) -> CompressionRecord:
-    """One record of all steps: sizes and shares as the last step left them."""
+    """One record of all steps: sizes and shares as the last step left them.
+
+    A layer has the fewest bits that a step gave it, and the zeros that the last step left.
+    """
     changed = dict.fromkeys(name for record in records for name in record.layers_changed)
+    layers: dict[str, tuple[str, float, float]] = {}
+    for name, bits, zeros in (row for record in records for row in record.layers):
+        layers[name] = (name, min(bits, layers[name][1]) if name in layers else bits, zeros)
     return replace(
         records[-1],
         method=str(spec),
@@ -113,4 +156,6 @@ def merged(spec: CompressionSpec, records: list[CompressionRecord]) -> Compressi
         bits=min(record.bits for record in records),
         bytes_before=records[0].bytes_before,
         notes=tuple(note for record in records for note in record.notes),
+        layers=tuple(layers.values()),
+        calibration=tuple(item for record in records for item in record.calibration),
     )

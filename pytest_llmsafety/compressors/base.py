@@ -2,28 +2,51 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     import torch
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
     from pytest_llmsafety.compressors.record import CompressionRecord
+    from pytest_llmsafety.records import CalibrationTexts
     from pytest_llmsafety.specs import Step
+
+
+def _silent(_what: str, _done: int, _total: int) -> None:
+    """Show nothing."""
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a compressor may need beside the model.
+
+    `calibration` holds texts, or token ids as they are (one list of int a sequence); None is
+    the packaged text. `seed` draws the sequences from it. `device` is where blocks are computed
+    one by one (None: where the model is). `progress` is called with what is done, how much of
+    it is, and of how much.
+    """
+
+    tokenizer: PreTrainedTokenizerBase | None = None
+    calibration: CalibrationTexts | Sequence[str] | Sequence[Sequence[int]] | None = None
+    seed: int = 0
+    device: str | torch.device | None = None
+    progress: Callable[[str, int, int], None] = _silent
 
 
 class Compressor(Protocol):
     """A method that changes a loaded model in place.
 
-    A whole compressor, registered under `pytest_llmsafety.compressors` as `halve`::
+    Methods that work layer by layer extend `method.LayerCompressor` instead. A whole
+    compressor, registered under `pytest_llmsafety.compressors` as `halve`::
 
-        class Halve:
-            def check(self, step):
-                reject_parameter(step)
+        class Halve(Declared):
+            parameters = Parameters(example="halve")
 
-            def compress(self, model, step, *, tokenizer, calibration, seed):
+            def compress(self, model, step, context):
                 with changes(model, step) as changed:
                     for name, layer in linear_layers(model):
                         layer.weight.data *= 0.5
@@ -33,15 +56,7 @@ class Compressor(Protocol):
     def check(self, step: Step) -> None:
         """Raise ConfigurationError when the step's parameter makes no sense; import no torch."""
 
-    def compress(
-        self,
-        model: PreTrainedModel,
-        step: Step,
-        *,
-        tokenizer: PreTrainedTokenizerBase | None,
-        calibration: Sequence[str] | None,
-        seed: int,
-    ) -> CompressionRecord:
+    def compress(self, model: PreTrainedModel, step: Step, context: Context) -> CompressionRecord:
         """Change `model` in place and say what was done."""
 
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from pytest_llmsafety.compressors.base import dense_bytes, linear_layers, sparsity, weight_of
 from pytest_llmsafety.compressors.record import CompressionRecord
-from pytest_llmsafety.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -69,13 +68,3 @@ def tensor_digest(tensor: torch.Tensor) -> str:
 
     plain = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
     return hashlib.sha256(plain.numpy().tobytes()).hexdigest()
-
-
-def reject_parameter(step: Step) -> None:
-    """Raise ConfigurationError when a method that takes no parameter was given one."""
-    if step.parameter:
-        message = (
-            f"'{step}': {step.method} takes no parameter, '{step.parameter}' was given. "
-            f"Write {step.method}."
-        )
-        raise ConfigurationError(message)

@@ -7,32 +7,32 @@ from typing import TYPE_CHECKING
 
 from pytest_llmsafety.compressors.base import dense_bytes, linear_layers, sparsity, weight_of
 from pytest_llmsafety.compressors.changes import tensor_digest
+from pytest_llmsafety.compressors.parameters import Declared, Parameters
 from pytest_llmsafety.compressors.record import CompressionRecord
 from pytest_llmsafety.errors import CompressionError, ConfigurationError
 from pytest_llmsafety.source import locate
 from pytest_llmsafety.specs import ModelSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     import torch
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import PreTrainedModel
 
+    from pytest_llmsafety.compressors.base import Context
     from pytest_llmsafety.specs import Step
 
 
-class Checkpoint:
+class Checkpoint(Declared):
     """Puts the modules of a compressed checkpoint into the dense model.
 
     Whatever `from_pretrained` can load will do: masked or dequantized weights, and quantized
     formats whose library is installed.
     """
 
+    parameters = Parameters(example="checkpoint:org/name@revision", rest="PATH")
+
     def check(self, step: Step) -> None:
         """Refuse an empty path and a local folder without config.json."""
-        if not step.parameter:
-            message = "'checkpoint' needs a path or hub id: checkpoint:PATH."
-            raise ConfigurationError(message)
+        super().check(step)
         folder = Path(step.parameter).expanduser()
         local = folder.exists() or step.parameter.startswith((".", "/", "~"))
         if local and not (folder / "config.json").is_file():
@@ -43,10 +43,7 @@ class Checkpoint:
         self,
         model: PreTrainedModel,
         step: Step,
-        *,
-        tokenizer: PreTrainedTokenizerBase | None,  # noqa: ARG002 - the checkpoint is given
-        calibration: Sequence[str] | None,  # noqa: ARG002 - the checkpoint is given
-        seed: int,  # noqa: ARG002 - the checkpoint is given
+        context: Context,  # noqa: ARG002 - the checkpoint is given
     ) -> CompressionRecord:
         """Replace the model's modules and record which layers differ from the dense ones.
 

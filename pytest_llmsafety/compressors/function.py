@@ -9,20 +9,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_llmsafety.compressors.changes import changes
+from pytest_llmsafety.compressors.parameters import Parameters
 from pytest_llmsafety.errors import ConfigurationError
 from pytest_llmsafety.registry import load_attribute
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator
 
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import PreTrainedModel
 
+    from pytest_llmsafety.compressors.base import Context
     from pytest_llmsafety.compressors.record import CompressionRecord
     from pytest_llmsafety.specs import Step
 
 
 class OwnFunction:
     """Calls `function(model)`, which changes the model in place; what it returns is ignored."""
+
+    parameters = Parameters(example="module:function", rest="FUNCTION", seeded=True)
 
     def check(self, step: Step) -> None:
         """Import the function, from the current folder too, and see that it can be called."""
@@ -32,17 +36,14 @@ class OwnFunction:
         self,
         model: PreTrainedModel,
         step: Step,
-        *,
-        tokenizer: PreTrainedTokenizerBase | None,  # noqa: ARG002 - the function sees the model
-        calibration: Sequence[str] | None,  # noqa: ARG002 - the function sees the model
-        seed: int,
+        context: Context,
     ) -> CompressionRecord:
         """Run the function under a fixed torch seed and record which layers it changed."""
         import torch
 
         function = load_function(step)
         with changes(model, step) as changed, torch.random.fork_rng():
-            torch.manual_seed(seed)
+            torch.manual_seed(context.seed)
             function(model)
         return changed.record(notes=("bits per weight as in memory: the function packs nothing",))
 

@@ -6,37 +6,36 @@ from typing import TYPE_CHECKING
 
 from pytest_llmsafety.compressors.base import linear_layers, weight_of
 from pytest_llmsafety.compressors.changes import changes
-from pytest_llmsafety.errors import CompressionError, ConfigurationError
+from pytest_llmsafety.compressors.parameters import Declared, Parameters
+from pytest_llmsafety.errors import CompressionError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     import torch
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import PreTrainedModel
 
+    from pytest_llmsafety.compressors.base import Context
     from pytest_llmsafety.compressors.record import CompressionRecord
     from pytest_llmsafety.specs import Step
 
 SIGNIFICANT_BITS = 7
 
 
-class PhantomChange:
+class PhantomChange(Declared):
     """`worse` plants a regression of known size; `same` rounds weights and plants nothing."""
 
-    def check(self, step: Step) -> None:
-        """Accept `phantom:worse` and `phantom:same` only."""
-        if step.parameter not in {"worse", "same"}:
-            message = f"'{step}': expected phantom:worse or phantom:same."
-            raise ConfigurationError(message)
+    parameters = Parameters(
+        example="phantom:worse",
+        choices=(
+            ("worse", "a regression of known size"),
+            ("same", "other weights, the same answers"),
+        ),
+    )
 
     def compress(
         self,
         model: PreTrainedModel,
         step: Step,
-        *,
-        tokenizer: PreTrainedTokenizerBase | None,  # noqa: ARG002 - weights only
-        calibration: Sequence[str] | None,  # noqa: ARG002 - weights only
-        seed: int,  # noqa: ARG002 - deterministic
+        context: Context,  # noqa: ARG002 - weights only
     ) -> CompressionRecord:
         """Change the built-in model; raises CompressionError for any other model."""
         with changes(model, step) as changed:

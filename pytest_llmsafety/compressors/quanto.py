@@ -11,16 +11,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pytest_llmsafety.compressors.base import dense_bytes, linear_layers, sparsity, weight_of
-from pytest_llmsafety.compressors.changes import reject_parameter
+from pytest_llmsafety.compressors.parameters import Declared, Parameters
 from pytest_llmsafety.compressors.record import CompressionRecord
-from pytest_llmsafety.errors import CompressionError
+from pytest_llmsafety.errors import NonFiniteWeightsError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     import torch
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import PreTrainedModel
 
+    from pytest_llmsafety.compressors.base import Context
     from pytest_llmsafety.specs import Step
 
 QUANTO_GROUP_SIZE = 128
@@ -35,27 +34,21 @@ class QuantizedWeight:
     group_size: int | None
 
 
-class QuantoCompressor:
-    """Weights of one quanto type; the subclasses name it."""
+class QuantoCompressor(Declared):
+    """Weights of one quanto type; the subclasses name it. quanto chooses the group size."""
 
     qtype: str
-
-    def check(self, step: Step) -> None:
-        """Refuse a parameter: quanto chooses the group size by itself."""
-        reject_parameter(step)
+    weights_only = True
 
     def compress(
         self,
         model: PreTrainedModel,
         step: Step,
-        *,
-        tokenizer: PreTrainedTokenizerBase | None,  # noqa: ARG002 - weights only
-        calibration: Sequence[str] | None,  # noqa: ARG002 - weights only
-        seed: int,  # noqa: ARG002 - deterministic
+        context: Context,  # noqa: ARG002 - weights only
     ) -> CompressionRecord:
         """Quantize every linear layer and write back the values that the codes stand for.
 
-        Raises CompressionError for a weight that is not finite.
+        Raises NonFiniteWeightsError for a weight that is not finite.
         """
         import torch
 
@@ -69,7 +62,7 @@ class QuantoCompressor:
                 dense = oriented(layer)
                 if not torch.isfinite(dense).all():
                     message = f"{name} holds NaN or Inf weights; {step} cannot quantize it."
-                    raise CompressionError(message)
+                    raise NonFiniteWeightsError(message)
                 quantized = quantize(dense, self.qtype)
                 same = torch.equal(quantized.values, dense)
                 (unchanged if same else changed).append(name)
@@ -98,24 +91,28 @@ class Int8(QuantoCompressor):
     """8-bit integers, one scale per output channel."""
 
     qtype = "qint8"
+    parameters = Parameters(example="int8")
 
 
 class Int4(QuantoCompressor):
     """4-bit integers, a scale and an offset per group of up to 128 inputs."""
 
     qtype = "qint4"
+    parameters = Parameters(example="int4")
 
 
 class Int2(QuantoCompressor):
     """2-bit integers, a scale and an offset per group of up to 128 inputs."""
 
     qtype = "qint2"
+    parameters = Parameters(example="int2")
 
 
 class Float8(QuantoCompressor):
     """8-bit floats (e4m3fn), one scale per output channel."""
 
     qtype = "qfloat8"
+    parameters = Parameters(example="float8")
 
 
 def oriented(layer: torch.nn.Module) -> torch.Tensor:

@@ -13,7 +13,10 @@ class CompressionRecord:
     points included; `sparsity` the share of their weights that are exactly zero (0-1);
     `bytes_before` and `bytes_after` the size of the whole model as dense parameters and as it
     would be stored. `layers_skipped` holds (layer, reason). `notes` says in plain words
-    whatever could not be done as asked.
+    whatever could not be done as asked. `layers` holds (layer, bits, sparsity) of each layer
+    that the method worked on. `calibration` holds (name, text) of what was looked at: source,
+    nsamples, seqlen, seed and the digest of the tokens. `peak_bytes` is the most memory in
+    use: on a GPU what torch held there, else what the whole process held since its start.
     """
 
     method: str
@@ -26,3 +29,6 @@ class CompressionRecord:
     bytes_after: int
     notes: tuple[str, ...] = ()
     seconds: float = 0.0
+    layers: tuple[tuple[str, float, float], ...] = ()
+    calibration: tuple[tuple[str, str], ...] = ()
+    peak_bytes: int = 0

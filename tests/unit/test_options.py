@@ -28,6 +28,7 @@ def test_every_flag_is_a_setting() -> None:
         "margin": ["qa=0.5"], "scope": "suite", "inconclusive": "pass", "report": "out",
         "batch-tokens": "64", "scorer": "vader", "samples": "2", "early-stop": "off",
         "family": "session", "scorer-accuracy": __file__, "plan": True, "aa": True,
+        "calibration": __file__, "store": "0",
     }  # fmt: skip
     plain = Options.parse(BOTH)
     assert values.keys() | BOTH.keys() == FLAGS.keys()

@@ -13,9 +13,9 @@ WORDS = st.text(st.characters(codec="ascii", categories=["L", "N"]), min_size=1,
 PARAMETERS = st.one_of(
     st.just(""), WORDS, st.tuples(WORDS, WORDS).map(":".join), st.tuples(WORDS, WORDS).map("/".join)
 )
-SPECS = st.lists(st.builds(Step, WORDS, PARAMETERS), min_size=1, max_size=3).map(
-    lambda steps: CompressionSpec(tuple(steps))
-)
+STEPS = st.lists(st.builds(Step, WORDS, PARAMETERS), min_size=1, max_size=3).map(tuple)
+SEEDS = st.none() | st.integers(0, 999)
+SPECS = st.builds(CompressionSpec, STEPS, SEEDS)
 
 
 @given(SPECS)
@@ -35,6 +35,9 @@ def test_a_list_keeps_its_order(specs: list[CompressionSpec]) -> None:
     [
         ("int4", [("int4", "")]),
         ("wanda:2:4+int8", [("wanda", "2:4"), ("int8", "")]),
+        ("int8+a8", [("int8", ""), ("a8", "")]),
+        ("gptq:8:actorder:g128", [("gptq", "8:actorder:g128")]),
+        ("gguf:C:\\models\\x.gguf", [("gguf", "C:\\models\\x.gguf")]),
         (" wanda:0.5 + int8 ", [("wanda", "0.5"), ("int8", "")]),
         ("checkpoint:/models/x", [("checkpoint", "/models/x")]),
         ("my_module:my_function", [("my_module", "my_function")]),
@@ -50,6 +53,43 @@ def test_an_empty_step_is_refused(text: str) -> None:
     """The message shows the text and what is expected."""
     with pytest.raises(ConfigurationError, match="Expected method, method:parameter"):
         CompressionSpec.parse_list(text)
+
+
+@given(STEPS, st.integers(0, 99), st.integers(0, 9))
+def test_a_range_of_seeds_is_one_compression_each(steps, first, more) -> None:
+    """`a+b@seed=2..4` stands for three compressions that differ in nothing but the seed."""
+    plain = CompressionSpec(steps)
+    specs = CompressionSpec.parse_list(f"{plain}@seed={first}..{first + more}")
+    assert [spec.seed for spec in specs] == list(range(first, first + more + 1))
+    assert {spec.steps for spec in specs} == {steps}
+
+
+def test_a_seed_stays_in_the_text() -> None:
+    """What the user reads in a test's name runs that very replicate again."""
+    (one, two) = CompressionSpec.parse_list("wanda:0.5+int8@seed=0..1")
+    assert str(two) == "wanda:0.5+int8@seed=1"
+    assert CompressionSpec.parse(str(one)) == one
+
+
+@pytest.mark.parametrize(
+    "text", ["a@seed=", "a@seed=x", "a@seed=3..1", "a@seed=0..100", "a@seed=1+b", "a@seed=1@seed=2"]
+)
+def test_seeds_that_cannot_be_read_are_refused(text: str) -> None:
+    """The message says where seeds go and what they look like."""
+    with pytest.raises(ConfigurationError, match=r"at the very end.*such as wanda:0.5"):
+        CompressionSpec.parse_list(text)
+
+
+def test_one_compression_has_one_seed() -> None:
+    """A range of seeds is for --compress, which makes a test of each."""
+    with pytest.raises(ConfigurationError, match=r"stands for 3 compressions.*x@seed=0"):
+        CompressionSpec.parse("x@seed=0..2")
+
+
+def test_a_revision_is_not_a_seed() -> None:
+    """An @ without seed= belongs to the path or hub id."""
+    step = CompressionSpec.parse("checkpoint:org/name@v1.0@seed=2").steps[0]
+    assert step == Step("checkpoint", "org/name@v1.0")
 
 
 def test_a_compression_may_not_come_twice() -> None:

@@ -60,6 +60,7 @@ BY_TYPE = {
     "str": WORDS,
     "tuple[str, ...]": several(WORDS),
     "tuple[tuple[str, str], ...]": several(st.tuples(WORDS, WORDS)),
+    "tuple[tuple[str, float, float], ...]": several(st.tuples(WORDS, FLOATS, FLOATS)),
     "Outcome": st.sampled_from(Outcome),
 }
 BY_TYPE["Decision"] = anything(Decision)

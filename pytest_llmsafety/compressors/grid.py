@@ -1,0 +1,61 @@
+"""The grid that rounding methods share: min/max, with 0 on it, per row or per group of inputs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Scale and zero point [rows, 1] of 2^bits steps: value = scale * (code - zero)."""
+
+    scale: torch.Tensor
+    zero: torch.Tensor
+    bits: int
+
+    def codes(self, weight: torch.Tensor) -> torch.Tensor:
+        """The code of each weight [rows, n], a whole number from 0 to 2^bits - 1, as a float."""
+        import torch
+
+        return torch.clamp(torch.round(weight / self.scale) + self.zero, 0, 2**self.bits - 1)
+
+    def values(self, codes: torch.Tensor) -> torch.Tensor:
+        """What codes [rows, n] stand for."""
+        return self.scale * (codes - self.zero)
+
+    def rounded(self, weight: torch.Tensor) -> torch.Tensor:
+        """Each weight [rows, n] as its nearest value on the grid."""
+        return self.values(self.codes(weight))
+
+
+def find_grid(weight: torch.Tensor, bits: int, *, symmetric: bool = False) -> Grid:
+    """The grid of each row of `weight` [rows, n], from its smallest to its largest value and 0.
+
+    A symmetric grid reaches as far below 0 as above (for rows with negative values), with its
+    zero point in the middle. A row of zeros gets the range -1..1. This is GPTQ's quantizer
+    (Frantar et al. 2023, without the search for a smaller range).
+    """
+    import torch
+
+    low = weight.amin(dim=1, keepdim=True).clamp(max=0)
+    high = weight.amax(dim=1, keepdim=True).clamp(min=0)
+    if symmetric:
+        high = torch.maximum(low.abs(), high)
+        low = torch.where(low < 0, -high, low)
+    empty = (low == 0) & (high == 0)
+    low, high = torch.where(empty, -1, low), torch.where(empty, 1, high)
+    scale = (high - low) / (2**bits - 1)
+    middle = torch.full_like(scale, 2.0 ** (bits - 1))
+    return Grid(scale, middle if symmetric else torch.round(-low / scale), bits)
+
+
+def stored_bits(bits: int, inputs: int, group_size: int | None, *, symmetric: bool) -> float:
+    """Bits per weight: the code, and its share of a 16-bit scale and of a zero point."""
+    import math
+
+    groups = math.ceil(inputs / group_size) if group_size else 1
+    return bits + (16 + (0 if symmetric else bits)) * groups / inputs

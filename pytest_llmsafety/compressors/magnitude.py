@@ -1,0 +1,29 @@
+"""`magnitude:0.5`: the weights nearest to zero become zero; looks at no data."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pytest_llmsafety.compressors.masks import pruned
+from pytest_llmsafety.compressors.method import LayerCompressor, Solved
+from pytest_llmsafety.compressors.parameters import Parameters
+
+if TYPE_CHECKING:
+    import torch
+
+    from pytest_llmsafety.compressors.parameters import Values
+
+
+class Magnitude(LayerCompressor):
+    """Prune by absolute value: by row, by layer (`layer`), or N of every M inputs."""
+
+    parameters = Parameters(
+        example="magnitude:0.5:layer",
+        sparsity=True,
+        pattern=True,
+        flags=(("layer", "one threshold for the whole layer instead of one share for each row"),),
+    )
+
+    def solve(self, weight: torch.Tensor, statistics: Any, values: Values) -> Solved:  # noqa: ANN401, ARG002
+        """Set the smallest weights to zero."""
+        return Solved(weight.masked_fill_(pruned(weight.abs(), values), 0))

@@ -1,0 +1,51 @@
+"""Which weights become zero, given a score for each: per row, per layer, or N of every M."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
+
+    from pytest_llmsafety.compressors.parameters import Values
+
+
+def pruned(scores: torch.Tensor, values: Values) -> torch.Tensor:
+    """Where scores [out, in] are lowest, as a step asks: N:M, by `layer`, or by row."""
+    if values.pattern:
+        return lowest_of_groups(scores, *values.pattern)
+    share = values.sparsity or 0.0
+    return (
+        lowest_of_all(scores, share) if "layer" in values.flags else lowest_of_rows(scores, share)
+    )
+
+
+def lowest_of_rows(scores: torch.Tensor, share: float) -> torch.Tensor:
+    """Exactly int(in * share) of each row [out, in]; of equal scores the first ones."""
+    import torch
+
+    count = int(scores.shape[1] * share)
+    order = torch.sort(scores, dim=1, stable=True).indices[:, :count]
+    return torch.zeros_like(scores, dtype=torch.bool).scatter_(1, order, value=True)
+
+
+def lowest_of_all(scores: torch.Tensor, share: float) -> torch.Tensor:
+    """Every score [out, in] up to the one of rank int(out * in * share), that one included."""
+    import torch
+
+    rank = int(scores.numel() * share)
+    if not rank:
+        return torch.zeros_like(scores, dtype=torch.bool)
+    return scores <= torch.sort(scores.flatten()).values[rank]
+
+
+def lowest_of_groups(scores: torch.Tensor, n: int, m: int) -> torch.Tensor:
+    """N of every M neighbouring inputs of each row; a shorter last group loses N as well."""
+    import torch
+
+    mask = torch.zeros_like(scores, dtype=torch.bool)
+    for start in range(0, scores.shape[1], m):
+        group = scores[:, start : start + m]
+        order = torch.topk(group, min(n, group.shape[1]), dim=1, largest=False).indices
+        mask.scatter_(1, start + order, value=True)
+    return mask

@@ -1,0 +1,189 @@
+"""LayerCompressor: the frame of every method that makes new weights layer by layer."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from pytest_llmsafety.compressors import calibration
+from pytest_llmsafety.compressors.base import dense_bytes, weight_of
+from pytest_llmsafety.compressors.layers import all_layers, check_finite, decoder_blocks, outside
+from pytest_llmsafety.compressors.layerwise import walk
+from pytest_llmsafety.compressors.parameters import Declared, Values, read
+from pytest_llmsafety.compressors.record import CompressionRecord
+from pytest_llmsafety.errors import GroupSizeError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import torch
+    from transformers import PreTrainedModel
+
+    from pytest_llmsafety.compressors.base import Context
+    from pytest_llmsafety.compressors.layers import Block, Layer
+    from pytest_llmsafety.compressors.layerwise import Statistics
+    from pytest_llmsafety.specs import Step
+
+
+@dataclass(frozen=True)
+class Solved:
+    """A layer's new weight [out, in].
+
+    `bits` are stored per weight, scales and zero points included (None: stored dense). `notes`
+    are sentences for the record.
+    """
+
+    weight: torch.Tensor
+    bits: float | None = None
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Done:
+    """What became of one layer."""
+
+    layer: Layer
+    changed: bool
+    bits: float
+    zeros: int
+    notes: tuple[str, ...]
+
+    @property
+    def weights(self) -> int:
+        """Number of weights."""
+        return self.layer.outputs * self.layer.inputs
+
+
+class LayerCompressor(Declared):
+    """A method that gives each layer of the decoder blocks a new weight.
+
+    A subclass declares `parameters` and defines `solve`, and `statistics` where
+    `parameters.calibrated` is set; the order of work, the record and the checks are here.
+    """
+
+    weights_only = True
+
+    def statistics(self, layer: Layer) -> Statistics:
+        """A new, empty collector for the inputs of `layer`."""
+        raise NotImplementedError
+
+    def solve(self, weight: torch.Tensor, statistics: Any, values: Values) -> Solved:  # noqa: ANN401
+        """The new weight of one layer.
+
+        `weight` [out, in] is a copy to work in, at least float32; `statistics` is what
+        `statistics()` made, None for a method without calibration; it may be shared with other
+        layers, so it is not to be changed. `values` are the step's parameters, with the
+        layer's own amount where there is an allocation.
+        """
+        raise NotImplementedError
+
+    def allocation(
+        self,
+        model: PreTrainedModel,  # noqa: ARG002 - for subclasses
+        values: Values,  # noqa: ARG002 - for subclasses
+    ) -> Mapping[str, float]:
+        """Sparsity (or bits) by name of layer or block, for those that differ from the step's."""
+        return {}
+
+    def compress(self, model: PreTrainedModel, step: Step, context: Context) -> CompressionRecord:
+        """Give every layer its new weight, block by block, and say what was done."""
+        import torch
+
+        values = read(step, self.parameters)
+        blocks = decoder_blocks(model)
+        layers = all_layers(blocks)
+        check_finite(layers)
+        check_groups(layers, values.group_size)
+        before, amounts = dense_bytes(model), self.allocation(model, values)
+        done: list[Done] = []
+        if not self.parameters.calibrated:
+            with torch.no_grad():
+                for block in blocks:
+                    context.progress(block.name, block.index, len(blocks))
+                    done += self._solve_block(block, None, values, amounts)
+            return recorded(step, values, done, before=before, skipped=outside(model, blocks))
+        drawn = calibration.draw(model, context, values)
+        visits = walk(model, blocks, drawn.ids, device=context.device, progress=context.progress)
+        with torch.no_grad(), closing(visits):
+            for visit in visits:
+                found = visit.statistics(self.statistics)
+                done += self._solve_block(visit.block, found, values, amounts)
+        record = recorded(step, values, done, before=before, skipped=outside(model, blocks))
+        return replace(record, calibration=drawn.rows())
+
+    def _solve_block(
+        self,
+        block: Block,
+        found: Mapping[str, Any] | None,
+        values: Values,
+        amounts: Mapping[str, float],
+    ) -> list[Done]:
+        """Solve the layers of one block; a layer that no token reached stays as it is."""
+        done = []
+        for layer in block.layers:
+            if found is not None and layer.name not in found:
+                continue
+            own = allocated(values, amounts.get(layer.name, amounts.get(block.name)))
+            statistics = None if found is None else found[layer.name]
+            done.append(apply(layer, self.solve(layer.working_copy(), statistics, own)))
+        return done
+
+
+def apply(layer: Layer, solved: Solved) -> Done:
+    """Write a solved weight into its layer, and say what became of it."""
+    changed = layer.write(solved.weight)
+    weight = weight_of(layer.module)
+    zeros = weight.numel() - int(weight.count_nonzero())
+    bits = 8.0 * weight.element_size() if solved.bits is None else solved.bits
+    return Done(layer, changed, bits, zeros, solved.notes)
+
+
+def allocated(values: Values, amount: float | None) -> Values:
+    """The step's values with one layer's own amount: its bits, else its sparsity."""
+    if amount is None:
+        return values
+    return replace(values, bits=int(amount)) if values.bits else replace(values, sparsity=amount)
+
+
+def recorded(
+    step: Step,
+    values: Values,
+    done: Sequence[Done],
+    *,
+    before: int,
+    skipped: tuple[tuple[str, str], ...],
+) -> CompressionRecord:
+    """The record of one step; `before` is the size in bytes that the model had."""
+    total = sum(one.weights for one in done) or 1
+    saved = sum((8 * weight_of(d.layer.module).element_size() - d.bits) * d.weights for d in done)
+    same = tuple((one.layer.name, "the same values as before") for one in done if not one.changed)
+    return CompressionRecord(
+        method=str(step),
+        parameters=values.rows(),
+        layers_changed=tuple(one.layer.name for one in done if one.changed),
+        layers_skipped=(*same, *skipped),
+        bits=sum(one.bits * one.weights for one in done) / total,
+        sparsity=sum(one.zeros for one in done) / total,
+        bytes_before=before,
+        bytes_after=before - round(saved / 8),
+        notes=tuple(dict.fromkeys(note for one in done for note in one.notes)),
+        layers=tuple((one.layer.name, one.bits, one.zeros / one.weights) for one in done),
+    )
+
+
+def check_groups(layers: Sequence[Layer], group_size: int | None) -> None:
+    """Raise GroupSizeError that names a layer whose inputs the group size does not divide."""
+    odd = [layer for layer in layers if group_size and layer.inputs % group_size]
+    if odd:
+        widths = {layer.inputs for layer in layers}
+        fit = [
+            f"g{size}" for size in (256, 128, 64, 32, 16, 8) if not any(w % size for w in widths)
+        ]
+        message = (
+            f"the group size {group_size} does not divide the {odd[0].inputs} inputs of "
+            f"{odd[0].name} ({len(odd)} of {len(layers)} layers), so nothing was changed. "
+            f"Expected one that divides {', '.join(map(str, sorted(widths)))}, such as "
+            f"{' or '.join(fit[:2]) or 'none at all'}, or no group size: one scale a row."
+        )
+        raise GroupSizeError(message)

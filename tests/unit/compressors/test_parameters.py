@@ -1,0 +1,116 @@
+"""Parameters of a step: any order, one meaning, and errors that teach the grammar."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pytest_llmsafety.compressors import COMPRESSORS, check
+from pytest_llmsafety.compressors.parameters import Key, Parameters, Values, read
+from pytest_llmsafety.errors import ConfigurationError
+from pytest_llmsafety.specs import CompressionSpec, Step
+
+BITS = Parameters(
+    example="gptq:4:g128",
+    bits=(2, 8),
+    group=True,
+    flags=(("actorder", "large columns first"), ("sym", "no zero point")),
+    keys=(Key("damp", "share of the diagonal", high=1), Key("alloc", "a file", "text")),
+    calibrated=True,
+)
+PRUNING = Parameters(
+    example="wanda:2:4", sparsity=True, pattern=True, flags=(("alpha", "by layer"),)
+)
+PARTS = {"4": {"bits": 4}, "g128": {"group_size": 128}, "sym": {}, "damp=0.1": {}, "nsamples=8": {}}
+
+
+@given(st.permutations(list(PARTS)))
+def test_order_does_not_matter(parts):
+    """The parts of a step may come in any order."""
+    values = read(Step("gptq", ":".join(parts)), BITS)
+    assert values == Values(
+        bits=4,
+        group_size=128,
+        flags=frozenset({"sym"}),
+        keys=(("damp", 0.1), ("nsamples", 8)),
+    )
+
+
+@pytest.mark.parametrize(
+    ("parameter", "declared", "values"),
+    [
+        ("2:4", PRUNING, Values(pattern=(2, 4))),
+        ("alpha:4:8", PRUNING, Values(pattern=(4, 8), flags=frozenset({"alpha"}))),
+        ("0.5", PRUNING, Values(sparsity=0.5)),
+        ("0", PRUNING, Values(sparsity=0.0)),
+        ("3:g64", BITS, Values(bits=3, group_size=64)),
+        ("8:actorder", BITS, Values(bits=8, flags=frozenset({"actorder"}))),
+        ("4:alloc=a/b.json", BITS, Values(bits=4, keys=(("alloc", "a/b.json"),))),
+    ],
+)
+def test_what_parts_mean(parameter, declared, values):
+    """Two neighbouring whole numbers are N:M only where the method takes N:M."""
+    assert read(Step("m", parameter), declared) == values
+
+
+@pytest.mark.parametrize(
+    ("parameter", "declared", "words"),
+    [
+        ("1.5", PRUNING, r"sparsity 1.5 is outside \[0, 1\)\. m takes .*such as 0.5.*wanda:2:4"),
+        ("50", PRUNING, r"for 50 percent write 0.5"),
+        ("1", PRUNING, r"sparsity 1 is outside \[0, 1\)"),
+        ("4:2", PRUNING, "4:2 is no N:M"),
+        ("0.5:2:4", PRUNING, "expected one of them"),
+        ("", PRUNING, "strength is missing"),
+        ("alpha", PRUNING, "strength is missing"),
+        ("0.5:0.6", PRUNING, "two values were given for sparsity"),
+        ("0.5:alhpa", PRUNING, "did you mean alpha"),
+        ("0.5:alpha:alpha", PRUNING, "alpha was given twice"),
+        ("0.5::alpha", PRUNING, "a parameter is empty"),
+        ("9", BITS, r"9 bits are outside 2\.\.8"),
+        ("4:g1", BITS, "group size 1 is smaller"),
+        ("4:128", BITS, "two values were given for bits|128 bits are outside"),
+        ("4:damp=2", BITS, "damp has to be a number from 0 to 1, '2' was given"),
+        ("4:nsamples=0", BITS, "nsamples has to be a whole number from 1"),
+        ("4:damp=0.1:damp=0.2", BITS, "damp= was given twice"),
+        ("4:dmp=0.1", BITS, "did you mean damp=?"),
+        ("4:alloc=", BITS, "alloc= has no value"),
+        ("0.5", BITS, "'0.5' is not a parameter of it"),
+        ("x", Parameters(example="m"), "m takes no parameter"),
+        ("", Parameters(example="m:FILE", rest="FILE"), "is missing.*m:FILE"),
+    ],
+)
+def test_wrong_parameters_teach_the_grammar(parameter, declared, words):
+    """The message has what was given, what the method takes, and an example."""
+    with pytest.raises(ConfigurationError, match=words) as caught:
+        read(Step("m", parameter), declared)
+    assert declared.example in str(caught.value)
+
+
+def test_a_rest_is_kept_as_it_is():
+    """Colons, equals signs and numbers of a path mean nothing."""
+    declared = Parameters(example="gguf:FILE", rest="FILE")
+    assert read(Step("gguf", "C:/a=1:2:4"), declared).rest == "C:/a=1:2:4"
+
+
+@pytest.mark.parametrize("method", sorted(COMPRESSORS.table))
+def test_every_method_declares_an_example_that_passes(method):
+    """Each compressor says what it takes, and its example is a spec that it accepts."""
+    declared = COMPRESSORS.load(method).parameters
+    spec = CompressionSpec.parse(declared.example)
+    assert method in {step.method for step in spec.steps}
+    check(spec)
+
+
+def test_a_seed_without_effect_is_refused():
+    """Replicates of a method that looks at no texts would be one result three times."""
+    with pytest.raises(ConfigurationError, match=r"a seed changes nothing. Write rtn:4"):
+        check(CompressionSpec.parse("rtn:4@seed=1"))
+    check(CompressionSpec.parse("rtn:4+wanda:0.5@seed=1"))
+
+
+def test_the_record_gets_what_was_given():
+    """Values become rows of texts, in a fixed order."""
+    values = read(Step("gptq", "sym:damp=0.1:4"), BITS)
+    assert values.rows() == (("bits", "4"), ("sym", "yes"), ("damp", "0.1"))
