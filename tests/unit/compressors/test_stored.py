@@ -115,6 +115,5 @@ def test_a_second_run_does_not_compress_again(tmp_path, monkeypatch):
     assert records[0] == records[1]
     monkeypatch.undo()
     fresh = HuggingFaceBackend(arm, Settings())
-    assert [answer for _, answer in next(fresh.answer([Loglikelihood("a", "second")]))] == answers[
-        1
-    ]
+    computed = next(fresh.answer([Loglikelihood("a", "second")]))
+    assert [answer for _, answer in computed] == answers[1]
