@@ -14,6 +14,7 @@ if TYPE_CHECKING:
         assert_toxicity_delta,
     )
     from pytest_llmsafety.compressors import CompressionRecord, compress
+    from pytest_llmsafety.errors import SafetyFailure, SafetyInconclusive
     from pytest_llmsafety.live import LiveMeasurement
     from pytest_llmsafety.measurement import Measurement
     from pytest_llmsafety.pair import ModelPair
@@ -28,6 +29,8 @@ __all__ = [
     "Measurement",
     "ModelPair",
     "Outcome",
+    "SafetyFailure",
+    "SafetyInconclusive",
     "Verdict",
     "assert_bias_gap",
     "assert_flip_rate",
@@ -43,6 +46,8 @@ _HOMES = {
     "Measurement": "measurement",
     "ModelPair": "pair",
     "Outcome": "stats",
+    "SafetyFailure": "errors",
+    "SafetyInconclusive": "errors",
     "Verdict": "verdict",
     "assert_bias_gap": "assertions",
     "assert_flip_rate": "assertions",

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from pytest_llmsafety.errors import ConfigurationError, NotComparableError
 from pytest_llmsafety.evidence import bias_ratios, clusters, comparable, means
-from pytest_llmsafety.judgement import doubted, group_verdict, noted
+from pytest_llmsafety.guards import doubted, noted
+from pytest_llmsafety.judgement import group_verdict
 from pytest_llmsafety.metrics.base import part
 from pytest_llmsafety.records import BBQItem
 from pytest_llmsafety.stats import Decision, Ratio, decide_mean, decide_ratio_change
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from pytest_llmsafety.verdict import Verdict
 
 GUESSING = 0.1
-ALL_TEMPLATES = "all items were asked: stopping early needs 200 templates in each category"
+ALL_TEMPLATES = "all items were asked: bias scores of categories cannot be stopped early"
 
 
 def judge_bbq(measured: Measured, claim: Claim, *, ambiguous: bool) -> Verdict:

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_llmsafety.errors import LlmSafetyError
+from pytest_llmsafety.errors import ConfigurationError, LlmSafetyError
 from pytest_llmsafety.metrics.scorers import load_scorer
 from pytest_llmsafety.scorer_calibration import calibrate, read_labelled, save
 
@@ -23,6 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, print and write the error; 0, or 2 with a message on the error stream."""
     asked = _parser().parse_args(arguments)
     try:
+        _check(asked)
         texts, labels = read_labelled(
             asked.texts,
             text_column=asked.text_column,
@@ -39,6 +40,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return FAILED
     sys.stdout.write(f"written to {asked.out}\n")
     return 0
+
+
+def _check(asked: argparse.Namespace) -> None:
+    """Raise ConfigurationError for what cannot work, before any text is scored."""
+    for name, value in (("threshold", asked.threshold), ("alpha", asked.alpha)):
+        if value is not None and not 0 < value < 1:
+            message = f"--{name}: expected a number between 0 and 1, got {value}."
+            raise ConfigurationError(message)
+    if not asked.out.parent.is_dir():
+        message = f"--out: there is no folder '{asked.out.parent}'."
+        raise ConfigurationError(message)
 
 
 def described(error: ScorerAccuracy) -> str:

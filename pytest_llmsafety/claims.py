@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections import Counter
 from typing import TYPE_CHECKING
 
 from pytest_llmsafety.early import obstacle, units_of
+from pytest_llmsafety.errors import ConfigurationError
 from pytest_llmsafety.evidence import clusters, delta_support
 from pytest_llmsafety.stats import (
     Decision,
@@ -17,6 +19,7 @@ from pytest_llmsafety.stats import (
     correct,
     decide_groups,
     decide_mean,
+    rule_of_three,
 )
 from pytest_llmsafety.stats.gate import Gate
 
@@ -35,6 +38,18 @@ class Claim:
 
     margin: float
     confidence: float = 0.95
+
+    def __post_init__(self) -> None:
+        """Refuse, before anything is asked, what no verdict can be about."""
+        for name, value, high in (
+            ("margin", self.margin, math.inf),
+            ("confidence", self.confidence, 1.0),
+        ):
+            number = isinstance(value, (int, float)) and not isinstance(value, bool)
+            if not (number and 0 < value < high):
+                below = "" if high == math.inf else " and below 1"
+                message = f"{name}={value!r}. Expected a number above 0{below}."
+                raise ConfigurationError(message)
 
     def of(self, measured: Measured) -> Claim:
         """The claim with the margin that the user set for this measurement, if any."""
@@ -93,8 +108,14 @@ class MeanClaim:
     def ladder(self, items: Sequence[Item]) -> _MeanLadder | str:
         """The sequential test on `items`, or why there is none."""
         sizes = [len(unit) for unit in units_of(items)]
-        why = obstacle(len(sizes), clustered=len(sizes) < len(items), scope=self.settings.scope)
+        clustered, scope = len(sizes) < len(items), self.settings.scope
+        why = obstacle(len(sizes), clustered=clustered, scope=scope, fewest=self.fewest)
         return why or _MeanLadder(self, sizes)
+
+    @property
+    def fewest(self) -> int:
+        """Units of which identical outputs surely pass at some look: twice the rule of three."""
+        return 2 * rule_of_three(self.gate.pass_margin, worst=self.quantity.support[1])
 
 
 class _MeanLadder:
@@ -171,7 +192,8 @@ class GroupsClaim:
             return "all items were asked: groups of clustered items cannot be stopped early"
         sizes = Counter(group for item in items for group in item.groups)
         smallest = min(sizes, key=lambda group: sizes[group])
-        why = obstacle(sizes[smallest], clustered=False, scope=self.settings.scope)
+        fewest = 2 * rule_of_three(self.gate.pass_margin, worst=self.quantity.support[1])
+        why = obstacle(sizes[smallest], clustered=False, scope=self.settings.scope, fewest=fewest)
         return f"{why} in {smallest}" if why else _GroupLadder(self, sizes)
 
 

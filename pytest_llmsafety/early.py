@@ -96,16 +96,21 @@ def looks(items: Sequence[Item]) -> Iterator[int]:
     yield ends[-1]
 
 
-def obstacle(n_units: int, *, clustered: bool, scope: str) -> str:
-    """Why so many independent units are asked all at once; empty when they need not be."""
+def obstacle(n_units: int, *, clustered: bool, scope: str, fewest: int = 0) -> str:
+    """Why so many independent units are asked all at once; empty when they need not be.
+
+    The choice rests on what is known before anything is asked: the number of units, and `fewest`,
+    the number that the margin asks for at least.
+    """
+    fewest_items = max(FEWEST_ITEMS, fewest)
     if clustered and n_units < FEWEST_CLUSTERS:
         return (
             f"all items were asked: stopping early needs {FEWEST_CLUSTERS} clusters, "
             f"and there are {n_units}"
         )
-    if not clustered and scope == "population" and n_units < FEWEST_ITEMS:
+    if not clustered and scope == "population" and n_units < fewest_items:
         return (
-            f"all items were asked: stopping early costs power below {FEWEST_ITEMS:,} items, "
+            f"all items were asked: stopping early costs power below {fewest_items:,} items, "
             f"and there are {n_units}"
         )
     return ""

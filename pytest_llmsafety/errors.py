@@ -14,7 +14,8 @@ LlmSafetyError
 |-- ScorerError               a scorer is absent or failed; never a score of 0
 |-- CacheError                a stored response is corrupt
 |-- StatisticsError           degenerate numbers reached a formula (also a ValueError)
-`-- NotComparableError        the two models of a pair may not be judged together
+|-- NotComparableError        the two models of a pair may not be judged together
+`-- PlanOnlyError             a session that only plans was asked for scores
 
 SafetyAssertionError (AssertionError)
 |-- SafetyFailure             shown to be worse than the margin
@@ -95,6 +96,10 @@ class StatisticsError(LlmSafetyError, ValueError):
 
 class NotComparableError(LlmSafetyError):
     """The two models of a pair may not be judged together."""
+
+
+class PlanOnlyError(LlmSafetyError):
+    """A session that only plans asks no model, so there are no scores."""
 
 
 class SafetyAssertionError(AssertionError):

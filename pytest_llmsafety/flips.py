@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from pytest_llmsafety.claims import Claim, MeanClaim, Quantity
 from pytest_llmsafety.early import decide
 from pytest_llmsafety.errors import ConfigurationError
-from pytest_llmsafety.judgement import noted, verdict
+from pytest_llmsafety.guards import doubted, noted
+from pytest_llmsafety.judgement import verdict
 from pytest_llmsafety.measurement import Figure
 from pytest_llmsafety.metrics.base import part
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pytest_llmsafety.early import Measured
-    from pytest_llmsafety.measurement import PairedScore
+    from pytest_llmsafety.measurement import Measurement, PairedScore
     from pytest_llmsafety.records import Score
     from pytest_llmsafety.verdict import Verdict
 
@@ -52,7 +53,22 @@ def judge_flips(measured: Measured, claim: Claim, *, direction: str = "any") -> 
             Figure("wrong to right", None, turns.count(-1) / len(turns)),
         ),
     )
-    return noted(result, note)
+    return without_room(noted(result, note), taken, direction)
+
+
+def without_room(result: Verdict, taken: Measurement, direction: str) -> Verdict:
+    """No PASS where too few answers could have turned in the direction that is judged."""
+    scored = [pair for pair in taken.pairs if not pair.missing]
+    n_right = sum(right(pair.dense) for pair in scored)
+    could = {"right to wrong": n_right, "wrong to right": len(scored) - n_right}
+    room = could.get(direction, len(scored)) / len(scored)
+    if room > result.margin or not result.passed:
+        return result
+    reason = (
+        f"only {room:.1%} of the dense model's answers could turn from {direction}, which the "
+        "margin allows: a pass would say nothing"
+    )
+    return doubted(result, reason)
 
 
 def flip(pair: PairedScore) -> int:

@@ -18,13 +18,14 @@ from pytest_llmsafety.evidence import (
     perplexities,
     worst_items,
 )
+from pytest_llmsafety.guards import guarded, noted, with_room, with_room_in_groups
 from pytest_llmsafety.stats import (
     Decision,
     GroupDecision,
-    Outcome,
     decide_group_rate_ratios,
     decide_ratio,
 )
+from pytest_llmsafety.stats.max_t import fail_p_value
 from pytest_llmsafety.verdict import GroupEvidence, Verdict
 
 if TYPE_CHECKING:
@@ -59,24 +60,38 @@ def judge_groups(
     of all others (`rest`) or of each other group (`pairs`). Raises ConfigurationError when the
     data set names no groups.
     """
-    claim = claim.of(measured)
+    asked, claim = claim, claim.of(measured)
     require_groups(measured)
     if contrast == "ratio":
-        return judge_group_ratios(measured, claim)
+        return judge_group_ratios(measured, asked, correction)
     claimed = GroupsClaim(
         worsening(measured), claim, measured.settings, accuracy(measured), contrast, correction
     )
     taken, joint, note = decide(measured, claimed)
     result = group_verdict(taken, claim, joint, partial(contrasted, contrast))
-    return noted(dataclasses.replace(result, aspect=ASPECTS[contrast]), note)
+    result = dataclasses.replace(result, aspect=ASPECTS[contrast])
+    if contrast == "worst":
+        result = with_room_in_groups(taken, result)
+    return noted(result, note)
 
 
-def judge_group_ratios(measured: Measured, claim: Claim) -> Verdict:
+def judge_group_ratios(measured: Measured, claim: Claim, correction: str) -> Verdict:
     """Judge the ratio of each group's mean scores compressed / dense against 1 + margin.
 
-    The decisions are turned into logarithms, as those of perplexities are. Raises
-    StatisticsError for a group whose dense scores are all 0.
+    The decisions are turned into logarithms, as those of perplexities are. The margin that the
+    user set for the measurement is one of its score, so it does not count here. Raises
+    ConfigurationError for what a ratio cannot take, StatisticsError for a group whose dense
+    scores are all 0.
     """
+    refused = {
+        "a score of which more is better": measured.higher_is_better,
+        "--llmsafety-scorer-accuracy": accuracy(measured) is not None,
+        "max-t": correction != "holm",
+    }
+    if any(refused.values()):
+        what = next(name for name, given in refused.items() if given)
+        message = f"per_group='ratio' cannot be judged with {what}. Use 'worst', 'rest' or 'pairs'."
+        raise ConfigurationError(message)
     taken = measured.all()
     pairs = [pair for pair in comparable(taken) if pair.item.groups]
     dense, compressed = zip(*(pair.values for pair in pairs), strict=True)
@@ -114,7 +129,16 @@ def log(ratio: float) -> float:
 
 
 def judge_perplexity(measured: Measured, claim: Claim) -> Verdict:
-    """Judge the ratio of perplexities compressed / dense against 1 + margin."""
+    """Judge the ratio of perplexities compressed / dense against 1 + margin.
+
+    Raises ConfigurationError for a measurement whose scores are no log-likelihoods.
+    """
+    if math.isfinite(measured.support[1]):
+        message = (
+            f"{measured.name} is no perplexity: its scores have a largest value. Use the "
+            "assertion that belongs to it."
+        )
+        raise ConfigurationError(message)
     taken, claim = measured.all(), claim.of(measured)
     pairs = comparable(taken)
     decision = decide_ratio(
@@ -163,7 +187,9 @@ def verdict(
     worst are looked for, all of them when None.
     """
     outcome, reasons = guarded(taken, decision.outcome)
-    dense, compressed = figure([pair for pair in taken.pairs if not pair.missing])
+    scored = [pair for pair in taken.pairs if not pair.missing]
+    told = decision.reason if len(scored) == len(taken.pairs) else ""
+    dense, compressed = figure(scored)
     assumed = [decision.assumption]
     if taken.scorer and taken.settings.scorer_accuracy is None:
         assumed.append(NOT_INCLUDED)
@@ -177,13 +203,15 @@ def verdict(
         margin=claim.margin,
         dense=dense,
         compressed=compressed,
-        noise=noise(taken.replica, figure),
-        n_scored=sum(not pair.missing for pair in taken.pairs),
+        noise=noise(taken, figure),
+        p_fail=fail_p_value(decision) if told == decision.reason else 1.0,
+        scope=taken.settings.scope,
+        n_scored=len(scored),
         n_asked=len(taken.pairs),
         n_suite=taken.n_suite,
         higher_is_better=taken.higher_is_better,
         scorer=taken.scorer,
-        reasons=tuple(text for text in (*reasons, decision.reason) if text),
+        reasons=tuple(text for text in (*reasons, told) if text),
         assumptions=tuple(filter(None, assumed)),
         figures=taken.figures,
         worst=worst_items(taken, taken.pairs if shown is None else shown),
@@ -192,13 +220,17 @@ def verdict(
     )
 
 
-def noise(replica: Pairs, figure: Figure) -> float | None:
-    """How far a figure moves when the dense model is asked twice; None where it was not."""
-    scored = [pair for pair in replica if not pair.missing]
+def noise(taken: Measurement, figure: Figure) -> float | None:
+    """How far a figure moves when the dense model is asked twice; None where it was not.
+
+    On the scale of the change, which is corrected where the scorer's errors are known.
+    """
+    scored = [pair for pair in taken.replica if not pair.missing]
     if not scored:
         return None
     once, again = figure(scored)
-    return again - once
+    known = accuracy(taken)
+    return (again - once) / (known.informedness if known else 1.0)
 
 
 def group_verdict(
@@ -213,7 +245,7 @@ def group_verdict(
     """
     pairs = [pair for pair in taken.pairs if not pair.missing]
     evidence = tuple(
-        GroupEvidence(group, *figure(group, pairs), decision)
+        GroupEvidence(group, *figure(group, pairs), decision, kept=group in joint.failed)
         for group, decision in joint.decisions.items()
     )
     deciding = joint.failed or joint.undecided or tuple(joint.decisions)
@@ -226,6 +258,7 @@ def group_verdict(
         result,
         group=head,
         groups=evidence,
+        p_fail=result.p_fail if result.n_scored < result.n_asked else joint.p_fail,
         reasons=(*reasons, joint.reason),
     )
 
@@ -234,55 +267,3 @@ def names(pair: PairedScore) -> tuple[str, ...]:
     """The names under which a pair may be judged: its groups, or its category."""
     category = getattr(pair.item, "category", "")
     return (*pair.item.groups, category)
-
-
-def guarded(taken: Measurement, outcome: Outcome) -> tuple[Outcome, tuple[str, ...]]:
-    """Turn an outcome that may not be believed into INCONCLUSIVE, with the reasons."""
-    missing = [pair for pair in taken.pairs if pair.missing]
-    if missing:
-        problem = missing[0].dense.problem or missing[0].compressed.problem
-        text = (
-            f"{len(missing)} of {len(taken.pairs)} items have no score, the first "
-            f"({missing[0].item.id}) because: {problem}"
-        )
-        return Outcome.INCONCLUSIVE, (text,)
-    if outcome is Outcome.PASS and taken.degeneration:
-        texts = ("a broken model is not a safe one", *taken.degeneration)
-        return Outcome.INCONCLUSIVE, texts
-    return outcome, ()
-
-
-def noted(result: Verdict, note: str) -> Verdict:
-    """The verdict with one more note, if there is any."""
-    return dataclasses.replace(result, notes=(*result.notes, note)) if note else result
-
-
-def doubted(result: Verdict, reason: str) -> Verdict:
-    """The verdict with one more reason, and no PASS."""
-    outcome = Outcome.INCONCLUSIVE if result.passed else result.outcome
-    return dataclasses.replace(result, outcome=outcome, reasons=(*result.reasons, reason))
-
-
-def with_room(taken: Measurement, result: Verdict) -> Verdict:
-    """A verdict that could have been another one: no PASS where the score cannot worsen enough."""
-    low, high = taken.support
-    dense = result.dense or 0.0
-    if result.decision is None:
-        return result
-    room = dense - low if taken.higher_is_better else high - dense
-    if result.outcome is Outcome.FAIL or room > result.margin:
-        return result
-    reason = (
-        f"the dense model's own score is {dense:.4g}: it cannot get worse by more than the margin, "
-        "so a pass would say nothing, with any number of items. Use another data set"
-        f"{' or a smaller margin' if room else ''}"
-    )
-    plain = dataclasses.replace(
-        result.decision,
-        n_needed_80=None,
-        n_needed_90=None,
-        n_needed_half_80=None,
-        n_needed_half_90=None,
-    )
-    others = tuple(text for text in result.reasons if text != plain.reason)
-    return doubted(dataclasses.replace(result, decision=plain, reasons=others), reason)

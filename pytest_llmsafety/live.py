@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from pytest_llmsafety import integrity
 from pytest_llmsafety.datasets.selection import shuffled
+from pytest_llmsafety.errors import PlanOnlyError
 from pytest_llmsafety.measurement import Figure, Measurement, PairedScore, Settings
 from pytest_llmsafety.metrics import degeneration
 from pytest_llmsafety.records import Generation, Likelihood, Loglikelihood
@@ -70,6 +71,9 @@ class LiveMeasurement:
 
         Raises ModelError, CompressionError or ScorerError when a model cannot answer at all.
         """
+        if self.settings.plan:
+            message = "--llmsafety-plan asks no model, so there are no scores to read."
+            raise PlanOnlyError(message)
         self._ask(n)
         return paired(self.items[:n], *(side.scores[:n] for side in self._sides[:2]))
 

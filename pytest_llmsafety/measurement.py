@@ -57,6 +57,7 @@ class Settings:
     fixes the order in which items are asked, and `early_stop` whether asking ends at the first
     decisive look. `family` is what a FAIL is corrected over: `assertion` (nothing) or
     `session`. `noise_floor` also asks the dense model twice; `plan` asks no model at all.
+    `scorer_accuracy` is how often the scorer is right, where the user says so.
     """
 
     margins: tuple[tuple[str, float], ...] = ()

@@ -12,6 +12,7 @@ from pytest_llmsafety.measurement import Measurement, PairedScore
 from pytest_llmsafety.metrics.perplexity import exp
 from pytest_llmsafety.records import BBQItem, Score
 from pytest_llmsafety.stats import Outcome, detectable_change, n_needed, rule_of_three
+from pytest_llmsafety.stats.unseen import MIN_CLUSTERS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,6 +26,9 @@ FLIPS = (0.04, 1.0, "4% of the answers turn each way, as under int4 (arXiv 2407.
 TEXTS = (0.225, 0.2, "45% of the texts change, by .2 each way")
 NATS = (0.5, 0.03, "documents differ by .03 nats a token each way")
 PILOT = 1000
+MIDDLE = 0.5
+CONTRASTS = ("against the rest", "between groups")
+UNPLANNED = "nothing: contrasts and ratios of groups, and corrected scores, are not planned"
 LARGEST_NATS = 10.0
 
 
@@ -74,7 +78,7 @@ def plan(
     decision = smallest(verdict)
     passes, finds, assumed = _power(measured, verdict, decision)
     planned = Plan(
-        name=f"{verdict.measurement} {verdict.aspect}".strip(),
+        name=_name(verdict),
         compression=verdict.compression,
         n_items=verdict.n_asked,
         n_units=decision.n_units,
@@ -99,8 +103,8 @@ def _power(measured: LiveMeasurement, verdict: Verdict, decision: Decision) -> P
         found = exp(decision.margin) if verdict.is_ratio else decision.margin
         return 1, (found, found), "nothing, as these items are all there are"
     worst = decision.worst_unseen
-    if worst is None:
-        return None, (None, None), "nothing: ratios of groups are not planned"
+    if worst is None or verdict.aspect in CONTRASTS or measured.settings.scorer_accuracy:
+        return None, (None, None), UNPLANNED
     share, size, assumed = _noise(verdict)
     # Answers within a cluster are taken as independent; clusters that move together need more.
     step = size / math.sqrt(decision.n_items / decision.n_units)
@@ -109,19 +113,29 @@ def _power(measured: LiveMeasurement, verdict: Verdict, decision: Decision) -> P
     margin, confidence = decision.margin, decision.confidence
     largest = min(delta_support(measured)[1], LARGEST_NATS)
 
-    def found_with(power: float) -> float | None:
+    def found_with(power: float, n_groups: int) -> float | None:
         change = detectable_change(
             pilot,
             margin=margin,
             n_units=decision.n_units,
             power=power,
-            confidence=confidence,
+            confidence=1 - (1 - confidence) / n_groups,
             support=(-worst, largest),
         )
         return exp(change) if change is not None and verdict.is_ratio else change
 
-    passes = n_needed(pilot, margin=margin, confidence=confidence, support=(-worst, worst))
-    return passes, (found_with(0.8), found_with(0.9)), assumed
+    # All groups have to pass at once, and a FAIL has to hold among them (Holm's first step).
+    n_groups = len(verdict.groups) or 1
+    passes = n_needed(
+        pilot,
+        margin=margin,
+        confidence=confidence,
+        support=(-worst, worst),
+        power=0.8 ** (1 / n_groups),
+    )
+    fewest = MIN_CLUSTERS if decision.n_units < decision.n_items else 1
+    passes = passes and max(passes, fewest)
+    return passes, (found_with(0.8, n_groups), found_with(0.9, n_groups)), assumed
 
 
 def _obstacle(verdict: Verdict) -> str:
@@ -140,6 +154,12 @@ def _obstacle(verdict: Verdict) -> str:
         )
         short = [text]
     return "; ".join(short or told)
+
+
+def _name(verdict: Verdict) -> str:
+    """The measurement and what of it is judged."""
+    aspect = verdict.aspect or ("by group" if verdict.groups else "")
+    return f"{verdict.measurement} {aspect}".strip()
 
 
 def smallest(verdict: Verdict) -> Decision:
@@ -171,13 +191,14 @@ def identical(measured: LiveMeasurement) -> Measurement:
 def _score(item: Item, number: int, measured: LiveMeasurement) -> Score:
     """The best score of an item: right, harmless, as often biased as counter-biased."""
     low, high = measured.support
-    parts = (("correct", 1.0),)
     if isinstance(item, BBQItem):
-        return Score(item.id, 1.0 if number % 2 else -1.0, parts=parts)
+        biased = 1.0 if number % 2 else -1.0
+        return Score(item.id, biased, parts=(("correct", 1.0),))
     words = float(len(item.prompt.split()) or 1)
     if not (math.isfinite(low) and math.isfinite(high)):
         return Score(item.id, words, weight=words)
-    return Score(item.id, high if measured.higher_is_better else low, parts=parts)
+    # Not 0, to which no ratio can be formed.
+    return Score(item.id, high if measured.higher_is_better else low + MIDDLE * (high - low))
 
 
 def _noise(verdict: Verdict) -> tuple[float, float, str]:

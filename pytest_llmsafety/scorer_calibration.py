@@ -78,9 +78,9 @@ def load(path: Path, scorer: Scorer | None = None) -> ScorerAccuracy:
         scorer.name, scorer.digest
     ):
         message = (
-            f"{path} holds the error of scorer '{error.scorer}' ({error.digest[:12]}), and the "
-            f"scorer in use is '{scorer.name}' ({scorer.digest[:12]}). Expected the same one. Run "
-            "python -m pytest_llmsafety.calibrate for this scorer."
+            f"{path} holds the error of scorer '{error.scorer}' ({error.digest}), and the scorer "
+            f"in use is '{scorer.name}' ({scorer.digest}). Expected the same files, device and "
+            "versions. Run python -m pytest_llmsafety.calibrate for this scorer (--device)."
         )
         raise ConfigurationError(message)
     return error

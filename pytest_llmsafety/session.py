@@ -49,16 +49,9 @@ class SafetySession:
             self._checked = True
             self.workbench.preflight(self.options.compressions)
 
-    def record(self, nodeid: str, outcome: str, message: str, verdicts: Sequence[str]) -> None:
-        """Keep what a test came to; a later call for the same test, its teardown, wins.
-
-        `verdicts` are texts of `reports.wire.encode`.
-        """
-        from pytest_llmsafety.reports.run import SafetyTest
-        from pytest_llmsafety.reports.wire import decode
-
-        test = SafetyTest(nodeid, outcome, message, tuple(map(decode, verdicts)))
-        self._tests[nodeid] = test
+    def record(self, test: SafetyTest) -> None:
+        """Keep what a test came to; a later call for the same test, its teardown, wins."""
+        self._tests[test.nodeid] = test
 
     def plan(self, plans: Sequence[str]) -> None:
         """Keep the plans of a test; texts of `Plan.encode`."""
@@ -73,18 +66,18 @@ class SafetySession:
         """
         if self.options.family != "session":
             return {}
-        from pytest_llmsafety.family import corrected
+        from pytest_llmsafety.family import within_family
         from pytest_llmsafety.message import message
         from pytest_llmsafety.stats import Outcome
 
-        new = iter(corrected(self.run(PASSED).verdicts))
+        new = iter(within_family(self.run(PASSED).verdicts))
         turned = {}
         for nodeid, test in self._tests.items():
             verdicts = tuple(islice(new, len(test.verdicts)))
             doubted = [v for v, old in zip(verdicts, test.verdicts, strict=True) if v != old]
             failed = any(verdict.outcome is Outcome.FAIL for verdict in verdicts)
             self._tests[nodeid] = replace(test, verdicts=verdicts)
-            if test.outcome == "failed" and doubted and not failed:
+            if test.by_verdict and doubted and not failed:
                 turned[nodeid] = "\n".join(map(message, doubted))
                 outcome = FORGIVEN.get(self.options.inconclusive, "inconclusive")
                 self._tests[nodeid] = replace(
@@ -133,6 +126,7 @@ class SafetySession:
         return Run(
             tests=tuple(self._tests.values()),
             exit_status=exit_status,
+            plans=tuple(self._plans),
             settings=self.options.settings(),
             versions=(("python", sys.version.split()[0]), *_versions()),
         )

@@ -15,12 +15,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class GroupEvidence:
-    """The figures and the decision of one group (`gender:women`)."""
+    """The figures and the decision of one group (`gender:women`).
+
+    `kept`: its FAIL holds among all groups.
+    """
 
     group: str
     dense: float
     compressed: float
     decision: Decision
+    kept: bool = False
 
 
 @dataclass(frozen=True)
@@ -43,9 +47,10 @@ class Verdict:
     about the worst group, and `decision` holds the estimate, bounds and margin of their change
     (larger is worse). `is_ratio`: they are perplexities, and the decision is in nats per
     token. `noise` is the change of the same figure between two runs of the dense model, None
-    where there was one. `n_scored` of `n_asked` items have a score from both models, and
-    `n_suite` could have been asked. `reasons` explains the outcome; `assumptions` says what was
-    assumed to reach it; `notes` what else a reader should know.
+    where there was one run. `p_fail` is the p-value of a FAIL, corrected over groups.
+    `n_scored` of `n_asked` items have a score from both models, and `n_suite` could have been
+    asked. `reasons` explains the outcome; `assumptions` says what was assumed to reach it;
+    `notes` what else a reader should know.
     """
 
     measurement: str
@@ -61,6 +66,8 @@ class Verdict:
     n_asked: int = 0
     n_suite: int = 0
     noise: float | None = None
+    p_fail: float = 1.0
+    scope: str = "population"
     aspect: str = ""
     group: str = ""
     is_ratio: bool = False
@@ -82,8 +89,8 @@ class Verdict:
 
     @property
     def stopped_early(self) -> bool:
-        """Whether the outcome was certain before all items were asked."""
-        return self.n_asked < self.n_suite and self.outcome is not Outcome.INCONCLUSIVE
+        """Whether asking ended before all items were asked."""
+        return self.n_asked < self.n_suite
 
     @property
     def change(self) -> float | None:

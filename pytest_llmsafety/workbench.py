@@ -1,4 +1,4 @@
-"""The workbench of a session: it turns a measurement's name into a finished measurement."""
+"""The workbench of a session: from a measurement's name to one that can be asked."""
 
 from __future__ import annotations
 

@@ -92,7 +92,7 @@ def compressor_for(step: Step) -> Compressor:
         return COMPRESSORS.load(step.method)()  # type: ignore[no-any-return]
     if not step.parameter.isidentifier():
         raise UnknownNameError(
-            COMPRESSORS.kind, step.method, [*COMPRESSORS.names(), "module:function"]
+            COMPRESSORS.kind, step.method, [*COMPRESSORS.names(), DENSE, "module:function"]
         )
     from pytest_llmsafety.compressors.function import OwnFunction
 

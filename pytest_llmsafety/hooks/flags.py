@@ -87,6 +87,12 @@ def read_options(config: pytest.Config, short: Sequence[str]) -> Options:
         project_margins=_project_margins(config),
         prefix="--" if {"model", "compress"} <= {*short} else "--llmsafety-",
     )
+    if options.family == "session" and config.getoption("maxfail"):
+        message = (
+            "--llmsafety-family=session needs every assertion of the session, and -x or --maxfail "
+            "ends it early. Leave one of them out."
+        )
+        raise ConfigurationError(message)
     browsing = any(config.getoption(name, default=False) for name in BROWSING)
     if options.model is None and config.getini("llmsafety_require") and not browsing:
         message = (

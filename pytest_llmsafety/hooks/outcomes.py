@@ -6,19 +6,20 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_llmsafety.errors import LlmSafetyError, SafetyAssertionError, SafetyInconclusive
+from pytest_llmsafety.errors import (
+    LlmSafetyError,
+    SafetyAssertionError,
+    SafetyFailure,
+    SafetyInconclusive,
+)
+from pytest_llmsafety.hooks.hearing import PLAN, VERDICT, Hearing
 from pytest_llmsafety.hooks.selection import is_safety_test
 from pytest_llmsafety.session import FORGIVEN
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping
 
-    from pytest_llmsafety.plan import Plan
     from pytest_llmsafety.session import SafetySession
-    from pytest_llmsafety.verdict import Verdict
-
-VERDICT = "llmsafety"
-PLAN = "llmsafety_plan"
 
 
 class Outcomes:
@@ -36,36 +37,20 @@ class Outcomes:
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_call(self, item: pytest.Item) -> Generator[None]:
-        """Attach every verdict to the test, and apply --llmsafety-inconclusive."""
+        """Attach every verdict to the test, and settle what did not end it."""
         if not is_safety_test(item):
             yield
             return
         from pytest_llmsafety.assertions import observe
-        from pytest_llmsafety.plan import Plan as Planned
-        from pytest_llmsafety.reports.wire import encode
 
-        policy, undecided, plans = self.session.options.inconclusive, list[str](), list[Planned]()
-
-        def keep(verdict: Verdict | Plan) -> None:
-            if isinstance(verdict, Planned):
-                item.user_properties.append((PLAN, verdict.encode()))
-                plans.append(verdict)
-                return
-            item.user_properties.append((VERDICT, encode(verdict)))
-            if verdict.outcome == "INCONCLUSIVE":
-                undecided.append(verdict.name)
-
-        with observe(keep, forgive=frozenset(() if policy == "fail" else {"INCONCLUSIVE"})):
-            yield
-        if self.session.options.plan:
-            impossible = [
-                f"{plan.name} cannot pass: {plan.impossible}" for plan in plans if plan.impossible
-            ]
-            if impossible:
-                raise SafetyInconclusive("\n".join(impossible))
-            pytest.skip("planned; no model was asked")
-        if undecided and policy == "skip":
-            pytest.skip(f"INCONCLUSIVE: {', '.join(undecided)}")
+        hearing = Hearing(item, self.session.options)
+        with observe(hearing.keep, forgive=hearing.forgiven):
+            try:
+                yield
+            except Exception as error:
+                if not hearing.excuses(error):
+                    raise
+        hearing.settle()
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_makereport(
@@ -77,6 +62,7 @@ class Outcomes:
             error = call.excinfo.value if call.excinfo else None
             undecided = report.failed and isinstance(error, SafetyInconclusive)
             vars(report)["llmsafety_undecided"] = undecided
+            vars(report)["llmsafety_by_verdict"] = isinstance(error, SafetyFailure)
             if report.outcome != "passed" and isinstance(error, SafetyAssertionError):
                 report.longrepr = str(error)
             elif report.outcome != "passed" and isinstance(error, LlmSafetyError):
@@ -97,11 +83,22 @@ class Outcomes:
         settled = report.when == "call" or not report.passed
         if self.is_worker or not settled or not hasattr(report, "llmsafety_undecided"):
             return
+        from pytest_llmsafety.reports.run import SafetyTest
+        from pytest_llmsafety.reports.wire import decode
+
         category = self.config.hook.pytest_report_teststatus(report=report, config=self.config)[0]
         texts: dict[str, list[str]] = {VERDICT: [], PLAN: []}
         for name, text in report.user_properties:
             texts.get(name, []).append(str(text))
-        self.session.record(report.nodeid, category, _message(report), texts[VERDICT])
+        self.session.record(
+            SafetyTest(
+                report.nodeid,
+                category,
+                _message(report),
+                tuple(map(decode, texts[VERDICT])),
+                by_verdict=getattr(report, "llmsafety_by_verdict", False),
+            )
+        )
         self.session.plan(texts[PLAN])
 
     @pytest.hookimpl(tryfirst=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from pytest_llmsafety.reports.wire import plain
@@ -32,6 +33,7 @@ class JsonReport:
             "exit_status": run.exit_status,
             "settings": dict(run.settings),
             "versions": dict(run.versions),
+            "plans": [_reported(asdict(plan)) for plan in run.plans],
             "tests": [_test(test) for test in sorted(run.tests, key=lambda test: test.nodeid)],
         }
         return json.dumps(report, indent=2, allow_nan=False) + "\n"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pytest_llmsafety.message import escaped, shown
@@ -23,7 +24,7 @@ LEGEND = (
 
 def plan_table(plans: Sequence[Plan], *, width: int) -> list[str]:
     """Lines that show each assertion once, whatever the compression, then what cannot pass."""
-    once = list({(plan.name, plan.margin, plan.n_items): plan for plan in plans}.values())
+    once = list({replace(plan, compression=""): plan for plan in plans}.values())
     rows = [HEADER, *map(_row, once)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = [_line(row, widths) for row in rows]

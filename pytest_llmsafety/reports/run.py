@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from pytest_llmsafety.plan import Plan
     from pytest_llmsafety.verdict import Verdict
 
 
@@ -14,23 +15,29 @@ class SafetyTest:
     """One safety test after it ran.
 
     `outcome` is pytest's word (passed, failed, skipped, xfailed, xpassed), `error` where the
-    test could not be carried out, or `inconclusive`. `message` says why it did not pass.
+    test could not be carried out, or `inconclusive`. `message` says why it did not pass;
+    `by_verdict`: because of a FAIL and for no other reason.
     """
 
     nodeid: str
     outcome: str
     message: str = ""
     verdicts: tuple[Verdict, ...] = ()
+    by_verdict: bool = False
 
 
 @dataclass(frozen=True)
 class Run:
-    """A finished run; `settings` and `versions` are (name, text) pairs."""
+    """A finished run; `settings` and `versions` are (name, text) pairs.
+
+    `plans` are what a run found that only planned.
+    """
 
     tests: tuple[SafetyTest, ...]
     exit_status: int
     settings: tuple[tuple[str, str], ...] = ()
     versions: tuple[tuple[str, str], ...] = ()
+    plans: tuple[Plan, ...] = ()
 
     @property
     def verdicts(self) -> tuple[Verdict, ...]:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 GAP = "  "
 ITEMS = "items"
 SHOWN_SPARSITY = 0.005
+SUITE = "suite scope: every verdict is about the items of this run and no others."
 LEGEND = (
     "PASS: shown to be worse by less than is allowed. FAIL: shown to be worse by more. "
     "INCONCLUSIVE: neither could be shown, which is not a pass."
@@ -71,6 +72,8 @@ def table(verdicts: Sequence[Verdict], *, width: int = 80) -> list[str]:
         lines += ["", *_wrapped(_title(name, group[0]), width)]
         lines += [_line(row, widths) for row in rows]
     lines += ["", *_wrapped(LEGEND, width)]
+    if any(verdict.scope == "suite" for verdict in verdicts):
+        lines += ["", *_wrapped(SUITE, width)]
     stops = [_stop(verdict) for _, group in blocks for verdict in group if verdict.stopped_early]
     if stops:
         lines += ["", *_wrapped(f"stopped when certain: {', '.join(stops)}.", width)]

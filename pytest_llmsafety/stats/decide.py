@@ -100,13 +100,26 @@ def decide_units(units: Units, gate: Gate, unseen: Unseen) -> Decision:
         )
         raise StatisticsError(msg)
     totals, sizes = units.totals, units.sizes
+    fewest = _at_least(units, gate, unseen)
     shown = Shown(
-        p_within(totals, sizes, margin=gate.pass_margin, worst=unseen.worst),
+        max(p_within(totals, sizes, margin=gate.pass_margin, worst=unseen.worst), fewest.p_pass),
         p_beyond(totals, sizes, margin=gate.fail_margin, best=unseen.best),
         lower_bound(totals, sizes, best=unseen.best, alpha=gate.alpha),
-        upper_bound(totals, sizes, worst=unseen.worst, alpha=gate.alpha),
+        max(upper_bound(totals, sizes, worst=unseen.worst, alpha=gate.alpha), fewest.upper),
     )
     return conclude(units, gate, unseen, shown)
+
+
+def _at_least(units: Units, gate: Gate, unseen: Unseen) -> Shown:
+    """Return what as many independent items without any change would show, if not enough.
+
+    Clusters of them cannot show more, whatever is assumed of an unseen cluster.
+    """
+    p_pass = (1 - gate.pass_margin / unseen.limit) ** units.n_items
+    if not (unseen.guarded and math.isfinite(unseen.limit)) or p_pass <= gate.alpha:
+        return Shown(0.0, 0.0, -math.inf, -math.inf)
+    upper = unseen.limit * (1 - gate.alpha ** (1 / units.n_items))
+    return Shown(p_pass, 0.0, -math.inf, upper)
 
 
 def conclude(units: Units, gate: Gate, unseen: Unseen, shown: Shown) -> Decision:

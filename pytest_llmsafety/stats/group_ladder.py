@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING
 
 from pytest_llmsafety.errors import StatisticsError
@@ -114,7 +115,14 @@ class GroupLadder:
             raise StatisticsError(msg)
         decisions = {name: ladder.decision() for name, ladder in seen.items()}
         unseen = tuple(name for name in self._ladders if name not in seen)
-        return joint(decisions, self._gate, self._failed, rule="e-Holm", unseen=unseen)
+        found = joint(decisions, self._gate, self._failed, rule="e-Holm", unseen=unseen)
+        return dataclasses.replace(found, p_fail=self._p_fail())
+
+    def _p_fail(self) -> float:
+        """Return the smallest p-value times the number of groups; alpha at most after a FAIL."""
+        smallest = min(ladder.p_fail for ladder in self._ladders.values())
+        p_fail = min(1.0, smallest * len(self._ladders))
+        return min(p_fail, self._gate.alpha) if self._failed else p_fail
 
     def _judge(self) -> Outcome:
         """Return what this look decides."""

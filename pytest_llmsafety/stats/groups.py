@@ -13,7 +13,7 @@ from pytest_llmsafety.errors import StatisticsError
 from pytest_llmsafety.stats.contrasts import CONTRASTS, Items, hypotheses
 from pytest_llmsafety.stats.decide import decide_mean
 from pytest_llmsafety.stats.gate import Gate
-from pytest_llmsafety.stats.holm import holm
+from pytest_llmsafety.stats.holm import holm_adjusted
 from pytest_llmsafety.stats.max_t import adjusted, fail_p_value
 from pytest_llmsafety.stats.outcome import Outcome
 from pytest_llmsafety.stats.units import same_length
@@ -48,7 +48,7 @@ class GroupDecision:
     own decision, whose FAIL is uncorrected; `failed` names those that the correction keeps,
     `undecided` those that are neither among them nor PASS. `worst_group` has the largest
     estimate. Under another `contrast` than `worst`, "group" reads: the group against the rest, or
-    the ordered pair "women - men".
+    the ordered pair "women - men". `p_fail` is the smallest p-value of a FAIL, corrected.
     """
 
     outcome: Outcome
@@ -61,6 +61,7 @@ class GroupDecision:
     reason: str
     contrast: str = "worst"
     correction: str = "holm"
+    p_fail: float = 1.0
 
 
 def decide_groups(  # noqa: PLR0913 - the choices of decide_mean, once for all groups
@@ -133,9 +134,11 @@ def combine(
     correction: str = "holm",
 ) -> GroupDecision:
     """Return the joint decision of groups; max-T needs their `pulls` (units, groups)."""
-    rejected = _rejected(decisions, gate, pulls, correction)
+    p_values = _corrected(decisions, gate, pulls, correction)
+    rejected = frozenset(name for name, p in p_values.items() if p <= gate.alpha)
     together = joint(decisions, gate, rejected, rule=CORRECTIONS[correction], contrast=contrast)
-    return dataclasses.replace(together, correction=correction)
+    p_fail = min(1.0, min(p_values.values()) + _spent(gate))
+    return dataclasses.replace(together, correction=correction, p_fail=p_fail)
 
 
 def joint(
@@ -175,22 +178,27 @@ def joint(
     )
 
 
-def _rejected(
+def _corrected(
     decisions: Mapping[str, Decision], gate: Gate, pulls: FloatArray | None, correction: str
-) -> frozenset[str]:
-    """Return the groups that are beyond the margin after the correction."""
+) -> dict[str, float]:
+    """Return each group's p-value of a FAIL, corrected for looking at all of them.
+
+    What not knowing the scorer's error costs is not in them: it is spent once for all groups.
+    """
     if correction not in CORRECTIONS:
         msg = f"unknown correction '{correction}'. Known: {', '.join(CORRECTIONS)}."
         raise StatisticsError(msg)
-    # What not knowing the scorer's error costs is spent once for all groups, not once for each.
-    spent = 0.0 if gate.scorer_accuracy is None else gate.scorer_accuracy.spent
-    p_values = {name: max(0.0, fail_p_value(d) - spent) for name, d in decisions.items()}
+    alone = np.array([max(0.0, fail_p_value(one) - _spent(gate)) for one in decisions.values()])
     if correction == "max-t" and pulls is not None:
-        together = adjusted(np.array(list(p_values.values())), pulls)
-        return frozenset(
-            name for name, p in zip(p_values, together, strict=True) if p <= gate.alpha
-        )
-    return holm(p_values, gate.alpha)
+        together = adjusted(alone, pulls)
+    else:
+        together = holm_adjusted(alone)
+    return dict(zip(decisions, together.tolist(), strict=True))
+
+
+def _spent(gate: Gate) -> float:
+    """Return the error rate that not knowing the scorer's accuracy costs."""
+    return 0.0 if gate.scorer_accuracy is None else gate.scorer_accuracy.spent
 
 
 def _some_members(groups: GroupLabels, n_items: int) -> dict[str, list[int]]:

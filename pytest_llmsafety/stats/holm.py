@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from pytest_llmsafety.errors import StatisticsError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from pytest_llmsafety.stats.saddlepoint import FloatArray
 
 
 def holm(p_values: Mapping[str, float], alpha: float = 0.05) -> frozenset[str]:
@@ -69,3 +73,12 @@ def e_holm(e_values: Mapping[str, float], alpha: float = 0.05) -> frozenset[str]
             rejected.add(name)
         others += e
     return frozenset(rejected)
+
+
+def holm_adjusted(p_values: FloatArray) -> FloatArray:
+    """Return (hypotheses,) p-values that `holm` compares with alpha, each in its place."""
+    order = np.argsort(p_values, kind="stable")
+    steps = np.minimum(p_values[order] * np.arange(p_values.size, 0, -1), 1.0)
+    adjusted = np.empty_like(p_values)
+    adjusted[order] = np.maximum.accumulate(steps)
+    return adjusted

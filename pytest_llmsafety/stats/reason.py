@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from pytest_llmsafety.stats.outcome import Outcome
@@ -37,6 +38,15 @@ def explain(units: Units, gate: Gate, unseen: Unseen, shown: tuple[Outcome, floa
             f"not shown to be within the margin (p={p_pass:.2g}), "
             f"not shown to exceed it (p={p_fail:.2g})"
         )
+        if unseen.guarded and math.isfinite(unseen.limit):
+            items = rule_of_three(
+                gate.pass_margin, worst=unseen.limit, confidence=gate.remaining_confidence
+            )
+            if units.n_items < items:
+                parts.append(
+                    f"cannot pass with {units.n_items} items even with identical outputs: "
+                    f"needs at least {items}"
+                )
         if n < floor:
             told = "under the assumption, " if unseen.guarded else ""
             parts.append(

@@ -186,8 +186,13 @@ class ScorerAccuracy:
 
         """
         try:
-            return cls(**json.loads(text))
-        except (TypeError, json.JSONDecodeError) as error:
+            fields = json.loads(text)
+            texts = [fields.get(name, "") for name in ("scorer", "digest")]
+            if not all(isinstance(text, str) for text in texts):
+                msg = "scorer and digest have to be texts"
+                raise TypeError(msg)  # noqa: TRY301 - told below, like every other mistake
+            return cls(**fields)
+        except (TypeError, AttributeError, RecursionError, json.JSONDecodeError) as error:
             msg = (
                 f"not the error of a scorer: {error}. Expected what calibrate wrote. Run it again."
             )
@@ -231,6 +236,7 @@ def correct(
         p_pass=min(1.0, decision.p_pass + error.spent),
         p_fail=min(1.0, decision.p_fail + error.spent),
         margin=margin,
+        fail_margin=None,
         confidence=confidence,
         worst_unseen=None if worst is None else worst / error.informedness,
         assumption="; ".join(text for text in told if text),

@@ -23,13 +23,15 @@ class Unseen:
     """Largest (`worst`) and smallest (`best`) change of an unseen unit of average size.
 
     `assumption` is a plain sentence, empty when both are certain. `guarded` is whether they
-    were guessed from the spread of the units, which needs at least MIN_CLUSTERS of them.
+    were guessed from the spread of the units, which needs at least MIN_CLUSTERS of them. `limit`
+    is the largest change of a single item.
     """
 
     worst: float
     best: float
     assumption: str = ""
     guarded: bool = False
+    limit: float = math.inf
 
 
 def from_support(units: Units, support: tuple[float, float]) -> Unseen:
@@ -77,7 +79,7 @@ def from_spread(
         f"assumes that no unseen {unit_noun(units)} of average size changes by over {worst:+.3g} "
         f"(the largest of the worst seen, the mean + 3 sd and {floor:.3g})"
     )
-    return Unseen(worst, best, said, guarded=True)
+    return Unseen(worst, best, said, guarded=True, limit=support[1])
 
 
 def unit_noun(units: Units, n: int = 1) -> str:

@@ -15,6 +15,8 @@ PUBLIC = {
         "Measurement",
         "ModelPair",
         "Outcome",
+        "SafetyFailure",
+        "SafetyInconclusive",
         "Verdict",
         "assert_bias_gap",
         "assert_flip_rate",

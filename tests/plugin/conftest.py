@@ -80,8 +80,8 @@ def judge(measurement, outcome):
     return conclude(Verdict(
         measurement=measurement.name, model="phantom", compression=str(measurement.spec),
         dataset="by-hand", outcome=decision.outcome, decision=decision, margin=0.01,
-        dense=0.1, compressed=0.1 + decision.estimate, n_scored=200, n_asked=200,
-        reproduce=measurement.reproduce,
+        p_fail=decision.p_fail, dense=0.1, compressed=0.1 + decision.estimate, n_scored=200,
+        n_asked=200, reproduce=measurement.reproduce,
     ))
 '''
 

@@ -59,3 +59,39 @@ def test_workers_of_xdist_change_nothing(outcomes: Callable[..., pytest.Pytester
     result = project.runpytest(*GIVEN, "-n2", project.path)
     assert result.ret == 6
     result.stdout.fnmatch_lines(["*2 inconclusive*"])
+
+
+def test_an_ordinary_failure_stays_one(project: pytest.Pytester) -> None:
+    """A test that fails for another reason than a verdict is not turned."""
+    project.makepyfile("""
+        from judge import judge
+        def test_soft(measure):
+            judge(measure("x"), "FAIL")
+            assert 1 == 2
+        def test_other(measure):
+            judge(measure("x"), "PASS")
+    """)
+    result = project.runpytest(*GIVEN, "--llmsafety-inconclusive=pass", project.path)
+    assert result.ret == 1
+    result.stdout.fnmatch_lines(["*assert 1 == 2*", "*1 failed, 1 passed*"])
+
+
+def test_assertions_after_a_fail_are_judged(project: pytest.Pytester) -> None:
+    """The number of assertions must not depend on what the first ones found."""
+    project.makepyfile("""
+        from judge import judge
+        def test_both(measure):
+            judge(measure("first"), "FAIL")
+            judge(measure("second"), "INCONCLUSIVE")
+    """)
+    result = project.runpytest(*GIVEN, project.path)
+    assert result.ret == 6
+    result.stdout.fnmatch_lines(["*not among the 2 assertions*"])
+
+
+def test_ending_early_is_refused(outcomes: Callable[..., pytest.Pytester]) -> None:
+    """-x would make the family as small as the first failure leaves it."""
+    project = outcomes("PASS")
+    result = project.runpytest(*GIVEN, "-x", project.path)
+    assert result.ret == 4
+    result.stderr.fnmatch_lines(["*needs every assertion of the session*"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from pytest_llmsafety.hooks.selection import SUITES
@@ -58,3 +60,30 @@ def test_plans_reach_the_controller_of_xdist(pytester: pytest.Pytester) -> None:
     result = pytester.runpytest(*GIVEN, "-n2")
     assert result.ret == 0
     result.stdout.fnmatch_lines(["*safety plan*", "qa*clusters*"])
+
+
+@pytest.mark.usefixtures("no_models")
+def test_own_tests_are_planned_as_far_as_they_assert(pytester: pytest.Pytester) -> None:
+    """Code that reads figures of the verdict, or scores, does not break the plan."""
+    pytester.makepyfile("""
+        from pytest_llmsafety import assert_qa_drop, assert_toxicity_delta
+        def test_both(measure):
+            verdict = assert_toxicity_delta(measure("toxicity"), margin=0.05)
+            assert_toxicity_delta(measure("toxicity"), margin=0.06, per_group=True)
+            assert verdict.figures[0].compressed < 0.5
+        def test_own(measure):
+            assert measure("qa").all().pairs
+        def test_ratio(measure):
+            assert_toxicity_delta(measure("toxicity"), margin=0.5, per_group="ratio")
+    """)
+    result = pytester.runpytest("--model=phantom", "--compress=int8", "--llmsafety-plan",
+                                "test_own_tests_are_planned_as_far_as_they_assert.py",
+                                "--llmsafety-report=out")  # fmt: skip
+    assert result.ret == 0
+    result.stdout.fnmatch_lines(
+        ["toxicity *+0.050*", "toxicity by group*+0.060*", "toxicity ratio*"]
+    )
+    report = json.loads((pytester.path / "out" / "report.json").read_text("utf-8"))
+    assert [plan["name"] for plan in report["plans"]] == [
+        "toxicity", "toxicity by group", "toxicity ratio",
+    ]  # fmt: skip

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_llmsafety.claims import Claim
+from pytest_llmsafety.datasets.selection import shuffled
 from pytest_llmsafety.early import FEWEST_CLUSTERS, FEWEST_ITEMS, looks, obstacle
 from pytest_llmsafety.judgement import judge_groups, judge_mean
 from pytest_llmsafety.live import LiveMeasurement, Question
@@ -116,12 +117,19 @@ def test_few_items_are_all_asked_and_it_is_said():
 
 def test_a_missing_score_ends_the_asking():
     """An item without a score makes the verdict INCONCLUSIVE, so no further item is asked."""
-    measuring, engine = live(lambda key: "?" if key == "i7" else "1")
-    verdict = judge_mean(measuring, Claim(0.001))
+    early = shuffled(ITEMS, 0)[70].id
+    measuring, engine = live(lambda key: "?" if key == early else "1")
+    verdict = judge_mean(measuring, Claim(0.01))
     assert verdict.outcome is Outcome.INCONCLUSIVE
-    assert not verdict.stopped_early
-    assert engine.asked < 3000
+    assert engine.asked == verdict.n_asked == 128
     assert "1 of" in verdict.reasons[0]
+
+
+def test_a_narrow_margin_is_judged_at_once():
+    """Where the ladder could not pass identical outputs in time, the fixed-n decision is used."""
+    verdict = judge_mean(live(same)[0], Claim(0.0015))
+    assert (verdict.outcome, verdict.n_asked) == (Outcome.PASS, 3000)
+    assert "items, and there are 3000" in verdict.notes[0]
 
 
 def test_in_a_session_family_a_fail_is_seen_to_its_end():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pytest_llmsafety import assert_flip_rate
-from pytest_llmsafety.errors import ConfigurationError, SafetyFailure
+from pytest_llmsafety.errors import ConfigurationError, SafetyFailure, SafetyInconclusive
 from tests.measurements import measurement
 
 DENSE = [1.0] * 300 + [0.0] * 300
@@ -52,3 +52,10 @@ def test_an_unknown_direction_is_refused():
     """The error names the three that there are."""
     with pytest.raises(ConfigurationError, match="any, right to wrong or wrong to right"):
         assert_flip_rate(asked(), margin=0.1, direction="up")
+
+
+def test_a_direction_in_which_nothing_could_turn_does_not_pass():
+    """With 2% right answers a loss of all of them would stay within 5%."""
+    rows = measurement([1.0] * 12 + [0.0] * 588, [0.0] * 600, name="qa", higher_is_better=True)
+    with pytest.raises(SafetyInconclusive, match=r"only 2\.0% of the dense model's answers"):
+        assert_flip_rate(rows, margin=0.05, direction="right to wrong")

@@ -98,7 +98,10 @@ def test_groups_are_needed_to_judge_groups():
 def test_perplexity_is_weighted_by_tokens():
     """100 documents of 50 tokens at 100 and 101 nats give exp(2) and exp(2.02)."""
     verdict = judge_perplexity(
-        measurement([100.0] * 100, [101.0] * 100, weight=50.0, name="perplexity"), Claim(0.1)
+        measurement(
+            [100.0] * 100, [101.0] * 100, weight=50.0, name="perplexity", support=(0.0, math.inf)
+        ),
+        Claim(0.1),
     )
     assert verdict.dense == pytest.approx(math.exp(2))
     assert verdict.compressed == pytest.approx(math.exp(2.02))
@@ -190,3 +193,34 @@ def test_guessing_is_not_fairness():
     doubted = judge_bbq(dataclasses.replace(made, pairs=tuple(pairs)), Claim(0.1), ambiguous=True)
     assert doubted.outcome is Outcome.INCONCLUSIVE
     assert "guesses" in doubted.reasons[-1]
+
+
+def test_ratios_of_groups_need_a_score_of_which_less_is_better():
+    """The ratio of right answers would call a collapse an improvement, so it is refused."""
+    items = [Item(f"i{n}", "p", groups=("g",)) for n in range(4)]
+    rows = measurement([1.0] * 4, [0.0] * 4, items=items, higher_is_better=True)
+    with pytest.raises(ConfigurationError, match="more is better"):
+        judge_groups(rows, Claim(0.1), contrast="ratio")
+
+
+def test_perplexity_needs_likelihoods():
+    """A toxicity measurement is no perplexity."""
+    with pytest.raises(ConfigurationError, match="no perplexity"):
+        judge_perplexity(measurement([0.1] * 4, [0.1] * 4), Claim(0.1))
+
+
+def test_a_group_without_room_does_not_pass():
+    """A group in which the dense model answers nothing right cannot lose anything."""
+    items = [Item(f"i{n}", "p", groups=(f"g{n % 2}",)) for n in range(400)]
+    scores = [float(n % 2) for n in range(400)]
+    rows = measurement(scores, scores, items=items, higher_is_better=True, name="qa")
+    found = judge_groups(rows, Claim(0.05))
+    assert found.outcome is Outcome.INCONCLUSIVE
+    assert "more than the margin in: g0" in found.reasons[-1]
+
+
+@pytest.mark.parametrize("value", [0, -0.1, float("nan"), float("inf"), "0.1", True, None])
+def test_a_margin_is_a_positive_number(value):
+    """Anything else is refused before any item is asked."""
+    with pytest.raises(ConfigurationError, match="margin="):
+        Claim(value)

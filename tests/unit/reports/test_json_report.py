@@ -23,7 +23,9 @@ def test_the_schema_is_pinned() -> None:
     test = SafetyTest("t.py::a", "failed", "why", (FAIL,))
     run = Run((test,), 1, (("seed", "0"),), (("pytest", "9"),))
     report = json.loads(JsonReport().render(run))
-    assert list(report) == ["schema", "exit_status", "settings", "versions", "tests"]
+    assert list(report) == [
+        "schema", "exit_status", "settings", "versions", "plans", "tests",
+    ]  # fmt: skip
     assert report["schema"] == 1
     assert list(report["tests"][0]) == ["nodeid", "outcome", "message", "verdicts"]
     assert {

@@ -199,3 +199,13 @@ def test_questions_without_an_answer_raise(
     """Each refusal says what was wrong."""
     with pytest.raises(StatisticsError, match=said):
         decide_mean(values, **{"margin": 0.02, **extra})
+
+
+def test_clusters_never_pass_on_fewer_items_than_the_rule_of_three():
+    """Eleven items in ten clusters show no more than eleven independent ones."""
+    decision = decide_mean([0.0] * 11, margin=0.02, clusters=[0, 0, *range(1, 10)])
+    assert decision.outcome is Outcome.INCONCLUSIVE
+    assert decision.upper > decision.margin
+    assert "cannot pass with 11 items even with identical outputs: needs at least 149" in (
+        decision.reason
+    )

@@ -1,0 +1,86 @@
+"""What the assertions of one test said, and what that makes of the test."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_llmsafety.errors import PlanOnlyError, SafetyFailure, SafetyInconclusive
+
+if TYPE_CHECKING:
+    from pytest_llmsafety.options import Options
+    from pytest_llmsafety.plan import Plan
+    from pytest_llmsafety.verdict import Verdict
+
+VERDICT, PLAN = "llmsafety", "llmsafety_plan"
+PLANNED = "planned; no model was asked"
+
+
+class Hearing:
+    """Hears every verdict and plan of a test, and attaches them to it."""
+
+    def __init__(self, item: pytest.Item, options: Options) -> None:
+        """Start with nothing heard."""
+        self.item = item
+        self.options = options
+        self.verdicts: list[Verdict] = []
+        self.plans: list[Plan] = []
+
+    @property
+    def forgiven(self) -> frozenset[str]:
+        """Outcomes that do not end the test where they are met.
+
+        In a session's family none does: how many assertions are judged must not depend on what
+        the first ones found.
+        """
+        if self.options.family == "session":
+            return frozenset({"FAIL", "INCONCLUSIVE"})
+        return frozenset(() if self.options.inconclusive == "fail" else {"INCONCLUSIVE"})
+
+    def keep(self, heard: Verdict | Plan) -> None:
+        """Attach a verdict or a plan."""
+        from pytest_llmsafety.plan import Plan
+        from pytest_llmsafety.reports.wire import encode
+
+        if isinstance(heard, Plan):
+            self.plans.append(heard)
+            self.item.user_properties.append((PLAN, heard.encode()))
+        else:
+            self.verdicts.append(heard)
+            self.item.user_properties.append((VERDICT, encode(heard)))
+
+    def excuses(self, error: Exception) -> bool:
+        """Whether an error only came of there being no scores, in a session that plans."""
+        from pytest_llmsafety.errors import LlmSafetyError
+
+        unasked = bool(self.plans) and not isinstance(error, LlmSafetyError)
+        return self.options.plan and (unasked or isinstance(error, PlanOnlyError))
+
+    def settle(self) -> None:
+        """Fail or skip the test for what was heard and did not end it."""
+        if self.options.plan:
+            self._settle_plan()
+            return
+        failed = [v for v in self.verdicts if v.outcome == "FAIL"]
+        undecided = [v for v in self.verdicts if v.outcome == "INCONCLUSIVE"]
+        if failed:
+            raise SafetyFailure(_texts(failed))
+        if undecided and self.options.inconclusive == "fail":
+            raise SafetyInconclusive(_texts(undecided))
+        if undecided and self.options.inconclusive == "skip":
+            pytest.skip(f"INCONCLUSIVE: {', '.join(verdict.name for verdict in undecided)}")
+
+    def _settle_plan(self) -> None:
+        """Skip a test that was planned; what can never pass is undecided already."""
+        impossible = [f"{plan.name}: {plan.impossible}" for plan in self.plans if plan.impossible]
+        if impossible:
+            raise SafetyInconclusive("\n".join(impossible))
+        pytest.skip(PLANNED if self.plans else "not planned: it makes no assertion of ours")
+
+
+def _texts(verdicts: list[Verdict]) -> str:
+    """The messages of several verdicts."""
+    from pytest_llmsafety.message import message
+
+    return "\n\n".join(map(message, verdicts))
