@@ -62,7 +62,7 @@ class Gptq(LayerCompressor):
         columns = factor.arranged(weight)
         choice = Rounding(weight, columns, factor, values)
         sweep(columns, factor, choice, block=int(values.number("block", BLOCK)))
-        bits = bits_of(*weight.shape, values)
+        bits = bits_of(weight.shape[0], weight.shape[1], values)
         return Solved(factor.restored(columns), bits, statistics.notes(factor))
 
 

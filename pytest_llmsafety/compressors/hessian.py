@@ -1,4 +1,4 @@
-"""The Hessian of a layer's squared output error, and the factor that says how to make up for errors.
+"""The Hessian of a layer's squared output error, and the factor that makes up for errors.
 
 SparseGPT and GPTQ ask which change of all later weights best makes up for the error of one. Both
 papers read that from the upper Cholesky factor U of the inverse of H, U^T U. With H = R R^T, R
@@ -108,7 +108,9 @@ class Hessian:
     def notes(self, factor: Factor) -> tuple[str, ...]:
         """What the record says of dead inputs."""
         dead = int(factor.dead.sum())
-        text = f"{self.name}: {dead} inputs are 0 on every calibration token; their weights became 0"
+        text = (
+            f"{self.name}: {dead} inputs are 0 on every calibration token; their weights became 0"
+        )
         return (text,) if dead else ()
 
 

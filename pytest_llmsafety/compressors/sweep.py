@@ -62,7 +62,9 @@ def _few(
 
     start, first, last = span
     lower = factor.lower
-    weights = columns[first:last].addmm(lower[first:last, start:first], errors[start:first], alpha=-1)
+    weights = columns[first:last].addmm(
+        lower[first:last, start:first], errors[start:first], alpha=-1
+    )
     choice.inputs(weights, first)
     for index in range(first, last):
         weight = weights[index - first]
