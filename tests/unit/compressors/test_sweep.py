@@ -81,8 +81,9 @@ def test_the_factor_is_that_of_the_inverse():
     """U^T U is the inverse of H plus the share of its mean diagonal."""
     factor = factored(MATRIX.clone(), 0.1)
     damped = MATRIX + 0.1 * MATRIX.diagonal().mean() * torch.eye(24)
-    assert torch.allclose(factor.lower @ factor.lower.T @ damped, torch.eye(24).double())
-    assert torch.equal(factor.lower, factor.lower.tril())
+    lower = factor.shares * factor.spread
+    assert torch.allclose(lower @ lower.T @ damped, torch.eye(24).double())
+    assert torch.equal(lower, lower.tril())
 
 
 def test_the_hessian_does_not_depend_on_how_sequences_come():
@@ -132,7 +133,7 @@ def test_too_few_tokens_without_damping_say_what_to_do():
     one.add(INPUTS[:1], 1)
     with pytest.raises(CompressionError, match=r"blocks\.0\.mlp.*Give more tokens, or a larger"):
         one.factor(0)
-    assert math.isfinite(float(one.factor(0.01).lower.sum()))
+    assert math.isfinite(float(one.factor(0.01).shares.sum()))
 
 
 def test_the_precision_of_products_is_put_back():
