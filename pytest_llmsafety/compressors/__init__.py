@@ -28,12 +28,14 @@ COMPRESSORS = Registry(
     {
         "checkpoint": "pytest_llmsafety.compressors.checkpoint:Checkpoint",
         "float8": "pytest_llmsafety.compressors.quanto:Float8",
+        "gptq": "pytest_llmsafety.compressors.gptq:Gptq",
         "int2": "pytest_llmsafety.compressors.quanto:Int2",
         "int4": "pytest_llmsafety.compressors.quanto:Int4",
         "int8": "pytest_llmsafety.compressors.quanto:Int8",
         "magnitude": "pytest_llmsafety.compressors.magnitude:Magnitude",
         "phantom": "pytest_llmsafety.compressors.phantom:PhantomChange",
         "rtn": "pytest_llmsafety.compressors.rtn:RoundToNearest",
+        "sparsegpt": "pytest_llmsafety.compressors.sparsegpt:SparseGpt",
         "wanda": "pytest_llmsafety.compressors.wanda:Wanda",
     },
 )
