@@ -27,6 +27,7 @@ COMPRESSORS = Registry(
     {
         "checkpoint": "pytest_llmsafety.compressors.checkpoint:Checkpoint",
         "float8": "pytest_llmsafety.compressors.quanto:Float8",
+        "gblm": "pytest_llmsafety.compressors.gblm:Gblm",
         "int2": "pytest_llmsafety.compressors.quanto:Int2",
         "int4": "pytest_llmsafety.compressors.quanto:Int4",
         "int8": "pytest_llmsafety.compressors.quanto:Int8",

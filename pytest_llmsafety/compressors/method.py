@@ -85,7 +85,13 @@ class LayerCompressor(Declared):
         return allocation.amounts(model, values, self.parameters)
 
     def prepare(
-        self, model: PreTrainedModel, blocks: Sequence[Block], ids: torch.Tensor, context: Context
+        self,
+        model: PreTrainedModel,
+        blocks: Sequence[Block],
+        ids: torch.Tensor,
+        *,
+        values: Values,
+        context: Context,
     ) -> None:
         """Look at the calibration sequences `ids` before any block is changed; calibrated only."""
 
@@ -112,7 +118,7 @@ class LayerCompressor(Declared):
             skipped = outside(model, blocks)
             return recorded(step, values, done, before=before, skipped=skipped, amounts=amounts)
         drawn = calibration.draw(model, context, values)
-        self.prepare(model, blocks, drawn.ids, context)
+        self.prepare(model, blocks, drawn.ids, values=values, context=context)
         visits = walk(model, blocks, drawn.ids, device=context.device, progress=context.progress)
         with torch.no_grad(), closing(visits):
             for visit in visits:
