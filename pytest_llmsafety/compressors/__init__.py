@@ -25,6 +25,7 @@ __all__ = ["COMPRESSORS", "CompressionRecord", "check", "compress"]
 COMPRESSORS = Registry(
     "compressor",
     {
+        "awq": "pytest_llmsafety.compressors.awq:Awq",
         "checkpoint": "pytest_llmsafety.compressors.checkpoint:Checkpoint",
         "dsnot": "pytest_llmsafety.compressors.dsnot:Dsnot",
         "float8": "pytest_llmsafety.compressors.quanto:Float8",
