@@ -8,6 +8,7 @@ LlmSafetyError
 |   |-- NothingCompressed     it ran, and not one layer changed
 |   |-- NonFiniteWeightsError a weight is NaN or Inf, before or after the work
 |   |-- GroupSizeError        the group size does not divide a layer's inputs
+|   |-- AllocationError       amounts by layer that do not fit the model
 |   |-- CalibrationError      too few calibration tokens, or nothing to read them with
 |   `-- UnsupportedModelError its layers cannot be found, or not be compressed one by one
 |-- DatasetError              items are missing, malformed or not the pinned ones
@@ -68,6 +69,10 @@ class NonFiniteWeightsError(CompressionError):
 
 class GroupSizeError(CompressionError):
     """The group size does not divide a layer's inputs."""
+
+
+class AllocationError(CompressionError):
+    """Amounts by layer do not fit the model: an unknown name, or a sparsity of 1 or more."""
 
 
 class CalibrationError(CompressionError):

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-    from pytest_llmsafety.compressors.base import Compressor
+    from pytest_llmsafety.compressors.base import Before, Compressor
     from pytest_llmsafety.records import CalibrationTexts
 
 __all__ = ["COMPRESSORS", "CompressionRecord", "check", "compress"]
@@ -26,8 +26,11 @@ __all__ = ["COMPRESSORS", "CompressionRecord", "check", "compress"]
 COMPRESSORS = Registry(
     "compressor",
     {
+        "awq": "pytest_llmsafety.compressors.awq:Awq",
         "checkpoint": "pytest_llmsafety.compressors.checkpoint:Checkpoint",
+        "dsnot": "pytest_llmsafety.compressors.dsnot:Dsnot",
         "float8": "pytest_llmsafety.compressors.quanto:Float8",
+        "gblm": "pytest_llmsafety.compressors.gblm:Gblm",
         "gptq": "pytest_llmsafety.compressors.gptq:Gptq",
         "int2": "pytest_llmsafety.compressors.quanto:Int2",
         "int4": "pytest_llmsafety.compressors.quanto:Int4",
@@ -46,7 +49,7 @@ def check(spec: CompressionSpec) -> None:
 
     Raises UnknownNameError for an unknown method, and ConfigurationError for a parameter
     that the method does not take, a seed that nothing depends on, a checkpoint that is not the
-    first step or `dense` beside another step.
+    first step, a repair with nothing to repair before it, or `dense` beside another step.
     """
     if spec.is_dense:
         return
@@ -58,6 +61,7 @@ def check(spec: CompressionSpec) -> None:
             message = f"'{spec}': checkpoint replaces the model, so it can only come first."
             raise ConfigurationError(message)
         compressor_for(step).check(step)
+    follow_each_other(spec)
     if spec.seed is not None and not any(map(depends_on_seed, spec.steps)):
         message = (
             f"'{spec}': no step of it looks at calibration texts, so a seed changes nothing. "
@@ -80,6 +84,22 @@ def is_worth_storing(spec: CompressionSpec) -> bool:
     """
     steps = [compressor_for(step) for step in spec.steps]
     return looks_at_texts(spec) and all(getattr(one, "weights_only", False) for one in steps)
+
+
+def follow_each_other(spec: CompressionSpec) -> list[tuple[Step, Before | None]]:
+    """The steps that run, and with each the step before where it takes that into its own run.
+
+    A method does so by a `follow` that raises ConfigurationError when the two do not fit.
+    """
+    found: list[tuple[Step, Before | None]] = []
+    for step in spec.steps:
+        compressor, taken = compressor_for(step), None
+        if hasattr(compressor, "follow"):
+            last, more = found.pop() if found else (None, None)
+            taken = (last, compressor_for(last)) if last and not more else None
+            compressor.follow(step, last, taken and taken[1])
+        found.append((step, taken))
+    return found
 
 
 def depends_on_seed(step: Step) -> bool:
@@ -129,7 +149,10 @@ def compress(  # noqa: PLR0913 - the one door for users
     context = Context(tokenizer, calibration, seed, device)
     context = replace(context, progress=progress) if progress else context
     with measured(model) as cost, whole_or_unusable(model, spec):
-        records = [compressor_for(step).compress(model, step, context) for step in spec.steps]
+        records = [
+            compressor_for(step).compress(model, step, replace(context, before=before))
+            for step, before in follow_each_other(spec)
+        ]
     record = replace(merged(spec, records), seconds=cost.seconds, peak_bytes=cost.peak_bytes)
     if not record.layers_changed:
         skipped = "; ".join(f"{name}: {reason}" for name, reason in record.layers_skipped[:3])

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from typing import TypeAlias
 
     import torch
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from pytest_llmsafety.compressors.record import CompressionRecord
     from pytest_llmsafety.records import CalibrationTexts
     from pytest_llmsafety.specs import Step
+
+    Before: TypeAlias = "tuple[Step, Compressor]"
 
 
 def _silent(_what: str, _done: int, _total: int) -> None:
@@ -27,7 +30,8 @@ class Context:
     `calibration` holds texts, or token ids as they are (one list of int a sequence); None is
     the packaged text. `seed` draws the sequences from it. `device` is where blocks are computed
     one by one (None: where the model is). `progress` is called with what is done, how much of
-    it is, and of how much.
+    it is, and of how much. `before` is the step before with its method, for a method that takes
+    it into its own run (it has `follow`).
     """
 
     tokenizer: PreTrainedTokenizerBase | None = None
@@ -35,6 +39,7 @@ class Context:
     seed: int = 0
     device: str | torch.device | None = None
     progress: Callable[[str, int, int], None] = _silent
+    before: Before | None = None
 
 
 class Compressor(Protocol):

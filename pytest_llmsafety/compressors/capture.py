@@ -104,11 +104,20 @@ def _idle(
 
         return forward
 
+    with replaced_forward(blocks, idle):
+        yield seen, inputs
+
+
+@contextmanager
+def replaced_forward(
+    blocks: Sequence[Block], make: Callable[[Block, Callable[..., Any]], Callable[..., Any]]
+) -> Iterator[None]:
+    """Give each block the forward that `make` returns for it and its real one, for a while."""
     replaced = [vars(block.module).get("forward") for block in blocks]
     for block in blocks:
-        block.module.forward = idle(block, block.module.forward)
+        block.module.forward = make(block, block.module.forward)
     try:
-        yield seen, inputs
+        yield
     finally:
         for block, own in zip(blocks, replaced, strict=True):
             del block.module.forward  # the class's own is found again

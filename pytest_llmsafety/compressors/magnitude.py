@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from pytest_llmsafety.compressors.allocation import ALLOC, ALPHA, EPSILON
 from pytest_llmsafety.compressors.masks import pruned
 from pytest_llmsafety.compressors.method import LayerCompressor, Solved
 from pytest_llmsafety.compressors.parameters import Parameters
@@ -21,7 +22,11 @@ class Magnitude(LayerCompressor):
         example="magnitude:0.5:layer",
         sparsity=True,
         pattern=True,
-        flags=(("layer", "one threshold for the whole layer instead of one share for each row"),),
+        flags=(
+            ("layer", "one threshold for the whole layer instead of one share for each row"),
+            ALPHA,
+        ),
+        keys=(EPSILON, ALLOC),
     )
 
     def solve(self, weight: torch.Tensor, statistics: Any, values: Values) -> Solved:  # noqa: ANN401, ARG002

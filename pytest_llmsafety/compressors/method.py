@@ -6,7 +6,7 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from pytest_llmsafety.compressors import calibration
+from pytest_llmsafety.compressors import allocation, calibration
 from pytest_llmsafety.compressors.base import dense_bytes, weight_of
 from pytest_llmsafety.compressors.layers import all_layers, check_finite, decoder_blocks, outside
 from pytest_llmsafety.compressors.layerwise import walk
@@ -78,13 +78,28 @@ class LayerCompressor(Declared):
         """
         raise NotImplementedError
 
-    def allocation(
-        self,
-        model: PreTrainedModel,  # noqa: ARG002 - for subclasses
-        values: Values,  # noqa: ARG002 - for subclasses
-    ) -> Mapping[str, float]:
+    def check(self, step: Step) -> None:
+        """Raise ConfigurationError when the step is not what `parameters` declares."""
+        allocation.check(step, read(step, self.parameters), self.parameters)
+
+    def allocation(self, model: PreTrainedModel, values: Values) -> Mapping[str, float]:
         """Sparsity (or bits) by name of layer or block, for those that differ from the step's."""
-        return {}
+        return allocation.amounts(model, values, self.parameters)
+
+    def prepare(
+        self,
+        model: PreTrainedModel,
+        blocks: Sequence[Block],
+        ids: torch.Tensor,
+        *,
+        values: Values,
+        context: Context,
+    ) -> None:
+        """Look at the calibration sequences `ids` before any block is changed; calibrated only."""
+
+    def seen(self, layer: Layer, statistics: Any) -> Any:  # noqa: ANN401, ARG002
+        """What `solve` gets for one layer: its statistics, and what is known of it alone."""
+        return statistics
 
     def compress(self, model: PreTrainedModel, step: Step, context: Context) -> CompressionRecord:
         """Give every layer its new weight, block by block, and say what was done."""
@@ -102,14 +117,17 @@ class LayerCompressor(Declared):
                 for block in blocks:
                     context.progress(block.name, block.index, len(blocks))
                     done += self._solve_block(block, None, values, amounts)
-            return recorded(step, values, done, before=before, skipped=outside(model, blocks))
+            skipped = outside(model, blocks)
+            return recorded(step, values, done, before=before, skipped=skipped, amounts=amounts)
         drawn = calibration.draw(model, context, values)
+        self.prepare(model, blocks, drawn.ids, values=values, context=context)
         visits = walk(model, blocks, drawn.ids, device=context.device, progress=context.progress)
         with torch.no_grad(), closing(visits):
             for visit in visits:
                 found = visit.statistics(self.statistics)
                 done += self._solve_block(visit.block, found, values, amounts)
-        record = recorded(step, values, done, before=before, skipped=outside(model, blocks))
+        skipped = outside(model, blocks)
+        record = recorded(step, values, done, before=before, skipped=skipped, amounts=amounts)
         return replace(record, calibration=drawn.rows())
 
     def _solve_block(
@@ -125,7 +143,7 @@ class LayerCompressor(Declared):
             if found is not None and layer.name not in found:
                 continue
             own = allocated(values, amounts.get(layer.name, amounts.get(block.name)))
-            statistics = None if found is None else found[layer.name]
+            statistics = self.seen(layer, None if found is None else found[layer.name])
             done.append(apply(layer, self.solve(layer.working_copy(), statistics, own)))
         return done
 
@@ -153,8 +171,13 @@ def recorded(
     *,
     before: int,
     skipped: tuple[tuple[str, str], ...],
+    amounts: Mapping[str, float] | None = None,
 ) -> CompressionRecord:
-    """The record of one step; `before` is the size in bytes that the model had."""
+    """The record of one step; `before` is the size in bytes that the model had.
+
+    `amounts` are sparsities or bits by layer, where the step allocates them.
+    """
+    shared = allocation.note([one.layer for one in done], values, amounts or {})
     total = sum(one.weights for one in done) or 1
     saved = sum((8 * weight_of(d.layer.module).element_size() - d.bits) * d.weights for d in done)
     same = tuple((one.layer.name, "the same values as before") for one in done if not one.changed)
@@ -167,7 +190,7 @@ def recorded(
         sparsity=sum(one.zeros for one in done) / total,
         bytes_before=before,
         bytes_after=before - round(saved / 8),
-        notes=tuple(dict.fromkeys(note for one in done for note in one.notes)),
+        notes=(*shared, *dict.fromkeys(note for one in done for note in one.notes)),
         layers=tuple((one.layer.name, one.bits, one.zeros / one.weights) for one in done),
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from pytest_llmsafety.compressors.allocation import ALLOC
 from pytest_llmsafety.compressors.grid import find_grid, stored_bits
 from pytest_llmsafety.compressors.method import LayerCompressor, Solved
 from pytest_llmsafety.compressors.parameters import Parameters
@@ -22,6 +23,7 @@ class RoundToNearest(LayerCompressor):
         bits=(2, 8),
         group=True,
         flags=(("sym", "a grid that is symmetric about 0"),),
+        keys=(ALLOC,),
     )
 
     def solve(self, weight: torch.Tensor, statistics: Any, values: Values) -> Solved:  # noqa: ANN401, ARG002

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pytest_llmsafety.compressors.allocation import ALLOC, ALPHA, EPSILON
 from pytest_llmsafety.compressors.masks import pruned
 from pytest_llmsafety.compressors.method import LayerCompressor, Solved
 from pytest_llmsafety.compressors.parameters import Parameters
@@ -35,7 +36,14 @@ class InputNorms:
 class Wanda(LayerCompressor):
     """Prune by |weight| times input norm, within each row, or N of every M inputs."""
 
-    parameters = Parameters(example="wanda:2:4", sparsity=True, pattern=True, calibrated=True)
+    parameters = Parameters(
+        example="wanda:2:4",
+        sparsity=True,
+        pattern=True,
+        flags=(ALPHA,),
+        keys=(EPSILON, ALLOC),
+        calibrated=True,
+    )
 
     def statistics(self, layer: Layer) -> InputNorms:
         """The norm of each input."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pytest_llmsafety.errors import (
+    AllocationError,
     CalibrationError,
     CompressionError,
     GroupSizeError,
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
     from pytest_llmsafety.specs import CompressionSpec
 
-BEFORE_ANY_CHANGE = (CalibrationError, GroupSizeError, UnsupportedModelError)
+BEFORE_ANY_CHANGE = (AllocationError, CalibrationError, GroupSizeError, UnsupportedModelError)
 
 
 @dataclass

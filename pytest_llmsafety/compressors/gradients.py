@@ -1,0 +1,174 @@
+"""Sizes of the dense model's gradients, one block of activations at a time."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from pytest_llmsafety.compressors.base import weight_of
+from pytest_llmsafety.compressors.capture import capture, replaced_forward
+from pytest_llmsafety.compressors.layers import all_layers, is_conv1d
+from pytest_llmsafety.errors import CalibrationError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    import torch
+    from transformers import PreTrainedModel
+
+    from pytest_llmsafety.compressors.base import Context
+    from pytest_llmsafety.compressors.capture import Call
+    from pytest_llmsafety.compressors.layers import Block, Layer
+
+
+def gradient_sizes(
+    model: PreTrainedModel,
+    blocks: Sequence[Block],
+    ids: torch.Tensor,
+    context: Context,
+    *,
+    power: int,
+) -> dict[str, torch.Tensor]:
+    """Sum over sequences of |gradient|^power, [out, in] on the CPU, by layer name.
+
+    The loss of a sequence (a row of `ids`) is its mean negative log-likelihood a token. Each
+    block runs forward once and, with gradients, once more on the way back; between blocks
+    only hidden states of one sequence are kept. Raises CalibrationError for NaN or Inf.
+    """
+    import torch
+
+    layers = all_layers(blocks)
+    sums = {x.name: torch.zeros(x.weight.shape, dtype=x.working_dtype) for x in layers}
+    training = model.training
+    model.train(mode=False)
+    try:
+        with torch.no_grad():
+            captured = capture(model, blocks, list(torch.split(ids, 1)))
+        with _differentiable(layers):
+            for number, hidden in enumerate(captured.hidden):
+                context.progress("gradients", number, len(ids))
+                states = _forward(blocks, captured.calls, hidden, context.device)
+                upstream = _gradient_of_the_end(model, blocks, ids[number : number + 1], states)
+                for block, call in zip(reversed(blocks), reversed(captured.calls), strict=True):
+                    entered = states.pop()
+                    with _placed(block, context.device) as device:
+                        upstream, found = _back(
+                            block, call.to(device), entered.to(device), upstream.to(device)
+                        )
+                    for layer, gradient in zip(block.layers, found, strict=True):
+                        sums[layer.name] += _view(layer, gradient).abs().pow(power).cpu()
+    finally:
+        model.train(training)
+    for name, total in sums.items():
+        if not torch.isfinite(total).all():
+            message = (
+                f"the gradients of {name} are NaN or Inf, so nothing was changed. Expected finite "
+                "ones; a wider dtype may help (--llmsafety-dtype bfloat16 or float32)."
+            )
+            raise CalibrationError(message)
+    return sums
+
+
+def _forward(
+    blocks: Sequence[Block],
+    calls: Sequence[Call],
+    hidden: torch.Tensor,
+    device: str | torch.device | None,
+) -> list[torch.Tensor]:
+    """The inputs of all blocks, and last the output of the last one, on the CPU."""
+    import torch
+
+    states = [hidden]
+    for block, call in zip(blocks, calls, strict=True):
+        with torch.no_grad(), _placed(block, device) as place:
+            out = call.to(place).run(block.module, states[-1].to(place))
+        states.append(out.to("cpu"))
+    return states
+
+
+def _gradient_of_the_end(
+    model: PreTrainedModel, blocks: Sequence[Block], ids: torch.Tensor, states: list[torch.Tensor]
+) -> torch.Tensor:
+    """The gradient of the loss for the last block's output, which is taken off `states`.
+
+    The model runs with blocks that only hand that output on, so that what follows them (the
+    last norm, the output embedding, any scaling of logits) is its own.
+    """
+    import torch
+
+    leaf = states.pop().to(model.device).requires_grad_()
+    with torch.enable_grad(), _handing_on(blocks, leaf):
+        logits = model(input_ids=ids.to(model.device), use_cache=False).logits[0, :-1]
+        wide = logits.to(torch.promote_types(logits.dtype, torch.float32))
+        loss = torch.nn.functional.cross_entropy(wide, ids[0, 1:].to(wide.device).long())
+    return torch.autograd.grad(loss, leaf)[0]
+
+
+def _back(
+    block: Block, call: Call, hidden: torch.Tensor, upstream: torch.Tensor
+) -> tuple[torch.Tensor, list[torch.Tensor]]:
+    """The gradients for a block's input and for its layers' weights as they are stored."""
+    import torch
+
+    hidden = hidden.detach().requires_grad_()
+    weights = [weight_of(layer.module) for layer in block.layers]
+    with torch.enable_grad():
+        out = call.run(block.module, hidden)
+    found: Any = torch.autograd.grad(out, [hidden, *weights], upstream, materialize_grads=True)
+    return found[0], list(found[1:])
+
+
+def _view(layer: Layer, gradient: torch.Tensor) -> torch.Tensor:
+    """A stored gradient as [out, in], wide enough to square."""
+    turned = gradient.T if is_conv1d(layer.module) else gradient
+    return turned.to(layer.working_dtype)
+
+
+@contextmanager
+def _placed(block: Block, device: str | torch.device | None) -> Iterator[torch.device]:
+    """Have a block on `device` (None: where it is) for a while; that device."""
+    import torch
+
+    home = next(block.module.parameters()).device
+    place = torch.device(device) if device else home
+    block.module.to(place)
+    try:
+        yield place
+    finally:
+        block.module.to(home)
+
+
+@contextmanager
+def _differentiable(layers: Sequence[Layer]) -> Iterator[None]:
+    """Let the layers' weights have gradients for a while."""
+    weights = [weight_of(layer.module) for layer in layers]
+    before = [weight.requires_grad for weight in weights]
+    for weight in weights:
+        weight.requires_grad_(True)  # noqa: FBT003 - torch's own way
+    try:
+        yield
+    finally:
+        for weight, own in zip(weights, before, strict=True):
+            weight.requires_grad_(own)
+
+
+@contextmanager
+def _handing_on(blocks: Sequence[Block], last: torch.Tensor) -> Iterator[None]:
+    """Let each block hand on what it gets, and the last one `last`."""
+    import torch
+
+    shape: list[Any] = []  # the first block's real output shows whether blocks return tuples
+
+    def idle(block: Block, real: Callable[..., Any]) -> Callable[..., Any]:
+        def forward(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - any block's arguments
+            if not shape:
+                with torch.no_grad():
+                    shape.append(real(*args, **kwargs))
+            states = args[0] if args else kwargs["hidden_states"]
+            states = last if block is blocks[-1] else states
+            return (states, *shape[0][1:]) if isinstance(shape[0], tuple) else states
+
+        return forward
+
+    with replaced_forward(blocks, idle):
+        yield

@@ -1,0 +1,71 @@
+"""AWQ against the authors' code (shared/golden)."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from pytest_llmsafety.compressors import awq, compress
+from tests.stories import Golden, calibration, stories
+
+SPECS = {"awq_w4_g64_scale_only": "awq:4:g64:noclip", "awq_w4_g64": "awq:4:g64"}
+
+
+@pytest.fixture(scope="module", params=SPECS)
+def run(request, shared):
+    """A compressed model, the plans of its blocks, and the golden values."""
+    plans, find = [], awq.planned
+
+    def kept(*args, **kwargs):
+        plans.append(find(*args, **kwargs))
+        return plans[-1]
+
+    model = stories(shared)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(awq, "planned", kept)
+        compress(model, SPECS[request.param], calibration=calibration(shared))
+    return model, plans, Golden(shared, request.param)
+
+
+def test_scales_and_limits_are_the_authors(run):
+    """All 18 vectors of scales, and where ranges are clipped all stored limits, agree."""
+    _, plans, golden = run
+    stored = golden.tensors
+    scales = {
+        (fold.name if fold.layer else f"{plan.block.name}.{fold.name}"): scale
+        for plan in plans
+        for fold, scale in plan.scales
+    }
+    names = [key.removeprefix("scale.") for key in stored if key.startswith("scale.")]
+    assert set(names) == set(scales)
+    for name in names:
+        assert torch.allclose(scales[name], stored[f"scale.{name}"], rtol=1e-4)
+    limits = {name: limit for plan in plans for name, limit in plan.limits.items()}
+    names = [key.removeprefix("clip.") for key in stored if key.startswith("clip.")]
+    assert set(names) == set(limits)
+    for name in names:
+        other = ~torch.isclose(limits[name], stored[f"clip.{name}"][..., 0], rtol=1e-4)
+        assert other.float().mean() <= golden.tolerance["first_block_max_changed_fraction"]
+
+
+def test_weights_are_the_authors(run):
+    """Stored weights agree but for the few that neutral changes also move; so do sums and NLL."""
+    model, _, golden = run
+    for key, theirs in golden.tensors.items():
+        if key.startswith("weight."):
+            weight = model.get_submodule(key.removeprefix("weight.")).weight
+            other = ~torch.isclose(weight, theirs, rtol=1e-4, atol=1e-6)
+            assert other.float().mean() <= golden.tolerance["first_block_max_changed_fraction"]
+        if key.startswith("scaled_norm."):
+            weight = model.get_submodule(key.removeprefix("scaled_norm.")).weight
+            assert torch.allclose(weight, theirs, rtol=1e-4)
+    assert max(map(abs, golden.sums_off(model).values())) < 1e-3
+    golden.assert_nll(model)
+
+
+def test_without_scales_and_limits_it_is_rounding_to_nearest(shared):
+    """The authors' unscaled run is rtn:4:g64, sum by sum."""
+    model, golden = stories(shared), Golden(shared, "awq_rtn_w4_g64")
+    compress(model, "rtn:4:g64")
+    assert max(map(abs, golden.sums_off(model).values())) < 1e-6
+    assert set(golden.zeros_off(model).values()) == {0}
