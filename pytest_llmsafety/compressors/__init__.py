@@ -27,10 +27,12 @@ COMPRESSORS = Registry(
     {
         "checkpoint": "pytest_llmsafety.compressors.checkpoint:Checkpoint",
         "float8": "pytest_llmsafety.compressors.quanto:Float8",
+        "fp4": "pytest_llmsafety.compressors.fourbit:Float4",
         "int2": "pytest_llmsafety.compressors.quanto:Int2",
         "int4": "pytest_llmsafety.compressors.quanto:Int4",
         "int8": "pytest_llmsafety.compressors.quanto:Int8",
         "magnitude": "pytest_llmsafety.compressors.magnitude:Magnitude",
+        "nf4": "pytest_llmsafety.compressors.fourbit:NormalFloat4",
         "phantom": "pytest_llmsafety.compressors.phantom:PhantomChange",
         "rtn": "pytest_llmsafety.compressors.rtn:RoundToNearest",
         "wanda": "pytest_llmsafety.compressors.wanda:Wanda",
