@@ -25,12 +25,15 @@ __all__ = ["COMPRESSORS", "CompressionRecord", "check", "compress"]
 COMPRESSORS = Registry(
     "compressor",
     {
+        "a8": "pytest_llmsafety.compressors.activations:Dynamic",
+        "a8-static": "pytest_llmsafety.compressors.activations:Static",
         "checkpoint": "pytest_llmsafety.compressors.checkpoint:Checkpoint",
         "float8": "pytest_llmsafety.compressors.quanto:Float8",
         "fp4": "pytest_llmsafety.compressors.fourbit:Float4",
         "int2": "pytest_llmsafety.compressors.quanto:Int2",
         "int4": "pytest_llmsafety.compressors.quanto:Int4",
         "int8": "pytest_llmsafety.compressors.quanto:Int8",
+        "llm.int8": "pytest_llmsafety.compressors.llmint8:LlmInt8",
         "magnitude": "pytest_llmsafety.compressors.magnitude:Magnitude",
         "nf4": "pytest_llmsafety.compressors.fourbit:NormalFloat4",
         "phantom": "pytest_llmsafety.compressors.phantom:PhantomChange",
@@ -120,16 +123,19 @@ def compress(  # noqa: PLR0913 - the one door for users
 
 
 def merged(spec: CompressionSpec, records: list[CompressionRecord]) -> CompressionRecord:
-    """One record of all steps: sizes and shares as the last step left them.
+    """One record of all steps: sizes and shares as the last step that changes weights left them.
 
     A layer has the fewest bits that a step gave it, and the zeros that the last step left.
     """
+    last = ([record for record in records if not record.leaves_weights] or records)[-1]
+    inputs = [one.activation_bits for one in records if one.activation_bits is not None]
+    cache = [one.cache_bits for one in records if one.cache_bits is not None]
     changed = dict.fromkeys(name for record in records for name in record.layers_changed)
     layers: dict[str, tuple[str, float, float]] = {}
     for name, bits, zeros in (row for record in records for row in record.layers):
         layers[name] = (name, min(bits, layers[name][1]) if name in layers else bits, zeros)
     return replace(
-        records[-1],
+        last,
         method=str(spec),
         parameters=tuple(item for record in records for item in record.parameters),
         layers_changed=tuple(changed),
@@ -138,4 +144,6 @@ def merged(spec: CompressionSpec, records: list[CompressionRecord]) -> Compressi
         notes=tuple(note for record in records for note in record.notes),
         layers=tuple(layers.values()),
         calibration=tuple(item for record in records for item in record.calibration),
+        activation_bits=min(inputs, default=None),
+        cache_bits=min(cache, default=None),
     )
