@@ -33,6 +33,7 @@ COMPRESSORS = Registry(
         "int2": "pytest_llmsafety.compressors.quanto:Int2",
         "int4": "pytest_llmsafety.compressors.quanto:Int4",
         "int8": "pytest_llmsafety.compressors.quanto:Int8",
+        "kv": "pytest_llmsafety.compressors.kvcache:KeyValueCache",
         "llm.int8": "pytest_llmsafety.compressors.llmint8:LlmInt8",
         "magnitude": "pytest_llmsafety.compressors.magnitude:Magnitude",
         "nf4": "pytest_llmsafety.compressors.fourbit:NormalFloat4",
@@ -47,12 +48,15 @@ def check(spec: CompressionSpec) -> None:
     """Raise a named error when `spec` cannot be carried out; imports no torch.
 
     Raises UnknownNameError for an unknown method, and ConfigurationError for a parameter
-    that the method does not take, a seed that nothing depends on, or a checkpoint that is not
-    the first step.
+    that the method does not take, a seed that nothing depends on, a checkpoint that is not
+    the first step, or a kv that is not the last one.
     """
     for number, step in enumerate(spec.steps):
         if number and step.method == "checkpoint":
             message = f"'{spec}': checkpoint replaces the model, so it can only come first."
+            raise ConfigurationError(message)
+        if step.method == "kv" and step is not spec.steps[-1]:
+            message = f"'{spec}': kv acts while the model runs, so it can only come last."
             raise ConfigurationError(message)
         compressor_for(step).check(step)
     if spec.seed is not None and not any(map(depends_on_seed, spec.steps)):
