@@ -12,6 +12,7 @@ from transformers import DynamicCache
 from pytest_llmsafety.backends.layout import Layout
 from pytest_llmsafety.backends.past import Past
 from pytest_llmsafety.backends.probe import can_ride, can_share, window_of_attention
+from pytest_llmsafety.compressors.runtime import exact
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -48,8 +49,9 @@ class Decoder:
         self.fresh_cache = getattr(model, "llmsafety_cache", None)
         self.takes_positions = "position_ids" in inspect.signature(model.forward).parameters
         self.forward_passes = 0
-        self.shares = can_share(self)
-        self.rides = self.shares and self.takes_positions and can_ride(self)
+        with exact(model):  # rounding would make too much of noise
+            self.shares = can_share(self)
+            self.rides = self.shares and self.takes_positions and can_ride(self)
         self.ride_limit = window_of_attention(model.config)
 
     @torch.inference_mode()

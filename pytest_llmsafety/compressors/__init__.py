@@ -26,16 +26,22 @@ __all__ = ["COMPRESSORS", "CompressionRecord", "check", "compress"]
 COMPRESSORS = Registry(
     "compressor",
     {
+        "a8": "pytest_llmsafety.compressors.activations:Dynamic",
+        "a8-static": "pytest_llmsafety.compressors.activations:Static",
         "awq": "pytest_llmsafety.compressors.awq:Awq",
         "checkpoint": "pytest_llmsafety.compressors.checkpoint:Checkpoint",
         "dsnot": "pytest_llmsafety.compressors.dsnot:Dsnot",
         "float8": "pytest_llmsafety.compressors.quanto:Float8",
+        "fp4": "pytest_llmsafety.compressors.fourbit:Float4",
         "gblm": "pytest_llmsafety.compressors.gblm:Gblm",
         "gptq": "pytest_llmsafety.compressors.gptq:Gptq",
         "int2": "pytest_llmsafety.compressors.quanto:Int2",
         "int4": "pytest_llmsafety.compressors.quanto:Int4",
         "int8": "pytest_llmsafety.compressors.quanto:Int8",
+        "kv": "pytest_llmsafety.compressors.kvcache:KeyValueCache",
+        "llm.int8": "pytest_llmsafety.compressors.llmint8:LlmInt8",
         "magnitude": "pytest_llmsafety.compressors.magnitude:Magnitude",
+        "nf4": "pytest_llmsafety.compressors.fourbit:NormalFloat4",
         "phantom": "pytest_llmsafety.compressors.phantom:PhantomChange",
         "rtn": "pytest_llmsafety.compressors.rtn:RoundToNearest",
         "sparsegpt": "pytest_llmsafety.compressors.sparsegpt:SparseGpt",
@@ -49,7 +55,8 @@ def check(spec: CompressionSpec) -> None:
 
     Raises UnknownNameError for an unknown method, and ConfigurationError for a parameter
     that the method does not take, a seed that nothing depends on, a checkpoint that is not the
-    first step, a repair with nothing to repair before it, or `dense` beside another step.
+    first step, a kv that is not the last, a repair with nothing to repair before it, or `dense`
+    beside another step.
     """
     if spec.is_dense:
         return
@@ -59,6 +66,9 @@ def check(spec: CompressionSpec) -> None:
             raise ConfigurationError(message)
         if number and step.method == "checkpoint":
             message = f"'{spec}': checkpoint replaces the model, so it can only come first."
+            raise ConfigurationError(message)
+        if step.method == "kv" and step is not spec.steps[-1]:
+            message = f"'{spec}': kv acts while the model runs, so it can only come last."
             raise ConfigurationError(message)
         compressor_for(step).check(step)
     follow_each_other(spec)
@@ -165,16 +175,19 @@ def compress(  # noqa: PLR0913 - the one door for users
 
 
 def merged(spec: CompressionSpec, records: list[CompressionRecord]) -> CompressionRecord:
-    """One record of all steps: sizes and shares as the last step left them.
+    """One record of all steps: sizes and shares as the last step that changes weights left them.
 
     A layer has the fewest bits that a step gave it, and the zeros that the last step left.
     """
+    last = ([record for record in records if not record.leaves_weights] or records)[-1]
+    inputs = [one.activation_bits for one in records if one.activation_bits is not None]
+    cache = [one.cache_bits for one in records if one.cache_bits is not None]
     changed = dict.fromkeys(name for record in records for name in record.layers_changed)
     layers: dict[str, tuple[str, float, float]] = {}
     for name, bits, zeros in (row for record in records for row in record.layers):
         layers[name] = (name, min(bits, layers[name][1]) if name in layers else bits, zeros)
     return replace(
-        records[-1],
+        last,
         method=str(spec),
         parameters=tuple(item for record in records for item in record.parameters),
         layers_changed=tuple(changed),
@@ -183,4 +196,6 @@ def merged(spec: CompressionSpec, records: list[CompressionRecord]) -> Compressi
         notes=tuple(note for record in records for note in record.notes),
         layers=tuple(layers.values()),
         calibration=tuple(item for record in records for item in record.calibration),
+        activation_bits=min(inputs, default=None),
+        cache_bits=min(cache, default=None),
     )

@@ -17,6 +17,8 @@ class CompressionRecord:
     that the method worked on. `calibration` holds (name, text) of what was looked at: source,
     nsamples, seqlen, seed and the digest of the tokens. `peak_bytes` is the most memory in
     use: on a GPU what torch held there, else what the whole process held since its start.
+    `activation_bits` are those of the layers' inputs, `cache_bits` those of a stored key or
+    value with its scales, while the model runs; None where they are not compressed.
     """
 
     method: str
@@ -32,3 +34,11 @@ class CompressionRecord:
     layers: tuple[tuple[str, float, float], ...] = ()
     calibration: tuple[tuple[str, str], ...] = ()
     peak_bytes: int = 0
+    activation_bits: float | None = None
+    cache_bits: float | None = None
+
+    @property
+    def leaves_weights(self) -> bool:
+        """Whether the step compresses what passes through the model, and no weight."""
+        runs = self.activation_bits is not None or self.cache_bits is not None
+        return runs and not self.layers

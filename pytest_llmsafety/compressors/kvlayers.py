@@ -1,0 +1,212 @@
+"""The rounded cache itself: a hook on the model, and cache layers that round."""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import torch
+from transformers import DynamicCache
+from transformers.cache_utils import DynamicLayer
+
+from pytest_llmsafety.errors import ModelError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+
+@dataclass
+class RoundedCache:
+    """A forward pre-hook with arguments that gives the model a cache that rounds.
+
+    `channels` is the size of a group along a token's channels (None: the head), `tokens` that of
+    a key's group along the text (0: keys are rounded like values), `residual` the number of
+    tokens in a block. `widths` notes the channels of keys and values of each layer seen.
+    """
+
+    bits: int
+    channels: int | None
+    tokens: int
+    residual: int
+    on: bool = True
+    places: Places | None = None
+    widths: dict[int, tuple[int, int]] = field(default_factory=dict)
+
+    @property
+    def by_channel(self) -> bool:
+        """Whether keys are rounded in each channel over groups of tokens."""
+        return self.tokens > 0
+
+    def group_of(self, width: int) -> int:
+        """Size of a group along `width` channels."""
+        size = self.channels or (self.tokens if self.by_channel else width)
+        return width if width % size else size
+
+    def __call__(
+        self, model: PreTrainedModel, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Arguments of the model's forward with a rounded cache, and for kivi the mask to it."""
+        kwargs = dict(kwargs)
+        cache = self._cache(kwargs.get("past_key_values"))
+        kwargs.update(past_key_values=cache, use_cache=True)
+        if self.by_channel:
+            self._place(model, args, kwargs)
+        return args, kwargs
+
+    def _cache(self, given: Any) -> Any:  # noqa: ANN401 - any cache of transformers
+        """The given cache if it is ours, made ours if it is empty; a new one for none.
+
+        Raises ModelError for a cache that something else has filled.
+        """
+        cache: Any = DynamicCache() if given is None else given
+        if getattr(cache, "rounding", None) is self:
+            return cache
+        used = any(getattr(layer, "is_initialized", True) for layer in cache.layers)
+        if used or not (given is None or isinstance(given, DynamicCache)):
+            message = (
+                f"the model rounds its keys and values, and was called with a filled "
+                f"{type(cache).__name__}. Expected none, an empty DynamicCache, or its own."
+            )
+            raise ModelError(message)
+        cache.layers = []
+        cache.layer_class_to_replicate = partial(_layer, self, cache)
+        cache.rounding = self
+        return cache
+
+    def _place(self, model: PreTrainedModel, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """Find the position of each column, and put the mask to both halves of the keys.
+
+        Raises ModelError for a call whose mask is no list of which columns hold a token.
+        """
+        given = kwargs.get("input_ids", kwargs.get("inputs_embeds"))
+        inputs: Any = args[0] if args else given
+        mask, old = kwargs.get("attention_mask"), kwargs["past_key_values"].get_seq_length()
+        rows, width = inputs.shape[:2]
+        if mask is None:
+            mask = torch.ones(rows, old + width, dtype=torch.long, device=inputs.device)
+        if len(args) > 1 or tuple(mask.shape) != (rows, old + width):
+            message = (
+                f"kivi cannot read an attention mask of shape {tuple(mask.shape)}. Expected "
+                f"{(rows, old + width)}: which columns hold a token, given by name."
+            )
+            raise ModelError(message)
+        self.places = Places.of(mask.to(inputs.device), self.tokens, self.residual)
+        kwargs["attention_mask"] = self.places.mask(width, model.dtype)
+        takes_positions = "position_ids" in inspect.signature(model.forward).parameters
+        if takes_positions and kwargs.get("position_ids") is None:
+            kwargs["position_ids"] = self.places.positions[:, -width:]
+
+    def along_channels(self, states: torch.Tensor) -> torch.Tensor:
+        """Keys or values (rows, heads, tokens, channels), each token rounded on its own."""
+        if not self.on:
+            return states
+        groups = states.reshape(*states.shape[:-1], -1, self.group_of(states.shape[-1]))
+        return affine(groups, self.bits, dim=-1).flatten(-2)
+
+    def along_tokens(self, keys: torch.Tensor) -> torch.Tensor:
+        """Keys (rows, heads, columns, channels), each channel rounded over groups of tokens."""
+        assert self.places is not None  # noqa: S101 - the hook runs before any layer
+        if not self.on:
+            return keys
+        lined = torch.take_along_dim(keys, self.places.columns[:, None, :, None], dim=2)
+        groups = lined.reshape(*keys.shape[:2], -1, self.tokens, keys.shape[-1])
+        rounded = affine(groups, self.bits, dim=3).flatten(2, 3)
+        return torch.take_along_dim(rounded, self.places.positions[:, None, :, None], dim=2)
+
+
+class TokenLayer(DynamicLayer):  # type: ignore[no-untyped-call]
+    """Keeps what it is given rounded, token by token."""
+
+    def __init__(self, rounding: RoundedCache, index: int) -> None:
+        """Layer number `index` of a cache."""
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.rounding = rounding
+        self.index = index
+
+    def update(
+        self,
+        key_states: torch.Tensor,
+        value_states: torch.Tensor,
+        *_args: Any,  # noqa: ANN401 - whatever a model adds
+        **_kwargs: Any,  # noqa: ANN401 - as above
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Add the rounded states; all that is kept."""
+        rounding = self.rounding
+        rounding.widths[self.index] = (key_states.shape[-1], value_states.shape[-1])
+        return super().update(
+            rounding.along_channels(key_states), rounding.along_channels(value_states)
+        )
+
+
+class ChannelLayer(TokenLayer):  # type: ignore[no-untyped-call]
+    """Keeps states as they are, and hands them out twice: rounded, then as they are."""
+
+    def update(
+        self,
+        key_states: torch.Tensor,
+        value_states: torch.Tensor,
+        *_args: Any,  # noqa: ANN401 - whatever a model adds
+        **_kwargs: Any,  # noqa: ANN401 - as above
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Add the states; the mask says which token reads which of the two."""
+        rounding = self.rounding
+        rounding.widths[self.index] = (key_states.shape[-1], value_states.shape[-1])
+        keys, values = DynamicLayer.update(self, key_states, value_states)
+        both = torch.cat([rounding.along_tokens(keys), keys], dim=2)
+        return both, torch.cat([rounding.along_channels(values), values], dim=2)
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where the tokens of each row lie: in the columns of the cache, and in their text.
+
+    `held` (rows, columns) says which columns hold a token; `positions` gives each one's place
+    in its text, and `columns` (rows, places, a multiple of the group) the way back.
+    """
+
+    held: torch.Tensor
+    positions: torch.Tensor
+    columns: torch.Tensor
+    residual: int
+
+    @classmethod
+    def of(cls, mask: torch.Tensor, tokens: int, residual: int) -> Places:
+        """From a mask (rows, columns) of ones and zeros."""
+        held = mask.bool()
+        positions = (mask.long().cumsum(1) - 1).clamp(min=0)
+        rows, width = mask.shape
+        room = width + -width % tokens
+        back = torch.zeros(rows, room + 1, dtype=torch.long, device=mask.device)
+        numbers = torch.arange(width, device=mask.device).expand(rows, -1)
+        back.scatter_(1, positions.masked_fill(~held, room), numbers)
+        return cls(held, positions, back[:, :room], residual)
+
+    def mask(self, width: int, dtype: torch.dtype) -> torch.Tensor:
+        """What is added to attention scores: (rows, 1, width, 2 * columns), 0 or lowest.
+
+        The last `width` columns ask. In the first half lie the rounded keys, of which those of
+        earlier blocks are read; in the second the keys as they are, for a token's own block.
+        """
+        asking = self.positions[:, -width:, None]
+        seen = self.held[:, None, :] & (self.positions[:, None, :] <= asking)
+        own = self.positions[:, None, :] // self.residual == asking // self.residual
+        both = torch.cat([seen & ~own, seen & own], dim=2)[:, None]
+        lowest = torch.finfo(dtype).min
+        return torch.zeros(both.shape, dtype=dtype, device=both.device).masked_fill(~both, lowest)
+
+
+def affine(states: torch.Tensor, bits: int, *, dim: int) -> torch.Tensor:
+    """`states` on 2^bits even steps from the smallest to the largest along `dim`."""
+    wide = states.float()
+    low, high = wide.amin(dim, keepdim=True), wide.amax(dim, keepdim=True)
+    scale = (high - low) / (2**bits - 1)
+    scale = torch.where(scale == 0, 1, scale)
+    return (((wide - low) / scale).round() * scale + low).to(states.dtype)
+
+
+def _layer(rounding: RoundedCache, cache: Any) -> TokenLayer:  # noqa: ANN401 - a cache
+    """The next layer of `cache`."""
+    kind = ChannelLayer if rounding.by_channel else TokenLayer
+    return kind(rounding, len(cache.layers))

@@ -1,0 +1,64 @@
+"""`llm.int8`: 8-bit weights and inputs, large inputs kept as they are (Dettmers et al., 2022).
+
+Vector-wise: one scale for each row of the weight and one for each token. The paper keeps whole
+columns of a batch's inputs in 16 bits when one value reaches the threshold, so a token's answer
+depends on the tokens beside it. Here each token keeps its own large values and no others:
+what bitsandbytes computes for that token alone. As in bitsandbytes' inference, the kept values
+meet the 8-bit weights, not the paper's 16-bit ones.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from pytest_llmsafety.compressors.activations import BITS, per_token, round_inputs
+from pytest_llmsafety.compressors.grid import stored_bits
+from pytest_llmsafety.compressors.layers import all_layers, decoder_blocks
+from pytest_llmsafety.compressors.method import LayerCompressor, Solved
+from pytest_llmsafety.compressors.parameters import Key, Parameters, read
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedModel
+
+    from pytest_llmsafety.compressors.base import Context
+    from pytest_llmsafety.compressors.parameters import Values
+    from pytest_llmsafety.compressors.record import CompressionRecord
+    from pytest_llmsafety.specs import Step
+
+THRESHOLD = 6.0
+
+
+class LlmInt8(LayerCompressor):
+    """LLM.int8() as values: weights written back once, inputs rounded while the model runs."""
+
+    weights_only = False
+    parameters = Parameters(
+        example="llm.int8:threshold=6.0",
+        keys=(Key("threshold", "magnitude from which an input is kept; 6.0, 0 keeps none"),),
+    )
+
+    def solve(self, weight: torch.Tensor, statistics: Any, values: Values) -> Solved:  # noqa: ANN401, ARG002
+        """Round every row on its own grid."""
+        bits = stored_bits(8, weight.shape[1], None, symmetric=True)
+        return Solved(per_token(weight), bits)
+
+    def compress(self, model: PreTrainedModel, step: Step, context: Context) -> CompressionRecord:
+        """Round the weights, then hook the layers."""
+        record = super().compress(model, step, context)
+        threshold = read(step, self.parameters).number("threshold", THRESHOLD)
+        layers = all_layers(decoder_blocks(model))
+        rule = partial(per_token, threshold=threshold)
+        reached = round_inputs(model, layers, lambda _: rule)
+        kept = f", those of at least {threshold:g} as they are" if threshold else ""
+        return replace(
+            record,
+            layers_changed=tuple(name for name, seen in reached.items() if seen),
+            notes=(
+                *record.notes,
+                f"{step}: inputs of layers in int8, a scale for each token{kept}",
+            ),
+            activation_bits=BITS,
+        )

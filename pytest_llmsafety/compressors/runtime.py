@@ -1,0 +1,60 @@
+"""What rounds while the model runs: inputs of layers, and the cache of keys and values.
+
+Every such part hangs on the model itself, so it acts whoever calls the model, and is listed in
+`model.llmsafety_rounding`, so that it can be paused. It is no part of a saved checkpoint.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import torch
+    from transformers import PreTrainedModel
+
+LISTED = "llmsafety_rounding"
+
+
+class Rounding(Protocol):
+    """Rounds something while the model runs, as long as it is `on`."""
+
+    on: bool
+
+
+def roundings(model: PreTrainedModel) -> list[Rounding]:
+    """Everything that rounds while `model` runs; append to it what is added."""
+    if not hasattr(model, LISTED):
+        setattr(model, LISTED, [])
+    return getattr(model, LISTED)  # type: ignore[no-any-return]
+
+
+@contextmanager
+def exact(model: PreTrainedModel) -> Iterator[None]:
+    """Let nothing be rounded in the body of the `with`, all else being as it is."""
+    paused = [one for one in getattr(model, LISTED, []) if one.on]
+    try:
+        for one in paused:
+            one.on = False
+        yield
+    finally:
+        for one in paused:
+            one.on = True
+
+
+def trial(model: PreTrainedModel, length: int = 8) -> torch.Tensor:
+    """Logits [length, vocabulary] of one arbitrary text of `length` tokens."""
+    import torch
+
+    vocabulary = int(model.config.get_text_config().vocab_size)
+    ids = (torch.arange(length) * 7 + 3) % vocabulary
+    run: Any = model
+    training = model.training
+    model.train(mode=False)
+    try:
+        with torch.no_grad():
+            return run(input_ids=ids[None].to(model.device)).logits[0]  # type: ignore[no-any-return]
+    finally:
+        model.train(training)
