@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from pytest_llmsafety.backends import BACKENDS
 from pytest_llmsafety.backends.base import Settings
+from pytest_llmsafety.compressors import is_worth_storing, looks_at_texts
 from pytest_llmsafety.compressors.record import CompressionRecord
+from pytest_llmsafety.compressors.stored import Store, StoredModel
 from pytest_llmsafety.errors import CacheError, LlmSafetyError, ModelError, ScorerError
 from pytest_llmsafety.fingerprint import arm_digest, digest_json, platform_of, request_key
 from pytest_llmsafety.progress import Progress
-from pytest_llmsafety.records import Generation, Likelihood
+from pytest_llmsafety.records import CalibrationTexts, Generation, Likelihood
 from pytest_llmsafety.source import locate
 from pytest_llmsafety.specs import ModelSpec
 
@@ -51,29 +53,34 @@ class Scorer(Protocol):
 class Engine:
     """Answers requests for any arm, each one computed at most once for a cache.
 
-    `seed` and `calibration` (texts) serve the compression; `batch_tokens` and `progress` do
-    not change any answer. `backend` is a name of the table or a backend's class.
-    `models_loaded` and `forward_passes` count what this engine had to compute; `notes` holds
-    what the user should hear, such as a batch that was halved.
+    `seed` and `calibration` (texts) serve the compression; `batch_tokens`, `progress` and
+    `store`, where compressed models are kept, do not change any answer. `backend` is a name of
+    the table or a backend's class. `models_loaded` and `forward_passes` count what this engine
+    had to compute; `notes` holds what the user should hear, such as a batch that was halved.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - settings of a whole session
         self,
         cache: Cache,
         *,
         batch_tokens: int | None = None,
         seed: int = 0,
-        calibration: Sequence[str] | None = None,
+        calibration: CalibrationTexts | Sequence[str] | None = None,
         progress: Progress | None = None,
         backend: str | BackendFactory = "hf",
+        store: Store | None = None,
     ) -> None:
         """Load nothing yet."""
         self.cache = cache
         self.progress = progress or Progress()
         self.models_loaded = 0
         self.notes: list[str] = []
-        self._calibration = None if calibration is None else tuple(calibration)
-        self._settings = Settings(seed, self._calibration, batch_tokens, self._note)
+        if calibration is not None and not isinstance(calibration, CalibrationTexts):
+            calibration = CalibrationTexts(tuple(calibration), "texts")
+        self._store = store
+        self._settings = Settings(
+            seed, calibration, batch_tokens, self._note, progress=self.progress.stage
+        )
         self._factory: Any = BACKENDS.load(backend) if isinstance(backend, str) else backend
         self._backend_name = backend if isinstance(backend, str) else _name_of(backend)
         self._loaded: dict[Arm, Backend] = {}
@@ -141,7 +148,7 @@ class Engine:
                 self._folder(arm.model),
                 platform=platform_of(arm.model, self._backend_name),
                 seed=self._settings.seed,
-                calibration=self._calibration,
+                calibration=self._texts_for(arm),
                 memo=self.cache,
             )
         return self._digests[arm]
@@ -180,7 +187,7 @@ class Engine:
             fits = getattr(self._factory, "fits", None)
             while fits and self._loaded and not fits(arm):
                 self._free(next(iter(self._loaded)))
-            loaded = self._factory(arm, self._settings)
+            loaded = self._factory(arm, replace(self._settings, stored=self._stored(arm)))
             self._loaded[arm] = loaded
             self.models_loaded += 1
             if loaded.record is not None:
@@ -188,6 +195,19 @@ class Engine:
         else:
             self._loaded[arm] = self._loaded.pop(arm)  # the one used last is freed last
         return self._loaded[arm]
+
+    def _texts_for(self, arm: Arm) -> tuple[str, ...] | None:
+        """Return the calibration texts if they can change what `arm` answers."""
+        texts = self._settings.calibration
+        if texts is None or arm.compression is None or not looks_at_texts(arm.compression):
+            return None
+        return texts.texts
+
+    def _stored(self, arm: Arm) -> StoredModel | None:
+        """Return where the arm's compressed model lies, or will; None where none is kept."""
+        if self._store is None or arm.compression is None or not is_worth_storing(arm.compression):
+            return None
+        return StoredModel(self._store.folder, self.digest(arm), self._store.limit_bytes)
 
     def _free(self, arm: Arm) -> None:
         """Free one arm's model."""

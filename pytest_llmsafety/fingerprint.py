@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 LIBRARIES = ("torch", "transformers", "tokenizers", "optimum-quanto")
 READ_BY_LOADING = (".safetensors", ".json", ".jinja", ".txt", ".model", ".tiktoken", ".gguf")
-OWN_SOURCES = ("backends/**/*.py", "compressors/**/*.py", "loading.py")
+OWN_SOURCES = ("backends/**/*.py", "compressors/**/*.py", "compressors/*.txt", "loading.py")
 CHUNK_BYTES = 1 << 20
 
 

@@ -32,8 +32,11 @@ FLAGS = {
     "report": "folder to write report.json to",
     "batch-tokens": "tokens that one batch may hold (default: chosen by the backend)",
     "scorer": "classifier of texts: a name, or the folder of a local one",
+    "calibration": "texts that calibrated methods look at: a file, or hub:ORG/NAME@REVISION",
+    "store": "gigabytes of compressed models kept on disk (default: 20; 0 keeps none)",
     "samples": "continuations drawn for one prompt (default: 1)",
 }
+STORE = 20  # gigabytes
 SCOPES = ("population", "suite")
 INCONCLUSIVE = ("fail", "skip", "pass")
 DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
@@ -61,6 +64,8 @@ class Options:
     batch_tokens: int | None = None
     scorer: str | None = None
     samples: int = 1
+    calibration: str | None = None
+    store: int = STORE
     arguments: tuple[str, ...] = ()
     prefix: str = "--"
 
@@ -97,6 +102,10 @@ class Options:
             batch_tokens=_whole("batch-tokens", texts["batch-tokens"], least=1),
             scorer=texts["scorer"],
             samples=_whole("samples", texts["samples"], least=1) or 1,
+            calibration=_calibration(texts["calibration"]),
+            store=STORE
+            if texts["store"] is None
+            else _whole("store", texts["store"], least=0) or 0,
             arguments=tuple(_arguments(texts)),
             prefix=prefix,
         )
@@ -110,7 +119,10 @@ class Options:
     def settings(self) -> tuple[tuple[str, str], ...]:
         """Every setting as (name, text), for reports."""
         names = ("data", "cache", "limit", "seed", "scope", "inconclusive", "batch_tokens")
-        rows = [(name, getattr(self, name)) for name in (*names, "scorer", "samples")]
+        rows = [
+            (name, getattr(self, name))
+            for name in (*names, "scorer", "samples", "calibration", "store")
+        ]
         rows += [(f"margin {name}", margin) for name, margin in self.margins]
         specs = ",".join(map(str, self.compressions))
         if self.model:
@@ -167,6 +179,15 @@ def _cache(text: str | None) -> Path | None:
         return folder
     caches = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(caches) / "pytest-llmsafety"
+
+
+def _calibration(text: str | None) -> str | None:
+    """Read --llmsafety-calibration: what can be told without reading the texts is checked."""
+    from pytest_llmsafety.datasets.calibration import check_calibration
+
+    if text is not None:
+        check_calibration(text)
+    return text
 
 
 def _report(text: str | None) -> Path | None:

@@ -16,6 +16,7 @@ class Progress:
         """Show on `file`, a terminal: pytest captures sys.stderr."""
         self._file = file
         self._bar: Any = None
+        self._stage: Any = None
 
     @contextmanager
     def bar(self, what: str, total: int) -> Iterator[Progress]:
@@ -33,6 +34,20 @@ class Progress:
         finally:
             self._bar.close()
             self._bar = None
+
+    def stage(self, what: str, done: int, total: int) -> None:
+        """Show how much of a longer work is done, such as a compression block by block."""
+        if self._file is None:
+            return
+        from tqdm import tqdm
+
+        if self._stage is None:
+            self._stage = tqdm(total=total, leave=False, dynamic_ncols=True, file=self._file)
+        self._stage.set_description(what, refresh=False)
+        self._stage.update(done - self._stage.n)
+        if done >= total:
+            self._stage.close()
+            self._stage = None
 
     def advance(self, requests: int) -> None:
         """Move the bar by that many finished requests."""

@@ -4,6 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+
+@dataclass(frozen=True)
+class CalibrationTexts:
+    """Texts that a compressor may look at, and where they are from in a few words."""
+
+    texts: tuple[str, ...]
+    source: str
+
+
 # ---------------------------------------------------------------------------- items
 
 

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_llmsafety import integrity, source
 from pytest_llmsafety.cache import Cache
-from pytest_llmsafety.compressors import check
+from pytest_llmsafety.compressors import check, looks_at_texts
+from pytest_llmsafety.compressors.stored import GIGABYTE, Store
 from pytest_llmsafety.datasets import DATASETS
 from pytest_llmsafety.datasets.base import DataSource
+from pytest_llmsafety.datasets.calibration import load_calibration
 from pytest_llmsafety.datasets.selection import select
 from pytest_llmsafety.engine import Engine
 from pytest_llmsafety.errors import ConfigurationError, UnknownNameError
@@ -19,6 +21,7 @@ from pytest_llmsafety.metrics import METRICS
 from pytest_llmsafety.metrics.scorers import check_scorer, load_scorer
 from pytest_llmsafety.pair import ModelPair
 from pytest_llmsafety.progress import Progress
+from pytest_llmsafety.records import CalibrationTexts
 from pytest_llmsafety.specs import ModelSpec
 
 if TYPE_CHECKING:
@@ -43,6 +46,7 @@ class Recipe:
 
 KIND = "measurement"
 CACHE_FILE = "answers.sqlite"
+MODELS_FOLDER = "models"
 # The planted rates of the phantom are those of its whole distribution, up to the line's end.
 PLANTED = {"top_p": 1.0, "stop": ("\n",)}
 MEASUREMENTS = {
@@ -65,6 +69,8 @@ class Workbench:
             self.cache,
             batch_tokens=options.batch_tokens,
             seed=options.seed,
+            calibration=calibration(options),
+            store=store(options),
             progress=Progress(progress_file),
         )
         self._scorers: dict[str, Scorer] = {}
@@ -176,6 +182,29 @@ class Workbench:
             import torch
 
             torch.set_num_threads(self._threads)
+
+
+def calibration(options: Options) -> CalibrationTexts | None:
+    """The calibration texts, where a compression looks at any; None: the packaged ones.
+
+    The built-in model knows no English: without a file of the user's it gets texts of its world.
+    """
+    if not any(map(looks_at_texts, options.compressions)):
+        return None
+    if options.calibration:
+        return load_calibration(options.calibration)
+    if options.model and options.model.is_phantom:
+        from pytest_llmsafety.phantom.calibration import calibration_texts
+
+        return CalibrationTexts(calibration_texts(), "the phantom's own world")
+    return None
+
+
+def store(options: Options) -> Store | None:
+    """Where compressed models are kept; None when nothing is."""
+    if options.cache is None or not options.store:
+        return None
+    return Store(options.cache / MODELS_FOLDER, options.store * GIGABYTE)
 
 
 def check_margin(name: str, margin: float) -> None:

@@ -9,8 +9,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from pytest_llmsafety.compressors.record import CompressionRecord
+    from pytest_llmsafety.compressors.stored import StoredModel
     from pytest_llmsafety.pair import Arm
-    from pytest_llmsafety.records import Request, Response
+    from pytest_llmsafety.records import CalibrationTexts, Request, Response
 
 
 def _silent(_text: str) -> None:
@@ -21,15 +22,18 @@ def _silent(_text: str) -> None:
 class Settings:
     """How a backend should work; nothing here may change an answer except seed and calibration.
 
-    `seed` and `calibration` (texts; None: the method's own) serve the compression.
+    `seed` and `calibration` (None: the packaged text) serve the compression; `stored` is where
+    the compressed model lies, or will, and `progress` hears what of it is done, and of how much.
     `batch_tokens` is the number of token positions computed at once; None lets the backend
     choose. `note` takes plain sentences for the user, such as a halved batch.
     """
 
     seed: int = 0
-    calibration: tuple[str, ...] | None = None
+    calibration: CalibrationTexts | None = None
     batch_tokens: int | None = None
     note: Callable[[str], None] = _silent
+    stored: StoredModel | None = None
+    progress: Callable[[str, int, int], None] | None = None
 
 
 class Backend(Protocol):

@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from pytest_llmsafety.compressors.record import CompressionRecord
     from pytest_llmsafety.pair import Arm
     from pytest_llmsafety.records import Request, Response
+    from pytest_llmsafety.specs import CompressionSpec
 
 Batch = list[tuple[int, "Response"]]
 
@@ -70,15 +71,7 @@ class HuggingFaceBackend:
         model = load_model(folder, dtype=dtype, device=device)
         record = None
         if arm.compression is not None:
-            from pytest_llmsafety.compressors import compress
-
-            record = compress(
-                model,
-                arm.compression,
-                tokenizer=tokenizer,
-                calibration=settings.calibration,
-                seed=settings.seed,
-            )
+            record = _compressed(model, arm.compression, tokenizer, settings)
         self._ready(model, tokenizer, settings)
         self.record: CompressionRecord | None = record
 
@@ -221,3 +214,31 @@ class HuggingFaceBackend:
             cut = max(0, len(whole) - room)
             prompts.append(Prompt(index, request, whole[cut:], cut))
         return sorted(prompts, key=lambda prompt: (-prompt.width, prompt.ids)), refused
+
+
+def _compressed(
+    model: PreTrainedModel,
+    spec: CompressionSpec,
+    tokenizer: PreTrainedTokenizerBase,
+    settings: Settings,
+) -> CompressionRecord:
+    """Compress `model`, or put the weights in place that an earlier run stored."""
+    from pytest_llmsafety.compressors import compress
+
+    found = settings.stored.load(model) if settings.stored else None
+    if found is not None:
+        return found
+    record = compress(
+        model,
+        spec,
+        tokenizer=tokenizer,
+        calibration=settings.calibration,
+        seed=settings.seed,
+        progress=settings.progress,
+    )
+    if settings.stored and not settings.stored.save(model, record):
+        settings.note(
+            f"{spec} was not stored: it is larger than --llmsafety-store allows, so the next run "
+            "compresses it again"
+        )
+    return record

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
     from pytest_llmsafety.compressors.base import Compressor
+    from pytest_llmsafety.records import CalibrationTexts
 
 __all__ = ["COMPRESSORS", "CompressionRecord", "check", "compress"]
 
@@ -27,6 +28,7 @@ COMPRESSORS = Registry(
     {
         "checkpoint": "pytest_llmsafety.compressors.checkpoint:Checkpoint",
         "float8": "pytest_llmsafety.compressors.quanto:Float8",
+        "gptq": "pytest_llmsafety.compressors.gptq:Gptq",
         "int2": "pytest_llmsafety.compressors.quanto:Int2",
         "int4": "pytest_llmsafety.compressors.quanto:Int4",
         "int8": "pytest_llmsafety.compressors.quanto:Int8",
@@ -34,6 +36,7 @@ COMPRESSORS = Registry(
         "magnitude": "pytest_llmsafety.compressors.magnitude:Magnitude",
         "phantom": "pytest_llmsafety.compressors.phantom:PhantomChange",
         "rtn": "pytest_llmsafety.compressors.rtn:RoundToNearest",
+        "sparsegpt": "pytest_llmsafety.compressors.sparsegpt:SparseGpt",
         "wanda": "pytest_llmsafety.compressors.wanda:Wanda",
     },
 )
@@ -57,6 +60,22 @@ def check(spec: CompressionSpec) -> None:
             f"Write {replace(spec, seed=None)}."
         )
         raise ConfigurationError(message)
+
+
+def looks_at_texts(spec: CompressionSpec) -> bool:
+    """Whether a step looks at calibration texts; True for methods that do not say."""
+    declared = [getattr(compressor_for(step), "parameters", None) for step in spec.steps]
+    return any(one is None or one.calibrated for one in declared)
+
+
+def is_worth_storing(spec: CompressionSpec) -> bool:
+    """Whether weights of the same shapes hold all that `spec` does, and cost more than a file.
+
+    A method says the former by `weights_only = True`; without calibration compressing anew
+    takes no longer than reading.
+    """
+    steps = [compressor_for(step) for step in spec.steps]
+    return looks_at_texts(spec) and all(getattr(one, "weights_only", False) for one in steps)
 
 
 def depends_on_seed(step: Step) -> bool:
@@ -83,7 +102,7 @@ def compress(  # noqa: PLR0913 - the one door for users
     spec: CompressionSpec | str,
     *,
     tokenizer: PreTrainedTokenizerBase | None = None,
-    calibration: Sequence[str] | Sequence[Sequence[int]] | None = None,
+    calibration: CalibrationTexts | Sequence[str] | Sequence[Sequence[int]] | None = None,
     seed: int = 0,
     device: str | torch.device | None = None,
     progress: Callable[[str, int, int], None] | None = None,

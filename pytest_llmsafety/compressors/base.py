@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
     from pytest_llmsafety.compressors.record import CompressionRecord
+    from pytest_llmsafety.records import CalibrationTexts
     from pytest_llmsafety.specs import Step
 
 
@@ -24,17 +25,16 @@ class Context:
     """What a compressor may need beside the model.
 
     `calibration` holds texts, or token ids as they are (one list of int a sequence); None is
-    the packaged text, called `source` in the record like the others. `seed` draws the
-    sequences from it. `device` is where blocks are computed one by one (None: where the model
-    is). `progress` is called with what is done, how much of it is, and of how much.
+    the packaged text. `seed` draws the sequences from it. `device` is where blocks are computed
+    one by one (None: where the model is). `progress` is called with what is done, how much of
+    it is, and of how much.
     """
 
     tokenizer: PreTrainedTokenizerBase | None = None
-    calibration: Sequence[str] | Sequence[Sequence[int]] | None = None
+    calibration: CalibrationTexts | Sequence[str] | Sequence[Sequence[int]] | None = None
     seed: int = 0
     device: str | torch.device | None = None
     progress: Callable[[str, int, int], None] = _silent
-    source: str = ""
 
 
 class Compressor(Protocol):

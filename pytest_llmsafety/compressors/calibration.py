@@ -6,7 +6,9 @@ import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from pytest_llmsafety.compressors.prose import packaged_texts
 from pytest_llmsafety.errors import CalibrationError
+from pytest_llmsafety.records import CalibrationTexts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 
 SEQUENCES = 128
 LONGEST = 2048
+CHARACTERS_PER_TOKEN = 30  # more than any text has
 WINDOW_NAMES = ("max_position_embeddings", "n_positions", "max_seq_len", "seq_length")
 
 
@@ -57,25 +60,56 @@ def draw(model: PreTrainedModel, context: Context, values: Values) -> Calibratio
     CalibrationError when there are fewer tokens than asked for.
     """
     asked, length = values.key("nsamples"), values.key("seqlen")
-    texts = context.calibration
-    if texts and not isinstance(texts[0], str):
-        ids = _as_they_are(texts, asked, length, context.seed)
-        return Calibration(ids, context.source or "token ids", context.seed)
-    source = context.source or ("texts" if texts is not None else "packaged")
+    given = context.calibration
+    if given and not isinstance(given, CalibrationTexts) and not isinstance(given[0], str):
+        ids = _as_they_are(given, asked, length, context.seed)
+        return Calibration(ids, "token ids", context.seed)
     if context.tokenizer is None:
         message = (
             "calibration texts need a tokenizer. Give compress() the model's tokenizer, or "
             "calibration=... as lists of token ids."
         )
         raise CalibrationError(message)
+    count = int(asked or SEQUENCES)
+    words = int(length or min(LONGEST, window_of(model)))
+    named = _named(given, count * words, context.seed)
     ids = pieces(
-        [str(text) for text in (default_texts() if texts is None else texts)],
+        enough(named.texts, count * words, context.seed),
         context.tokenizer,
-        count=int(asked or SEQUENCES),
-        length=int(length or min(LONGEST, window_of(model))),
+        count=count,
+        length=words,
         seed=context.seed,
     )
-    return Calibration(ids, source, context.seed)
+    return Calibration(ids, named.source, context.seed)
+
+
+def _named(given: Any, tokens: int, seed: int) -> CalibrationTexts:  # noqa: ANN401
+    """The texts with their source; the packaged ones, as many as it takes, where none is given."""
+    if given is None:
+        return CalibrationTexts(tuple(packaged_texts(2 * tokens, seed)), "packaged text")
+    if isinstance(given, CalibrationTexts):
+        return given
+    return CalibrationTexts(tuple(map(str, given)), "texts")
+
+
+def enough(texts: Sequence[str], tokens: int, seed: int) -> Sequence[str]:
+    """All texts, or of very many some neighbours from a random place on, enough for `tokens`.
+
+    Keeps a corpus of gigabytes from being tokenized as a whole.
+    """
+    import random
+
+    wanted = CHARACTERS_PER_TOKEN * tokens
+    if sum(map(len, texts)) <= 2 * wanted:
+        return texts
+    start = random.Random(seed).randrange(len(texts))  # noqa: S311 - no secret
+    taken, characters = [], 0
+    for text in (*texts[start:], *texts[:start]):
+        taken.append(text)
+        characters += len(text)
+        if characters > wanted:
+            break
+    return taken
 
 
 def pieces(
@@ -94,9 +128,8 @@ def pieces(
 
     start = _start_tokens(tokenizer)
     encode: Any = tokenizer
-    stream = [
-        token for text in texts for token in encode(text, add_special_tokens=False)["input_ids"]
-    ]
+    found = encode(list(texts), add_special_tokens=False, verbose=False) if texts else None
+    stream = [token for ids in (found["input_ids"] if found else ()) for token in ids]
     room = length - len(start)
     if len(stream) < count * room:
         message = (
@@ -121,12 +154,6 @@ def window_of(model: PreTrainedModel) -> int:
         if getattr(config, name, None):
             return int(getattr(config, name))
     return LONGEST
-
-
-def default_texts() -> Sequence[str]:
-    """The packaged text."""
-    message = "no calibration text was given. Give compress() calibration=[text, ...]."
-    raise CalibrationError(message)
 
 
 def _as_they_are(rows: Sequence[Any], count: Any, length: Any, seed: int) -> torch.Tensor:  # noqa: ANN401

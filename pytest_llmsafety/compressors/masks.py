@@ -43,9 +43,13 @@ def lowest_of_groups(scores: torch.Tensor, n: int, m: int) -> torch.Tensor:
     """N of every M neighbouring inputs of each row; a shorter last group loses N as well."""
     import torch
 
-    mask = torch.zeros_like(scores, dtype=torch.bool)
-    for start in range(0, scores.shape[1], m):
-        group = scores[:, start : start + m]
-        order = torch.topk(group, min(n, group.shape[1]), dim=1, largest=False).indices
-        mask.scatter_(1, start + order, value=True)
-    return mask
+    whole = scores.shape[1] // m * m
+    parts = [scores[:, :whole].reshape(len(scores), -1, m)] if whole else []
+    if whole < scores.shape[1]:
+        parts.append(scores[:, None, whole:])
+    masks = []
+    for part in parts:  # [out, groups, inputs of a group]
+        lowest = torch.topk(part, min(n, part.shape[2]), dim=2, largest=False).indices
+        mask = torch.zeros_like(part, dtype=torch.bool).scatter_(2, lowest, value=True)
+        masks.append(mask.flatten(1))
+    return torch.cat(masks, dim=1)

@@ -62,6 +62,8 @@ class LayerCompressor(Declared):
     `parameters.calibrated` is set; the order of work, the record and the checks are here.
     """
 
+    weights_only = True
+
     def statistics(self, layer: Layer) -> Statistics:
         """A new, empty collector for the inputs of `layer`."""
         raise NotImplementedError

@@ -137,9 +137,14 @@ class Values:
 
 
 class Declared:
-    """A compressor whose `check` is the shared one; a subclass says what it takes."""
+    """A compressor whose `check` is the shared one; a subclass says what it takes.
+
+    `weights_only` says that the method changes nothing but the values of weights, so that a
+    file of them can stand for its work (no hooks, no other shapes, no other modules).
+    """
 
     parameters: ClassVar[Parameters]
+    weights_only: ClassVar[bool] = False
 
     def check(self, step: Step) -> None:
         """Raise ConfigurationError when the step is not what `parameters` declares."""

@@ -38,6 +38,7 @@ class QuantoCompressor(Declared):
     """Weights of one quanto type; the subclasses name it. quanto chooses the group size."""
 
     qtype: str
+    weights_only = True
 
     def compress(
         self,

@@ -74,13 +74,13 @@ def whole_or_unusable(model: PreTrainedModel, spec: CompressionSpec) -> Iterator
         yield
     except BEFORE_ANY_CHANGE:
         raise
-    except Exception as error:
+    except BaseException as error:  # an interrupt in a notebook leaves a model behind, too
         reason = (
             f"'{spec}' stopped in the middle of its work ({type(error).__name__}: {error}), so "
             f"part of this {type(model).__name__} may be compressed and part not. Load it again."
         )
         _forbid(model, reason)
-        if isinstance(error, LlmSafetyError):
+        if isinstance(error, LlmSafetyError) or not isinstance(error, Exception):
             raise
         raise CompressionError(reason) from error
 

@@ -20,7 +20,7 @@ from pytest_llmsafety.cache import Cache
 from pytest_llmsafety.compressors.record import CompressionRecord
 from pytest_llmsafety.engine import Engine
 from pytest_llmsafety.errors import CacheError, ModelError, ScorerError
-from pytest_llmsafety.pair import ModelPair
+from pytest_llmsafety.pair import Arm, ModelPair
 from pytest_llmsafety.progress import Progress
 from pytest_llmsafety.records import Generate, Generation, Likelihood, Loglikelihood
 from pytest_llmsafety.specs import CompressionSpec, ModelSpec
@@ -104,6 +104,25 @@ def test_a_missing_record_is_had_by_loading(calls):
     assert engine.record(PAIR.compressed) == RECORD
     assert engine.record(PAIR.compressed) == RECORD
     assert engine.models_loaded == 1
+
+
+def test_the_seed_of_a_spec_wins(calls):
+    """`@seed=1` is the same arm whatever the run's seed is, and as a run with seed 1."""
+    model = ModelSpec("fake")
+    own, plain = (Arm(model, CompressionSpec.parse(f"wanda:0.5{end}")) for end in ("@seed=1", ""))
+    engines = [Engine(Cache(None), backend=telling(calls), seed=seed) for seed in (0, 1)]
+    digests = {engine.digest(own) for engine in engines}
+    assert len(digests) == 1
+    assert [engine.digest(plain) in digests for engine in engines] == [False, True]
+
+
+def test_calibration_texts_count_for_those_who_look_at_them(calls):
+    """Other texts are another wanda, and the same int4."""
+    model = ModelSpec("fake")
+    for spec, kinds in (("wanda:0.5", 2), ("int4", 1)):
+        arm = Arm(model, CompressionSpec.parse(spec))
+        engines = [Engine(Cache(None), backend=telling(calls), calibration=[t]) for t in "ab"]
+        assert len({engine.digest(arm) for engine in engines}) == kinds
 
 
 def test_another_seed_compresses_anew(calls, tmp_path):

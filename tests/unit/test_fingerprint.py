@@ -177,6 +177,16 @@ def test_own_function_changes_the_key_with_its_file(tmp_path, monkeypatch):
     assert digest(arm("my_compression:halve")) != before
 
 
+def test_a_file_that_a_step_names_counts_by_its_content(tmp_path):
+    """`alloc=FILE` and `gguf:FILE` are identified by what is in the file, too."""
+    path = tmp_path / "amounts.json"
+    for spec in (f"wanda:0.5:alloc={path}", f"gguf:{path}"):
+        path.write_text("{}")
+        before = digest(arm(spec))
+        path.write_text('{"layer": 0.5}')
+        assert digest(arm(spec)) != before
+
+
 def test_checkpoint_counts_by_its_content(tmp_path, shared):
     """`checkpoint:PATH` is identified by the folder's files, not by its path."""
     for name in ("one", "two"):

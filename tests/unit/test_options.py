@@ -27,6 +27,7 @@ def test_every_flag_is_a_setting() -> None:
         "device": "cpu", "dtype": "float32", "data": ".", "cache": "off", "limit": "7", "seed": "3",
         "margin": ["qa=0.5"], "scope": "suite", "inconclusive": "pass", "report": "out",
         "batch-tokens": "64", "scorer": "vader", "samples": "2",
+        "calibration": __file__, "store": "0",
     }  # fmt: skip
     plain = Options.parse(BOTH)
     assert values.keys() | BOTH.keys() == FLAGS.keys()

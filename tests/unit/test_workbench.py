@@ -7,7 +7,7 @@ import pytest
 from pytest_llmsafety.errors import ConfigurationError, ModelError, UnknownNameError
 from pytest_llmsafety.options import Options
 from pytest_llmsafety.specs import CompressionSpec, ModelSpec
-from pytest_llmsafety.workbench import MEASUREMENTS, Workbench
+from pytest_llmsafety.workbench import MEASUREMENTS, Workbench, calibration, store
 
 
 @pytest.mark.parametrize(
@@ -41,3 +41,23 @@ def test_data_set_can_be_named():
     made = workbench.measure("qa", CompressionSpec.parse("int8"), dataset="phantom-qa")
     workbench.close()
     assert (made.dataset, len(made.pairs)) == ("phantom-qa", 5)
+
+
+def test_calibration_texts_are_read_where_needed(tmp_path):
+    """A file if one is named, the phantom's own world for it, else the packaged text."""
+    path = tmp_path / "mine.txt"
+    path.write_text("Words.")
+    asked = CompressionSpec.parse_list("wanda:0.5,int8")
+    phantom, real = ModelSpec.parse("phantom"), ModelSpec.parse("org/name")
+    assert calibration(Options(phantom, asked, calibration=str(path))).texts == ("Words.",)
+    assert len(calibration(Options(phantom, asked)).texts) > 1000
+    assert calibration(Options(real, asked)) is None
+    assert calibration(Options(phantom, asked[1:], calibration="no such file")) is None
+
+
+def test_models_are_kept_beside_the_answers(tmp_path):
+    """Without a cache, or with a limit of 0, none is kept."""
+    kept = store(Options(cache=tmp_path, store=2))
+    assert (kept.folder, kept.limit_bytes) == (tmp_path / "models", 2 * 10**9)
+    assert store(Options(cache=None)) is None
+    assert store(Options(cache=tmp_path, store=0)) is None

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -114,3 +117,10 @@ def test_the_record_gets_what_was_given():
     """Values become rows of texts, in a fixed order."""
     values = read(Step("gptq", "sym:damp=0.1:4"), BITS)
     assert values.rows() == (("bits", "4"), ("sym", "yes"), ("damp", "0.1"))
+
+
+@pytest.mark.parametrize("method", sorted(COMPRESSORS.table))
+def test_every_method_is_in_the_docs(method):
+    """docs/compressors.md names each method that there is."""
+    page = Path(__file__).resolve().parents[3] / "docs" / "compressors.md"
+    assert re.search(rf"`{re.escape(method)}[:`]", page.read_text("utf-8"))

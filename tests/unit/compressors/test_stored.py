@@ -1,0 +1,119 @@
+"""Compressed models on disk: read back exactly, refused when damaged, bounded in size."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+import torch
+
+from pytest_llmsafety.backends.base import Settings
+from pytest_llmsafety.backends.hf import HuggingFaceBackend
+from pytest_llmsafety.cache import Cache
+from pytest_llmsafety.compressors import compress, is_worth_storing
+from pytest_llmsafety.compressors.stored import Store, StoredModel
+from pytest_llmsafety.engine import Engine
+from pytest_llmsafety.errors import CacheError
+from pytest_llmsafety.pair import Arm
+from pytest_llmsafety.records import Loglikelihood
+from pytest_llmsafety.specs import CompressionSpec, ModelSpec
+from tests.random_models import VOCABULARY, letter_tokenizer, random_model
+
+IDS = torch.randint(VOCABULARY, (4, 24), generator=torch.Generator().manual_seed(0))
+
+
+@pytest.fixture
+def made(tmp_path):
+    """A stored Llama, its place and its record."""
+    model = random_model("llama")
+    record = compress(model, "wanda:0.5", calibration=IDS.tolist())
+    place = StoredModel(tmp_path / "models", "digest", 10**9)
+    assert place.save(model, record)
+    return model, place, record
+
+
+def test_a_stored_model_comes_back(made):
+    """Its logits and its record are those of the first run, and nothing else lies about."""
+    model, place, record = made
+    again = random_model("llama")
+    assert place.load(again) == record
+    assert torch.equal(again(IDS).logits, model(IDS).logits)
+    assert sorted(path.name for path in place.folder.iterdir()) == [
+        "digest.json",
+        "digest.safetensors",
+    ]
+
+
+def test_tied_embeddings_come_back_tied(tmp_path):
+    """A tied tensor is stored once and stays tied."""
+    model = random_model("gemma")
+    place = StoredModel(tmp_path, "digest", 10**9)
+    place.save(model, compress(model, "wanda:0.5", calibration=IDS.tolist()))
+    again = random_model("gemma", seed=1)
+    place.load(again)
+    assert again.lm_head.weight is again.model.embed_tokens.weight
+    assert torch.equal(again(IDS).logits, model(IDS).logits)
+
+
+def test_what_is_not_there_is_not_loaded(tmp_path):
+    """Without the file that is written last there is no stored model."""
+    place = StoredModel(tmp_path, "digest", 10**9)
+    assert place.load(random_model("llama")) is None
+    place.weights.write_bytes(b"half a fi")
+    assert place.load(random_model("llama")) is None
+
+
+@pytest.mark.parametrize("damage", ["weights", "about", "missing", "other model"])
+def test_a_damaged_model_is_an_error(made, damage):
+    """The error names the file to delete; the weights are not used."""
+    _, place, _ = made
+    model = random_model("gpt2" if damage == "other model" else "llama")
+    if damage == "weights":
+        place.weights.write_bytes(place.weights.read_bytes()[:-4] + b"oops")
+    if damage == "about":
+        place.about.write_text("{}")
+    if damage == "missing":
+        place.weights.unlink()
+    with pytest.raises(CacheError, match=r"digest\.json' is damaged.*Delete that file"):
+        place.load(model)
+
+
+def test_the_folder_stays_within_its_limit(made):
+    """The model used longest ago goes first; one larger than the limit is not stored at all."""
+    model, place, record = made
+    size = place.weights.stat().st_size
+    for number, name in enumerate(("second", "third")):
+        other = StoredModel(place.folder, name, int(2.5 * size))
+        assert other.save(model, record)
+        os.utime(other.about, (number + 2e9, number + 2e9))
+    assert {path.stem for path in place.folder.iterdir()} == {"second", "third"}
+    assert not StoredModel(place.folder, "fourth", size // 2).save(model, record)
+
+
+def test_only_calibrated_changes_of_weights_are_stored():
+    """A file of weights cannot stand for other modules, and is no use where rounding is fast."""
+    stored = {"wanda:0.5": True, "wanda:0.5+int4": True, "int4": False, "rtn:4": False}
+    for spec, expected in stored.items():
+        assert is_worth_storing(CompressionSpec.parse(spec)) == expected
+
+
+def test_a_second_run_does_not_compress_again(tmp_path, monkeypatch):
+    """New questions are answered by the stored model, with the first run's record."""
+    folder = tmp_path / "model"
+    random_model("llama").save_pretrained(folder)
+    letter_tokenizer().save_pretrained(folder)
+    spec = CompressionSpec.parse("wanda:0.5:nsamples=8:seqlen=32")
+    arm = Arm(ModelSpec(str(folder), device="cpu"), spec)
+    records, answers = [], []
+    for question in ("first", "second"):
+        store = Store(tmp_path / "models", 10**9)
+        engine = Engine(Cache(tmp_path / "answers.db"), store=store)
+        answers.append(engine.answer(arm, [Loglikelihood("a", question)]))
+        records.append(engine.record(arm))
+        engine.close()
+        monkeypatch.setattr("pytest_llmsafety.compressors.compress", None)
+    assert records[0] == records[1]
+    monkeypatch.undo()
+    fresh = HuggingFaceBackend(arm, Settings())
+    computed = next(fresh.answer([Loglikelihood("a", "second")]))
+    assert [answer for _, answer in computed] == answers[1]
