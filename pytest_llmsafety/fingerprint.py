@@ -190,11 +190,11 @@ def platform_of(spec: ModelSpec, backend: str) -> Platform:
 
 def _behind(step: Step, memo: Memo | None) -> str:
     """Return the digest of what a step stands for outside this package; empty for our own."""
-    if step.method == "checkpoint":
+    other = step.model
+    if other is not None:
         from pytest_llmsafety.source import locate
-        from pytest_llmsafety.specs import ModelSpec
 
-        return model_digest(locate(ModelSpec.parse(step.parameter), tokenizer=False), memo)
+        return model_digest(locate(other, tokenizer=False), memo)
     for point in metadata.entry_points(group="pytest_llmsafety.compressors", name=step.method):
         return f"{point.dist.version if point.dist else ''}:{_source_digest(point.module)}"
     if step.parameter.isidentifier():

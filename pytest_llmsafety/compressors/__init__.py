@@ -27,6 +27,7 @@ COMPRESSORS = Registry(
     "compressor",
     {
         "checkpoint": "pytest_llmsafety.compressors.checkpoint:Checkpoint",
+        "delta": "pytest_llmsafety.compressors.delta:Delta",
         "float8": "pytest_llmsafety.compressors.quanto:Float8",
         "gptq": "pytest_llmsafety.compressors.gptq:Gptq",
         "int2": "pytest_llmsafety.compressors.quanto:Int2",
