@@ -29,6 +29,7 @@ COMPRESSORS = Registry(
         "checkpoint": "pytest_llmsafety.compressors.checkpoint:Checkpoint",
         "delta": "pytest_llmsafety.compressors.delta:Delta",
         "float8": "pytest_llmsafety.compressors.quanto:Float8",
+        "gguf": "pytest_llmsafety.compressors.checkpoint:Gguf",
         "gptq": "pytest_llmsafety.compressors.gptq:Gptq",
         "int2": "pytest_llmsafety.compressors.quanto:Int2",
         "int4": "pytest_llmsafety.compressors.quanto:Int4",
@@ -51,8 +52,8 @@ def check(spec: CompressionSpec) -> None:
     the first step.
     """
     for number, step in enumerate(spec.steps):
-        if number and step.method == "checkpoint":
-            message = f"'{spec}': checkpoint replaces the model, so it can only come first."
+        if number and step.method in ("checkpoint", "gguf"):
+            message = f"'{spec}': {step.method} replaces the model, so it can only come first."
             raise ConfigurationError(message)
         compressor_for(step).check(step)
     if spec.seed is not None and not any(map(depends_on_seed, spec.steps)):

@@ -176,10 +176,10 @@ def compressed(delta: torch.Tensor, hessian: Hessian | None, asked: Asked) -> So
 
 
 def shared_out(columns: int, full: int) -> tuple[tuple[int, int], ...]:
-    """(bits, number of components) for a budget of bits times components; `full` is the delta's rank.
+    """(bits, number of components) for a budget of bits times components.
 
-    The first 2 get 8 bits (at least one does), the next 32 get 3, others 2. What is left when
-    all have some makes components finer, the largest first.
+    `full` is the delta's rank. The first 2 get 8 bits (at least one does), the next 32 get 3,
+    others 2. What is left when all have some makes components finer, the largest first.
     """
     first = max(1, min(FIRST, full, columns // 8))
     columns = max(0, columns - 8 * first)
