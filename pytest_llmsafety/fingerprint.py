@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from pytest_llmsafety.errors import ConfigurationError
+from pytest_llmsafety.formats import quantization_of, versions_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 LIBRARIES = ("torch", "transformers", "tokenizers", "optimum-quanto")
 READ_BY_LOADING = (".safetensors", ".json", ".jinja", ".txt", ".model", ".tiktoken", ".gguf")
 OWN_SOURCES = ("backends/**/*.py", "compressors/**/*.py", "compressors/*.txt", "loading.py")
+OF_PACKAGES = ("gguf", "llmcompressor")  # methods that another package carries out
 CHUNK_BYTES = 1 << 20
 
 
@@ -191,18 +193,20 @@ def platform_of(spec: ModelSpec, backend: str) -> Platform:
 
 def _behind(step: Step, memo: Memo | None) -> str:
     """Return the digest of what a step stands for outside this package; empty for our own."""
-    if step.method == "checkpoint":
-        from pytest_llmsafety.source import locate
-        from pytest_llmsafety.specs import ModelSpec
+    other = step.model
+    if other is not None:
+        from pytest_llmsafety.source import locate, read_config
 
-        return model_digest(locate(ModelSpec.parse(step.parameter), tokenizer=False), memo)
+        folder = locate(other, tokenizer=False)
+        return model_digest(folder, memo) + versions_for(quantization_of(read_config(folder)))
     for point in metadata.entry_points(group="pytest_llmsafety.compressors", name=step.method):
         return f"{point.dist.version if point.dist else ''}:{_source_digest(point.module)}"
     if step.parameter.isidentifier():
         return _source_digest(step.method)
     named = [step.parameter, *(part.partition("=")[2] for part in step.parameter.split(":"))]
     files = [Path(name).expanduser() for name in named if name]
-    return ",".join(file_digest(path, memo) for path in files if path.is_file())
+    found = ",".join(file_digest(path, memo) for path in files if path.is_file())
+    return found + (versions_for(step.method) if step.method in OF_PACKAGES else "")
 
 
 def _source_digest(module: str) -> str:

@@ -9,6 +9,8 @@ import torch
 import transformers
 
 from pytest_llmsafety.errors import ModelError
+from pytest_llmsafety.formats import lacking, quantization_of
+from pytest_llmsafety.source import read_config
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,31 +38,50 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
 def load_model(folder: Path, *, dtype: str, device: str) -> PreTrainedModel:
     """Load the model of a folder onto `device`, for evaluation.
 
-    Raises ModelError when it cannot be loaded, or when a weight is absent from the files
-    (transformers would fill it with random numbers).
+    Raises ModelError when it cannot be loaded, when the package of its format is absent, or
+    when a weight is absent from the files (transformers would fill it with random numbers).
     """
+    kind = quantization_of(read_config(folder))
+    install = lacking(kind)
+    if install:
+        message = f"'{folder}' is in the format {kind}, whose package is not installed: {install}."
+        raise ModelError(message)
+    place = {"device_map": {"": device}} if kind else {}
+    return _loaded(folder, folder, dtype, device, {"use_safetensors": True, **place})
+
+
+def load_gguf(path: Path, *, dtype: str, device: str) -> PreTrainedModel:
+    """Load the model of a GGUF file onto `device`; errors as of `load_model`."""
+    options = {"gguf_file": path.name, "device_map": {"": device}}
+    return _loaded(path, path.parent, dtype, device, options)
+
+
+def _loaded(
+    what: Path, folder: Path, dtype: str, device: str, options: dict[str, Any]
+) -> PreTrainedModel:
+    """Load `what` from `folder` with these options, and see that every weight was there."""
     with _quiet_transformers():
         try:
             loaded: Any = transformers.AutoModelForCausalLM.from_pretrained(
                 str(folder),
                 dtype=getattr(torch, dtype),
-                use_safetensors=True,
                 trust_remote_code=False,
                 local_files_only=True,
                 output_loading_info=True,
                 ignore_mismatched_sizes=True,  # refused below, with the name of the weight
+                **options,
             )
             model, report = loaded
-            if not getattr(model, "quantization_method", None):
+            if "device_map" not in options:
                 model = model.to(device)
         except Exception as error:
-            raise ModelError(_why(folder, device, error)) from error
+            raise ModelError(_why(what, device, error)) from error
     absent = sorted(report.get("missing_keys") or ())
     wrong = [str(key[0]) for key in report.get("mismatched_keys") or ()]
     if absent or wrong:
         name = (absent + wrong)[0]
         message = (
-            f"'{folder}': {len(absent)} weights are absent and {len(wrong)} have another shape "
+            f"'{what}': {len(absent)} weights are absent and {len(wrong)} have another shape "
             f"({name}, ...). Expected one for every layer; random numbers would stand in for "
             "them. Is config.json the right one, and the save complete?"
         )

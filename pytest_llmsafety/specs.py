@@ -20,6 +20,9 @@ DENSE = "dense"
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 SEEDS = re.compile(r"(?P<steps>.*)@seed=(?P<first>[0-9]{1,9})(\.\.(?P<last>[0-9]{1,9}))?")
 MOST_SEEDS = 100
+DELTA = re.compile(
+    r"(?P<base>.+?)(?P<rest>(:([0-9.]+|sign|nearest|(nsamples|seqlen|damp)=[^:]*))*)", re.DOTALL
+)
 
 
 @dataclass(frozen=True)
@@ -73,6 +76,24 @@ class Step:
     def __str__(self) -> str:
         """The step as the user types it."""
         return f"{self.method}:{self.parameter}" if self.parameter else self.method
+
+    @property
+    def model(self) -> ModelSpec | None:
+        """The other model that the step reads: `checkpoint:MODEL`, `delta:MODEL:...`."""
+        if self.method not in ("checkpoint", "delta") or not self.parameter:
+            return None
+        return ModelSpec.parse(self.before_parts if self.method == "delta" else self.parameter)
+
+    @property
+    def before_parts(self) -> str:
+        """The parameter without the parts of `delta` at its end; colons before them stay."""
+        found = DELTA.fullmatch(self.parameter)
+        return found["base"] if found else ""
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The parts of `delta` that follow the model: `1`, `sign`, `nsamples=64`, ..."""
+        return tuple(self.parameter[len(self.before_parts) :].split(":")[1:])
 
 
 @dataclass(frozen=True)

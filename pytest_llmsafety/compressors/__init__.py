@@ -30,15 +30,18 @@ COMPRESSORS = Registry(
         "a8-static": "pytest_llmsafety.compressors.activations:Static",
         "awq": "pytest_llmsafety.compressors.awq:Awq",
         "checkpoint": "pytest_llmsafety.compressors.checkpoint:Checkpoint",
+        "delta": "pytest_llmsafety.compressors.delta:Delta",
         "dsnot": "pytest_llmsafety.compressors.dsnot:Dsnot",
         "float8": "pytest_llmsafety.compressors.quanto:Float8",
         "fp4": "pytest_llmsafety.compressors.fourbit:Float4",
         "gblm": "pytest_llmsafety.compressors.gblm:Gblm",
+        "gguf": "pytest_llmsafety.compressors.checkpoint:Gguf",
         "gptq": "pytest_llmsafety.compressors.gptq:Gptq",
         "int2": "pytest_llmsafety.compressors.quanto:Int2",
         "int4": "pytest_llmsafety.compressors.quanto:Int4",
         "int8": "pytest_llmsafety.compressors.quanto:Int8",
         "kv": "pytest_llmsafety.compressors.kvcache:KeyValueCache",
+        "llm-pruner": "pytest_llmsafety.compressors.llm_pruner:LlmPruner",
         "llm.int8": "pytest_llmsafety.compressors.llmint8:LlmInt8",
         "magnitude": "pytest_llmsafety.compressors.magnitude:Magnitude",
         "nf4": "pytest_llmsafety.compressors.fourbit:NormalFloat4",
@@ -64,8 +67,8 @@ def check(spec: CompressionSpec) -> None:
         if step.method == DENSE:
             message = f"'{spec}': dense is the model as it is (an A/A run). Give it alone."
             raise ConfigurationError(message)
-        if number and step.method == "checkpoint":
-            message = f"'{spec}': checkpoint replaces the model, so it can only come first."
+        if number and step.method in ("checkpoint", "gguf"):
+            message = f"'{spec}': {step.method} replaces the model, so it can only come first."
             raise ConfigurationError(message)
         if step.method == "kv" and step is not spec.steps[-1]:
             message = f"'{spec}': kv acts while the model runs, so it can only come last."

@@ -1,43 +1,49 @@
-"""`checkpoint:PATH`: a model that someone else compressed."""
+"""`checkpoint:PATH`, `gguf:FILE`: a model that someone else compressed."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_llmsafety.compressors.base import dense_bytes, linear_layers, sparsity, weight_of
+from pytest_llmsafety.compressors.base import dense_bytes, linear_layers, weight_of
 from pytest_llmsafety.compressors.changes import tensor_digest
+from pytest_llmsafety.compressors.on_disk import of_folder, of_gguf
 from pytest_llmsafety.compressors.parameters import Declared, Parameters
 from pytest_llmsafety.compressors.record import CompressionRecord
 from pytest_llmsafety.errors import CompressionError, ConfigurationError
-from pytest_llmsafety.source import locate
-from pytest_llmsafety.specs import ModelSpec
+from pytest_llmsafety.formats import lacking, quantization_of
+from pytest_llmsafety.source import locate, read_config
 
 if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel
 
     from pytest_llmsafety.compressors.base import Context
+    from pytest_llmsafety.compressors.on_disk import OnDisk
     from pytest_llmsafety.specs import Step
+
+Layers = dict[str, tuple[str, tuple[int, ...]]]
 
 
 class Checkpoint(Declared):
-    """Puts the modules of a compressed checkpoint into the dense model.
+    """Puts a compressed checkpoint in the place of the dense model.
 
     Whatever `from_pretrained` can load will do: masked or dequantized weights, and quantized
-    formats whose library is installed.
+    formats whose package is installed, which then run on that package's kernels.
     """
 
     parameters = Parameters(example="checkpoint:org/name@revision", rest="PATH")
 
     def check(self, step: Step) -> None:
-        """Refuse an empty path and a local folder without config.json."""
+        """Refuse an empty path, a local folder without config.json, and an absent package."""
         super().check(step)
         folder = Path(step.parameter).expanduser()
         local = folder.exists() or step.parameter.startswith((".", "/", "~"))
         if local and not (folder / "config.json").is_file():
             message = f"'{step}': {folder} holds no config.json. Expected a Hugging Face folder."
             raise ConfigurationError(message)
+        if local:
+            _check_package(step, quantization_of(read_config(folder)))
 
     def compress(
         self,
@@ -45,55 +51,162 @@ class Checkpoint(Declared):
         step: Step,
         context: Context,  # noqa: ARG002 - the checkpoint is given
     ) -> CompressionRecord:
-        """Replace the model's modules and record which layers differ from the dense ones.
+        """Load the checkpoint, let `model` be it, and record what differs from the dense one.
 
-        Raises ModelError when the checkpoint is not whole, and CompressionError when it is of
-        another architecture.
+        Raises ModelError when the checkpoint is not whole or its package is absent, and
+        CompressionError when it is of another architecture.
         """
         from pytest_llmsafety.loading import load_model
 
-        before = dense_bytes(model)
-        weights = {name: weight_of(layer) for name, layer in linear_layers(model)}
-        dense = {name: tensor_digest(weight) for name, weight in weights.items()}
-        folder = locate(ModelSpec.parse(step.parameter), tokenizer=False)
+        spec = step.model
+        assert spec is not None  # noqa: S101 - narrows a type
+        folder = locate(spec, tokenizer=False)
+        before, dense = dense_bytes(model), dense_layers(model)
         dtype = str(model.dtype).removeprefix("torch.")
         loaded = load_model(folder, dtype=dtype, device=str(model.device))
-        if type(loaded) is not type(model):
-            message = (
-                f"'{step}' is a {type(loaded).__name__}, the dense model a "
-                f"{type(model).__name__}. Expected the same architecture: is the path right?"
-            )
-            raise CompressionError(message)
-        for name, child in loaded.named_children():
-            setattr(model, name, child)
-        model.config = loaded.config
-        changed = [name for name in dense if digest(model, name) != dense[name]]
-        stored = sum(layer_bytes(model.get_submodule(name)) for name in changed)
-        n_weights = sum(weights[name].numel() for name in changed)
-        plain = [name for name, _ in linear_layers(model) if name in set(changed)]
-        return CompressionRecord(
-            method=str(step),
-            parameters=(("path", step.parameter),),
-            layers_changed=tuple(changed),
-            layers_skipped=tuple(
-                (n, "equal to the dense layer") for n in dense if n not in changed
-            ),
-            bits=8 * stored / n_weights if n_weights else 0.0,
-            sparsity=sparsity(model, plain),
-            bytes_before=before,
-            bytes_after=model.get_memory_footprint(),  # type: ignore[no-untyped-call]
-            notes=("bits and bytes as loaded in memory: the checkpoint may be smaller on disk",),
+        become(model, loaded, step)
+        kind = quantization_of(read_config(folder))
+        notes = (f"{kind} checkpoint, run by its own package",) if kind else ()
+        return record_of(model, step, dense, of_folder(folder), before=before, notes=notes)
+
+
+class Gguf(Declared):
+    """Puts the weights of a GGUF file in the place of the dense model's.
+
+    transformers reads the file, and unpacks it unless it has a kernel for the device; what
+    llama.cpp computes with the same file can differ by rounding.
+    """
+
+    parameters = Parameters(example="gguf:model-q4_0.gguf", rest="FILE")
+
+    def check(self, step: Step) -> None:
+        """Refuse a file that is absent or no GGUF, and an absent package."""
+        super().check(step)
+        path = Path(step.parameter).expanduser()
+        if not path.is_file():
+            message = f"'{step}': there is no file {path}. Expected the path of a .gguf file."
+            raise ConfigurationError(message)
+        with path.open("rb") as file:
+            if file.read(4) != b"GGUF":
+                message = f"'{step}': {path} is no GGUF file: it does not begin with GGUF."
+                raise ConfigurationError(message)
+        _check_package(step, "gguf")
+
+    def compress(
+        self,
+        model: PreTrainedModel,
+        step: Step,
+        context: Context,  # noqa: ARG002 - the file is given
+    ) -> CompressionRecord:
+        """Load the file, let `model` be it, and record what differs from the dense one."""
+        from pytest_llmsafety.loading import load_gguf
+
+        path = Path(step.parameter).expanduser()
+        before, dense = dense_bytes(model), dense_layers(model)
+        dtype = str(model.dtype).removeprefix("torch.")
+        loaded = load_gguf(path, dtype=dtype, device=str(model.device))
+        become(model, loaded, step)
+        stored = of_gguf(path, list(dense))
+        return record_of(model, step, dense, stored, before=before, notes=())
+
+
+def dense_layers(model: PreTrainedModel) -> Layers:
+    """Digest and shape of the weight of every linear layer, by name."""
+    return {
+        name: (tensor_digest(weight_of(layer)), tuple(weight_of(layer).shape))
+        for name, layer in linear_layers(model)
+    }
+
+
+def become(model: PreTrainedModel, loaded: PreTrainedModel, step: Step) -> None:
+    """Let `model` be `loaded`: its modules, its configuration, and what packages hooked to it.
+
+    Raises CompressionError, before any change, when the two are of different classes.
+    """
+    import torch
+
+    if type(loaded) is not type(model):
+        message = (
+            f"'{step}' is a {type(loaded).__name__}, the dense model a "
+            f"{type(model).__name__}. Expected the same architecture: is the path right?"
         )
+        raise CompressionError(message)
+    with torch.no_grad():  # some packages unpack at the first pass; errors belong here
+        loaded(torch.zeros((1, 1), dtype=torch.long, device=loaded.device), use_cache=False)
+    vars(model).clear()
+    vars(model).update(vars(loaded))
 
 
-def digest(model: PreTrainedModel, name: str) -> str:
+def record_of(
+    model: PreTrainedModel,
+    step: Step,
+    dense: Layers,
+    stored: OnDisk,
+    *,
+    before: int,
+    notes: tuple[str, ...],
+) -> CompressionRecord:
+    """What differs between the dense layers and those of `model`, with their size on disk."""
+    changed = [name for name in dense if _digest(model, name) != dense[name][0]]
+    rows = []
+    weights, on_disk, zeros, unnamed = 0, 0.0, 0.0, 0
+    for name in changed:
+        count = _count(dense[name][1])
+        size = stored.layer(name, model.base_model_prefix)
+        if size is None:
+            size, unnamed = _bytes_in_memory(model.get_submodule(name)), unnamed + 1
+        share = _sparsity(model.get_submodule(name), dense[name][1])
+        rows.append((name, 8 * size / count, share))
+        weights, on_disk, zeros = weights + count, on_disk + size, zeros + share * count
+    if unnamed:
+        text = (
+            f"{unnamed} of {len(changed)} layers have other names in the files: bits as in memory"
+        )
+        notes = (*notes, text)
+    return CompressionRecord(
+        method=str(step),
+        parameters=(("path", step.parameter),),
+        layers_changed=tuple(changed),
+        layers_skipped=tuple((n, "equal to the dense layer") for n in dense if n not in changed),
+        bits=8 * on_disk / weights if weights else 0.0,
+        sparsity=zeros / weights if weights else 0.0,
+        bytes_before=before,
+        bytes_after=stored.total,
+        notes=(*notes, "bits and bytes as stored on disk"),
+        layers=tuple(rows),
+    )
+
+
+def _check_package(step: Step, kind: str) -> None:
+    """Raise ConfigurationError that says what to install for a format."""
+    install = lacking(kind)
+    if install:
+        message = f"'{step}' is in the format {kind}, whose package is not installed: {install}."
+        raise ConfigurationError(message)
+
+
+def _digest(model: PreTrainedModel, name: str) -> str:
     """Digest of a layer's weight; empty when the layer stores no plain weight any more."""
-    layer = model.get_submodule(name)
-    weight = getattr(layer, "weight", None)
+    weight = getattr(model.get_submodule(name), "weight", None)
     return tensor_digest(weight) if weight is not None else ""
 
 
-def layer_bytes(layer: torch.nn.Module) -> int:
+def _sparsity(layer: torch.nn.Module, shape: tuple[int, ...]) -> float:
+    """Share of zeros in a plain weight; 0 for a packed one, whose bytes tell nothing."""
+    weight = getattr(layer, "weight", None)
+    if weight is None or not weight.is_floating_point() or tuple(weight.shape) != shape:
+        return 0.0
+    return 1 - int(weight.count_nonzero()) / int(weight.numel())
+
+
+def _bytes_in_memory(layer: torch.nn.Module) -> int:
     """Bytes of a layer's parameters and buffers, its bias left out."""
     tensors = {**dict(layer.named_parameters()), **dict(layer.named_buffers())}
     return sum(value.nbytes for name, value in tensors.items() if name != "bias")
+
+
+def _count(shape: tuple[int, ...]) -> int:
+    """Number of weights."""
+    import math
+
+    return math.prod(shape)

@@ -1,0 +1,198 @@
+"""`llm-pruner:0.2`: removes whole heads and MLP channels (LLM-Pruner, Ma et al., 2023).
+
+The first-order Taylor importance of a weight is |weight x gradient| of the mean loss over the
+calibration sequences (equation 5 without its second term); that of a part is the sum over its
+weights. `l1` takes |weight| instead and looks at no data. Heads go with the key that they share.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from pytest_llmsafety.compressors import calibration
+from pytest_llmsafety.compressors.base import dense_bytes, weight_of
+from pytest_llmsafety.compressors.layers import check_finite, decoder_blocks, outside
+from pytest_llmsafety.compressors.method import Done, recorded
+from pytest_llmsafety.compressors.parameters import Declared, Parameters, read
+from pytest_llmsafety.compressors.structure import (
+    can_be_configured,
+    gated_blocks,
+    write_attributes,
+    write_sizes,
+)
+from pytest_llmsafety.errors import NonFiniteWeightsError, UnsupportedModelError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    import torch
+    from transformers import PreTrainedModel
+
+    from pytest_llmsafety.compressors.base import Context
+    from pytest_llmsafety.compressors.layers import Layer
+    from pytest_llmsafety.compressors.record import CompressionRecord
+    from pytest_llmsafety.compressors.structure import Sizes
+    from pytest_llmsafety.specs import Step
+
+
+class LlmPruner(Declared):
+    """Remove the least important share of heads and channels from every block."""
+
+    parameters = Parameters(
+        example="llm-pruner:0.2",
+        sparsity=True,
+        flags=(
+            ("l1", "importance by |weight| instead of |weight x gradient|, without calibration"),
+            ("unsaved", "as many heads as asked even where no configuration file can say so"),
+        ),
+        calibrated=True,
+    )
+
+    def compress(self, model: PreTrainedModel, step: Step, context: Context) -> CompressionRecord:
+        """Score all parts of the dense model, then cut the lowest ones out of every block."""
+        import torch
+
+        values = read(step, self.parameters)
+        blocks, sizes = gated_blocks(model)
+        layers = [layer for block in blocks for layer in block.layers.values()]
+        check_finite(layers)
+        savable = "unsaved" not in values.flags
+        smaller, notes = planned(model, sizes, values.sparsity or 0.0, savable=savable)
+        before, count = dense_bytes(model), model.num_parameters()
+        rows: tuple[tuple[str, str], ...] = ()
+        if "l1" in values.flags:
+            salience = {layer.name: layer.working_copy().abs_() for layer in layers}
+        else:
+            drawn = calibration.draw(model, context, values)
+            salience = taylor(model, layers, drawn.ids, context.progress)
+            rows = drawn.rows()
+        shapes = {layer.name: layer.weight.shape for layer in layers}
+        with torch.no_grad():
+            for block in blocks:
+                heads, channels = block.scores(salience, sizes.keys)
+                kept = highest(heads, smaller.keys), highest(channels, smaller.channels)
+                block.keep(*kept, n_keys=sizes.keys)
+        write_sizes(model.config, smaller)
+        write_attributes(blocks, smaller)
+        done = [_done(layer, layer.weight.shape != shapes[layer.name]) for layer in layers]
+        skipped = outside(model, decoder_blocks(model))
+        record = recorded(step, values, done, before=before, skipped=skipped)
+        share = 1 - model.num_parameters() / count
+        return replace(
+            record,
+            bytes_after=dense_bytes(model),
+            notes=(*notes, f"{share:.1%} of the model's parameters are gone"),
+            calibration=rows,
+        )
+
+
+def planned(
+    model: PreTrainedModel, sizes: Sizes, ratio: float, *, savable: bool
+) -> tuple[Sizes, tuple[str, ...]]:
+    """The sizes after the pruning, and what has to be said about them.
+
+    Of the keys' width and of the channels the share `ratio` goes, heads as whole groups only.
+    Where the configuration does not take so few heads, fewer groups go. Raises
+    UnsupportedModelError where it cannot express even fewer channels.
+    """
+    width = sizes.keys * sizes.head_width
+    channels = min(sizes.channels - 1, sizes.channels - int(sizes.channels * (1 - ratio)))
+    asked = min(sizes.keys - 1, (width - int(width * (1 - ratio))) // sizes.head_width)
+    for keys in range(asked, -1, -1):
+        smaller = sizes.without(keys, channels)
+        if can_be_configured(model, smaller, savable=savable):
+            return smaller, _notes(model, sizes, channels=channels, keys=keys, asked=asked)
+    message = (
+        f"{type(model.config).__name__} cannot express {channels} fewer channels in every block, "
+        "so nothing was changed: the pruned model could not be saved and loaded. Expected a "
+        "configuration with one intermediate_size, such as Llama's."
+    )
+    raise UnsupportedModelError(message)
+
+
+def taylor(
+    model: PreTrainedModel,
+    layers: Sequence[Layer],
+    ids: torch.Tensor,
+    progress: Callable[[str, int, int], None],
+) -> dict[str, torch.Tensor]:
+    """|weight x gradient| of each weight, by layer name; `ids` are [sequences, tokens].
+
+    The gradient is that of the mean loss over all sequences, summed in float32 or wider.
+    Raises NonFiniteWeightsError, before any change, when one is not finite.
+    """
+    import torch
+
+    weights = [weight_of(layer.module) for layer in layers]
+    sums = [layer.working_copy().zero_() for layer in layers]
+    with _differentiable(model, weights):
+        for number, row in enumerate(ids.to(model.device)):
+            progress("gradients", number, len(ids))
+            loss = model(input_ids=row[None], labels=row[None], use_cache=False).loss
+            for total, gradient in zip(sums, torch.autograd.grad(loss, weights), strict=True):
+                total.add_(gradient / len(ids))
+    salience = {}
+    for layer, total in zip(layers, sums, strict=True):
+        salience[layer.name] = total.mul_(layer.weight).abs_()
+        if not torch.isfinite(total).all():
+            message = (
+                f"the gradient of {layer.name} holds NaN or Inf. Expected finite ones: in float16 "
+                "a larger dtype may help (--llmsafety-dtype bfloat16 or float32)."
+            )
+            raise NonFiniteWeightsError(message)
+    return salience
+
+
+@contextmanager
+def _differentiable(model: PreTrainedModel, weights: Sequence[torch.Tensor]) -> Iterator[None]:
+    """Let the loss be differentiated by `weights`, in evaluation mode; then all is as before."""
+    import torch
+
+    training, wanted = model.training, [weight.requires_grad for weight in weights]
+    model.train(mode=False)
+    try:
+        for weight in weights:
+            weight.requires_grad_(True)  # noqa: FBT003 - torch's own parameter has no name
+        with torch.enable_grad():
+            yield
+    finally:
+        for weight, before in zip(weights, wanted, strict=True):
+            weight.requires_grad_(before)
+        model.train(training)
+
+
+def highest(scores: torch.Tensor, count: int) -> torch.Tensor:
+    """The numbers of the `count` highest scores, ascending."""
+    import torch
+
+    removed = len(scores) - count
+    return torch.argsort(scores, stable=True)[removed:].sort().values
+
+
+def _notes(
+    model: PreTrainedModel, sizes: Sizes, *, channels: int, keys: int, asked: int
+) -> tuple[str, ...]:
+    """What is removed from every block, and why fewer heads than asked for."""
+    each = sizes.heads // sizes.keys
+    removed = (
+        f"removed from every block: {channels} of {sizes.channels} MLP channels, {keys} of "
+        f"{sizes.keys} groups of heads ({each} query heads and their key and value head)"
+    )
+    if keys < asked:
+        fewer = (
+            f"{asked} groups of heads should go, but {type(model.config).__name__} takes no "
+            f"{sizes.without(asked, 0).heads} heads at width {model.config.hidden_size}"
+        )
+        return removed, fewer
+    if not keys:
+        return removed, "heads are kept: the share to remove is less than one group of them"
+    return (removed,)
+
+
+def _done(layer: Layer, changed: bool) -> Done:  # noqa: FBT001 - read at one place
+    """What became of one layer."""
+    weight = weight_of(layer.module)
+    zeros = weight.numel() - int(weight.count_nonzero())
+    return Done(layer, changed, 8.0 * weight.element_size(), zeros, ())

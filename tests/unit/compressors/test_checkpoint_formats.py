@@ -1,0 +1,190 @@
+"""Checkpoints of other packages: taken as they are, measured on disk, refused with a remedy."""
+
+from __future__ import annotations
+
+import json
+from importlib import metadata
+
+import pytest
+import torch
+from transformers import AutoModelForCausalLM
+
+from pytest_llmsafety import formats
+from pytest_llmsafety.compressors import check, compress
+from pytest_llmsafety.errors import CompressionError, ConfigurationError, ModelError
+from pytest_llmsafety.fingerprint import _behind
+from pytest_llmsafety.loading import load_model
+from pytest_llmsafety.specs import CompressionSpec
+from tests.compressed_elsewhere import (
+    save_bitsandbytes,
+    save_compressed_tensors,
+    save_gguf,
+    tiny_llama,
+)
+from tests.random_models import random_model
+
+IDS = torch.arange(3, 20)[None]
+PACKAGES = ("compressed-tensors", "bitsandbytes", "gguf")
+WARNS = pytest.mark.filterwarnings("ignore")  # other packages' own warnings are not ours to fix
+
+
+@pytest.fixture
+def package(request):
+    """The name of a package; the test is skipped where it is not installed."""
+    try:
+        metadata.version(request.param)
+    except metadata.PackageNotFoundError:
+        pytest.skip(f"{request.param} is not installed")
+    return request.param
+
+
+def logits(model):
+    """What the model answers to one sequence."""
+    with torch.no_grad():
+        return model(IDS).logits
+
+
+def saved(package, bits, folder):
+    """The spec of a checkpoint that is made in `folder`."""
+    if package == "gguf":
+        path = folder / "model.gguf"
+        save_gguf(path, {4: "Q4_0", 8: "Q8_0", 16: "F16"}[bits])
+        return f"gguf:{path}"
+    make = {"compressed-tensors": save_compressed_tensors, "bitsandbytes": save_bitsandbytes}
+    make[package](folder, bits)
+    return f"checkpoint:{folder}"
+
+
+@WARNS
+@pytest.mark.parametrize("package", PACKAGES, indirect=True)
+@pytest.mark.parametrize(
+    ("bits", "low", "high", "furthest"), [(4, 4, 6.5, 0.15), (8, 8, 8.6, 0.015)]
+)
+def test_packed_checkpoint_answers_and_is_measured(package, bits, low, high, furthest, tmp_path):
+    """The model answers nearly as the dense one; the bits are those of codes and scales on disk."""
+    model, dense = tiny_llama(), tiny_llama()
+    record = compress(model, saved(package, bits, tmp_path))
+    difference = float((logits(model) - logits(dense)).abs().max())
+    assert 0 < difference < furthest
+    assert low < record.bits < high
+    assert len(record.layers_changed) == 14
+    assert all(low < row[1] < high for row in record.layers)
+    files = list(tmp_path.glob("*.gguf")) or [tmp_path / "model.safetensors"]
+    assert record.bytes_after == files[0].stat().st_size
+    assert record.notes[-1] == "bits and bytes as stored on disk"
+
+
+@WARNS
+@pytest.mark.parametrize("package", ["compressed-tensors", "bitsandbytes"], indirect=True)
+def test_packed_checkpoint_answers_as_when_loaded_alone(package, tmp_path):
+    """The model in the dense one's place gives the logits of plain from_pretrained, twice."""
+    model = tiny_llama()
+    compress(model, saved(package, 4, tmp_path))
+    alone = AutoModelForCausalLM.from_pretrained(
+        tmp_path, dtype=torch.float32, device_map={"": "cpu"}
+    )
+    assert torch.equal(logits(model), logits(alone))
+    assert torch.equal(logits(model), logits(alone))
+
+
+@WARNS
+@pytest.mark.parametrize("package", ["gguf"], indirect=True)
+def test_gguf_holds_the_rounded_weights(package, tmp_path):
+    """F16 weights come back as the dense ones rounded to 16 bits, rotated heads included."""
+    model, dense = tiny_llama(), tiny_llama()
+    record = compress(model, saved(package, 16, tmp_path))
+    assert record.bits == 16
+    for name, weight in dense.named_parameters():
+        found = model.get_parameter(name)
+        expected = weight.half().float() if "layers" in name and weight.dim() == 2 else weight
+        assert torch.equal(found, expected)
+
+
+@WARNS
+@pytest.mark.parametrize("package", ["gguf"], indirect=True)
+def test_gguf_of_another_architecture_is_refused(package, tmp_path):
+    """A Llama in GGUF cannot stand for a compressed Mistral."""
+    with pytest.raises(CompressionError, match="LlamaForCausalLM, the dense model a Mistral"):
+        compress(random_model("mistral"), saved(package, 8, tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("told", "install"),
+    [
+        ({"quant_method": "compressed-tensors"}, "pip install compressed-tensors"),
+        ({"quant_method": "gptq", "bits": 4}, "pip install optimum gptqmodel"),
+        ({"quant_method": "awq", "bits": 4}, "pip install gptqmodel"),
+        ({"quant_method": "bitsandbytes", "load_in_4bit": True}, "pip install bitsandbytes"),
+        ({"load_in_8bit": True}, "pip install bitsandbytes"),
+    ],
+)
+def test_absent_package_is_named(told, install, tmp_path, monkeypatch):
+    """Before anything is loaded the error says what to install, and loading says it, too."""
+    monkeypatch.setattr(formats, "version", lambda _: "")
+    tiny_llama().save_pretrained(tmp_path)
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "quantization_config": told}))
+    with pytest.raises(ConfigurationError, match=install):
+        check(CompressionSpec.parse(f"checkpoint:{tmp_path}"))
+    with pytest.raises(ModelError, match=install):
+        load_model(tmp_path, dtype="float32", device="cpu")
+
+
+def test_absent_gguf_package_is_named(tmp_path, monkeypatch):
+    """gguf:FILE says which package and extra to install."""
+    monkeypatch.setattr(formats, "version", lambda _: "")
+    path = tmp_path / "model.gguf"
+    path.write_bytes(b"GGUF")
+    with pytest.raises(ConfigurationError, match=r"pip install gguf .*\[gguf\]"):
+        check(CompressionSpec.parse(f"gguf:{path}"))
+
+
+def test_version_of_the_package_is_part_of_the_key(tmp_path, monkeypatch):
+    """Other kernels may round differently: an update is another digest."""
+    path = tmp_path / "model.gguf"
+    path.write_bytes(b"GGUF")
+    step = CompressionSpec.parse(f"gguf:{path}").steps[0]
+    found = set()
+    for version in ("1", "2"):
+        monkeypatch.setattr(formats, "version", lambda _, version=version: version)
+        found.add(_behind(step, None))
+    assert len(found) == 2
+
+
+def test_unknown_formats_are_left_to_transformers():
+    """A format that this package never heard of lacks nothing that could be named."""
+    assert formats.lacking("some-new-format") == ""
+    assert formats.lacking("") == ""
+    assert formats.quantization_of({}) == ""
+    assert formats.quantization_of({"quantization_config": {}}) == ""
+
+
+@pytest.mark.parametrize(
+    ("content", "text"), [(None, "there is no file"), (b"PK\x03\x04", "no GGUF file")]
+)
+def test_a_file_that_is_none_is_refused(content, text, tmp_path):
+    """gguf: wants a file that is there and begins as GGUF files do."""
+    path = tmp_path / "model.gguf"
+    if content:
+        path.write_bytes(content)
+    with pytest.raises(ConfigurationError, match=text):
+        check(CompressionSpec.parse(f"gguf:{path}"))
+
+
+def test_gguf_comes_first(tmp_path):
+    """It replaces the model, so no step can come before it."""
+    with pytest.raises(ConfigurationError, match="gguf replaces the model"):
+        check(CompressionSpec.parse(f"int8+gguf:{tmp_path}/x.gguf"))
+
+
+def test_plain_checkpoint_is_measured_on_disk(tmp_path):
+    """Half-precision files of masked weights: 16 bits a weight, the zeros counted by layer."""
+    model = random_model("gpt2")
+    compress(model, "magnitude:0.5")
+    model.half().save_pretrained(tmp_path)
+    dense = random_model("gpt2")
+    record = compress(dense, f"checkpoint:{tmp_path}")
+    assert record.bits == 16
+    assert record.sparsity == pytest.approx(0.5, abs=0.01)
+    assert record.bytes_after == (tmp_path / "model.safetensors").stat().st_size
+    assert dense.dtype == torch.float32
