@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from pytest_llmsafety.message import shown
 from pytest_llmsafety.reports.advice import sentence
 from pytest_llmsafety.reports.figures import allowed, bounds, change, figure, noise, size
+from pytest_llmsafety.reports.replicates import spreads
 from pytest_llmsafety.specs import DENSE
 from pytest_llmsafety.stats import Outcome
 
@@ -77,6 +78,8 @@ def table(verdicts: Sequence[Verdict], *, width: int = 80) -> list[str]:
     stops = [_stop(verdict) for _, group in blocks for verdict in group if verdict.stopped_early]
     if stops:
         lines += ["", *_wrapped(f"stopped when certain: {', '.join(stops)}.", width)]
+    for line in spreads(verdicts):
+        lines += ["", *_wrapped(line, width)]
     for verdict in (v for _, group in blocks for v in group if not v.passed):
         lines += ["", *_wrapped(sentence(verdict), width)]
     return lines[1:]

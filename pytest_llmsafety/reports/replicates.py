@@ -1,0 +1,44 @@
+"""How much a verdict moves with the calibration texts: the spread over `@seed=` replicates."""
+
+from __future__ import annotations
+
+from collections import Counter
+from statistics import stdev
+from typing import TYPE_CHECKING
+
+from pytest_llmsafety.message import shown
+from pytest_llmsafety.reports.figures import change
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pytest_llmsafety.verdict import Verdict
+
+SEED = "@seed="
+
+
+def spreads(verdicts: Sequence[Verdict]) -> list[str]:
+    """A line for each measurement of a compression that was calibrated more than once."""
+    replicates: dict[tuple[str, str], list[Verdict]] = {}
+    for verdict in verdicts:
+        method, seed, _ = verdict.compression.partition(SEED)
+        if seed:
+            name = " ".join(filter(None, (verdict.measurement, verdict.aspect)))
+            replicates.setdefault((method, name), []).append(verdict)
+    return [_spread(*key, group) for key, group in replicates.items() if len(group) > 1]
+
+
+def _spread(method: str, name: str, verdicts: Sequence[Verdict]) -> str:
+    """The smallest and the largest change, their standard deviation, and the outcomes."""
+    counts = Counter(verdict.outcome.value for verdict in verdicts)
+    outcomes = ", ".join(f"{n} {outcome}" for outcome, n in counts.items())
+    start = f"{method} over {len(verdicts)} calibration seeds: {shown(name)}"
+    estimates = [verdict.decision.estimate for verdict in verdicts if verdict.decision]
+    if len(estimates) < len(verdicts):
+        return f"{start} {outcomes}"
+    ranked = sorted(verdicts, key=lambda v: v.decision.estimate if v.decision else 0.0)
+    unit = " in log-ratio" if verdicts[0].is_ratio else ""
+    return (
+        f"{start} {change(ranked[0])} to {change(ranked[-1])} "
+        f"(sd {stdev(estimates):.3f}{unit}), {outcomes}"
+    )
