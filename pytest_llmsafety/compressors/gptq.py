@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pytest_llmsafety.compressors.grid import find_grid, stored_bits
@@ -62,7 +63,7 @@ class Gptq(LayerCompressor):
         columns = factor.arranged(weight)
         choice = Rounding(weight, columns, factor, values)
         sweep(columns, factor, choice, block=int(values.number("block", BLOCK)))
-        bits = bits_of(*weight.shape, values)
+        bits = bits_of(weight.shape[0], weight.shape[1], values)
         return Solved(factor.restored(columns), bits, statistics.notes(factor))
 
 
@@ -105,11 +106,12 @@ class Rounding:
         group = (self.places[index] if self.places else index) // self.size
         if group == len(self.grids):
             self.grids.append(self._grid(self.columns[index : index + self.size].T))
-        return self.grids[group].rounded(weight[:, None])[:, 0]
+        return self.grids[group].rounded(weight)
 
     def _grid(self, group: torch.Tensor) -> Grid:
-        """The grid of each row of a group [out, n]."""
-        return find_grid(group, self.bits, symmetric=self.symmetric)
+        """The grid of each row of a group [out, n], for the weights [out] of one input."""
+        found = find_grid(group, self.bits, symmetric=self.symmetric)
+        return replace(found, scale=found.scale[:, 0], zero=found.zero[:, 0])
 
 
 def bits_of(outputs: int, inputs: int, values: Values) -> float:

@@ -11,7 +11,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Grid:
-    """Scale and zero point [rows, 1] of 2^bits steps: value = scale * (code - zero)."""
+    """Scale and zero point of 2^bits steps: value = scale * (code - zero).
+
+    Both are [rows, 1], for weights [rows, n]; as [rows] they serve one weight a row.
+    """
 
     scale: torch.Tensor
     zero: torch.Tensor
@@ -19,9 +22,7 @@ class Grid:
 
     def codes(self, weight: torch.Tensor) -> torch.Tensor:
         """The code of each weight [rows, n], a whole number from 0 to 2^bits - 1, as a float."""
-        import torch
-
-        return torch.clamp(torch.round(weight / self.scale) + self.zero, 0, 2**self.bits - 1)
+        return (weight / self.scale).round_().add_(self.zero).clamp_(0, 2**self.bits - 1)
 
     def values(self, codes: torch.Tensor) -> torch.Tensor:
         """What codes [rows, n] stand for."""
@@ -29,7 +30,7 @@ class Grid:
 
     def rounded(self, weight: torch.Tensor) -> torch.Tensor:
         """Each weight [rows, n] as its nearest value on the grid."""
-        return self.values(self.codes(weight))
+        return self.codes(weight).sub_(self.zero).mul_(self.scale)
 
 
 def find_grid(weight: torch.Tensor, bits: int, *, symmetric: bool = False) -> Grid:

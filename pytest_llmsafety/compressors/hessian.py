@@ -1,4 +1,4 @@
-"""The Hessian of a layer's squared output error, and the factor that says how to make up for errors.
+"""The Hessian of a layer's squared output error, and the factor that makes up for errors.
 
 SparseGPT and GPTQ ask which change of all later weights best makes up for the error of one. Both
 papers read that from the upper Cholesky factor U of the inverse of H, U^T U. With H = R R^T, R
@@ -21,20 +21,21 @@ if TYPE_CHECKING:
 
     from pytest_llmsafety.compressors.layers import Layer
 
-PANEL = 1024  # columns of H made at a time: only the upper half of H is
+PANEL = 256  # columns of H made at a time: only the upper half of H is
 
 
 @dataclass(frozen=True)
 class Factor:
     """The inverse of H + damping as U^T U, for inputs in the order in which they are worked on.
 
-    `lower` [in, in] is the transpose of U: an error e of weight k, in units of U_kk, is made up
-    for by taking lower[j, k] * e from each later weight j. `spread` [in] is its diagonal.
+    `shares` [in, in] is lower triangular with ones: an error e of weight k is made up for by
+    taking shares[j, k] * e = U_kj / U_kk * e from each later weight j. `spread` [in] is the
+    diagonal of U: an error e costs (e / U_kk)^2 once that is done.
     `order` [in] are the inputs in working order, None where that is their own. `dead` [in] are
     the inputs, in their own order, that were 0 on every token.
     """
 
-    lower: torch.Tensor
+    shares: torch.Tensor
     spread: torch.Tensor
     order: torch.Tensor | None
     dead: torch.Tensor
@@ -108,7 +109,9 @@ class Hessian:
     def notes(self, factor: Factor) -> tuple[str, ...]:
         """What the record says of dead inputs."""
         dead = int(factor.dead.sum())
-        text = f"{self.name}: {dead} inputs are 0 on every calibration token; their weights became 0"
+        text = (
+            f"{self.name}: {dead} inputs are 0 on every calibration token; their weights became 0"
+        )
         return (text,) if dead else ()
 
 
@@ -130,7 +133,8 @@ def factored(matrix: torch.Tensor, damp: float, *, by_size: bool = False) -> Fac
         raise ValueError(message)
     one = torch.eye(len(turned), dtype=turned.dtype, device=turned.device)
     upper = torch.linalg.solve_triangular(turned.flip(0, 1), one, upper=True)
-    return Factor(upper.T.contiguous(), upper.diagonal().clone(), order, dead)
+    spread = upper.diagonal().clone()
+    return Factor((upper / spread[:, None]).T.contiguous(), spread, order, dead)
 
 
 @contextmanager

@@ -7,7 +7,7 @@ and the hidden states rest on the CPU.
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
@@ -64,9 +64,9 @@ class Visit:
         """
         with _watched(self.layers, make) as watch:
             for batch in self.hidden:
-                watch.sequences = batch.shape[0]
-                watch.current.clear()
-                self._run(batch)
+                watch.begin(batch.shape[0])
+                with suppress(_AllSeen):
+                    self._run(batch)
         return watch.found
 
     def inputs(self) -> Mapping[str, list[torch.Tensor]]:
@@ -135,14 +135,29 @@ class _Kept:
         self.kept.append(inputs.to("cpu"))
 
 
+class _AllSeen(Exception):  # noqa: N818 - a way out of a block, no error
+    """The block's last layer was reached; what it makes of its inputs is of no interest."""
+
+
 class _Watch:
-    """Which statistics belong to which layer, and which input tensor of this batch."""
+    """Which statistics belong to which layer, and which input tensor of this batch.
+
+    The first batch runs to the end and shows how often layers are called; the others are left
+    at the last call.
+    """
 
     def __init__(self) -> None:
         self.sequences = 1
+        self.calls, self.expected = 0, 0
         self.found: dict[str, Any] = {}
         self.current: dict[int, tuple[torch.Tensor, Any]] = {}  # by identity of the input
         self.leaders: set[str] = set()
+
+    def begin(self, sequences: int) -> None:
+        """Start a batch."""
+        self.sequences = sequences
+        self.calls, self.expected = 0, self.calls
+        self.current.clear()
 
     def take(self, layer: Layer, inputs: torch.Tensor, make: Callable[[Layer], Any]) -> None:
         """Note the inputs of one layer in this batch."""
@@ -155,6 +170,9 @@ class _Watch:
         self.current[id(inputs)] = (inputs, statistics)
         if layer.name in self.leaders:
             statistics.add(inputs.reshape(-1, inputs.shape[-1]), self.sequences)
+        self.calls += 1
+        if self.calls == self.expected:
+            raise _AllSeen
 
 
 @contextmanager

@@ -36,7 +36,7 @@ def lowest_of_all(scores: torch.Tensor, share: float) -> torch.Tensor:
     rank = int(scores.numel() * share)
     if not rank:
         return torch.zeros_like(scores, dtype=torch.bool)
-    return scores <= torch.sort(scores.flatten()).values[rank]
+    return scores <= torch.kthvalue(scores.flatten(), rank + 1).values
 
 
 def lowest_of_groups(scores: torch.Tensor, n: int, m: int) -> torch.Tensor:

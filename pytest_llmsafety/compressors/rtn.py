@@ -26,12 +26,10 @@ class RoundToNearest(LayerCompressor):
 
     def solve(self, weight: torch.Tensor, statistics: Any, values: Values) -> Solved:  # noqa: ANN401, ARG002
         """Round every group of inputs on its own grid."""
-        import torch
-
         assert values.bits is not None  # noqa: S101 - narrows a type
         symmetric = "sym" in values.flags
         inputs = weight.shape[1]
-        for group in torch.split(weight, values.group_size or inputs, dim=1):
-            group.copy_(find_grid(group, values.bits, symmetric=symmetric).rounded(group))
+        groups = weight.reshape(-1, values.group_size or inputs)
+        rounded = find_grid(groups, values.bits, symmetric=symmetric).rounded(groups)
         bits = stored_bits(values.bits, inputs, values.group_size, symmetric=symmetric)
-        return Solved(weight, bits)
+        return Solved(rounded.reshape(weight.shape), bits)

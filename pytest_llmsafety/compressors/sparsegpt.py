@@ -1,4 +1,4 @@
-"""`sparsegpt:0.5`: prunes, and lets the weights that stay make up for it (Frantar, Alistarh 2023)."""
+"""`sparsegpt:0.5`: prunes, and lets what stays make up for it (Frantar and Alistarh, 2023)."""
 
 from __future__ import annotations
 

@@ -38,38 +38,37 @@ def sweep(columns: torch.Tensor, factor: Factor, choice: Choice, *, block: int) 
     """
     import torch
 
-    errors = torch.empty_like(columns)  # in units of factor.spread
+    errors = torch.empty_like(columns)
     size, block = len(columns), _whole_steps(block, choice.step)
     for start in range(0, size, block):
         stop = min(start + block, size)
         choice.block(columns[start:stop], start)
         for first in range(start, stop, choice.step):
             last = min(first + choice.step, stop)
-            _few(columns, errors, factor, choice, (start, first, last))
+            done, new = errors[start:first], errors[first:last]
+            weights = columns[first:last].addmm(
+                factor.shares[first:last, start:first], done, alpha=-1
+            )
+            choice.inputs(weights, first)
+            _one_by_one(weights, new, factor.shares[first:last, first:last], choice, first)
+            columns[first:last] = weights
         if stop < size:
-            columns[stop:].addmm_(factor.lower[stop:, start:stop], errors[start:stop], alpha=-1)
+            columns[stop:].addmm_(factor.shares[stop:, start:stop], errors[start:stop], alpha=-1)
 
 
-def _few(
-    columns: torch.Tensor,
-    errors: torch.Tensor,
-    factor: Factor,
-    choice: Choice,
-    span: tuple[int, int, int],
+def _one_by_one(
+    weights: torch.Tensor, errors: torch.Tensor, shares: torch.Tensor, choice: Choice, first: int
 ) -> None:
-    """Replace columns first..last of the block that begins at `start`, and note the errors."""
+    """Replace a few `weights` [n, out], the first of which is input `first`; fill in `errors`."""
     import torch
 
-    start, first, last = span
-    lower = factor.lower
-    weights = columns[first:last].addmm(lower[first:last, start:first], errors[start:first], alpha=-1)
-    choice.inputs(weights, first)
-    for index in range(first, last):
-        weight = weights[index - first]
-        if index > first:
-            weight.addmv_(errors[first:index].T, lower[index, first:index], alpha=-1)
-        columns[index] = value = choice.value(weight, index)
-        torch.div(weight.sub_(value), factor.spread[index], out=errors[index])
+    rows = zip(weights.unbind(), errors.unbind(), strict=True)
+    for index, (weight, error) in enumerate(rows):
+        if index:
+            weight.addmv_(errors[:index].T, shares[index, :index], alpha=-1)
+        value = choice.value(weight, first + index)
+        torch.sub(weight, value, out=error)
+        weight.copy_(value)
 
 
 def _whole_steps(block: int, step: int) -> int:

@@ -74,6 +74,18 @@ def test_statistics_are_shared_by_layers_of_one_input():
     assert {(one.tokens, one.sequences) for one in (query, output, gate, down)} == {(96, 4)}
 
 
+def test_statistics_leave_out_what_follows_the_last_layer():
+    """From the second batch on a block stops at its last layer, which then computes nothing."""
+    model = random_model("llama")
+    visit = next(walk(model, decoder_blocks(model), IDS))
+    ran = []
+    visit.block.module.mlp.down_proj.register_forward_hook(lambda *_: ran.append("down"))
+    visit.block.module.mlp.up_proj.register_forward_hook(lambda *_: ran.append("up"))
+    kept = visit.inputs()
+    assert (ran.count("up"), ran.count("down")) == (4, 1)
+    assert {len(tensors) for tensors in kept.values()} == {4}
+
+
 def test_batches_of_several_sequences_give_the_same():
     """Two sequences at a time give the same hidden states up to rounding."""
     model = random_model("qwen3")
