@@ -35,6 +35,7 @@ COMPRESSORS = Registry(
         "int4": "pytest_llmsafety.compressors.quanto:Int4",
         "int8": "pytest_llmsafety.compressors.quanto:Int8",
         "llm-pruner": "pytest_llmsafety.compressors.llm_pruner:LlmPruner",
+        "llmcompressor": "pytest_llmsafety.compressors.llm_compressor:LlmCompressor",
         "magnitude": "pytest_llmsafety.compressors.magnitude:Magnitude",
         "phantom": "pytest_llmsafety.compressors.phantom:PhantomChange",
         "rtn": "pytest_llmsafety.compressors.rtn:RoundToNearest",
