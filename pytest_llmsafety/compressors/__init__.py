@@ -43,6 +43,7 @@ COMPRESSORS = Registry(
         "kv": "pytest_llmsafety.compressors.kvcache:KeyValueCache",
         "llm-pruner": "pytest_llmsafety.compressors.llm_pruner:LlmPruner",
         "llm.int8": "pytest_llmsafety.compressors.llmint8:LlmInt8",
+        "llmcompressor": "pytest_llmsafety.compressors.llm_compressor:LlmCompressor",
         "magnitude": "pytest_llmsafety.compressors.magnitude:Magnitude",
         "nf4": "pytest_llmsafety.compressors.fourbit:NormalFloat4",
         "phantom": "pytest_llmsafety.compressors.phantom:PhantomChange",
