@@ -62,7 +62,7 @@ class Layer:
         import torch
 
         new = values.to(self.weight)
-        if not torch.isfinite(new).all():
+        if not is_finite(new):
             message = (
                 f"{self.name} would get NaN or Inf weights. Expected finite ones; in float16 a "
                 "larger dtype may help (--llmsafety-dtype bfloat16 or float32)."
@@ -129,12 +129,18 @@ def outside(model: PreTrainedModel, blocks: Sequence[Block]) -> tuple[tuple[str,
     )
 
 
-def check_finite(layers: Sequence[Layer]) -> None:
-    """Raise NonFiniteWeightsError that names the first layer with NaN or Inf weights."""
+def is_finite(values: torch.Tensor) -> bool:
+    """Whether no value [out, in] is NaN or Inf: the extremes tell, in one pass over memory."""
     import torch
 
+    extremes = torch.aminmax(values if values.is_contiguous() else values.T)
+    return bool(torch.isfinite(torch.stack(extremes)).all())
+
+
+def check_finite(layers: Sequence[Layer]) -> None:
+    """Raise NonFiniteWeightsError that names the first layer with NaN or Inf weights."""
     for layer in layers:
-        if not torch.isfinite(layer.weight).all():
+        if not is_finite(layer.weight):
             message = (
                 f"{layer.name} holds NaN or Inf weights, so nothing was changed. Expected finite "
                 "ones: is the checkpoint whole, and the dtype wide enough?"

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from pytest_llmsafety.compressors.parameters import Values
 
 
+AT_ONCE = 2**18  # weights: as many as stay in a processor's cache
+
+
 class RoundToNearest(LayerCompressor):
     """Round to nearest, one grid per output channel, or per group of inputs (`g128`)."""
 
@@ -28,10 +31,13 @@ class RoundToNearest(LayerCompressor):
 
     def solve(self, weight: torch.Tensor, statistics: Any, values: Values) -> Solved:  # noqa: ANN401, ARG002
         """Round every group of inputs on its own grid."""
+        import torch
+
         assert values.bits is not None  # noqa: S101 - narrows a type
         symmetric = "sym" in values.flags
         inputs = weight.shape[1]
-        groups = weight.reshape(-1, values.group_size or inputs)
-        rounded = find_grid(groups, values.bits, symmetric=symmetric).rounded(groups)
+        size = values.group_size or inputs
+        for groups in torch.split(weight.view(-1, size), max(1, AT_ONCE // size)):
+            groups.copy_(find_grid(groups, values.bits, symmetric=symmetric).rounded(groups))
         bits = stored_bits(values.bits, inputs, values.group_size, symmetric=symmetric)
-        return Solved(rounded.reshape(weight.shape), bits)
+        return Solved(weight, bits)
