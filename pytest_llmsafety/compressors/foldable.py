@@ -74,12 +74,13 @@ def restored(tensors: Sequence[torch.Tensor]) -> Iterator[None]:
 def folds(visit: Visit) -> tuple[list[Fold], list[Layer]]:
     """The folds of one block, and the layers whose inputs nothing can take the scales of."""
     groups, norms = _readers(visit)
+    expected = _output(visit)
     found: list[Fold] = []
     left: list[Layer] = []
     for number, (source, layers) in enumerate(groups):
         before = [layer for _, group in groups[:number] for layer in group]
         for fold in _candidates(source, layers, norms, before):
-            if _changes_nothing(visit, fold):
+            if _changes_nothing(visit, fold, expected):
                 found.append(fold)
                 break
         else:
@@ -139,13 +140,12 @@ def _candidates(
             yield Fold(layers, layer.name, layer.module, layer)
 
 
-def _changes_nothing(visit: Visit, fold: Fold) -> bool:
-    """Whether the block answers as before when scales of 1/2, 1 and 2 go to the fold."""
+def _changes_nothing(visit: Visit, fold: Fold, expected: torch.Tensor) -> bool:
+    """Whether the block answers as `expected` when scales of 1/2, 1 and 2 go to the fold."""
     import torch
 
     chance = torch.Generator().manual_seed(0)
     powers = torch.randint(-1, 2, (fold.layers[0].inputs,), generator=chance)
-    expected = _output(visit)
     with restored(fold.tensors):
         fold.apply(2.0 ** powers.to(fold.layers[0].working_dtype).to(visit.device))
         found = _output(visit)
