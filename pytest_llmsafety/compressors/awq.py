@@ -24,7 +24,8 @@ from pytest_llmsafety.compressors.method import Solved, allocated, apply, check_
 from pytest_llmsafety.compressors.parameters import Declared, Parameters, Values, read
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
+    from typing import TypeAlias
 
     import torch
     from transformers import PreTrainedModel
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
     from pytest_llmsafety.compressors.method import Done
     from pytest_llmsafety.compressors.record import CompressionRecord
     from pytest_llmsafety.specs import Step
+
+    Places: TypeAlias = tuple[list[Fold], list[Layer]]
 
 TOKENS = 4096  # of one batch
 UNCLIPPED = ("q_proj", "k_proj", "query", "key", "qkv", "c_attn")
@@ -98,6 +101,7 @@ class Awq(Declared):
         check_groups(all_layers(blocks), values.group_size)
         before, amounts = dense_bytes(model), allocation.amounts(model, values, self.parameters)
         drawn = calibration.draw(model, context, values)
+        found = places(model, blocks, drawn.ids[:1], context)
         visits = walk(
             model,
             blocks,
@@ -112,7 +116,8 @@ class Awq(Declared):
             for visit in visits:  # a block is changed once it has fed the next one
                 for plan in plans[-1:]:
                     done += plan.carry_out()
-                plans.append(planned(visit, values, amounts, tokens=drawn.ids.numel()))
+                own = {x.name: allocated(values, amounts.get(x.name)) for x in visit.layers}
+                plans.append(planned(visit, own, found[visit.block.name]))
             done += plans[-1].carry_out()
         skipped = outside(model, blocks)
         record = recorded(step, values, done, before=before, skipped=skipped, amounts=amounts)
@@ -120,18 +125,31 @@ class Awq(Declared):
         return replace(record, calibration=drawn.rows(), notes=notes)
 
 
-def planned(visit: Visit, values: Values, amounts: Mapping[str, float], *, tokens: int) -> Plan:
+def places(
+    model: PreTrainedModel, blocks: Sequence[Block], ids: torch.Tensor, context: Context
+) -> dict[str, Places]:
+    """Where scales can go, by block name, tried on one sequence."""
+    import torch
+
+    visits = walk(model, blocks, ids, device=context.device)
+    with torch.no_grad(), closing(visits):
+        return {visit.block.name: folds(visit) for visit in visits}
+
+
+def planned(visit: Visit, values: Mapping[str, Values], found: Places) -> Plan:
     """Search the scales of one block, then the limits under these scales.
 
-    Limits of queries and keys are left alone: their product is what counts.
+    `values` are those of each layer. Limits of queries and keys are left alone: their product
+    is what counts.
     """
-    own = {layer.name: allocated(values, amounts.get(layer.name)) for layer in visit.layers}
+    tokens = sum(batch.shape[0] * batch.shape[1] for batch in visit.hidden)
     seen = visit.statistics(lambda layer: Seen(layer, tokens))
-    found, unscaled = folds(visit)
-    scales = [(fold, best_scales(visit, fold, seen[fold.layers[0].name], own)) for fold in found]
+    folded, unscaled = found
+    scales = [(f, best_scales(visit, f, seen[f.layers[0].name], values)) for f in folded]
     limits = {}
-    for layer in visit.layers if "noclip" not in values.flags else ():
-        if layer.name not in seen or any(word in _last(layer) for word in UNCLIPPED):
+    for layer in visit.layers:
+        clipped = not any(word in _last(layer) for word in UNCLIPPED)
+        if "noclip" in values[layer.name].flags or layer.name not in seen or not clipped:
             continue
         weight, sample = layer.working_copy(), seen[layer.name].sample
         for fold, scale in scales:
@@ -139,8 +157,8 @@ def planned(visit: Visit, values: Values, amounts: Mapping[str, float], *, token
                 weight, sample = weight * scale, sample / scale
             elif layer == fold.layer:
                 weight[-len(scale) :] /= scale[:, None]
-        limits[layer.name] = best_limits(weight, sample, own[layer.name]).cpu()
-    return Plan(visit.block, own, tuple(scales), limits, tuple(unscaled))
+        limits[layer.name] = best_limits(weight, sample, values[layer.name]).cpu()
+    return Plan(visit.block, values, tuple(scales), limits, tuple(unscaled))
 
 
 def folded(plans: list[Plan]) -> str:

@@ -15,11 +15,14 @@ from pytest_llmsafety.compressors.base import weight_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from typing import TypeAlias
 
     import torch
 
     from pytest_llmsafety.compressors.layers import Layer
     from pytest_llmsafety.compressors.layerwise import Visit
+
+    Reading: TypeAlias = tuple[torch.Tensor, tuple[Layer, ...]]
 
 CLOSE = 0.01  # of the block's own contribution; scalings by powers of two are exact but for 1 + w
 
@@ -73,13 +76,13 @@ def restored(tensors: Sequence[torch.Tensor]) -> Iterator[None]:
 
 def folds(visit: Visit) -> tuple[list[Fold], list[Layer]]:
     """The folds of one block, and the layers whose inputs nothing can take the scales of."""
-    groups, norms = _readers(visit)
+    groups, norms, expected = _readers(visit)
     found: list[Fold] = []
     left: list[Layer] = []
     for number, (source, layers) in enumerate(groups):
         before = [layer for _, group in groups[:number] for layer in group]
         for fold in _candidates(source, layers, norms, before):
-            if _changes_nothing(visit, fold):
+            if _changes_nothing(visit, fold, expected):
                 found.append(fold)
                 break
         else:
@@ -89,8 +92,8 @@ def folds(visit: Visit) -> tuple[list[Fold], list[Layer]]:
 
 def _readers(
     visit: Visit,
-) -> tuple[list[tuple[torch.Tensor, tuple[Layer, ...]]], dict[str, tuple[torch.nn.Module, Any]]]:
-    """Each input tensor with the layers that read it, in order, and the outputs of norms."""
+) -> tuple[list[Reading], dict[str, tuple[torch.nn.Module, Any]], torch.Tensor]:
+    """Each input tensor with the layers that read it, in order; what norms and the block answer."""
     inputs: list[tuple[torch.Tensor, list[Layer]]] = []
     norms: dict[str, tuple[torch.nn.Module, Any]] = {}
     layers = {layer.module: layer for layer in visit.layers}
@@ -115,11 +118,11 @@ def _readers(
         if module not in layers and getattr(getattr(module, "weight", None), "ndim", 0) == 1
     ]
     try:
-        _output(visit)
+        output = _output(visit)
     finally:
         for handle in handles:
             handle.remove()
-    return [(tensor, tuple(readers)) for tensor, readers in inputs], norms
+    return [(tensor, tuple(readers)) for tensor, readers in inputs], norms, output
 
 
 def _candidates(
@@ -139,13 +142,12 @@ def _candidates(
             yield Fold(layers, layer.name, layer.module, layer)
 
 
-def _changes_nothing(visit: Visit, fold: Fold) -> bool:
-    """Whether the block answers as before when scales of 1/2, 1 and 2 go to the fold."""
+def _changes_nothing(visit: Visit, fold: Fold, expected: torch.Tensor) -> bool:
+    """Whether the block answers as `expected` when scales of 1/2, 1 and 2 go to the fold."""
     import torch
 
     chance = torch.Generator().manual_seed(0)
     powers = torch.randint(-1, 2, (fold.layers[0].inputs,), generator=chance)
-    expected = _output(visit)
     with restored(fold.tensors):
         fold.apply(2.0 ** powers.to(fold.layers[0].working_dtype).to(visit.device))
         found = _output(visit)
