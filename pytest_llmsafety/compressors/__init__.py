@@ -27,6 +27,7 @@ COMPRESSORS = Registry(
     {
         "a8": "pytest_llmsafety.compressors.activations:Dynamic",
         "a8-static": "pytest_llmsafety.compressors.activations:Static",
+        "bnb": "pytest_llmsafety.compressors.bnb:BitsAndBytes",
         "checkpoint": "pytest_llmsafety.compressors.checkpoint:Checkpoint",
         "float8": "pytest_llmsafety.compressors.quanto:Float8",
         "fp4": "pytest_llmsafety.compressors.fourbit:Float4",
