@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from pytest_llmsafety.records import Request
     from pytest_llmsafety.specs import ModelSpec, Step
 
-LIBRARIES = ("torch", "transformers", "tokenizers", "optimum-quanto")
+LIBRARIES = ("torch", "transformers", "tokenizers", "optimum-quanto", "bitsandbytes")
 READ_BY_LOADING = (".safetensors", ".json", ".jinja", ".txt", ".model", ".tiktoken", ".gguf")
 OWN_SOURCES = ("backends/**/*.py", "compressors/**/*.py", "compressors/*.txt", "loading.py")
 OF_PACKAGES = ("gguf", "llmcompressor")  # methods that another package carries out

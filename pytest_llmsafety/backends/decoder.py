@@ -11,6 +11,7 @@ from transformers import DynamicCache
 
 from pytest_llmsafety.backends.layout import Layout
 from pytest_llmsafety.backends.past import Past
+from pytest_llmsafety.backends.precision import widen
 from pytest_llmsafety.backends.probe import can_ride, can_share, window_of_attention
 from pytest_llmsafety.compressors.runtime import exact
 
@@ -36,11 +37,15 @@ class Decoder:
     A model that brings its own cache (an attribute `llmsafety_cache`, a function without
     arguments that returns one whose layers are DynamicLayers) always answers from it, so that
     scoring sees what generation sees.
+
+    A model that rounds inputs or cache while it runs (compressors/runtime.py) is computed in
+    float64 where it can be: see backends/precision.py.
     """
 
     def __init__(self, model: PreTrainedModel, *, padding: str = "right") -> None:
         """Wrap `model` for evaluation, and find out what it allows."""
         self.model = model
+        widen(model)
         model.train(mode=False)
         self.padding = padding
         self.device = model.device

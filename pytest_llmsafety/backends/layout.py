@@ -90,7 +90,7 @@ class Layout:
         new = causal & (same | (mark == TRUNK)[:, None, :])
         old = torch.arange(self.old) >= self.old - torch.tensor(self.before)[:, None]
         seen = torch.cat([old[:, None, :].expand(-1, self.width, -1), new], 2)[:, None]
-        lowest = torch.finfo(dtype).min
+        lowest = max(torch.finfo(dtype).min, torch.finfo(torch.float32).min)
         return torch.zeros(seen.shape, dtype=dtype).masked_fill_(~seen, lowest)
 
     def after(self) -> tuple[list[int], list[int]]:

@@ -70,5 +70,5 @@ def _equal(decoder: Decoder, one: torch.Tensor, other: torch.Tensor) -> bool:
     """Whether two sets of logits agree to rounding; a model that is broken anyway may pass."""
     if not bool(torch.isfinite(one).all()):
         return True
-    tolerance = 1e-3 if decoder.model.dtype == torch.float32 else 0.1
+    tolerance = 1e-3 if decoder.model.dtype in {torch.float32, torch.float64} else 0.1
     return bool((one - other).abs().max() <= tolerance * one.std().clamp(min=1e-3))

@@ -29,6 +29,7 @@ COMPRESSORS = Registry(
         "a8": "pytest_llmsafety.compressors.activations:Dynamic",
         "a8-static": "pytest_llmsafety.compressors.activations:Static",
         "awq": "pytest_llmsafety.compressors.awq:Awq",
+        "bnb": "pytest_llmsafety.compressors.bnb:BitsAndBytes",
         "checkpoint": "pytest_llmsafety.compressors.checkpoint:Checkpoint",
         "delta": "pytest_llmsafety.compressors.delta:Delta",
         "dsnot": "pytest_llmsafety.compressors.dsnot:Dsnot",

@@ -14,7 +14,7 @@ from pytest_llmsafety.compressors.base import dense_bytes, sparsity
 from pytest_llmsafety.compressors.layers import all_layers, check_finite, decoder_blocks, outside
 from pytest_llmsafety.compressors.parameters import Declared, Parameters, read
 from pytest_llmsafety.compressors.record import CompressionRecord
-from pytest_llmsafety.compressors.runtime import roundings, trial
+from pytest_llmsafety.compressors.runtime import roundings, trial, widened
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -121,7 +121,7 @@ class PerTensor:
 
     def __call__(self, inputs: torch.Tensor) -> torch.Tensor:
         """`inputs` on the grid of 256 multiples of the scale."""
-        wide = inputs.float()
+        wide = widened(inputs)
         if self.learning:
             found = (wide.abs().amax() / LARGEST).clamp(min=SMALLEST_SCALE)
             old = self.scale
@@ -139,7 +139,7 @@ def per_token(inputs: torch.Tensor, threshold: float = 0) -> torch.Tensor:
     """
     import torch
 
-    wide = inputs.float()
+    wide = widened(inputs)
     large = wide.abs() >= threshold if threshold else None
     rest = wide if large is None else wide.masked_fill(large, 0)
     largest = rest.abs().amax(dim=-1, keepdim=True).clamp(min=SMALLEST_SCALE)

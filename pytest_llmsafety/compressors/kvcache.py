@@ -135,7 +135,7 @@ def tried(
     except Exception as error:
         message = f"{kind} does not run with a cache of this kind: {error}"
         raise UnsupportedModelError(message) from error
-    loose = 1e-3 if dense.dtype == torch.float32 else 0.1
+    loose = 1e-3 if dense.dtype in {torch.float32, torch.float64} else 0.1
     if float((plain - dense).abs().max()) > loose * float(dense.std()):
         message = (
             f"{kind} answers otherwise with a cache of this kind, though nothing is rounded in "

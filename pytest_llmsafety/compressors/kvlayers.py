@@ -11,6 +11,7 @@ import torch
 from transformers import DynamicCache
 from transformers.cache_utils import DynamicLayer
 
+from pytest_llmsafety.compressors.runtime import widened
 from pytest_llmsafety.errors import ModelError
 
 if TYPE_CHECKING:
@@ -193,13 +194,13 @@ class Places:
         seen = self.held[:, None, :] & (self.positions[:, None, :] <= asking)
         own = self.positions[:, None, :] // self.residual == asking // self.residual
         both = torch.cat([seen & ~own, seen & own], dim=2)[:, None]
-        lowest = torch.finfo(dtype).min
+        lowest = max(torch.finfo(dtype).min, torch.finfo(torch.float32).min)
         return torch.zeros(both.shape, dtype=dtype, device=both.device).masked_fill(~both, lowest)
 
 
 def affine(states: torch.Tensor, bits: int, *, dim: int) -> torch.Tensor:
     """`states` on 2^bits even steps from the smallest to the largest along `dim`."""
-    wide = states.float()
+    wide = widened(states)
     low, high = wide.amin(dim, keepdim=True), wide.amax(dim, keepdim=True)
     scale = (high - low) / (2**bits - 1)
     scale = torch.where(scale == 0, 1, scale)

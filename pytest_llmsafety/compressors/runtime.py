@@ -31,6 +31,11 @@ def roundings(model: PreTrainedModel) -> list[Rounding]:
     return getattr(model, LISTED)  # type: ignore[no-any-return]
 
 
+def rounds(model: PreTrainedModel) -> bool:
+    """Whether anything is rounded while `model` runs."""
+    return bool(getattr(model, LISTED, []))
+
+
 @contextmanager
 def exact(model: PreTrainedModel) -> Iterator[None]:
     """Let nothing be rounded in the body of the `with`, all else being as it is."""
@@ -58,3 +63,10 @@ def trial(model: PreTrainedModel, length: int = 8) -> torch.Tensor:
             return run(input_ids=ids[None].to(model.device)).logits[0]  # type: ignore[no-any-return]
     finally:
         model.train(training)
+
+
+def widened(states: torch.Tensor) -> torch.Tensor:
+    """`states` in at least float32: what rounding is computed in."""
+    import torch
+
+    return states.to(torch.promote_types(states.dtype, torch.float32))

@@ -143,4 +143,4 @@ def test_answers_do_not_depend_on_the_batch(family, spec):
         if hasattr(one, "texts"):
             assert one.texts == other.texts
         else:
-            assert math.isclose(one.logprob, other.logprob, abs_tol=1e-4)
+            assert math.isclose(one.logprob, other.logprob, abs_tol=1e-6)
