@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from pytest_llmsafety.compressors.allocation import ALLOC
 from pytest_llmsafety.compressors.grid import find_grid, stored_bits
 from pytest_llmsafety.compressors.hessian import Hessian
 from pytest_llmsafety.compressors.method import LayerCompressor, Solved
@@ -37,6 +38,7 @@ class Gptq(LayerCompressor):
             ("sym", "grids that are symmetric about 0"),
         ),
         keys=(
+            ALLOC,
             Key("damp", f"share of the Hessian's mean diagonal added to it ({DAMP})"),
             Key("block", f"inputs after which all later weights are updated ({BLOCK})", "whole", 1),
         ),

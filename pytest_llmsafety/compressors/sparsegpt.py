@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pytest_llmsafety.compressors.allocation import ALLOC, ALPHA, EPSILON
 from pytest_llmsafety.compressors.hessian import Hessian
 from pytest_llmsafety.compressors.masks import lowest_of_all, lowest_of_groups
 from pytest_llmsafety.compressors.method import LayerCompressor, Solved
@@ -27,7 +28,10 @@ class SparseGpt(LayerCompressor):
         example="sparsegpt:2:4",
         sparsity=True,
         pattern=True,
+        flags=(ALPHA,),
         keys=(
+            EPSILON,
+            ALLOC,
             Key("damp", f"share of the Hessian's mean diagonal added to it ({DAMP})"),
             Key("block", f"inputs that share one threshold ({BLOCK})", "whole", low=1),
         ),

@@ -57,6 +57,22 @@ def test_bits_are_allocated_too(file):
     assert bits["transformer.h.0.mlp.c_fc"] < 3
 
 
+def test_methods_with_a_hessian_take_amounts_too(file):
+    """SparseGPT prunes one block by 0.25 and the others by half; GPTQ gives one layer 8 bits."""
+    calibration = [list(range(24)), list(range(24, 48))]
+    model = random_model("llama")
+    path = file({"model.layers.1": 0.25})
+    compress(model, f"sparsegpt:0.5:nsamples=2:seqlen=24:alloc={path}", calibration=calibration)
+    found = zeros(model)
+    assert found["model.layers.1.mlp.up_proj"] == pytest.approx(0.25, abs=0.01)
+    assert found["model.layers.0.mlp.up_proj"] == pytest.approx(0.5, abs=0.01)
+    path = file({"model.layers.0.mlp.up_proj": 8})
+    record = compress(random_model("llama"), f"gptq:3:nsamples=2:seqlen=24:alloc={path}",
+                      calibration=calibration)  # fmt: skip
+    bits = {name: bits for name, bits, _ in record.layers}
+    assert bits["model.layers.0.mlp.up_proj"] > 8 > 5 > bits["model.layers.1.mlp.up_proj"]
+
+
 @pytest.mark.parametrize("family", ["llama", "gpt2", "opt", "gpt_neox"])
 def test_alpha_keeps_the_mean_and_differs_by_block(family):
     """The sparsities have the asked mean over all weights, and not all blocks have the same."""
