@@ -163,11 +163,12 @@ def compress(  # noqa: PLR0913 - the one door for users
     seed = seed if spec.seed is None else spec.seed
     context = Context(tokenizer, calibration, seed, device)
     context = replace(context, progress=progress) if progress else context
-    with measured(model) as cost, whole_or_unusable(model, spec):
-        records = [
-            compressor_for(step).compress(model, step, replace(context, before=before))
-            for step, before in follow_each_other(spec)
-        ]
+    records: list[CompressionRecord] = []
+    with measured(model) as cost, whole_or_unusable(model, spec) as done:
+        for step, before in follow_each_other(spec):
+            compressor = compressor_for(step)
+            records.append(compressor.compress(model, step, replace(context, before=before)))
+            done.append(step)
     record = replace(merged(spec, records), seconds=cost.seconds, peak_bytes=cost.peak_bytes)
     if not record.layers_changed:
         skipped = "; ".join(f"{name}: {reason}" for name, reason in record.layers_skipped[:3])

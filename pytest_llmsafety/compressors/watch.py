@@ -66,16 +66,18 @@ def process_peak_bytes() -> int:
 
 
 @contextmanager
-def whole_or_unusable(model: PreTrainedModel, spec: CompressionSpec) -> Iterator[None]:
+def whole_or_unusable(model: PreTrainedModel, spec: CompressionSpec) -> Iterator[list[object]]:
     """Let no model that is compressed in part run: after an error its forward raises.
 
-    Raises the package's own errors as they are and CompressionError for all others.
+    Give the list that the `with` yields one entry for each step that is done. Raises the
+    package's own errors as they are and CompressionError for all others.
     """
+    done: list[object] = []
     try:
-        yield
-    except BEFORE_ANY_CHANGE:
-        raise
+        yield done
     except BaseException as error:  # an interrupt in a notebook leaves a model behind, too
+        if isinstance(error, BEFORE_ANY_CHANGE) and not done:
+            raise
         reason = (
             f"'{spec}' stopped in the middle of its work ({type(error).__name__}: {error}), so "
             f"part of this {type(model).__name__} may be compressed and part not. Load it again."

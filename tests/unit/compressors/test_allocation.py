@@ -70,7 +70,8 @@ def test_methods_with_a_hessian_take_amounts_too(file):
     record = compress(random_model("llama"), f"gptq:3:nsamples=2:seqlen=24:alloc={path}",
                       calibration=calibration)  # fmt: skip
     bits = {name: bits for name, bits, _ in record.layers}
-    assert bits["model.layers.0.mlp.up_proj"] > 8 > 5 > bits["model.layers.1.mlp.up_proj"]
+    assert bits["model.layers.0.mlp.up_proj"] > 8
+    assert bits["model.layers.1.mlp.up_proj"] < 5
 
 
 @pytest.mark.parametrize("family", ["llama", "gpt2", "opt", "gpt_neox"])

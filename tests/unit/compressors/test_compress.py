@@ -11,6 +11,7 @@ from pytest_llmsafety.compressors import check, compress
 from pytest_llmsafety.errors import (
     CompressionError,
     ConfigurationError,
+    GroupSizeError,
     ModelError,
     NothingCompressed,
     UnknownNameError,
@@ -178,3 +179,18 @@ def test_own_module_that_cannot_be_used_is_refused(source, words, tmp_path, monk
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ConfigurationError, match=words):
         check(CompressionSpec.parse(f"{name}:f"))
+
+
+def test_an_error_of_a_later_step_leaves_no_half_compressed_model(llama):
+    """A group size that fits no layer is found before any change, but after the first step."""
+    with pytest.raises(GroupSizeError):
+        compress(llama, "magnitude:0.5+rtn:4:g7")
+    with pytest.raises(ModelError, match="may be compressed and part not"):
+        llama(torch.tensor([[1, 2]]))
+
+
+def test_an_error_before_any_change_leaves_the_model_as_it_was(llama):
+    """The same group size in the first step harms nothing."""
+    with pytest.raises(GroupSizeError):
+        compress(llama, "rtn:4:g7+magnitude:0.5")
+    assert llama(torch.tensor([[1, 2]])).logits.isfinite().all()
