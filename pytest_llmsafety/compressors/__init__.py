@@ -87,6 +87,8 @@ def check(spec: CompressionSpec) -> None:
 
 def looks_at_texts(spec: CompressionSpec) -> bool:
     """Whether a step looks at calibration texts; True for methods that do not say."""
+    if spec.is_dense:
+        return False
     declared = [getattr(compressor_for(step), "parameters", None) for step in spec.steps]
     return any(one is None or one.calibrated for one in declared)
 
