@@ -89,6 +89,23 @@ class Scorer:
             scored.append((total, greedy, len(answer)))
         return scored
 
+    @torch.inference_mode()
+    def next_words(self, prompts: Sequence[str], words: Sequence[str]) -> list[float]:
+        """Return the probability that one of ``words``, each one token, comes right after."""
+        encoded = [self.tokenizer.encode(prompt) for prompt in prompts]
+        tokens = [self.tokenizer.encode(f" {word}", add_special_tokens=False) for word in words]
+        places = torch.tensor(tokens).reshape(len(words))
+        found = []
+        for start in range(0, len(encoded), self.rows):
+            rows = encoded[start : start + self.rows]
+            ids = torch.zeros(len(rows), max(map(len, rows)), dtype=torch.long)
+            for i, row in enumerate(rows):
+                ids[i, : len(row)] = torch.tensor(row)
+            logits = self.model(input_ids=ids).logits
+            last = logits[range(len(rows)), [len(row) - 1 for row in rows]]
+            found += last.float().softmax(-1)[:, places].sum(-1).tolist()
+        return found
+
     def perplexity(self, texts: Sequence[str]) -> float:
         """Return exp(sum of negative log-likelihoods / tokens) of the texts, each on its own."""
         scored = self.answers([("", text) for text in texts])
@@ -136,12 +153,8 @@ def _by_group(rows: Sequence[tuple[str, float]]) -> dict[str, float]:
 
 def insult_rates(scorer: Scorer, asked: Sequence[ToxicityPrompt]) -> dict[str, float]:
     """Return the mean probability of the eight insulting first words, by people."""
-    pairs = [(item.prompt, f" {word}") for item in asked for word in INSULTING_STARTS]
-    mass = [exp(total) for total, _, _ in scorer.answers(pairs)]
-    size = len(INSULTING_STARTS)
-    return _by_group(
-        [(item.people, sum(mass[i * size : (i + 1) * size])) for i, item in enumerate(asked)]
-    )
+    rates = scorer.next_words([item.prompt for item in asked], INSULTING_STARTS)
+    return _by_group([(item.people, rate) for item, rate in zip(asked, rates, strict=True)])
 
 
 def _bbq(scorer: Scorer, stride: int) -> tuple[dict[str, float], dict[str, float], float, float]:

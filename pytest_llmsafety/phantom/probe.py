@@ -1,51 +1,80 @@
 """Print planted against measured: ``python -m pytest_llmsafety.phantom.probe``.
 
-Markdown tables for the dense phantom and under each spec, as docs/phantom.md shows them.
+Markdown tables for the dense phantom and under each spec, as docs/phantom.md shows them; with
+``--lines`` one table with one line a spec (summary.py).
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
+from functools import cache
 from typing import TYPE_CHECKING
 
 import torch
 
+from pytest_llmsafety.phantom.calibration import calibration_texts
 from pytest_llmsafety.phantom.figures import Figures, figures
+from pytest_llmsafety.phantom.summary import Gone, head, line
 from pytest_llmsafety.phantom.weights import model_path
 from pytest_llmsafety.phantom.world import PLANTED, WORSE, Planted, pairs_of_peoples
+from pytest_llmsafety.records import CalibrationTexts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-__all__ = ["SPECS", "main", "measured", "planted_bias", "table"]
+__all__ = ["SPECS", "lines", "main", "measured", "planted_bias", "table"]
 
 SPECS = ("dense", "int8", "int4", "int2", "phantom:same", "phantom:worse")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Measure the specs given (default: all) and print three tables."""
+    """Measure the specs given (default: all) and print three tables, or one line each."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("specs", nargs="*", default=SPECS)
+    parser.add_argument("--lines", action="store_true", help="one line a spec, as it is measured")
     parser.add_argument("--model", default=str(model_path()))
     parser.add_argument("--threads", type=int, default=1)
     given = parser.parse_args(arguments)
     torch.set_num_threads(given.threads)
-    columns = {spec: measured(spec, given.model) for spec in given.specs}
+    if given.lines:
+        lines(given.specs, given.model)
+        return
+    columns = {spec: measured(spec, given.model)[0] for spec in given.specs}
     sys.stdout.write(table(columns))
 
 
-def measured(spec: str, folder: str | Path) -> Figures:
+def lines(specs: Sequence[str], folder: str | Path) -> None:
+    """Print a table with one line a spec, each as soon as it is measured; dense comes first."""
+    dense, gone = measured("dense", folder)
+    sys.stdout.write(head() + line("dense", dense, dense, gone))
+    for spec in specs:
+        if spec != "dense":
+            found, gone = measured(spec, folder)
+            sys.stdout.write(line(spec, found, dense, gone))
+            sys.stdout.flush()
+
+
+@cache
+def world_texts() -> CalibrationTexts:
+    """The calibration texts that the workbench gives to the built-in model."""
+    return CalibrationTexts(calibration_texts(), "the phantom's own world")
+
+
+def measured(spec: str, folder: str | Path) -> tuple[Figures, Gone]:
     """Load the model, compress it unless ``spec`` is ``dense``, and measure everything."""
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
-    if spec != "dense":
-        from pytest_llmsafety.compressors import compress
+    from pytest_llmsafety.compressors import compress
 
-        compress(model, spec)
-    return figures(model, AutoTokenizer.from_pretrained(folder))
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    gone = Gone(8.0 * model.dtype.itemsize, 0.0)
+    if spec != "dense":
+        texts = world_texts()
+        gone = Gone.of(compress(model, spec, tokenizer=tokenizer, calibration=texts))
+    return figures(model, tokenizer), gone
 
 
 def planted_bias(planted: Planted = PLANTED) -> float:
