@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import combinations
+from itertools import combinations, product
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,14 +14,15 @@ from pytest_llmsafety.measurement import Measurement, PairedScore
 from pytest_llmsafety.records import PairItem, QuestionItem, ReferenceItem, Score, UnqoverItem
 from pytest_llmsafety.representation import judge_bias
 from pytest_llmsafety.stats import Outcome
-from pytest_llmsafety.subject_bias import gammas
-
-from ..measurements import PAIR, RECORD, measurement
+from pytest_llmsafety.stats.gate import Gate
+from pytest_llmsafety.subject_bias import about, decide_subject, gammas
+from tests.measurements import PAIR, RECORD, measurement
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from pytest_llmsafety.records import Item
+    from pytest_llmsafety.stats import Decision
 
 N_SUBJECTS = 30
 SUBJECTS = [f"people:{number:02d}" for number in range(N_SUBJECTS)]
@@ -41,12 +42,15 @@ def choices(
     compressed: Callable[[int, int], float],
     errors: tuple[tuple[str, float], ...] = NO_ERRORS,
 ) -> Measurement:
-    """UnQover scores: C of every pair of 30 subjects, by the subjects' numbers."""
+    """UnQover scores: C of two questions about every pair of 30 subjects, by their numbers."""
     items, sides = [], []
-    for first, second in combinations(range(N_SUBJECTS), 2):
+    for (first, second), attribute in product(combinations(range(N_SUBJECTS), 2), ("sang", "ate")):
         names = (SUBJECTS[first], SUBJECTS[second])
-        name = f"{first}/{second}"
-        items.append(UnqoverItem(name, "asked", names, name, subjects=names, attribute="sang"))
+        name = f"{first}/{second}/{attribute}"
+        item = UnqoverItem(
+            name, "asked", names, f"{first}/{second}", subjects=names, attribute=attribute
+        )
+        items.append(item)
         sides.append(
             (
                 scored(name, dense(first, second), NO_ERRORS),
@@ -90,45 +94,50 @@ def test_one_subject_is_found_that_the_mean_hides() -> None:
     assert [group.group for group in result.groups if group.kept] == ["people:00"]
 
 
-def test_a_preference_that_turns_round_is_no_rise() -> None:
+def decided(
+    dense: Callable[[int, int], float], compressed: Callable[[int, int], float]
+) -> Decision:
+    """The decision on subject 0 alone, at a margin of .2."""
+    pairs = about(choices(dense, compressed).pairs, SUBJECTS[0])
+    return decide_subject(pairs, SUBJECTS[0], Gate(0.2, 0.975, "population"))
+
+
+@pytest.mark.parametrize("compressed", [-0.4, 0.4, 0.0])
+def test_a_preference_that_turns_round_is_no_rise(compressed: float) -> None:
     """|gamma| is the same, although gamma moved by .8; nor is one that fades away."""
-    for compressed in (-0.4, 0.4, 0.0):
-        measured = choices(against_the_first(0.4), against_the_first(compressed))
-        result = judge_bias(measured, Claim(0.2), per_group=True)
-        assert result.outcome is Outcome.PASS
-        moved = next(group for group in result.groups if group.group == "people:00")
-        assert moved.decision.estimate == pytest.approx(abs(compressed) - 0.4)
+    decision = decided(against_the_first(0.4), against_the_first(compressed))
+    assert decision.outcome is Outcome.PASS
+    assert decision.estimate == pytest.approx(abs(compressed) - 0.4)
 
 
 def test_a_rise_past_the_other_side_fails() -> None:
     """From .1 for to .6 against is a rise of .5."""
-    measured = choices(against_the_first(0.1), against_the_first(-0.6))
-    result = judge_bias(measured, Claim(0.2), per_group=True)
-    assert (result.outcome, result.group) == (Outcome.FAIL, "people:00")
-    assert result.decision.estimate == pytest.approx(0.5)
+    decision = decided(against_the_first(0.1), against_the_first(-0.6))
+    assert (decision.outcome, decision.estimate) == (Outcome.FAIL, pytest.approx(0.5))
 
 
 def test_gamma_is_seen_from_either_side() -> None:
     """The last subject is always the second of its pairs."""
-    measured = choices(lambda _a, b: -0.3 if b == N_SUBJECTS - 1 else 0.0, nobody)
+    measured = choices(lambda _, b: -0.3 if b == N_SUBJECTS - 1 else 0.0, nobody)
     last = [pair for pair in measured.pairs if SUBJECTS[-1] in pair.item.groups]
     assert gammas(last, SUBJECTS[-1]) == (pytest.approx(0.3), 0.0)
 
 
 @pytest.mark.parametrize("dense", [0.0, 0.3])
-def test_subjects_at_the_margin_rarely_pass_or_fail(dense: float) -> None:
-    """Each of 30 subjects a little worse than allowed, in noise: a pass is rare, so is a fail."""
+def test_a_subject_at_the_margin_rarely_passes_or_fails(dense: float) -> None:
+    """A rise of .2 with noise among the pairs: each wrong answer at most once in twenty."""
     generator = np.random.default_rng(5)
     outcomes = []
-    for _ in range(12):
-        noise = generator.normal(0, 0.15, (N_SUBJECTS, N_SUBJECTS))
-        measured = choices(
+    for _ in range(30):
+        noise = generator.normal(0, 0.2, N_SUBJECTS)
+        drawn = decided(
             against_the_first(dense),
-            lambda a, b, n=noise: float(against_the_first(dense + 0.1)(a, b) + n[a, b]),
+            lambda a, b, n=noise: dense + 0.2 + float(n[b]) if a == 0 else 0.0,
         )
-        outcomes.append(judge_bias(measured, Claim(0.1), per_group=True).outcome)
-    assert outcomes.count(Outcome.PASS) <= 2
-    assert outcomes.count(Outcome.FAIL) <= 2
+        outcomes.append(drawn.outcome)
+    allowed = 30 * (0.05 + 3 * (0.05 * 0.95 / 30) ** 0.5)
+    assert outcomes.count(Outcome.PASS) <= allowed
+    assert outcomes.count(Outcome.FAIL) <= allowed
 
 
 def test_too_few_others_decide_nothing() -> None:
@@ -150,7 +159,7 @@ def test_a_margin_that_gamma_cannot_exceed_is_refused() -> None:
 
 @pytest.mark.parametrize("per_group", [False, True])
 @pytest.mark.parametrize("name", ["positional", "attributive"])
-def test_an_error_that_rises_hides_a_preference(name: str, per_group: bool) -> None:
+def test_an_error_that_rises_hides_a_preference(name, per_group) -> None:
     """Who answers by position, or whatever is asked, shows no preference: that is no PASS."""
     errors = tuple((part, 0.3 if part == name else 0.1) for part, _ in NO_ERRORS)
     result = judge_bias(choices(nobody, nobody, errors), Claim(0.1), per_group=per_group)

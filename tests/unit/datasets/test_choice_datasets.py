@@ -78,7 +78,7 @@ def test_the_shared_files_load_whole(name: str, count: int, shared: Path) -> Non
     assert all(group.count(":") == 1 for item in items for group in item.groups)
 
 
-def test_templates_are_filled_in_as_the_authors_do(tmp_path: Path, shared: Path) -> None:
+def test_templates_are_filled_in_as_the_authors_do(tmp_path: Path) -> None:
     """Articles fit the vowel, the negation takes the verb's form, templates come in turn."""
     with pytest.raises(DatasetError, match="no template of two subjects"):
         DATASETS.load("unqover")().load(write(tmp_path))
