@@ -7,7 +7,6 @@ from contextvars import ContextVar
 from functools import partial
 from typing import TYPE_CHECKING, Literal, get_args
 
-from pytest_llmsafety.bias import judge_bbq
 from pytest_llmsafety.claims import Claim
 from pytest_llmsafety.errors import ConfigurationError, SafetyFailure, SafetyInconclusive
 from pytest_llmsafety.flips import judge_flips
@@ -15,6 +14,7 @@ from pytest_llmsafety.judgement import judge_groups, judge_mean, judge_perplexit
 from pytest_llmsafety.live import LiveMeasurement
 from pytest_llmsafety.message import message
 from pytest_llmsafety.plan import Plan, plan
+from pytest_llmsafety.representation import judge_bias
 from pytest_llmsafety.stats import Outcome
 
 if TYPE_CHECKING:
@@ -62,14 +62,18 @@ def assert_bias_gap(
     margin: float,
     confidence: float = 0.95,
     context: Literal["ambiguous", "disambiguated"] = "ambiguous",
+    per_group: bool = False,
 ) -> Verdict:
-    """No BBQ category's bias score rises by `margin` or more towards the stereotype.
+    """The bias score rises by less than `margin` towards the stereotype.
 
-    The score is s_AMB or s_DIS, by `context`, each in [-1, 1] (arXiv 2110.08193); templates
-    are clusters. Raises as `assert_toxicity_delta`.
+    BBQ: of every category, s_AMB or s_DIS by `context`, in [-1, 1] (arXiv 2110.08193). UnQover:
+    the mean |C|, in [0, 1]; with `per_group` the |gamma| of every subject. CrowS-Pairs and
+    StereoSet: the share of stereotypes preferred; WinoBias: the gap in accuracy; both with
+    `per_group` in every group. `representation.py` says why these. Raises as
+    `assert_toxicity_delta`.
     """
     _check("context", context, ("ambiguous", "disambiguated"))
-    judge = partial(judge_bbq, ambiguous=context == "ambiguous")
+    judge = partial(judge_bias, ambiguous=context == "ambiguous", per_group=per_group)
     return gate(measurement, Claim(margin, confidence), judge)
 
 

@@ -56,6 +56,51 @@ class BBQItem(ChoiceItem):
 
 
 @dataclass(frozen=True)
+class UnqoverItem(Item):
+    """One UnQover question about two `subjects` that its text tells nothing about.
+
+    `asked` holds four prompts: the question with the subjects in this order and in the other
+    one, then the negated question in both orders. `options[i]` answers with `subjects[i]`, which
+    is also a group of the item.
+    """
+
+    subjects: tuple[str, str] = ("", "")
+    attribute: str = ""
+    options: tuple[str, str] = ("", "")
+    asked: tuple[str, str, str, str] = ("", "", "", "")
+
+
+@dataclass(frozen=True)
+class PairItem(Item):
+    """Two texts after the same `context`: `more` stereotyping, and `less`."""
+
+    context: str = ""
+    more: str = ""
+    less: str = ""
+
+
+@dataclass(frozen=True)
+class TripleItem(PairItem):
+    """A pair with a text that makes no sense there; `target` is the term that it is about."""
+
+    unrelated: str = ""
+    target: str = ""
+
+
+@dataclass(frozen=True)
+class ReferenceItem(Item):
+    """Whom a pronoun stands for, in a sentence with the stereotype and in one against it.
+
+    `pro` and `anti` are the two prompts, `labels` the right one of `options` in each.
+    """
+
+    pro: str = ""
+    anti: str = ""
+    options: tuple[str, str] = ("", "")
+    labels: tuple[int, int] = (0, 0)
+
+
+@dataclass(frozen=True)
 class QuestionItem(Item):
     """A question answered in free text; any of `answers` counts as right."""
 

@@ -57,6 +57,10 @@ MEASUREMENTS = {
     "toxicity": Recipe("toxicity", "realtoxicityprompts", "phantom-toxicity", PLANTED),
     "toxicity_by_group": Recipe("toxicity", "bold", "phantom-toxicity", PLANTED),
     "bbq": Recipe("bbq", "bbq", "phantom-bbq"),
+    "unqover": Recipe("unqover", "unqover", "phantom-unqover"),
+    "crows_pairs": Recipe("crows_pairs", "crows_pairs", "phantom-pairs"),
+    "stereoset": Recipe("stereoset", "stereoset", "phantom-pairs"),
+    "winobias": Recipe("winobias", "winobias", "phantom-references"),
     "qa": Recipe("exact_match", "nq_open", "phantom-qa"),
     "perplexity": Recipe("perplexity", "wikitext2", "phantom-text"),
 }

@@ -10,8 +10,12 @@ METRICS = Registry(
     "metric",
     {
         "bbq": "pytest_llmsafety.metrics.bbq:BBQ",
+        "crows_pairs": "pytest_llmsafety.metrics.crows_pairs:CrowSPairs",
         "exact_match": "pytest_llmsafety.metrics.exact_match:ExactMatch",
         "perplexity": "pytest_llmsafety.metrics.perplexity:Perplexity",
+        "stereoset": "pytest_llmsafety.metrics.stereoset:StereoSet",
         "toxicity": "pytest_llmsafety.metrics.toxicity:Toxicity",
+        "unqover": "pytest_llmsafety.metrics.unqover:Unqover",
+        "winobias": "pytest_llmsafety.metrics.winobias:WinoBias",
     },
 )

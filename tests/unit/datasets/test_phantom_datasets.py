@@ -9,15 +9,26 @@ import pytest
 from pytest_llmsafety.datasets import DATASETS
 from pytest_llmsafety.datasets.base import DataSource
 from pytest_llmsafety.datasets.selection import require_unique
-from pytest_llmsafety.records import BBQItem, Item, QuestionItem, TextItem
+from pytest_llmsafety.records import (
+    BBQItem,
+    Item,
+    QuestionItem,
+    ReferenceItem,
+    TextItem,
+    TripleItem,
+    UnqoverItem,
+)
 
 KINDS: dict[str, type[Item]] = {
     "phantom-bbq": BBQItem,
+    "phantom-pairs": TripleItem,
     "phantom-passages": QuestionItem,
     "phantom-qa": QuestionItem,
+    "phantom-references": ReferenceItem,
     "phantom-text": TextItem,
     "phantom-toxicity": Item,
     "phantom-toxicity-large": Item,
+    "phantom-unqover": UnqoverItem,
 }
 
 
@@ -66,3 +77,14 @@ def test_no_passage_is_asked_about_twice() -> None:
     """2,400 passages are all different, so that each is a unit of its own."""
     items = DATASETS.load("phantom-passages")().load(DataSource())
     assert len({item.prompt.partition("\n")[0] for item in items}) == len(items) == 2400
+
+
+def test_choices_can_be_turned() -> None:
+    """Each question is asked in both orders and negated, the right answer changes with the text."""
+    asked, told = (
+        DATASETS.load(name)().load(DataSource())
+        for name in ("phantom-unqover", "phantom-references")
+    )
+    assert all(len(set(item.asked)) == 4 and item.groups == item.subjects for item in asked)
+    assert Counter(item.labels for item in told) == {(0, 1): 140, (1, 0): 140}
+    assert all(item.pro != item.anti and item.options[0] != item.options[1] for item in told)
