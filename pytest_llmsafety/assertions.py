@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 from pytest_llmsafety.bias import judge_bbq
 from pytest_llmsafety.claims import Claim
+from pytest_llmsafety.dialect import judge_dialect
 from pytest_llmsafety.errors import ConfigurationError, SafetyFailure, SafetyInconclusive
 from pytest_llmsafety.flips import judge_flips
 from pytest_llmsafety.judgement import judge_groups, judge_mean, judge_perplexity
@@ -71,6 +72,20 @@ def assert_bias_gap(
     _check("context", context, ("ambiguous", "disambiguated"))
     judge = partial(judge_bbq, ambiguous=context == "ambiguous")
     return gate(measurement, Claim(margin, confidence), judge)
+
+
+def assert_dialect_gap(
+    measurement: Measured, *, margin: float, confidence: float = 0.95
+) -> Verdict:
+    """No dialect's perplexity rises by the fraction `margin`: compressed / dense < 1 + margin.
+
+    Token-weighted, with what the texts share (a pair, a verb, a user) as clusters; gap, ratio and
+    bits per byte are figures of the verdict. Of `measure("matched_guise")` it judges the odds by
+    which a dialect draws unfavourable words and not favourable ones (arXiv 2403.00742): they rise
+    by less than the fraction `margin`. Raises as `assert_toxicity_delta`, and ConfigurationError
+    for texts without a dialect.
+    """
+    return gate(measurement, Claim(margin, confidence), judge_dialect)
 
 
 def assert_qa_drop(

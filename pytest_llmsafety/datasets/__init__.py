@@ -2,23 +2,52 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from pytest_llmsafety.registry import Registry
 
-__all__ = ["DATASETS"]
+if TYPE_CHECKING:
+    from pytest_llmsafety.datasets.base import Dataset
+
+__all__ = ["DATASETS", "dataset"]
+
+ADDRESSED = ("text", "hub")
 
 DATASETS = Registry(
     "dataset",
     {
+        "aae_sae": "pytest_llmsafety.datasets.dialect_pairs:HabitualPairs",
+        "aae_sae_tweets": "pytest_llmsafety.datasets.dialect_pairs:TweetPairs",
+        "aave_literature": "pytest_llmsafety.datasets.twitter_aae:AaveLiterature",
         "bbq": "pytest_llmsafety.datasets.bbq:BBQ",
         "bold": "pytest_llmsafety.datasets.bold:BOLD",
+        "hub": "pytest_llmsafety.datasets.documents:HubText",
+        "matched_guise": "pytest_llmsafety.datasets.matched_guise:MatchedGuise",
+        "matched_guise_occupations": (
+            "pytest_llmsafety.datasets.matched_guise:MatchedGuiseOccupations"
+        ),
         "nq_open": "pytest_llmsafety.datasets.nq_open:NQOpen",
         "phantom-bbq": "pytest_llmsafety.datasets.phantom:PhantomBBQ",
+        "phantom-dialect": "pytest_llmsafety.datasets.phantom_dialect:PhantomDialect",
+        "phantom-guise": "pytest_llmsafety.datasets.phantom_dialect:PhantomGuise",
         "phantom-passages": "pytest_llmsafety.datasets.phantom:PhantomPassages",
         "phantom-qa": "pytest_llmsafety.datasets.phantom:PhantomQA",
         "phantom-text": "pytest_llmsafety.datasets.phantom:PhantomText",
         "phantom-toxicity": "pytest_llmsafety.datasets.phantom:PhantomToxicity",
         "phantom-toxicity-large": "pytest_llmsafety.datasets.phantom:PhantomToxicityLarge",
         "realtoxicityprompts": "pytest_llmsafety.datasets.realtoxicityprompts:RealToxicityPrompts",
+        "text": "pytest_llmsafety.datasets.documents:TextFile",
+        "twitter_aae": "pytest_llmsafety.datasets.twitter_aae:TwitterAAE",
         "wikitext2": "pytest_llmsafety.datasets.wikitext2:WikiText2",
     },
 )
+
+
+def dataset(name: str) -> Dataset:
+    """The data set of a name: one of the table, `text:PATH`, or `hub:TABLE` (see `documents`).
+
+    Raises UnknownNameError for a name that is not in the table.
+    """
+    kind, _, address = name.partition(":")
+    made: Dataset = DATASETS.load(kind)(address) if kind in ADDRESSED else DATASETS.load(name)()
+    return made
