@@ -82,7 +82,8 @@ def pairs_of(text: str, place: str = "the text") -> list[Pair]:
         if len(cells) != 2 or not all(cells):  # noqa: PLR2004 - a pair
             message = f"'{place}' line {number + 1} is no pair: expected AAE, a tab, SAE: {line!r}"
             raise DatasetError(message)
-        found.append(Pair(str(number), *cells, cells[0].partition(" ")[2] or cells[0]))
+        aae, sae = cells
+        found.append(Pair(str(number), aae, sae, aae.partition(" ")[2] or aae))
     if not found:
         message = f"'{place}' holds no pair. Expected lines of AAE, a tab, SAE."
         raise DatasetError(message)
