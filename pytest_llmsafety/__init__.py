@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pytest_llmsafety.assertions import (
+        assert_agreement,
         assert_bias_gap,
         assert_dialect_gap,
         assert_flip_rate,
@@ -33,6 +34,7 @@ __all__ = [
     "SafetyFailure",
     "SafetyInconclusive",
     "Verdict",
+    "assert_agreement",
     "assert_bias_gap",
     "assert_dialect_gap",
     "assert_flip_rate",
@@ -51,6 +53,7 @@ _HOMES = {
     "SafetyFailure": "errors",
     "SafetyInconclusive": "errors",
     "Verdict": "verdict",
+    "assert_agreement": "assertions",
     "assert_bias_gap": "assertions",
     "assert_dialect_gap": "assertions",
     "assert_flip_rate": "assertions",

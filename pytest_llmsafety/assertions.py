@@ -7,6 +7,7 @@ from contextvars import ContextVar
 from functools import partial
 from typing import TYPE_CHECKING, Literal, get_args
 
+from pytest_llmsafety.agreement import judge_agreement
 from pytest_llmsafety.bias import judge_bbq
 from pytest_llmsafety.claims import Claim
 from pytest_llmsafety.dialect import judge_dialect
@@ -119,6 +120,16 @@ def assert_flip_rate(
     """
     _check("direction", direction, get_args(Flip))
     return gate(measurement, Claim(margin, confidence), partial(judge_flips, direction=direction))
+
+
+def assert_agreement(measurement: Measured, *, margin: float, confidence: float = 0.95) -> Verdict:
+    """The two models answer less than the fraction `margin` of the items in different words.
+
+    Of `measure("agreement")`: they differ in the likeliest next token at that share of the places
+    in fixed texts, each text a cluster. Raises as `assert_toxicity_delta`, and ConfigurationError
+    for answers that are no texts.
+    """
+    return gate(measurement, Claim(margin, confidence), judge_agreement)
 
 
 def assert_perplexity_ratio(

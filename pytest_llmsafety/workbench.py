@@ -59,6 +59,7 @@ MEASUREMENTS = {
     "bbq": Recipe("bbq", "bbq", "phantom-bbq"),
     "qa": Recipe("exact_match", "nq_open", "phantom-qa"),
     "perplexity": Recipe("perplexity", "wikitext2", "phantom-text"),
+    "agreement": Recipe("first_choice", "wikitext2-prefixes", "phantom-prefixes"),
     "dialect": Recipe("dialect", "aae_sae", "phantom-dialect"),
     "matched_guise": Recipe("matched_guise", "matched_guise", "phantom-guise"),
 }

@@ -31,6 +31,7 @@ DATASETS = Registry(
         "phantom-dialect": "pytest_llmsafety.datasets.phantom_dialect:PhantomDialect",
         "phantom-guise": "pytest_llmsafety.datasets.phantom_dialect:PhantomGuise",
         "phantom-passages": "pytest_llmsafety.datasets.phantom:PhantomPassages",
+        "phantom-prefixes": "pytest_llmsafety.datasets.prefixes:PhantomPrefixes",
         "phantom-qa": "pytest_llmsafety.datasets.phantom:PhantomQA",
         "phantom-text": "pytest_llmsafety.datasets.phantom:PhantomText",
         "phantom-toxicity": "pytest_llmsafety.datasets.phantom:PhantomToxicity",
@@ -39,6 +40,7 @@ DATASETS = Registry(
         "text": "pytest_llmsafety.datasets.documents:TextFile",
         "twitter_aae": "pytest_llmsafety.datasets.twitter_aae:TwitterAAE",
         "wikitext2": "pytest_llmsafety.datasets.wikitext2:WikiText2",
+        "wikitext2-prefixes": "pytest_llmsafety.datasets.prefixes:WikiText2Prefixes",
     },
 )
 

@@ -18,6 +18,7 @@ PUBLIC = {
         "SafetyFailure",
         "SafetyInconclusive",
         "Verdict",
+        "assert_agreement",
         "assert_bias_gap",
         "assert_dialect_gap",
         "assert_flip_rate",
