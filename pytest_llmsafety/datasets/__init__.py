@@ -18,7 +18,7 @@ DATASETS = Registry(
     {
         "aae_sae": "pytest_llmsafety.datasets.dialect_pairs:HabitualPairs",
         "aae_sae_tweets": "pytest_llmsafety.datasets.dialect_pairs:TweetPairs",
-        "aave_literature": "pytest_llmsafety.datasets.twitter_aae:AaveLiterature",
+        "aave_literature": "pytest_llmsafety.datasets.aave_literature:AaveLiterature",
         "bbq": "pytest_llmsafety.datasets.bbq:BBQ",
         "bold": "pytest_llmsafety.datasets.bold:BOLD",
         "hub": "pytest_llmsafety.datasets.documents:HubText",

@@ -1,4 +1,4 @@
-"""TwitterAAE: tweets by dialect (Blodgett et al. 2016, arXiv 1608.08868), and AAVE literature.
+"""TwitterAAE: tweets by dialect (Blodgett et al. 2016, arXiv 1608.08868).
 
 The tweets' authors infer the share of each demographic dialect in a tweet. Three forms are read:
 Paloma's and HELM's samples of 50,000 tweets a dialect, and the authors' own corpus.
@@ -27,7 +27,6 @@ HOMEPAGE = (
     "http://slanglab.cs.umass.edu/TwitterAAE (twitteraae_all), HELM (aa_tweets.csv, "
     "white_tweets.csv) or Paloma (twitterAAE_HELM_fixed/)"
 )
-LITERATURE_HOMEPAGE = "https://github.com/jazmiahenry/aave_corpora (as JSON lines with `text`)"
 SAMPLES = {
     AAE: ("test/test_AA.jsonl.gz", "test_AA.jsonl.gz", "aa_tweets.csv"),
     WHITE: ("test/test_white.jsonl.gz", "test_white.jsonl.gz", "white_tweets.csv"),
@@ -58,27 +57,6 @@ class TwitterAAE:
         if corpus is not None:
             return drawn(corpus)
         return tuple(item for dialect in SAMPLES for item in _sample(folder, dialect))
-
-
-@dataclass(frozen=True)
-class AaveLiterature:
-    """Literature in African American Vernacular English, one document a line."""
-
-    name: ClassVar[str] = "aave_literature"
-
-    def load(self, source: DataSource) -> tuple[TextItem, ...]:
-        """Read `aave_literature.jsonl.gz`; ids are `aave_literature/<line from 0>`.
-
-        Raises DatasetError as in Dataset.
-        """
-        folder = files_only(source, self.name, LITERATURE_HOMEPAGE)
-        places = [
-            f"{place}/aave_literature.{ending}"
-            for place in ("aave_corpora", "aave_literature", ".")
-            for ending in ("jsonl.gz", "jsonl")
-        ]
-        (path,) = find_files(folder, places, homepage=LITERATURE_HOMEPAGE)
-        return items_of(read_documents(path), self.name, ("dialect:AAVE",))
 
 
 def drawn(corpus: Path, most: int = MOST_A_DIALECT) -> tuple[TextItem, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import pytest
@@ -12,7 +13,6 @@ from pytest_llmsafety.errors import (
     SafetyFailure,
     SafetyInconclusive,
 )
-from pytest_llmsafety.measurement import Settings
 from pytest_llmsafety.metrics.dialect import DialectPerplexity
 from pytest_llmsafety.records import GuiseItem, Score, TextItem
 from tests.measurements import measurement
@@ -99,11 +99,12 @@ def test_a_missing_text_is_never_a_pass():
 
 
 def test_noise_is_in_nats_as_the_change_is():
-    """A replica of the dense model is compared on the same dialect."""
-    verdict = assert_dialect_gap(
-        measured((30, 20), (30, 20), settings=Settings(early_stop=True)), margin=0.1
-    )
-    assert verdict.noise is None
+    """The dense model asked twice: its perplexity of the head dialect moved by 1%."""
+    made = measured((30, 20), (30.3, 20))
+    again = dataclasses.replace(made, replica=made.pairs)
+    verdict = assert_dialect_gap(again, margin=0.1)
+    assert verdict.group == "dialect:AAE"
+    assert verdict.noise == pytest.approx(math.log(1.01), abs=1e-3)
     assert any("stopping early" in note for note in verdict.notes)
 
 

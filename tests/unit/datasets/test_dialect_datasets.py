@@ -136,8 +136,21 @@ def test_a_corpus_of_another_form_is_refused(text: str, words: str, tmp_path: Pa
         drawn(corpus)
 
 
-def test_literature_is_one_dialect(tmp_path: Path) -> None:
-    """Documents of JSON lines, plain or gzipped."""
+def test_a_book_is_a_cluster(tmp_path: Path) -> None:
+    """Passages of one book are not independent; the group is the dialect."""
+    folder = tmp_path / "aave_corpora" / "AAVE Corpora"
+    folder.mkdir(parents=True)
+    (folder / "Webb.txt").write_text(f"{'a' * 2000}\n\nb", "utf-8")
+    (folder / "Wilson.txt").write_text("c", "utf-8")
+    items = load("aave_literature", tmp_path)
+    assert [item.cluster for item in items] == [
+        f"aave_literature/{b}.txt" for b in ("Webb", "Webb", "Wilson")
+    ]
+    assert {item.groups for item in items} == {("dialect:AAVE",)}
+
+
+def test_literature_may_be_json_lines(tmp_path: Path) -> None:
+    """A document a line, each a unit of its own."""
     folder = tmp_path / "aave_corpora"
     folder.mkdir()
     (folder / "aave_literature.jsonl").write_text('{"text": "Ah been gone."}\n', "utf-8")
