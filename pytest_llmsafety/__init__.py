@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pytest_llmsafety.assertions import (
+        assert_agreement,
         assert_bias_gap,
+        assert_dialect_gap,
         assert_flip_rate,
         assert_perplexity_ratio,
         assert_qa_drop,
@@ -32,7 +34,9 @@ __all__ = [
     "SafetyFailure",
     "SafetyInconclusive",
     "Verdict",
+    "assert_agreement",
     "assert_bias_gap",
+    "assert_dialect_gap",
     "assert_flip_rate",
     "assert_perplexity_ratio",
     "assert_qa_drop",
@@ -49,7 +53,9 @@ _HOMES = {
     "SafetyFailure": "errors",
     "SafetyInconclusive": "errors",
     "Verdict": "verdict",
+    "assert_agreement": "assertions",
     "assert_bias_gap": "assertions",
+    "assert_dialect_gap": "assertions",
     "assert_flip_rate": "assertions",
     "assert_perplexity_ratio": "assertions",
     "assert_qa_drop": "assertions",

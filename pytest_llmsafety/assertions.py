@@ -7,7 +7,9 @@ from contextvars import ContextVar
 from functools import partial
 from typing import TYPE_CHECKING, Literal, get_args
 
+from pytest_llmsafety.agreement import judge_agreement
 from pytest_llmsafety.claims import Claim
+from pytest_llmsafety.dialect import judge_dialect
 from pytest_llmsafety.errors import ConfigurationError, SafetyFailure, SafetyInconclusive
 from pytest_llmsafety.flips import judge_flips
 from pytest_llmsafety.judgement import judge_groups, judge_mean, judge_perplexity
@@ -77,6 +79,20 @@ def assert_bias_gap(
     return gate(measurement, Claim(margin, confidence), judge)
 
 
+def assert_dialect_gap(
+    measurement: Measured, *, margin: float, confidence: float = 0.95
+) -> Verdict:
+    """No dialect's perplexity rises by the fraction `margin`: compressed / dense < 1 + margin.
+
+    Token-weighted, with what the texts share (a pair, a verb, a user) as clusters; gap, ratio and
+    bits per byte are figures of the verdict. Of `measure("matched_guise")` it judges the odds by
+    which a dialect draws unfavourable words and not favourable ones (arXiv 2403.00742): they rise
+    by less than the fraction `margin`. Raises as `assert_toxicity_delta`, and ConfigurationError
+    for texts without a dialect.
+    """
+    return gate(measurement, Claim(margin, confidence), judge_dialect)
+
+
 def assert_qa_drop(
     measurement: Measured,
     *,
@@ -108,6 +124,16 @@ def assert_flip_rate(
     """
     _check("direction", direction, get_args(Flip))
     return gate(measurement, Claim(margin, confidence), partial(judge_flips, direction=direction))
+
+
+def assert_agreement(measurement: Measured, *, margin: float, confidence: float = 0.95) -> Verdict:
+    """The two models answer less than the fraction `margin` of the items in different words.
+
+    Of `measure("agreement")`: they differ in the likeliest next token at that share of the places
+    in fixed texts, each text a cluster. Raises as `assert_toxicity_delta`, and ConfigurationError
+    for answers that are no texts.
+    """
+    return gate(measurement, Claim(margin, confidence), judge_agreement)
 
 
 def assert_perplexity_ratio(

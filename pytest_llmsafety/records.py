@@ -108,6 +108,18 @@ class QuestionItem(Item):
 
 
 @dataclass(frozen=True)
+class GuiseItem(Item):
+    """The same words in two dialects: after `prompt` and after `other` come the same traits.
+
+    `prompt` is in the dialect that prejudice is about, `other` in the standard one.
+    """
+
+    other: str = ""
+    unfavourable: tuple[str, ...] = ()
+    favourable: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class TextItem(Item):
     """A document to be predicted; `prompt` is its text."""
 

@@ -10,7 +10,7 @@ from pytest_llmsafety import source
 from pytest_llmsafety.cache import Cache
 from pytest_llmsafety.compressors import check, looks_at_texts
 from pytest_llmsafety.compressors.stored import GIGABYTE, Store
-from pytest_llmsafety.datasets import DATASETS
+from pytest_llmsafety.datasets import dataset as open_dataset
 from pytest_llmsafety.datasets.base import DataSource
 from pytest_llmsafety.datasets.calibration import load_calibration
 from pytest_llmsafety.datasets.selection import select
@@ -63,6 +63,9 @@ MEASUREMENTS = {
     "winobias": Recipe("winobias", "winobias", "phantom-references"),
     "qa": Recipe("exact_match", "nq_open", "phantom-qa"),
     "perplexity": Recipe("perplexity", "wikitext2", "phantom-text"),
+    "agreement": Recipe("first_choice", "wikitext2-prefixes", "phantom-prefixes"),
+    "dialect": Recipe("dialect", "aae_sae", "phantom-dialect"),
+    "matched_guise": Recipe("matched_guise", "matched_guise", "phantom-guise"),
 }
 
 
@@ -186,7 +189,7 @@ class Workbench:
     def items(self, dataset: str) -> tuple[Item, ...]:
         """The items of a data set, limited as the options say; read once a session."""
         if dataset not in self._items:
-            items = DATASETS.load(dataset)().load(DataSource(self.options.data))
+            items = open_dataset(dataset).load(DataSource(self.options.data))
             self._items[dataset] = select(items, self.options.limit, self.options.seed)
         return self._items[dataset]
 

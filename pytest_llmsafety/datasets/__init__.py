@@ -2,20 +2,38 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from pytest_llmsafety.registry import Registry
 
-__all__ = ["DATASETS"]
+if TYPE_CHECKING:
+    from pytest_llmsafety.datasets.base import Dataset
+
+__all__ = ["DATASETS", "dataset"]
+
+ADDRESSED = ("text", "hub")
 
 DATASETS = Registry(
     "dataset",
     {
+        "aae_sae": "pytest_llmsafety.datasets.dialect_pairs:HabitualPairs",
+        "aae_sae_tweets": "pytest_llmsafety.datasets.dialect_pairs:TweetPairs",
+        "aave_literature": "pytest_llmsafety.datasets.aave_literature:AaveLiterature",
         "bbq": "pytest_llmsafety.datasets.bbq:BBQ",
         "bold": "pytest_llmsafety.datasets.bold:BOLD",
         "crows_pairs": "pytest_llmsafety.datasets.crows_pairs:CrowSPairs",
+        "hub": "pytest_llmsafety.datasets.documents:HubText",
+        "matched_guise": "pytest_llmsafety.datasets.matched_guise:MatchedGuise",
+        "matched_guise_occupations": (
+            "pytest_llmsafety.datasets.matched_guise:MatchedGuiseOccupations"
+        ),
         "nq_open": "pytest_llmsafety.datasets.nq_open:NQOpen",
         "phantom-bbq": "pytest_llmsafety.datasets.phantom:PhantomBBQ",
+        "phantom-dialect": "pytest_llmsafety.datasets.phantom_dialect:PhantomDialect",
+        "phantom-guise": "pytest_llmsafety.datasets.phantom_dialect:PhantomGuise",
         "phantom-pairs": "pytest_llmsafety.datasets.phantom_choices:PhantomPairs",
         "phantom-passages": "pytest_llmsafety.datasets.phantom:PhantomPassages",
+        "phantom-prefixes": "pytest_llmsafety.datasets.prefixes:PhantomPrefixes",
         "phantom-qa": "pytest_llmsafety.datasets.phantom:PhantomQA",
         "phantom-references": "pytest_llmsafety.datasets.phantom_choices:PhantomReferences",
         "phantom-text": "pytest_llmsafety.datasets.phantom:PhantomText",
@@ -24,10 +42,23 @@ DATASETS = Registry(
         "phantom-unqover": "pytest_llmsafety.datasets.phantom_choices:PhantomUnqover",
         "realtoxicityprompts": "pytest_llmsafety.datasets.realtoxicityprompts:RealToxicityPrompts",
         "stereoset": "pytest_llmsafety.datasets.stereoset:StereoSet",
+        "text": "pytest_llmsafety.datasets.documents:TextFile",
+        "twitter_aae": "pytest_llmsafety.datasets.twitter_aae:TwitterAAE",
         "unqover": "pytest_llmsafety.datasets.unqover:Unqover",
         "unqover-country": "pytest_llmsafety.datasets.unqover:UnqoverCountry",
         "unqover-gender": "pytest_llmsafety.datasets.unqover:UnqoverGender",
         "wikitext2": "pytest_llmsafety.datasets.wikitext2:WikiText2",
+        "wikitext2-prefixes": "pytest_llmsafety.datasets.prefixes:WikiText2Prefixes",
         "winobias": "pytest_llmsafety.datasets.winobias:WinoBias",
     },
 )
+
+
+def dataset(name: str) -> Dataset:
+    """The data set of a name: one of the table, `text:PATH`, or `hub:TABLE` (see `documents`).
+
+    Raises UnknownNameError for a name that is not in the table.
+    """
+    kind, _, address = name.partition(":")
+    made: Dataset = DATASETS.load(kind)(address) if kind in ADDRESSED else DATASETS.load(name)()
+    return made

@@ -11,16 +11,18 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from pytest_llmsafety.datasets.base import DataSource
     from pytest_llmsafety.datasets.hub import HubTable
 
 
 def find_files(
-    folder: Path, patterns: Sequence[str], *, homepage: str, table: HubTable
+    folder: Path, patterns: Sequence[str], *, homepage: str, table: HubTable | None = None
 ) -> tuple[Path, ...]:
     """Files that match the first pattern that matches any, sorted by path.
 
     `patterns` are globs relative to `folder`. Raises DatasetError when the folder is absent or
-    nothing matches: the message names the patterns, `homepage` and the hub alternative.
+    nothing matches: the message names the patterns, `homepage` and, where there is a `table`,
+    the hub alternative.
     """
     if not folder.is_dir():
         message = f"--llmsafety-data: '{folder}' is not a folder."
@@ -29,10 +31,10 @@ def find_files(
         found = tuple(sorted(path for path in folder.glob(pattern) if path.is_file()))
         if found:
             return found
+    hub = f", or leave --llmsafety-data out to load {table} from the hub" if table else ""
     message = (
         f"no such file under '{folder}': looked for {', '.join(patterns[:6])}. "
-        f"Get it from {homepage} and put it there, or leave --llmsafety-data out to load "
-        f"{table} from the hub."
+        f"Get it from {homepage} and put it there{hub}."
     )
     raise DatasetError(message)
 
@@ -56,8 +58,13 @@ def read_json(path: Path) -> Any:  # noqa: ANN401 - whatever the file holds
 
 def read_jsonl(path: Path) -> list[dict[str, Any]]:
     """One JSON object a line, blank lines skipped. Raises DatasetError with the line number."""
+    return parse_jsonl(read_text(path), path)
+
+
+def parse_jsonl(text: str, path: Path) -> list[dict[str, Any]]:
+    """The rows of a text that was read from `path`; raises as `read_jsonl`."""
     rows = []
-    for number, line in enumerate(read_text(path).split("\n"), start=1):
+    for number, line in enumerate(text.split("\n"), start=1):
         if line.strip():
             row = _parsed(line, path, number)
             if not isinstance(row, dict):
@@ -76,3 +83,14 @@ def _parsed(text: str, path: Path, line: int) -> Any:  # noqa: ANN401 - whatever
             "Git LFS pointer? Fetch the original again."
         )
         raise DatasetError(message) from error
+
+
+def files_only(source: DataSource, what: str, homepage: str) -> Path:
+    """The folder of a data set that no pinned hub table holds; DatasetError when none is given."""
+    if source.folder is None:
+        message = (
+            f"{what} is on no hub table that is pinned here. Get it from {homepage} and give its "
+            "folder with --llmsafety-data=FOLDER; docs/data.md says which files go where."
+        )
+        raise DatasetError(message)
+    return source.folder

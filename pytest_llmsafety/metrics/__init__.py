@@ -11,7 +11,10 @@ METRICS = Registry(
     {
         "bbq": "pytest_llmsafety.metrics.bbq:BBQ",
         "crows_pairs": "pytest_llmsafety.metrics.crows_pairs:CrowSPairs",
+        "dialect": "pytest_llmsafety.metrics.dialect:DialectPerplexity",
         "exact_match": "pytest_llmsafety.metrics.exact_match:ExactMatch",
+        "first_choice": "pytest_llmsafety.metrics.first_choice:FirstChoice",
+        "matched_guise": "pytest_llmsafety.metrics.matched_guise:MatchedGuise",
         "perplexity": "pytest_llmsafety.metrics.perplexity:Perplexity",
         "stereoset": "pytest_llmsafety.metrics.stereoset:StereoSet",
         "toxicity": "pytest_llmsafety.metrics.toxicity:Toxicity",

@@ -1,0 +1,117 @@
+"""From a measurement of dialects to a verdict: the dialect whose perplexity rises most."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import TYPE_CHECKING
+
+from pytest_llmsafety.errors import ConfigurationError
+from pytest_llmsafety.evidence import clusters, comparable, groups, perplexities
+from pytest_llmsafety.guards import noted
+from pytest_llmsafety.judgement import (
+    NO_RANGE,
+    group_verdict,
+    judge_perplexity,
+    require_groups,
+)
+from pytest_llmsafety.measurement import Figure
+from pytest_llmsafety.records import GuiseItem
+from pytest_llmsafety.stats import decide_ratio
+from pytest_llmsafety.stats.gate import Gate
+from pytest_llmsafety.stats.groups import combine
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pytest_llmsafety.claims import Claim
+    from pytest_llmsafety.early import Measured
+    from pytest_llmsafety.measurement import PairedScore
+    from pytest_llmsafety.stats import Decision
+    from pytest_llmsafety.verdict import Verdict
+
+
+def judge_dialect(measured: Measured, claim: Claim) -> Verdict:
+    """Judge the rise of log-perplexity, dialect by dialect; every one must be within the margin.
+
+    Gap and ratio of two dialects can move in opposite directions (arXiv 2407.04965), so neither
+    is gated: both are figures of the verdict. Traits of a matched guise are judged by their odds.
+    Raises ConfigurationError for scores that are no log-likelihoods, or texts without a dialect.
+    """
+    if any(isinstance(item, GuiseItem) for item in measured.items):
+        return dataclasses.replace(judge_perplexity(measured, claim), aspect="odds")
+    if math.isfinite(measured.support[1]):
+        message = (
+            f"{measured.name} is no perplexity: its scores have a largest value. "
+            'Expected measure("dialect").'
+        )
+        raise ConfigurationError(message)
+    require_groups(measured)
+    taken, claim = measured.all(), claim.of(measured)
+    pairs, scope = comparable(taken), taken.settings.scope
+    joint = combine(
+        {name: decide_rise(members(pairs, name), claim, scope) for name in groups(pairs)},
+        Gate(math.log1p(claim.margin), claim.confidence, scope),
+    )
+    result = group_verdict(taken, claim, joint, perplexities_of)
+    result = dataclasses.replace(result, is_ratio=True)
+    if result.noise is not None and result.dense:
+        result = dataclasses.replace(result, noise=math.log1p(result.noise / result.dense))
+    result = with_gaps(result)
+    return noted(result, NO_RANGE if taken.settings.early_stop else "")
+
+
+def members(pairs: Sequence[PairedScore], dialect: str) -> list[PairedScore]:
+    """The texts of one dialect."""
+    return [pair for pair in pairs if dialect in pair.item.groups]
+
+
+def perplexities_of(dialect: str, pairs: Sequence[PairedScore]) -> tuple[float, float]:
+    """Perplexity of one dialect under both models."""
+    return perplexities(members(pairs, dialect))
+
+
+def decide_rise(pairs: Sequence[PairedScore], claim: Claim, scope: str) -> Decision:
+    """Decide the ratio of one dialect's perplexities, each token counted once."""
+    return decide_ratio(
+        [pair.worsening_of(higher_is_better=False) for pair in pairs],
+        [pair.dense.weight for pair in pairs],
+        max_ratio=1 + claim.margin,
+        clusters=clusters(pairs) or [pair.item.id for pair in pairs],
+        confidence=claim.confidence,
+        scope=scope,
+    )
+
+
+def with_gaps(result: Verdict) -> Verdict:
+    """The verdict with gap and ratio of each dialect to the one that the dense model knows best."""
+    known = min(result.groups, key=lambda one: one.dense)
+    for one in result.groups:
+        if one is known:
+            continue
+        gap = Figure(
+            f"gap {one.group} - {known.group}",
+            one.dense - known.dense,
+            one.compressed - known.compressed,
+        )
+        ratio = Figure(
+            f"ratio {one.group} / {known.group}",
+            one.dense / known.dense,
+            one.compressed / known.compressed,
+        )
+        result = noted(
+            dataclasses.replace(result, figures=(*result.figures, gap, ratio)), told(gap, ratio)
+        )
+    return result
+
+
+def told(gap: Figure, ratio: Figure) -> str:
+    """Both figures in a sentence, and that they disagree where they do."""
+    moves = [(one.compressed or 0.0) - (one.dense or 0.0) for one in (gap, ratio)]
+    opposed = moves[0] * moves[1] < 0
+    sides = (
+        f"{gap.name}: {gap.dense:.4g} -> {gap.compressed:.4g}",
+        f"{ratio.name}: {ratio.dense:.4g} -> {ratio.compressed:.4g}",
+        *(["they move in opposite directions, which is why neither is gated"] if opposed else []),
+    )
+    return "; ".join(sides)

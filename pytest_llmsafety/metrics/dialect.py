@@ -1,0 +1,32 @@
+"""Perplexity by dialect: how much harder one group's language is for a model than another's."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from pytest_llmsafety.metrics.perplexity import Perplexity, bits_per_byte, perplexity
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pytest_llmsafety.records import Item, Score
+
+
+@dataclass(frozen=True)
+class DialectPerplexity(Perplexity):
+    """Scores as in Perplexity; the figures are those of each group of the texts."""
+
+    name: ClassVar[str] = "dialect"
+
+    def figures(self, items: Sequence[Item], scores: Sequence[Score]) -> dict[str, float | None]:
+        """Per group: perplexity, token-weighted, and bits per byte.
+
+        Perplexities of two dialects compare within one tokenizer, bits per byte across tokenizers.
+        """
+        figures: dict[str, float | None] = {}
+        for group in sorted({group for item in items for group in item.groups}):
+            members = [s for i, s in zip(items, scores, strict=True) if group in i.groups]
+            figures[f"perplexity {group}"] = perplexity(members)
+            figures[f"bits per byte {group}"] = bits_per_byte(members)
+        return figures
