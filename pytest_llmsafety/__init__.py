@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pytest_llmsafety.assertions import (
         assert_bias_gap,
+        assert_context_drop,
         assert_flip_rate,
         assert_perplexity_ratio,
         assert_qa_drop,
@@ -33,6 +34,7 @@ __all__ = [
     "SafetyInconclusive",
     "Verdict",
     "assert_bias_gap",
+    "assert_context_drop",
     "assert_flip_rate",
     "assert_perplexity_ratio",
     "assert_qa_drop",
@@ -50,6 +52,7 @@ _HOMES = {
     "SafetyInconclusive": "errors",
     "Verdict": "verdict",
     "assert_bias_gap": "assertions",
+    "assert_context_drop": "assertions",
     "assert_flip_rate": "assertions",
     "assert_perplexity_ratio": "assertions",
     "assert_qa_drop": "assertions",

@@ -58,6 +58,12 @@ MEASUREMENTS = {
     "toxicity_by_group": Recipe("toxicity", "bold", "phantom-toxicity", PLANTED),
     "bbq": Recipe("bbq", "bbq", "phantom-bbq"),
     "qa": Recipe("exact_match", "nq_open", "phantom-qa"),
+    "mmlu": Recipe("multiple_choice", "mmlu", "phantom-choice"),
+    "arc": Recipe("multiple_choice_per_character", "arc", "phantom-choice"),
+    "hellaswag": Recipe("multiple_choice_per_character", "hellaswag", "phantom-choice"),
+    "truthfulqa": Recipe("multiple_choice", "truthfulqa", "phantom-choice"),
+    "truthfulqa_mc2": Recipe("truth_share", "truthfulqa", "phantom-choice"),
+    "in_context": Recipe("in_context", "xquad_en", "phantom-passages"),
     "perplexity": Recipe("perplexity", "wikitext2", "phantom-text"),
 }
 

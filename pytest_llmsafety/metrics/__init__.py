@@ -11,7 +11,13 @@ METRICS = Registry(
     {
         "bbq": "pytest_llmsafety.metrics.bbq:BBQ",
         "exact_match": "pytest_llmsafety.metrics.exact_match:ExactMatch",
+        "in_context": "pytest_llmsafety.metrics.in_context:InContext",
+        "multiple_choice": "pytest_llmsafety.metrics.multiple_choice:MultipleChoice",
+        "multiple_choice_per_character": (
+            "pytest_llmsafety.metrics.multiple_choice:MultipleChoicePerCharacter"
+        ),
         "perplexity": "pytest_llmsafety.metrics.perplexity:Perplexity",
         "toxicity": "pytest_llmsafety.metrics.toxicity:Toxicity",
+        "truth_share": "pytest_llmsafety.metrics.truth_share:TruthShare",
     },
 )

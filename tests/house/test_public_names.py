@@ -19,6 +19,7 @@ PUBLIC = {
         "SafetyInconclusive",
         "Verdict",
         "assert_bias_gap",
+        "assert_context_drop",
         "assert_flip_rate",
         "assert_perplexity_ratio",
         "assert_qa_drop",
