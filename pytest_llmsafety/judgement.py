@@ -18,7 +18,7 @@ from pytest_llmsafety.evidence import (
     perplexities,
     worst_items,
 )
-from pytest_llmsafety.guards import guarded, noted, with_room, with_room_in_groups
+from pytest_llmsafety.guards import above_chance, guarded, noted, with_room, with_room_in_groups
 from pytest_llmsafety.metrics.cut import cut_note
 from pytest_llmsafety.stats import (
     Decision,
@@ -49,7 +49,8 @@ def judge_mean(measured: Measured, claim: Claim) -> Verdict:
     claim = claim.of(measured)
     claimed = MeanClaim(worsening(measured), claim, measured.settings, accuracy(measured))
     taken, decision, note = decide(measured, claimed)
-    return with_room(taken, noted(verdict(taken, claim, decision, means), note))
+    result = with_room(taken, noted(verdict(taken, claim, decision, means), note))
+    return above_chance(taken, result)
 
 
 def judge_groups(

@@ -9,11 +9,12 @@ import pytest
 from pytest_llmsafety.datasets import DATASETS
 from pytest_llmsafety.datasets.base import DataSource
 from pytest_llmsafety.datasets.selection import require_unique
-from pytest_llmsafety.records import BBQItem, Item, QuestionItem, TextItem
+from pytest_llmsafety.records import BBQItem, ChoiceItem, Item, PassageItem, QuestionItem, TextItem
 
 KINDS: dict[str, type[Item]] = {
     "phantom-bbq": BBQItem,
-    "phantom-passages": QuestionItem,
+    "phantom-choice": ChoiceItem,
+    "phantom-passages": PassageItem,
     "phantom-qa": QuestionItem,
     "phantom-text": TextItem,
     "phantom-toxicity": Item,
@@ -66,3 +67,13 @@ def test_no_passage_is_asked_about_twice() -> None:
     """2,400 passages are all different, so that each is a unit of its own."""
     items = DATASETS.load("phantom-passages")().load(DataSource())
     assert len({item.prompt.partition("\n")[0] for item in items}) == len(items) == 2400
+
+
+def test_choices_hold_the_right_answer_among_four() -> None:
+    """The label names the closed-book answer, and the two phrasings have the same options."""
+    choices, facts = (
+        DATASETS.load(name)().load(DataSource()) for name in ("phantom-choice", "phantom-qa")
+    )
+    assert [c.options[c.label] for c in choices] == [f.answers[0] for f in facts]
+    assert all(len(set(c.options)) == 4 for c in choices)
+    assert [c.options for c in choices[::2]] == [c.options for c in choices[1::2]]

@@ -18,7 +18,16 @@ from pytest_llmsafety.records import Item
 if TYPE_CHECKING:
     from pathlib import Path
 
-FROM_FILES = ("bbq", "bold", "nq_open", "realtoxicityprompts", "wikitext2")
+FROM_FILES = (
+    "bbq",
+    "bold",
+    "mmlu",
+    "nq_open",
+    "realtoxicityprompts",
+    "truthfulqa",
+    "wikitext2",
+    "xquad_en",
+)
 
 
 def test_a_class_calls_itself_as_the_table_does() -> None:
