@@ -53,8 +53,8 @@ def table_rows(path: Path) -> list[dict[str, Any]]:
 
 
 def items_of(rows: Iterable[dict[str, Any]]) -> tuple[QuestionItem, ...]:
-    """Items of rows, in order. Raises DatasetError for a row that is not PopQA's."""
-    items = []
+    """Items of rows, in order, a repeated one once; DatasetError for a row that is not PopQA's."""
+    items: dict[str, QuestionItem] = {}
     for row in rows:
         try:
             accepted = json.loads(row["possible_answers"]) if "possible_answers" in row else None
@@ -69,5 +69,5 @@ def items_of(rows: Iterable[dict[str, Any]]) -> tuple[QuestionItem, ...]:
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             message = f"not a row of PopQA ({error!r}): {str(row)[:200]}"
             raise DatasetError(message) from error
-        items.append(item)
-    return tuple(items)
+        items.setdefault(item.id, item)
+    return tuple(items.values())

@@ -78,7 +78,7 @@ def items_of(rows: Iterable[dict[str, Any]]) -> tuple[TruthItem, ...]:
             TruthItem(
                 f"truthfulqa/{number}",
                 f"Q: {row['question'].strip()}\nA:",
-                (f"category:{row['category'].strip()}",),
+                (f"category:{row['category'].strip().replace(':', ',')}",),
                 options=(*true, *false),
                 right=tuple(range(len(true))),
             )

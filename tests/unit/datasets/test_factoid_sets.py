@@ -39,11 +39,11 @@ def test_popqa_reads_the_authors_table(tmp_path: Path) -> None:
     assert (item.groups, item.cluster) == (("relation:author",), "99")
 
 
-@pytest.mark.parametrize("name", ["triviaqa", "popqa"])
-def test_the_shared_samples_hold_150_questions(name: str, shared: Path) -> None:
-    """Each question has an answer."""
+@pytest.mark.parametrize(("name", "count"), [("triviaqa", 150), ("popqa", 149)])
+def test_the_shared_samples_are_read(name: str, count: int, shared: Path) -> None:
+    """Each question has an answer, and one that stands there twice counts once."""
     items = DATASETS.load(name)().load(DataSource(shared / "data"))
-    assert len(items) == len({item.id for item in items}) == 150
+    assert len(items) == len({item.id for item in items}) == count
     assert all(item.answers for item in items)
 
 
