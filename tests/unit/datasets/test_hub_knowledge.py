@@ -63,11 +63,11 @@ def on_the_hub() -> dict[tuple[str, str, str], bytes]:
     files: dict[tuple[str, str, str], bytes] = {}
     for table, rows in tables:
         config, place = table.config or "default", (table.repository, table.revision)
-        files[*place, f"{config}/{table.split}-0.parquet"] = parquet(rows)
+        files[(*place, f"{config}/{table.split}-0.parquet")] = parquet(rows)
         splits = [other.split for other, _ in tables if other.repository == table.repository]
         paths = "".join(f"  - split: {s}\n    path: {config}/{s}-*\n" for s in splits)
         card = f"---\nconfigs:\n- config_name: {config}\n  data_files:\n{paths}---\n"
-        files[*place, "README.md"] = card.encode()
+        files[(*place, "README.md")] = card.encode()
     return files
 
 
