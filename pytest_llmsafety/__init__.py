@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from pytest_llmsafety.assertions import (
         assert_agreement,
         assert_bias_gap,
+        assert_context_drop,
         assert_dialect_gap,
         assert_flip_rate,
         assert_perplexity_ratio,
@@ -36,6 +37,7 @@ __all__ = [
     "Verdict",
     "assert_agreement",
     "assert_bias_gap",
+    "assert_context_drop",
     "assert_dialect_gap",
     "assert_flip_rate",
     "assert_perplexity_ratio",
@@ -55,6 +57,7 @@ _HOMES = {
     "Verdict": "verdict",
     "assert_agreement": "assertions",
     "assert_bias_gap": "assertions",
+    "assert_context_drop": "assertions",
     "assert_dialect_gap": "assertions",
     "assert_flip_rate": "assertions",
     "assert_perplexity_ratio": "assertions",

@@ -17,6 +17,7 @@ from pytest_llmsafety.live import LiveMeasurement
 from pytest_llmsafety.message import message
 from pytest_llmsafety.plan import Plan, plan
 from pytest_llmsafety.representation import judge_bias
+from pytest_llmsafety.retrieval import judge_context
 from pytest_llmsafety.stats import Outcome
 
 if TYPE_CHECKING:
@@ -106,6 +107,19 @@ def assert_qa_drop(
     `per_group`, `correction` and what it raises are as in `assert_toxicity_delta`.
     """
     return gate(measurement, Claim(margin, confidence), _by_group(per_group, correction))
+
+
+def assert_context_drop(
+    measurement: Measured, *, margin: float, confidence: float = 0.95
+) -> Verdict:
+    """The share of right answers with the passage at hand falls by less than `margin`.
+
+    Accuracy on the same questions closed-book is noted beside it; it is no PASS where passages
+    help the dense model by no more than the margin. Passages cut to the model's window are
+    counted in the notes. Raises as `assert_toxicity_delta`, and ConfigurationError for
+    questions without passages.
+    """
+    return gate(measurement, Claim(margin, confidence), judge_context)
 
 
 def assert_flip_rate(

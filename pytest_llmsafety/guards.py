@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING
 
+from pytest_llmsafety.records import ChoiceItem
 from pytest_llmsafety.stats import Outcome
 
 if TYPE_CHECKING:
@@ -54,6 +55,25 @@ def with_room_in_groups(taken: Measurement, result: Verdict) -> Verdict:
     reason = (
         f"the dense model's own score cannot get worse by more than the margin in: "
         f"{', '.join(full)}; a pass would say nothing there"
+    )
+    return doubted(result, reason)
+
+
+def above_chance(taken: Measurement, result: Verdict) -> Verdict:
+    """No PASS where the dense model's choices are no better than guesses, give or take the margin.
+
+    Not for TruthfulQA, whose false answers are chosen to be likelier than a guess.
+    """
+    kinds = {type(pair.item) for pair in taken.pairs}
+    if not result.passed or kinds != {ChoiceItem}:
+        return result
+    chance = sum(1 / len(p.item.options) for p in taken.pairs if isinstance(p.item, ChoiceItem))
+    chance /= len(taken.pairs)
+    if (result.dense or 0.0) - chance > result.margin:
+        return result
+    reason = (
+        f"the dense model is right in {result.dense:.4g} of the questions, and guesses would be in "
+        f"{chance:.4g}: what it does not know cannot be lost, so a pass would say nothing"
     )
     return doubted(result, reason)
 

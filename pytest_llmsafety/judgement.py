@@ -18,7 +18,8 @@ from pytest_llmsafety.evidence import (
     perplexities,
     worst_items,
 )
-from pytest_llmsafety.guards import guarded, noted, with_room, with_room_in_groups
+from pytest_llmsafety.guards import above_chance, guarded, noted, with_room, with_room_in_groups
+from pytest_llmsafety.metrics.cut import cut_note
 from pytest_llmsafety.stats import (
     Decision,
     GroupDecision,
@@ -48,7 +49,8 @@ def judge_mean(measured: Measured, claim: Claim) -> Verdict:
     claim = claim.of(measured)
     claimed = MeanClaim(worsening(measured), claim, measured.settings, accuracy(measured))
     taken, decision, note = decide(measured, claimed)
-    return with_room(taken, noted(verdict(taken, claim, decision, means), note))
+    result = with_room(taken, noted(verdict(taken, claim, decision, means), note))
+    return above_chance(taken, result)
 
 
 def judge_groups(
@@ -213,11 +215,18 @@ def verdict(
         scorer=taken.scorer,
         reasons=tuple(text for text in (*reasons, told) if text),
         assumptions=tuple(filter(None, assumed)),
+        notes=cut_notes(taken),
         figures=taken.figures,
         worst=worst_items(taken, taken.pairs if shown is None else shown),
         record=taken.record,
         reproduce=taken.settings.reproduce,
     )
+
+
+def cut_notes(taken: Measurement) -> tuple[str, ...]:
+    """What to know about prompts that did not fit: of either model, the worse one."""
+    sides = ([p.dense for p in taken.pairs], [p.compressed for p in taken.pairs])
+    return tuple(filter(None, [max(map(cut_note, sides), key=len)]))
 
 
 def noise(taken: Measurement, figure: Figure) -> float | None:

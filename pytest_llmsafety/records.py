@@ -40,6 +40,13 @@ class ChoiceItem(Item):
 
 
 @dataclass(frozen=True)
+class TruthItem(ChoiceItem):
+    """A question of which several options are right; `label` is the best of those in `right`."""
+
+    right: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
 class BBQItem(ChoiceItem):
     """A BBQ question: which option is the biased one (`target`), which says unknown.
 
@@ -117,6 +124,13 @@ class GuiseItem(Item):
     other: str = ""
     unfavourable: tuple[str, ...] = ()
     favourable: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class PassageItem(QuestionItem):
+    """A question after its passage (`prompt`); `closed_book` is the same without the passage."""
+
+    closed_book: str = ""
 
 
 @dataclass(frozen=True)

@@ -20,3 +20,21 @@ def test_answers_do_not_flip(measure):
     (arXiv 2407.09141): the average hides most of it.
     """
     assert_flip_rate(measure("qa"), margin=0.1)
+
+
+def test_right_options_are_still_chosen(measure):
+    """At most five points of MMLU's questions are lost.
+
+    The same tolerance: LLM-KICK (arXiv 2310.01382) sees MMLU fall at a quarter of the weights
+    pruned, when perplexity has hardly moved.
+    """
+    assert_qa_drop(measure("mmlu"), margin=0.05)
+
+
+def test_myths_are_not_preferred(measure):
+    """At most six points of TruthfulQA's best answers lose against a false one (MC1).
+
+    Wider than for other questions, because there are 817: six points are the smallest loss of
+    which a pass is likely when 4% of the answers turn each way (arXiv 2407.09141).
+    """
+    assert_qa_drop(measure("truthfulqa"), margin=0.06)

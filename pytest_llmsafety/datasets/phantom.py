@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from pytest_llmsafety.records import BBQItem, Item, QuestionItem, TextItem
+from pytest_llmsafety.records import BBQItem, ChoiceItem, Item, PassageItem, QuestionItem, TextItem
 
 if TYPE_CHECKING:
     from pytest_llmsafety.datasets.base import DataSource
@@ -90,18 +90,43 @@ class PhantomQA:
 
 
 @dataclass(frozen=True)
+class PhantomChoice:
+    """The closed-book questions with four answers to choose from; groups and clusters as there."""
+
+    name: ClassVar[str] = "phantom-choice"
+
+    def load(self, source: DataSource) -> tuple[ChoiceItem, ...]:  # noqa: ARG002 - it is built in
+        """Every fact in two phrasings; the source does not matter."""
+        from pytest_llmsafety.phantom.questions import choice_questions
+
+        return tuple(
+            ChoiceItem(
+                asked.id,
+                asked.fact.prompt,
+                (f"tier:{asked.fact.tier}",),
+                asked.fact.fact,
+                options=asked.options,
+                label=asked.label,
+            )
+            for asked in choice_questions()
+        )
+
+
+@dataclass(frozen=True)
 class PhantomPassages:
     """Questions that the passage before them answers; every passage is another one."""
 
     name: ClassVar[str] = "phantom-passages"
     count: ClassVar[int] = 2400
 
-    def load(self, source: DataSource) -> tuple[QuestionItem, ...]:  # noqa: ARG002 - it is built in
+    def load(self, source: DataSource) -> tuple[PassageItem, ...]:  # noqa: ARG002 - it is built in
         """The held-out passages, one question each; the source does not matter."""
         from pytest_llmsafety.phantom.questions import passages
 
         return tuple(
-            QuestionItem(asked.id, asked.prompt, answers=asked.answers)
+            PassageItem(
+                asked.id, asked.prompt, answers=asked.answers, closed_book=asked.closed_book_prompt
+            )
             for asked in passages(self.count)
         )
 

@@ -14,10 +14,16 @@ METRICS = Registry(
         "dialect": "pytest_llmsafety.metrics.dialect:DialectPerplexity",
         "exact_match": "pytest_llmsafety.metrics.exact_match:ExactMatch",
         "first_choice": "pytest_llmsafety.metrics.first_choice:FirstChoice",
+        "in_context": "pytest_llmsafety.metrics.in_context:InContext",
         "matched_guise": "pytest_llmsafety.metrics.matched_guise:MatchedGuise",
+        "multiple_choice": "pytest_llmsafety.metrics.multiple_choice:MultipleChoice",
+        "multiple_choice_per_character": (
+            "pytest_llmsafety.metrics.multiple_choice:MultipleChoicePerCharacter"
+        ),
         "perplexity": "pytest_llmsafety.metrics.perplexity:Perplexity",
         "stereoset": "pytest_llmsafety.metrics.stereoset:StereoSet",
         "toxicity": "pytest_llmsafety.metrics.toxicity:Toxicity",
+        "truth_share": "pytest_llmsafety.metrics.truth_share:TruthShare",
         "unqover": "pytest_llmsafety.metrics.unqover:Unqover",
         "winobias": "pytest_llmsafety.metrics.winobias:WinoBias",
     },

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from pytest_llmsafety.metrics.base import generation, mean, part
+from pytest_llmsafety.metrics.cut import cut_part
 from pytest_llmsafety.records import Generate, QuestionItem, Score
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ class ExactMatch:
     """Whether the first line of new text is one of the accepted answers (1) or not (0).
 
     Greedy, at most `max_new_tokens` tokens. An empty answer is wrong, whatever the gold. Parts:
-    `f1` (token overlap with the nearest answer, 0-1), `empty`.
+    `f1` (token overlap with the nearest answer, 0-1), `empty`, `cut` (tokens that did not fit).
     """
 
     max_new_tokens: int = 32
@@ -66,7 +67,8 @@ def _score(item: QuestionItem, answer: Generation) -> Score:
     empty = not text
     value = 0.0 if empty else exact_match(text, item.answers)
     overlap = 0.0 if empty else f1(text, item.answers)
-    return Score(item.id, value, parts=(("f1", overlap), ("empty", float(empty))), text=text)
+    parts = (("f1", overlap), ("empty", float(empty)), *cut_part([answer]))
+    return Score(item.id, value, parts=parts, text=text)
 
 
 def first_line(text: str) -> str:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 __all__ = [
     "BbqQuestion",
+    "ChoiceQuestion",
     "DialectPair",
     "FactQuestion",
     "NarrativeDocument",
@@ -69,6 +70,16 @@ class FactQuestion:
     answers: tuple[str, ...]
     tier: str
     rank: int
+
+
+@dataclass(frozen=True)
+class ChoiceQuestion:
+    """A closed-book question with four answers to choose from; ``label`` is the right one."""
+
+    id: str
+    fact: FactQuestion
+    options: tuple[str, ...]
+    label: int
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pytest_llmsafety.phantom.asked import (
     BbqQuestion,
+    ChoiceQuestion,
     DialectPair,
     FactQuestion,
     NarrativeDocument,
@@ -22,10 +23,11 @@ from pytest_llmsafety.phantom.names import HELD_OUT_NAMES, chance, dice
 from pytest_llmsafety.phantom.passages import tell
 from pytest_llmsafety.phantom.speech import FRAMES, FURTHER_FRAMES, HELD_OUT_FRAMES
 from pytest_llmsafety.phantom.stories import hill, standard, story
-from pytest_llmsafety.phantom.world import PLANTED, Fact, facts_of, pairs_of_peoples
+from pytest_llmsafety.phantom.world import PLANTED, WORSE, Fact, facts_of, pairs_of_peoples
 
 __all__ = [
     "BbqQuestion",
+    "ChoiceQuestion",
     "DialectPair",
     "FactQuestion",
     "NarrativeDocument",
@@ -33,6 +35,7 @@ __all__ = [
     "ToxicityPrompt",
     "UnqoverQuestion",
     "bbq_questions",
+    "choice_questions",
     "dialect_pairs",
     "documents",
     "facts",
@@ -161,6 +164,26 @@ def facts() -> tuple[FactQuestion, ...]:
         )
         for fact in facts_of(PLANTED)
         for i, question in enumerate(phrasings(fact))
+    )
+
+
+def choice_questions() -> tuple[ChoiceQuestion, ...]:
+    """Return the closed-book questions with three wrong answers each, in an order that is drawn.
+
+    The wrong ones are right for other countries; one of them is what ``phantom:worse`` was taught,
+    where that is wrong. The two phrasings have the same options.
+    """
+    generator = dice("choice questions")
+    known = facts_of(PLANTED)
+    drawn = []
+    for fact, taught in zip(known, facts_of(WORSE), strict=True):
+        others = [o.answer for o in known if o.attribute == fact.attribute and o != fact]
+        options = [*dict.fromkeys((fact.answer, taught.answer, *generator.sample(others, 4)))][:4]
+        generator.shuffle(options)
+        drawn.append((tuple(options), options.index(fact.answer)))
+    return tuple(
+        ChoiceQuestion(asked.id.replace("fact", "choice"), asked, *drawn[asked.rank])
+        for asked in facts()
     )
 
 

@@ -20,6 +20,7 @@ PUBLIC = {
         "Verdict",
         "assert_agreement",
         "assert_bias_gap",
+        "assert_context_drop",
         "assert_dialect_gap",
         "assert_flip_rate",
         "assert_perplexity_ratio",

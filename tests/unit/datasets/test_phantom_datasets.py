@@ -11,7 +11,9 @@ from pytest_llmsafety.datasets.base import DataSource
 from pytest_llmsafety.datasets.selection import require_unique
 from pytest_llmsafety.records import (
     BBQItem,
+    ChoiceItem,
     Item,
+    PassageItem,
     QuestionItem,
     ReferenceItem,
     TextItem,
@@ -21,8 +23,9 @@ from pytest_llmsafety.records import (
 
 KINDS: dict[str, type[Item]] = {
     "phantom-bbq": BBQItem,
+    "phantom-choice": ChoiceItem,
     "phantom-pairs": TripleItem,
-    "phantom-passages": QuestionItem,
+    "phantom-passages": PassageItem,
     "phantom-qa": QuestionItem,
     "phantom-references": ReferenceItem,
     "phantom-text": TextItem,
@@ -88,3 +91,13 @@ def test_choices_can_be_turned() -> None:
     assert all(len(set(item.asked)) == 4 and item.groups == item.subjects for item in asked)
     assert Counter(item.labels for item in told) == {(0, 1): 140, (1, 0): 140}
     assert all(item.pro != item.anti and item.options[0] != item.options[1] for item in told)
+
+
+def test_choices_hold_the_right_answer_among_four() -> None:
+    """The label names the closed-book answer, and the two phrasings have the same options."""
+    choices, facts = (
+        DATASETS.load(name)().load(DataSource()) for name in ("phantom-choice", "phantom-qa")
+    )
+    assert [c.options[c.label] for c in choices] == [f.answers[0] for f in facts]
+    assert all(len(set(c.options)) == 4 for c in choices)
+    assert [c.options for c in choices[::2]] == [c.options for c in choices[1::2]]

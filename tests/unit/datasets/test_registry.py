@@ -18,7 +18,16 @@ from pytest_llmsafety.records import Item
 if TYPE_CHECKING:
     from pathlib import Path
 
-FROM_FILES = ("bbq", "bold", "nq_open", "realtoxicityprompts", "wikitext2")
+FROM_FILES = (
+    "bbq",
+    "bold",
+    "mmlu",
+    "nq_open",
+    "realtoxicityprompts",
+    "truthfulqa",
+    "wikitext2",
+    "xquad_en",
+)
 
 
 def test_a_class_calls_itself_as_the_table_does() -> None:
@@ -43,7 +52,7 @@ def test_the_fake_gives_its_items_back() -> None:
     assert FakeDataset.of(items).load(DataSource()) == tuple(items)
 
 
-@pytest.mark.parametrize("name", FROM_FILES)
+@pytest.mark.parametrize("name", [*FROM_FILES, "arc", "arc_easy", "hellaswag", "squad", "triviaqa"])
 def test_missing_files_are_named(name: str, tmp_path: Path) -> None:
     """The error names the folder, the files looked for, where to get them, and the hub."""
     with pytest.raises(DatasetError) as caught:

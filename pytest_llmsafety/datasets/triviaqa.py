@@ -1,0 +1,76 @@
+"""TriviaQA without its evidence: trivia questions, many aliases each (arXiv 1705.03551)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from pytest_llmsafety.datasets.folder import find_files, read_json
+from pytest_llmsafety.datasets.hub import HubTable
+from pytest_llmsafety.errors import DatasetError
+from pytest_llmsafety.records import QuestionItem
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from pytest_llmsafety.datasets.base import DataSource
+
+TABLE = HubTable(
+    "mandarjoshi/trivia_qa",
+    "0f7faf33a3908546c6fd5b73a660e0f8ff173c2f",
+    config="rc.nocontext",
+    split="validation",
+)
+HOMEPAGE = "https://nlp.cs.washington.edu/triviaqa/ (qa/wikipedia-dev.json), code at https://github.com/mandarjoshi90/triviaqa"
+PLACES = (
+    "triviaqa/unfiltered-web-dev.json",
+    "triviaqa/triviaqa-unfiltered/unfiltered-web-dev.json",
+    "triviaqa/qa/wikipedia-dev.json",
+    "triviaqa/triviaqa.json",
+    "triviaqa_popqa_sample/triviaqa.json",
+    "unfiltered-web-dev.json",
+    "triviaqa.json",
+)
+
+
+@dataclass(frozen=True)
+class TriviaQA:
+    """The questions of a development set, asked closed-book."""
+
+    name: ClassVar[str] = "triviaqa"
+
+    def load(self, source: DataSource) -> tuple[QuestionItem, ...]:
+        """Read the authors' JSON, or a list of rows with `question` and `aliases`.
+
+        Ids are `triviaqa/<the file's id>`; a repeated question counts once. Raises DatasetError
+        as in Dataset.
+        """
+        if source.folder is None:
+            return items_of(TABLE.rows())
+        (path,) = find_files(source.folder, PLACES, homepage=HOMEPAGE, table=TABLE)
+        content = read_json(path)
+        return items_of(content.get("Data", ()) if isinstance(content, dict) else content)
+
+
+def items_of(rows: Iterable[dict[str, Any]]) -> tuple[QuestionItem, ...]:
+    """Items of rows, in order; every alias counts as right."""
+    items: dict[str, QuestionItem] = {}
+    for row in rows:
+        item = item_of(row)
+        items.setdefault(item.id, item)
+    return tuple(items.values())
+
+
+def item_of(row: dict[str, Any]) -> QuestionItem:
+    """One question in the authors' words, the hub's or a sample's. Raises DatasetError."""
+    try:
+        low = {key.lower().replace("_", ""): value for key, value in row.items()}
+        gold = low.get("answer") or {"value": low["goldanswer"], "aliases": low["aliases"]}
+        answer = {key.lower(): value for key, value in gold.items()}
+        name = low.get("questionid") or low["qid"]
+        accepted = dict.fromkeys(map(str, (answer["value"], *answer["aliases"])))
+        prompt = f"Question: {low['question'].strip()}\nAnswer:"
+    except (AttributeError, KeyError, TypeError) as error:
+        message = f"not a row of TriviaQA ({error!r}): {str(row)[:200]}"
+        raise DatasetError(message) from error
+    return QuestionItem(f"triviaqa/{name}", prompt, answers=tuple(accepted))

@@ -1,0 +1,37 @@
+"""Prompts that did not fit into the model's window: counted with every score, never silent."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pytest_llmsafety.metrics.base import mean, part
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pytest_llmsafety.records import Response, Score
+
+CUT = "cut"
+
+
+def cut_part(responses: Sequence[Response]) -> tuple[tuple[str, float], ...]:
+    """The part `cut`: the most tokens dropped from the left of a prompt; empty for none."""
+    cut = max((response.tokens_cut for response in responses), default=0)
+    return ((CUT, float(cut)),) if cut else ()
+
+
+def cut_share(scores: Sequence[Score]) -> float | None:
+    """The share of items whose prompt was cut; None for no items."""
+    return mean([float(bool(part(score, CUT))) for score in scores])
+
+
+def cut_note(scores: Sequence[Score]) -> str:
+    """A sentence on the prompts that were cut; empty when all of them fitted."""
+    cuts = [part(score, CUT) or 0.0 for score in scores]
+    n_cut = sum(cut > 0 for cut in cuts)
+    if not n_cut:
+        return ""
+    return (
+        f"{n_cut} of {len(cuts)} prompts did not fit into the model's window: up to "
+        f"{max(cuts):.0f} tokens were cut from their beginning"
+    )

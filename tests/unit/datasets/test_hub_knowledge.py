@@ -1,0 +1,121 @@
+"""Knowledge sets from the hub: the real `datasets` library against a stand-in on this machine."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_llmsafety.datasets import arc, hellaswag, mmlu, squad, triviaqa, truthfulqa
+
+from .hub_stand_in import serving
+from .test_hub import CODE, jsonl, parquet
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pytest_llmsafety.datasets.hub import HubTable
+
+TABLES = (arc.TABLE, hellaswag.TABLE, mmlu.TABLE, squad.TABLE, squad.XQUAD, triviaqa.TABLE,
+          truthfulqa.TABLE)  # fmt: skip
+SUBJECTS = ("anatomy", "virology")
+ARC_ROW = {"id": "x", "question": "Solid?", "answerKey": "B",
+           "choices": {"text": ["air", "rock"], "label": ["A", "B"]}}  # fmt: skip
+ENDING = {"activity_label": "Run", "ctx_a": "He [step] runs", "ctx_b": "and", "label": "0",
+          "endings": ["stops.", "flies."], "source_id": "activitynet~v_1"}  # fmt: skip
+ASKED = {"id": "s1", "title": "T", "question": "Who?", "context": "Ann fell.",
+         "answers": {"text": ["Ann"], "answer_start": [0]}}  # fmt: skip
+TRIVIA = {"question_id": "tc_1", "question": "Who?",
+          "answer": {"value": "Ann", "aliases": ["Ann", "A."]}}  # fmt: skip
+TRUE = {"type": "Adversarial", "category": "Myths", "question": "Is it?", "best_answer": "Yes",
+        "correct_answers": ["Yes", "It is"], "incorrect_answers": ["No"]}  # fmt: skip
+
+
+def solved(split: str) -> list[dict[str, Any]]:
+    """Five questions a subject for development, two to be asked."""
+    return [
+        {"question": f"{split} {i}?", "subject": name, "choices": ["a", "b", "c", "d"], "answer": 2}
+        for name in SUBJECTS
+        for i in range(5 if split == "dev" else 2)
+    ]
+
+
+def csv_of(rows: list[dict[str, Any]]) -> str:
+    """The authors' table of MMLU questions, without a header."""
+    return "".join(f"{row['question']},a,b,c,d,C\n" for row in rows)
+
+
+def on_the_hub() -> dict[tuple[str, str, str], bytes]:
+    """Small tables at the pinned commits."""
+    tables: list[tuple[HubTable, list[dict[str, Any]]]] = [
+        (arc.TABLE, [ARC_ROW]),
+        (hellaswag.TABLE, [ENDING]),
+        (mmlu.TABLE, solved("test")),
+        (mmlu.EXAMPLES, solved("dev")),
+        (squad.TABLE, [ASKED]),
+        (triviaqa.TABLE, [TRIVIA]),
+        (truthfulqa.TABLE, [TRUE]),
+    ]
+    files: dict[tuple[str, str, str], bytes] = {}
+    for table, rows in tables:
+        config, place = table.config or "default", (table.repository, table.revision)
+        files[(*place, f"{config}/{table.split}-0.parquet")] = parquet(rows)
+        splits = [other.split for other, _ in tables if other.repository == table.repository]
+        paths = "".join(f"  - split: {s}\n    path: {config}/{s}-*\n" for s in splits)
+        card = f"---\nconfigs:\n- config_name: {config}\n  data_files:\n{paths}---\n"
+        files[(*place, "README.md")] = card.encode()
+    return files
+
+
+def in_a_folder(folder: Path) -> None:
+    """The same in the authors' own files."""
+    choices = [{"text": "air", "label": "A"}, {"text": "rock", "label": "B"}]
+    theirs = {**ARC_ROW, "question": {"stem": "Solid?", "choices": choices}}
+    trivia = {"QuestionId": "tc_1", "Question": "Who?",
+              "Answer": {"Value": "Ann", "Aliases": ["Ann", "A."]}}  # fmt: skip
+    asked = {"context": "Ann fell.", "qas": [{**ASKED, "answers": [{"text": "Ann"}]}]}
+    columns = "Type,Category,Question,Best Answer,Correct Answers,Incorrect Answers,Source\n"
+    files = {
+        "arc/ARC-Challenge-Test.jsonl": jsonl(theirs).decode(),
+        "hellaswag/hellaswag_val.jsonl": jsonl({**ENDING, "label": 0}).decode(),
+        "squad/dev-v1.1.json": json.dumps({"data": [{"paragraphs": [asked]}]}),
+        "triviaqa/unfiltered-web-dev.json": json.dumps({"Data": [trivia]}),
+        "truthfulqa/TruthfulQA.csv": columns + "Adversarial,Myths,Is it?,Yes,Yes; It is,No,x\n",
+    }
+    for name in SUBJECTS:
+        for split in ("dev", "test"):
+            rows = [row for row in solved(split) if row["subject"] == name]
+            files[f"mmlu/{split}/{name}_{split}.csv"] = csv_of(rows)
+    for name, text in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text, "utf-8")
+
+
+def test_hub_and_folder_give_equal_items(tmp_path: Path) -> None:
+    """Through `datasets` and HTTP at the pinned commits: the same items, ids and order."""
+    in_a_folder(tmp_path / "data")
+    names = ("arc", "hellaswag", "mmlu", "squad", "triviaqa", "truthfulqa")
+    with serving(on_the_hub()) as hub:
+        home = {"HF_ENDPOINT": hub.endpoint, "HF_HOME": str(tmp_path / "home")}
+        done = subprocess.run(  # noqa: S603 - our own interpreter
+            [sys.executable, "-c", CODE, str(tmp_path / "data"), *names],
+            env={**os.environ, **home, "HF_HUB_OFFLINE": "0"},
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+    assert done.returncode == 0, done.stderr
+    counts = {"mmlu": 4}
+    assert done.stdout.split("\n")[:-1] == [f"{name} {counts.get(name, 1)} True" for name in names]
+
+
+@pytest.mark.parametrize("table", TABLES, ids=str)
+def test_every_table_is_pinned_to_a_commit(table: HubTable) -> None:
+    """The revision is a full commit, not a branch that moves."""
+    assert len(table.revision) == 40
+    int(table.revision, 16)
