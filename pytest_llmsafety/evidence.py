@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from pytest_llmsafety.measurement import Measurement, PairedScore
 
 N_WORST = 3
+DIGITS = 4
+"""Decimals of one item's change: the size of the batches moves those behind."""
 
 
 def require_sound(measured: Measurement | LiveMeasurement) -> None:
@@ -117,7 +119,13 @@ def worst_items(measurement: Measurement, pairs: Sequence[PairedScore]) -> tuple
     ]
     scored.sort(key=lambda row: -row[0])
     return tuple(
-        WorstItem(pair.item.id, worsening, pair.item.prompt, pair.dense.text, pair.compressed.text)
+        WorstItem(
+            pair.item.id,
+            round(worsening, DIGITS),
+            pair.item.prompt,
+            pair.dense.text,
+            pair.compressed.text,
+        )
         for worsening, pair in scored[:N_WORST]
         if worsening > 0
     )
