@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from pytest_llmsafety.reports.run import Run, SafetyTest
 
 SCHEMA = 1
-DIGITS = 6
-"""Significant digits of a number: sums in float32 move in the ones behind with the batches."""
+DIGITS, DECIMALS = 4, 6
+"""What is told of a number: sums in float32 move behind that with the batches."""
 
 
 class JsonReport:
@@ -56,5 +56,6 @@ def _reported(value: Any) -> Any:  # noqa: ANN401 - any plain value
     if isinstance(value, list):
         return [_reported(part) for part in value]
     if isinstance(value, float):
-        return float(f"{value:.{DIGITS}g}") if math.isfinite(value) else None
+        rounded = round(float(f"{value:.{DIGITS}g}"), DECIMALS) if math.isfinite(value) else value
+        return rounded if math.isfinite(rounded) else None
     return value
