@@ -72,6 +72,11 @@ def corrected(decision: Decision, gate: Gate) -> Decision:
     return correct(decision, gate.scorer_accuracy, margin=gate.margin, confidence=gate.confidence)
 
 
+def surely_enough(gate: Gate, quantity: Quantity) -> int:
+    """Units of which identical outputs surely pass at some look: twice the rule of three."""
+    return 2 * rule_of_three(gate.pass_margin, worst=quantity.support[1])
+
+
 def worsening(measured: Measured) -> Quantity:
     """The change of an item's score."""
     higher = measured.higher_is_better
@@ -109,13 +114,9 @@ class MeanClaim:
         """The sequential test on `items`, or why there is none."""
         sizes = [len(unit) for unit in units_of(items)]
         clustered, scope = len(sizes) < len(items), self.settings.scope
-        why = obstacle(len(sizes), clustered=clustered, scope=scope, fewest=self.fewest)
+        fewest = surely_enough(self.gate, self.quantity)
+        why = obstacle(len(sizes), clustered=clustered, scope=scope, fewest=fewest)
         return why or _MeanLadder(self, sizes)
-
-    @property
-    def fewest(self) -> int:
-        """Units of which identical outputs surely pass at some look: twice the rule of three."""
-        return 2 * rule_of_three(self.gate.pass_margin, worst=self.quantity.support[1])
 
 
 class _MeanLadder:
@@ -192,7 +193,7 @@ class GroupsClaim:
             return "all items were asked: groups of clustered items cannot be stopped early"
         sizes = Counter(group for item in items for group in item.groups)
         smallest = min(sizes, key=lambda group: sizes[group])
-        fewest = 2 * rule_of_three(self.gate.pass_margin, worst=self.quantity.support[1])
+        fewest = surely_enough(self.gate, self.quantity)
         why = obstacle(sizes[smallest], clustered=False, scope=self.settings.scope, fewest=fewest)
         return f"{why} in {smallest}" if why else _GroupLadder(self, sizes)
 

@@ -25,7 +25,6 @@ from pytest_llmsafety.pair import ModelPair
 from pytest_llmsafety.progress import Progress
 from pytest_llmsafety.records import CalibrationTexts
 from pytest_llmsafety.scorer_calibration import load
-from pytest_llmsafety.specs import ModelSpec
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,7 +33,7 @@ if TYPE_CHECKING:
     from pytest_llmsafety.metrics.scorers.base import Scorer
     from pytest_llmsafety.options import Options
     from pytest_llmsafety.records import Item
-    from pytest_llmsafety.specs import CompressionSpec
+    from pytest_llmsafety.specs import CompressionSpec, ModelSpec
     from pytest_llmsafety.stats import ScorerAccuracy
 
 
@@ -122,9 +121,9 @@ class Workbench:
         if self.options.plan:
             return
         source.locate(self.model)
-        for spec in specs:
-            if spec.steps[0].method == "checkpoint":
-                source.locate(ModelSpec.parse(spec.steps[0].parameter), tokenizer=False)
+        for other in (step.model for spec in specs for step in spec.steps):
+            if other is not None:
+                source.locate(other, tokenizer=False)
 
     def pair(self, spec: CompressionSpec) -> ModelPair:
         """The dense model and the same model under `spec`."""

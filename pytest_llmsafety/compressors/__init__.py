@@ -55,6 +55,9 @@ COMPRESSORS = Registry(
 )
 
 
+LOST_ZEROS = 0.01
+
+
 def check(spec: CompressionSpec) -> None:
     """Raise a named error when `spec` cannot be carried out; imports no torch.
 
@@ -185,7 +188,8 @@ def compress(  # noqa: PLR0913 - the one door for users
 def merged(spec: CompressionSpec, records: list[CompressionRecord]) -> CompressionRecord:
     """One record of all steps: sizes and shares as the last step that changes weights left them.
 
-    A layer has the fewest bits that a step gave it, and the zeros that the last step left.
+    A layer has the fewest bits that a step gave it, and the zeros that the last step left. A step
+    that undoes zeros of one before it is noted: some grids have no exact zero.
     """
     last = ([record for record in records if not record.leaves_weights] or records)[-1]
     inputs = [one.activation_bits for one in records if one.activation_bits is not None]
@@ -194,6 +198,13 @@ def merged(spec: CompressionSpec, records: list[CompressionRecord]) -> Compressi
     layers: dict[str, tuple[str, float, float]] = {}
     for name, bits, zeros in (row for record in records for row in record.layers):
         layers[name] = (name, min(bits, layers[name][1]) if name in layers else bits, zeros)
+    notes = [note for record in records for note in record.notes]
+    most = max(record.sparsity for record in records)
+    if most - last.sparsity > LOST_ZEROS:
+        notes.append(
+            f"{last.method} undid zeros: {most:.0%} of the weights were zero before it, and "
+            f"{last.sparsity:.0%} are now"
+        )
     return replace(
         last,
         method=str(spec),
@@ -201,7 +212,7 @@ def merged(spec: CompressionSpec, records: list[CompressionRecord]) -> Compressi
         layers_changed=tuple(changed),
         bits=min(record.bits for record in records),
         bytes_before=records[0].bytes_before,
-        notes=tuple(note for record in records for note in record.notes),
+        notes=tuple(notes),
         layers=tuple(layers.values()),
         calibration=tuple(item for record in records for item in record.calibration),
         activation_bits=min(inputs, default=None),

@@ -51,7 +51,7 @@ class Dynamic(Declared):
         blocks = decoder_blocks(model)
         check_finite(all_layers(blocks))
         reached = round_inputs(model, all_layers(blocks), lambda _: per_token)
-        note = f"{step}: inputs of layers in int8, a scale for each token; weights as they were"
+        note = f"{step}: inputs of layers in int8, a scale for each token"
         return recorded(model, step, blocks, reached, note)
 
 
@@ -86,7 +86,7 @@ class Static(Declared):
         for rule in rules.values():
             rule.learning = False
         model.train(training)
-        note = f"{step}: inputs of layers in int8, a scale for each layer; weights as they were"
+        note = f"{step}: inputs of layers in int8, a scale for each layer"
         record = recorded(model, step, blocks, reached, note)
         return replace(record, parameters=values.rows(), calibration=drawn.rows())
 

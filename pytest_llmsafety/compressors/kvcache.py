@@ -174,7 +174,10 @@ def recorded(
     bits = rounding.bits + SCALE_BITS * sum(shares) / max(1, len(shares))
     note = f"{step}: keys and values are read in {values.choice} ({bits:.3g} bits with scales)"
     if rounding.by_channel:
-        note += f", the up to {rounding.residual} of a token's own block as they are"
+        note += (
+            f", the up to {rounding.residual} of a token's own block as they are, so texts of up "
+            f"to {rounding.residual} tokens are answered as by the dense model"
+        )
         odd = sorted({value for _, value in widths.values() if rounding.group_of(value) == value})
         if odd and odd[0] != rounding.tokens:
             note += f", a value's group being the {odd[0]} channels of a head"
@@ -187,6 +190,6 @@ def recorded(
         sparsity=0.0,
         bytes_before=size,
         bytes_after=size,
-        notes=(f"{note}; weights as they were",),
+        notes=(note,),
         cache_bits=bits,
     )

@@ -95,8 +95,11 @@ def _title(compression: str, verdict: Verdict) -> str:
         return title
     sparse = f", {record.sparsity:.0%} zeros" if record.sparsity >= SHOWN_SPARSITY else ""
     notes = "".join(f"; {note}" for note in record.notes)
+    layers = f"{len(record.layers_changed)} layers"
+    if record.leaves_weights:
+        return f"{title}: {layers}, weights as they were{notes}"
     return (
-        f"{title}: {len(record.layers_changed)} layers at {record.bits:.3g} bits a weight{sparse}, "
+        f"{title}: {layers} at {record.bits:.3g} bits a weight{sparse}, "
         f"{size(record.bytes_before)} -> {size(record.bytes_after)}{notes}"
     )
 

@@ -18,6 +18,7 @@ from pytest_llmsafety.workbench import MEASUREMENTS, Workbench, calibration, sto
         ({"scorer": "vadr"}, "int4", UnknownNameError, "Did you mean 'vader'"),
         ({}, "int5", UnknownNameError, "Did you mean"),
         ({}, "checkpoint:no-such-folder", ModelError, "no-such-folder"),
+        ({}, "delta:no-such-base:4", ModelError, "no-such-base"),
     ],
 )
 def test_mistakes_are_found_before_any_test(options, spec, error, words):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -194,3 +196,13 @@ def test_an_error_before_any_change_leaves_the_model_as_it_was(llama):
     with pytest.raises(GroupSizeError):
         compress(llama, "rtn:4:g7+magnitude:0.5")
     assert llama(torch.tensor([[1, 2]])).logits.isfinite().all()
+
+
+def test_a_step_that_undoes_zeros_says_so(llama):
+    """Quanto's int4 has no exact zero, so the zeros of 2:4 pruning are gone; rtn keeps them."""
+    kept = compress(copy.deepcopy(llama), "magnitude:2:4+rtn:4:g64")
+    assert kept.sparsity >= 0.5
+    assert not any("undid zeros" in note for note in kept.notes)
+    lost = compress(llama, "magnitude:2:4+int4")
+    assert lost.sparsity < 0.4
+    assert any("int4 undid zeros: 50% of the weights" in note for note in lost.notes)

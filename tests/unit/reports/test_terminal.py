@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pytest_llmsafety.reports.advice import sentence
 from pytest_llmsafety.reports.run import Run, SafetyTest
 from pytest_llmsafety.reports.terminal import LEGEND, summary, table
-from tests.unit.reports.verdicts import DECISION, FAIL, PASS, UNDECIDED, VERDICTS
+from tests.unit.reports.verdicts import DECISION, FAIL, PASS, RECORD, UNDECIDED, VERDICTS
 
 if TYPE_CHECKING:
     from pytest_llmsafety.verdict import Verdict
@@ -106,3 +106,10 @@ def test_a_policy_that_forgives_is_named() -> None:
     decided = Run((SafetyTest("t.py::a", "passed", "", (PASS,)),), 0)
     assert "--llmsafety-inconclusive=pass" in summary(forgiven, width=80, inconclusive="pass")[-1]
     assert "--llmsafety" not in "".join(summary(decided, width=80, inconclusive="pass"))
+
+
+def test_what_rounds_while_the_model_runs_has_no_bits_a_weight() -> None:
+    """A quantized cache leaves the weights, so neither their bits nor their size are told."""
+    cache = replace(RECORD, bits=32.0, layers=(), cache_bits=9.0, notes=("keys in 8 bits",))
+    title = table([replace(PASS, compression="kv:int8", record=cache)], width=180)[0]
+    assert title == "org/name under kv:int8: 2 layers, weights as they were; keys in 8 bits"
