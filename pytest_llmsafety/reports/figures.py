@@ -28,7 +28,7 @@ def worst_groups(verdict: Verdict) -> list[tuple[str, str]]:
 def _moved(verdict: Verdict, estimate: float) -> str:
     """A worsening in the direction and unit of the change."""
     if verdict.is_ratio:
-        return _ratio(estimate)
+        return ratio(estimate)
     return f"{-estimate if verdict.higher_is_better else estimate:+.3f}"
 
 
@@ -36,7 +36,7 @@ def noise(verdict: Verdict) -> str:
     """What the same figure changes between two runs of the dense model."""
     if verdict.noise is None:
         return "-"
-    return _ratio(verdict.noise) if verdict.is_ratio else f"{verdict.noise:+.3f}"
+    return ratio(verdict.noise) if verdict.is_ratio else f"{verdict.noise:+.3f}"
 
 
 def bounds(verdict: Verdict) -> tuple[str, str]:
@@ -45,14 +45,14 @@ def bounds(verdict: Verdict) -> tuple[str, str]:
     if decision is None:
         return "-", "-"
     if verdict.is_ratio:
-        return _ratio(decision.lower), _ratio(decision.upper)
+        return ratio(decision.lower), ratio(decision.upper)
     low, high = decision.lower, decision.upper
     if verdict.higher_is_better:
         low, high = -high, -low
     return f"{low:+.3f}", f"{high:+.3f}"
 
 
-def _ratio(nats: float) -> str:
+def ratio(nats: float) -> str:
     """How many times larger a perplexity is; a broken model's may be beyond any float."""
     beyond = nats > math.log(LARGEST_RATIO)
     return f"x>{LARGEST_RATIO}" if beyond else f"x{math.exp(nats):.3f}"

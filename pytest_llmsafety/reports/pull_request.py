@@ -6,7 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from pytest_llmsafety.message import shown
-from pytest_llmsafety.reports import rows
+from pytest_llmsafety.reports import rows, since
 from pytest_llmsafety.reports.advice import sentences
 from pytest_llmsafety.reports.markdown import bullets, code, folded, table, text
 from pytest_llmsafety.reports.replicates import spreads
@@ -37,7 +37,7 @@ class Summary:
         lines = [f"## {SIGNS[word]} Safety of compression: {word}", "", _counts(run)]
         for compression, verdicts in rows.blocks(run.verdicts):
             lines += ["", *_block(compression, verdicts)]
-        lines += _next(run)
+        lines += _since(run) + _next(run)
         for title, inside in _details(run):
             lines += ["", *folded(title, inside)] if inside else []
         return "\n".join(lines) + "\n"
@@ -75,6 +75,15 @@ def _block(compression: str, verdicts: Sequence[Verdict]) -> list[str]:
     title = text(rows.title(compression, verdicts))
     name = f"### Under {text(shown(compression))}"
     return [name, "", f"The model {title}.", "", *verdict_table(compression, verdicts)]
+
+
+def _since(run: Run) -> list[str]:
+    """What changed since the baseline."""
+    if run.since is None:
+        return []
+    changed = since.table(run.since)
+    lines = ["", "### Since the baseline", "", *bullets(since.summed(run.since))]
+    return lines + (["", *table(since.COLUMNS, changed, left=2)] if changed else [])
 
 
 def _next(run: Run) -> list[str]:

@@ -10,11 +10,14 @@ from typing import TYPE_CHECKING
 
 from pytest_llmsafety.baseline import SHOWN, UPDATE, Row
 from pytest_llmsafety.message import shown
+from pytest_llmsafety.reports.figures import figure, ratio
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from pytest_llmsafety.verdict import Verdict
+
+COLUMNS = ("measurement", "compression", "then", "change", "margin", "now", "change", "margin")
 
 
 @dataclass(frozen=True)
@@ -64,18 +67,50 @@ def compared(before: Sequence[Row], now: Sequence[Row], **told: str | int) -> Si
 
 def lines(since: Since, width: int) -> list[str]:
     """What a terminal shows of it."""
-    told = [_sentence(since)] if since.digest else []
+    texts = [*([_sentence(since)] if since.digest else []), *_files(since)]
+    wide = max(width, 40)
+    return [line for text in texts for line in textwrap.wrap(text, wide, subsequent_indent="  ")]
+
+
+def summed(since: Since) -> list[str]:
+    """What a page says above the table."""
+    if not since.digest:
+        return _files(since)
+    counts = (
+        f"Verdicts against the baseline {since.digest[:SHOWN]}: {len(since.changed)} changed, "
+        f"{len(since.new)} new, {len(since.gone)} not judged in this run, {since.same} as before."
+    )
+    return [counts, *_files(since)]
+
+
+def _files(since: Since) -> list[str]:
+    """What there is to say of the files, beside the verdicts."""
+    texts = []
     if since.digest and since.beside:
-        told.append(
+        texts.append(
             f"{since.beside:,} answers of the dense model were not in the baseline, such as how "
             f"likely it finds new texts, and were asked of it. {UPDATE} writes them."
         )
     if since.problem:
-        told.append(f"no baseline was written: {since.problem}")
+        texts.append(f"no baseline was written: {since.problem}")
     if since.written:
-        told.append(f"baseline written: {since.file} (sha256 {since.written[:SHOWN]})")
-    wide = max(width, 40)
-    return [line for text in told for line in textwrap.wrap(text, wide, subsequent_indent="  ")]
+        texts.append(f"baseline written: {since.file} (sha256 {since.written[:SHOWN]})")
+    return texts
+
+
+def table(since: Since) -> list[tuple[str, ...]]:
+    """What is not as before, a row each: COLUMNS."""
+    both = [*since.changed, *((None, row) for row in since.new), *((r, None) for r in since.gone)]
+    return [_cells(old, now) for old, now in both]
+
+
+def _cells(old: Row | None, now: Row | None) -> tuple[str, ...]:
+    """One row of the table; a side that was not judged is left open."""
+    about = now or old
+    cells = [shown(about.name), about.compression] if about else []
+    for row in (old, now):
+        cells += [row.outcome, _change(row), figure(row.margin)] if row else ["-", "-", "-"]
+    return tuple(cells)
 
 
 def _sentence(since: Since) -> str:
@@ -99,17 +134,16 @@ def _named(row: Row) -> str:
 
 def _figures(old: Row, now: Row) -> str:
     """The change of a figure then and now, and the margin where that is another one."""
-    told = f"change {_change(old)} -> {_change(now)}"
-    if old.margin != now.margin:
-        told += f", margin {old.margin} -> {now.margin}"
-    return told
+    change = f"change {_change(old)} -> {_change(now)}"
+    margin = f", margin {old.margin} -> {now.margin}" if old.margin != now.margin else ""
+    return change + margin
 
 
 def _change(row: Row) -> str:
     """Compressed - dense, or the ratio of perplexities."""
     if row.change is None:
         return "-"
-    return f"x{math.exp(row.change):.3f}" if row.is_ratio else f"{row.change:+.3f}"
+    return ratio(row.change) if row.is_ratio else f"{row.change:+.3f}"
 
 
 def _row(verdict: Verdict) -> Row:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from pytest_llmsafety.reports import since
 from pytest_llmsafety.reports.html.forest import forest
 from pytest_llmsafety.reports.html.heat_map import drawn, heat_maps
 from pytest_llmsafety.reports.html.trade_off import Candidate, answer, trade_off
@@ -34,6 +35,9 @@ def contents(run: Run, most: int) -> dict[str, Any]:
     broken = [test for test in run.undecided if test.outcome in BROKEN]
     return {
         "run": run,
+        "since": since.summed(run.since) if run.since else [],
+        "since_columns": since.COLUMNS,
+        "since_rows": since.table(run.since) if run.since else [],
         "most": most,
         "outcome": overall(run, broken),
         "candidates": candidates[:most],

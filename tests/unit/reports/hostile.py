@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from pytest_llmsafety.baseline import Row
 from pytest_llmsafety.compressors.record import CompressionRecord
 from pytest_llmsafety.measurement import Figure
 from pytest_llmsafety.reports.run import Run, SafetyTest
+from pytest_llmsafety.reports.since import Since
 from pytest_llmsafety.verdict import GroupEvidence, Verdict, WorstItem
 from tests.unit.reports.verdicts import DECISION, FAIL
 
@@ -40,7 +42,9 @@ def hostile_run() -> Run:
     broken = [SafetyTest(f"t.py::b{text}[int4]", "error", text) for text in TEXTS.values()]
     rows = tuple((text, text) for text in TEXTS.values())
     words = " ".join(TEXTS.values())
-    return Run((*tests, *broken), 1, rows, rows, (), words, words, rows, rows)
+    old = tuple(Row(text, text, text, text) for text in TEXTS.values())
+    since = Since(words, words, new=old, gone=old, written=words, problem=words)
+    return Run((*tests, *broken), 1, rows, rows, (), since, words, words, rows, rows)
 
 
 def verdict_of(text: str) -> Verdict:

@@ -7,7 +7,9 @@ import math
 from dataclasses import replace
 
 from pytest_llmsafety.baseline import Row
+from pytest_llmsafety.reports.html.page import HtmlReport
 from pytest_llmsafety.reports.json_report import JsonReport
+from pytest_llmsafety.reports.pull_request import Summary
 from pytest_llmsafety.reports.run import Run
 from pytest_llmsafety.reports.since import Since, compared, lines, rows
 from tests.unit.reports.verdicts import DECISION, FAIL
@@ -82,3 +84,20 @@ def test_the_report_holds_it():
     told = json.loads(JsonReport().render(run))["baseline"]
     assert [row["outcome"] for row in told["changed"][0]] == ["PASS", "FAIL"]
     assert json.loads(JsonReport().render(Run((), 0)))["baseline"] is None
+
+
+def test_the_pages_show_both_sides():
+    """report.html and summary.md have a row for each verdict that is not as before."""
+    since = compared((OLD, OTHER), (NEW,), file="b", digest="0123456789abcdefgh", beside=3)
+    run = Run((), 1, since=since)
+    counts = "Verdicts against the baseline 0123456789abcdef: 1 changed, 0 new, 1 not judged"
+    summary = Summary().render(run)
+    assert counts in summary
+    assert "| toxicity | int4 | PASS | +0.010 | 0.02 | FAIL | +0.050 | 0.02 |" in summary
+    assert "| qa | int4 | PASS | - | 0.02 | - | - | - |" in summary
+    page = HtmlReport().render(run)
+    assert counts in page
+    assert '<a href="#since">' in page
+    assert page.count('<span class="badge PASS">PASS</span>') == 2
+    for view in (Summary(), HtmlReport()):
+        assert "baseline" not in view.render(Run((), 1))
