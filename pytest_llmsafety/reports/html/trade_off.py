@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pytest_llmsafety.reports.figures import size
-from pytest_llmsafety.reports.html.drawing import PALETTE, Canvas, picture
+from pytest_llmsafety.reports.html.drawing import PALETTE, Canvas, picture, room_for
 from pytest_llmsafety.reports.html.forest import MARKS, scale_in_margins
 from pytest_llmsafety.reports.html.multiples import Multiples, multiples
 from pytest_llmsafety.reports.html.text import told
@@ -20,6 +20,14 @@ if TYPE_CHECKING:
 
     from pytest_llmsafety.compressors.record import CompressionRecord
     from pytest_llmsafety.verdict import Verdict
+
+LONGEST_NAME = 24
+LINE = 13
+"""Points from one name to the next."""
+LEADER = 24
+"""Points between the plot and the names to its right."""
+LINK = {"arrowstyle": "-", "linewidth": 0.5, "relpos": (0, 0.5)}
+"""How a name is tied to its mark: from the middle of its left edge."""
 
 
 @dataclass(frozen=True)
@@ -91,31 +99,58 @@ def trade_off(candidates: Sequence[Candidate]) -> Markup | None:
     known = [(c, c.share, c.harm) for c in candidates if c.share is not None and c.harm]
     if not known:
         return None
+    known.sort(key=lambda each: (each[1], -each[2].estimate))
+    names = [told(candidate.compression, LONGEST_NAME) for candidate, _, _ in known]
+    right = room_for(names, LONGEST_NAME) + LEADER
+    tall = max(300, LINE * len(known) + 60)
+    canvas = Canvas(620 + right, tall, left=56, right=right, top=16, bottom=44)
+    _, _, width, height = canvas.inside
+    top = 1.1 * max(1.0, *(share for _, share, _ in known))
+    places = apart([share / top for _, share, _ in known], LINE / (height * canvas.height))
+    column = 1 + LEADER / (width * canvas.width)
 
     def paint(axes: Axes) -> None:
         scale_in_margins(axes, [c.worst for c, _, _ in known if c.worst])
         axes.set_xlabel("worst change in margins; to the right is worse")
         axes.set_ylabel("size, % of the dense model")
-        axes.set_ylim(0, 110 * max(1.0, *(share for _, share, _ in known)))
+        axes.set_ylim(0, 100 * top)
         axes.spines[["left"]].set_visible(True)
-        for candidate, share, harm in known:
+        beside = axes.get_yaxis_transform()  # across: shares of the axes, up: data
+        for (candidate, share, harm), name, place in zip(known, names, places, strict=True):
             colour = PALETTE[candidate.outcome.value]
-            axes.hlines(100 * share, harm.lower, harm.upper, colors=colour, linewidth=1.5)
+            at = 100 * share
+            axes.hlines(at, harm.lower, harm.upper, colors=colour, linewidth=1.5)
             mark = MARKS[candidate.outcome.value]
-            axes.scatter([harm.estimate], [100 * share], marker=mark, s=60, color=colour, zorder=3)
+            axes.scatter([harm.estimate], [at], marker=mark, s=60, color=colour, zorder=3)
             axes.annotate(
-                told(candidate.compression, 24),
-                (harm.estimate, 100 * share),
-                xytext=(0, 8),
-                textcoords="offset points",
-                ha="center",
-                weight="bold",
+                name,
+                (harm.estimate, at),
+                xytext=(column, 100 * top * place),
+                textcoords=beside,
+                va="center",
+                arrowprops={**LINK, "color": PALETTE["faint"]},
+                annotation_clip=False,
             )
 
     return picture(
         paint,
-        Canvas(620, 300, left=56, right=24, top=16, bottom=44),
+        canvas,
         name="trade-off",
         title="Size of every compression against its worst change. The table below holds the "
         "same numbers.",
     )
+
+
+def apart(heights: Sequence[float], line: float) -> list[float]:
+    """Rising `heights`, shares of a plot, moved as little as `line` between any two of them needs.
+
+    They stay inside the plot as long as there is room for all of them.
+    """
+    placed: list[float] = []
+    for height in heights:
+        placed.append(max([height, *(last + line for last in placed[-1:])]))
+    ceiling = 1.0
+    for number in reversed(range(len(placed))):
+        placed[number] = min(placed[number], ceiling)
+        ceiling = placed[number] - line
+    return placed

@@ -8,10 +8,12 @@ import math
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
+from itertools import pairwise
 from xml.etree import ElementTree as ET
 
 import pytest
 from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from pytest_llmsafety.reports.html.contents import overall
 from pytest_llmsafety.reports.html.forest import forest
@@ -19,7 +21,7 @@ from pytest_llmsafety.reports.html.heat_map import cell_text, heat_maps, level
 from pytest_llmsafety.reports.html.multiples import Multiples, multiples, times
 from pytest_llmsafety.reports.html.page import LARGEST_BYTES, HtmlReport
 from pytest_llmsafety.reports.html.text import told
-from pytest_llmsafety.reports.html.trade_off import Candidate, answer
+from pytest_llmsafety.reports.html.trade_off import Candidate, answer, apart, trade_off
 from pytest_llmsafety.reports.run import Run, SafetyTest
 from pytest_llmsafety.stats import Outcome
 from pytest_llmsafety.verdict import GroupEvidence, Verdict, WorstItem
@@ -167,6 +169,24 @@ def test_a_cut_page_keeps_the_gravest_and_says_so() -> None:
     cut = re.search(r"<strong>Cut:</strong> (\d+) of 3001 verdicts", page)
     assert cut
     assert int(cut[1]) >= 2_601
+
+
+@given(st.lists(st.floats(0, 1), max_size=30).map(sorted))
+def test_names_beside_a_plot_do_not_cover_each_other(heights: list[float]) -> None:
+    """They stand a line apart inside the plot, and where they were if that was apart already."""
+    line = 1 / 30
+    placed = apart(heights, line)
+    steps = [after - before for before, after in pairwise(placed)]
+    assert all(step >= line - 1e-9 for step in steps)
+    assert all(-1e-9 <= height <= 1 for height in placed)
+    if all(after - before >= line for before, after in pairwise(heights)):
+        assert placed == pytest.approx(heights)
+
+
+def test_many_compressions_of_one_size_all_have_their_name() -> None:
+    """The plot of size against harm names each of thirty marks in the same spot."""
+    drawing = str(trade_off([Candidate(f"method:{n}", (FAIL,)) for n in range(30)]))
+    assert all(f">method:{n}<" in drawing for n in range(30))
 
 
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
