@@ -68,7 +68,7 @@ class Options:
     leave the choice to the measurement or the backend. `arguments` repeats settings of the
     command line, as words of a shell; `prefix`: how one may write `--model` and `--compress`
     here. `fixed` are the settings that no marker of a test may change, `own_margin` is that of one.
-    `one_model` is no flag: whether at most one model is in memory at a time.
+    `workers` is no flag: how many processes of xdist there are, 0 without it.
     """
 
     model: ModelSpec | None = None
@@ -101,7 +101,7 @@ class Options:
     store: int = STORE
     arguments: tuple[str, ...] = ()
     prefix: str = "--"
-    one_model: bool = False
+    workers: int = 0
     fixed: frozenset[str] = frozenset()
 
     @classmethod
@@ -156,15 +156,25 @@ class Options:
             fixed=_fixed(given, margins.fixed),
         )
 
-    def for_worker(self, number: int, cache: Path | None) -> Options:
-        """The same run on worker `number` of several: a model at a time, a GPU by turns.
+    @property
+    def one_model(self) -> bool:
+        """Whether at most one model is in memory at a time."""
+        return self.workers > 0
+
+    @property
+    def n_computing(self) -> int:
+        """How many processes compute at a time: a compression keeps one of them busy."""
+        return max(1, min(self.workers, len(self.compressions)))
+
+    def for_worker(self, number: int, workers: int, cache: Path | None) -> Options:
+        """The same run on worker `number` of `workers`: a model at a time, a GPU by turns.
 
         `cache` is what the workers of a run without one share until it ends.
         """
         model = self.model
         if model and model.device == "auto":
             model = replace(model, device=f"auto:{number}")
-        return replace(self, model=model, cache=self.cache or cache, one_model=True)
+        return replace(self, model=model, cache=self.cache or cache, workers=workers)
 
     def under(self, override: Override) -> Options:
         """The options of one test, whose marker says `override`; the command line wins over it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -131,7 +132,7 @@ class Workbench:
     def ask_both(self, spec: CompressionSpec) -> AskBoth:
         """What asks both models one prompt at a time."""
         if not self.options.plan:
-            self.use_one_thread()
+            self.share_threads()
         return AskBoth(self.pair(spec), self.engine, plan=self.options.plan)
 
     def measure(
@@ -166,7 +167,7 @@ class Workbench:
             )
             raise NoCounterpartError(message)
         if not self.options.plan:
-            self.use_one_thread()
+            self.share_threads()
         options = options or self.options
         items = self.items(dataset, options.limit)
         named = self.scorers.choose(name, recipe.scorer, scorer)
@@ -195,7 +196,7 @@ class Workbench:
         options = options or self.options
         question = self._tasks.question(name, choice, options.limit)
         if not self.options.plan:
-            self.use_one_thread()
+            self.share_threads()
         settings = self.settings(spec, reproduce, options)
         return LiveMeasurement(question, self.pair(spec), self.engine, settings)
 
@@ -236,16 +237,18 @@ class Workbench:
             raise ConfigurationError(message)
         return accuracy
 
-    def use_one_thread(self) -> None:
-        """Give torch one CPU thread for the built-in model: it is too small to share out.
+    def share_threads(self) -> None:
+        """Give torch this process's share of the CPU threads, or what OMP_NUM_THREADS says.
 
-        On two busy cores the threads wait for each other, and a gate takes five times as long.
+        That is one for the built-in model, which is too small to share out: on two busy cores its
+        threads wait for each other, and a gate takes five times as long.
         """
-        if self.model.is_phantom and self._threads is None:
+        if self._threads is None and "OMP_NUM_THREADS" not in os.environ:
             import torch
 
             self._threads = torch.get_num_threads()
-            torch.set_num_threads(1)
+            share = 1 if self.model.is_phantom else self._threads // self.options.n_computing
+            torch.set_num_threads(max(1, share))
 
     def items(self, dataset: str, limit: int | None) -> tuple[Item, ...]:
         """At most `limit` items of a data set; read once a session for each limit."""

@@ -33,8 +33,8 @@ def worker_options(config: pytest.Config, options: Options) -> Options:
     if given is None:
         return options
     number = re.search(r"\d+$", given["workerid"])
-    cache = given.get(CACHE)
-    return options.for_worker(int(number[0]) if number else 0, Path(cache) if cache else None)
+    cache = Path(given[CACHE]) if CACHE in given else None
+    return options.for_worker(int(number[0]) if number else 0, given["workercount"], cache)
 
 
 class Workers:

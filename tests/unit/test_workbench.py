@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+import torch
 
 from pytest_llmsafety.datasets.packaged import PACKAGED
 from pytest_llmsafety.errors import (
@@ -36,6 +37,47 @@ def test_mistakes_are_found_before_any_test(options, spec, error, words):
     workbench = Workbench(Options(model=ModelSpec.parse("phantom"), **options))
     with pytest.raises(error, match=words):
         workbench.preflight([CompressionSpec.parse(spec)])
+
+
+@pytest.mark.parametrize(
+    ("workers", "specs", "model", "share"),
+    [
+        (0, "int8,int4", "org/name", 8),
+        (2, "int8,int4", "org/name", 4),
+        (6, "int8,int4", "org/name", 4),
+        (2, "int8", "org/name", 8),
+        (16, ",".join(f"gptq:4:g{2**n}" for n in range(3, 12)), "org/name", 1),
+        (0, "int8", "phantom", 1),
+    ],
+)
+def test_workers_share_the_threads(workers, specs, model, share, monkeypatch):
+    """Eight threads go to those that compute at a time; the built-in model takes one."""
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 8)
+    told = []
+    monkeypatch.setattr(torch, "set_num_threads", told.append)
+    options = Options(
+        model=ModelSpec.parse(model),
+        compressions=CompressionSpec.parse_list(specs),
+        workers=workers,
+    )
+    workbench = Workbench(options)
+    workbench.share_threads()
+    workbench.share_threads()
+    assert told == [share]
+    workbench.close()
+    assert told == [share, 8]
+
+
+def test_threads_that_the_user_set_are_kept(monkeypatch):
+    """OMP_NUM_THREADS counts for each worker as it is."""
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    told = []
+    monkeypatch.setattr(torch, "set_num_threads", told.append)
+    workbench = Workbench(Options(model=ModelSpec.parse("phantom"), workers=2))
+    workbench.share_threads()
+    workbench.close()
+    assert told == []
 
 
 def test_unknown_measurement_names_the_known_ones():
