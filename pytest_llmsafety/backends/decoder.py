@@ -13,7 +13,7 @@ from pytest_llmsafety.backends.layout import Layout
 from pytest_llmsafety.backends.past import Past
 from pytest_llmsafety.backends.precision import widen
 from pytest_llmsafety.backends.probe import can_ride, can_share, window_of_attention
-from pytest_llmsafety.compressors.runtime import exact
+from pytest_llmsafety.compressors.runtime import CACHE_NAMES, cache_name, exact
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -53,6 +53,7 @@ class Decoder:
         self.head: Any = model.get_output_embeddings()  # type: ignore[no-untyped-call]
         self.fresh_cache = getattr(model, "llmsafety_cache", None)
         self.takes_positions = "position_ids" in inspect.signature(model.forward).parameters
+        self.cache_name = cache_name(model) or CACHE_NAMES[0]
         self.forward_passes = 0
         with exact(model):  # rounding would make too much of noise
             self.shares = can_share(self)
@@ -83,7 +84,7 @@ class Decoder:
         extra: dict[str, Any] = {}
         if cached:
             fresh = self.fresh_cache or DynamicCache
-            extra["past_key_values"] = past.cache if past is not None else fresh()
+            extra[self.cache_name] = past.cache if past is not None else fresh()
         if self.takes_positions:
             extra["position_ids"] = layout.positions().to(self.device)
         if riders is not None and any(riders):
@@ -95,7 +96,7 @@ class Decoder:
             inputs = layout.inputs().to(self.device)
             out = self.model(input_ids=inputs, use_cache=cached, **extra)
         logits = self._read(out.logits, where)
-        return logits, Past(out.past_key_values, *layout.after()) if keep else None
+        return logits, Past(out[self.cache_name], *layout.after()) if keep else None
 
     @contextmanager
     def _reading(self, where: Sequence[tuple[int, int]]) -> Iterator[None]:

@@ -34,6 +34,8 @@ def can_share(decoder: Decoder) -> bool:
         last = [texts[row][-1:] for row in order]
         reads = [(row, 0) for row in range(len(last))]
         shared, _ = decoder.forward(last, reads, past=past.select(order))
+    except Warning:  # made an error by the user; to take it for a model's would hide it
+        raise
     except Exception:  # noqa: BLE001 - whatever goes wrong, this model has no such past
         return False
     return _equal(decoder, whole[order], shared)
@@ -49,6 +51,8 @@ def can_ride(decoder: Decoder) -> bool:
         together, _ = decoder.forward(
             [trunk, trunk[:1]], [(0, end) for end in ends], riders=[riders, [riders[0]]]
         )
+    except Warning:  # as above
+        raise
     except Exception:  # noqa: BLE001 - whatever goes wrong, this model takes no such mask
         return False
     return _equal(decoder, whole, together)

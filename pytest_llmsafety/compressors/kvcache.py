@@ -13,7 +13,6 @@ code rounds no key of a prompt before the prompt is read; here prompts and texts
 
 from __future__ import annotations
 
-import inspect
 import math
 from typing import TYPE_CHECKING
 
@@ -21,7 +20,7 @@ from pytest_llmsafety.compressors.base import dense_bytes
 from pytest_llmsafety.compressors.calibration import window_of
 from pytest_llmsafety.compressors.parameters import Declared, Key, Parameters, Values, read
 from pytest_llmsafety.compressors.record import CompressionRecord
-from pytest_llmsafety.compressors.runtime import exact, roundings, trial
+from pytest_llmsafety.compressors.runtime import cache_name, exact, roundings, trial
 from pytest_llmsafety.errors import ConfigurationError, GroupSizeError, UnsupportedModelError
 
 if TYPE_CHECKING:
@@ -105,9 +104,8 @@ class KeyValueCache(Declared):
 def refuse(model: PreTrainedModel, *, kivi: bool) -> None:
     """Raise UnsupportedModelError for a model without such a cache, or with a window for kivi."""
     kind = type(model).__name__
-    takes = "past_key_values" in inspect.signature(model.forward).parameters
-    if model.config.is_encoder_decoder or not takes:
-        message = f"{kind} keeps no past_key_values. Expected a decoder-only attention model."
+    if model.config.is_encoder_decoder or cache_name(model) is None:
+        message = f"{kind} keeps no keys and values. Expected a decoder-only attention model."
         raise UnsupportedModelError(message)
     config = model.config.get_text_config()
     sizes = [getattr(config, name, None) for name in WINDOWS]

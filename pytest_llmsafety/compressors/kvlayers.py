@@ -11,7 +11,7 @@ import torch
 from transformers import DynamicCache
 from transformers.cache_utils import DynamicLayer
 
-from pytest_llmsafety.compressors.runtime import widened
+from pytest_llmsafety.compressors.runtime import CACHE_NAMES, cache_name, widened
 from pytest_llmsafety.errors import ModelError
 
 if TYPE_CHECKING:
@@ -49,12 +49,12 @@ class RoundedCache:
         self, model: PreTrainedModel, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Arguments of the model's forward with a rounded cache, and for kivi the mask to it."""
-        kwargs = dict(kwargs)
-        cache = self._cache(kwargs.get("past_key_values"))
-        kwargs.update(past_key_values=cache, use_cache=True)
+        given = [kwargs[name] for name in CACHE_NAMES if kwargs.get(name) is not None]
+        kwargs = {name: value for name, value in kwargs.items() if name not in CACHE_NAMES}
+        cache = self._cache(given[0] if given else None)
         if self.by_channel:
-            self._place(model, args, kwargs)
-        return args, kwargs
+            self._place(model, args, kwargs, old=cache.get_seq_length())
+        return args, {**kwargs, str(cache_name(model)): cache, "use_cache": True}
 
     def _cache(self, given: Any) -> Any:  # noqa: ANN401 - any cache of transformers
         """The given cache if it is ours, made ours if it is empty; a new one for none.
@@ -76,14 +76,16 @@ class RoundedCache:
         cache.rounding = self
         return cache
 
-    def _place(self, model: PreTrainedModel, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        """Find the position of each column, and put the mask to both halves of the keys.
+    def _place(
+        self, model: PreTrainedModel, args: tuple[Any, ...], kwargs: dict[str, Any], *, old: int
+    ) -> None:
+        """Find the position of each column, `old` of them in the cache; mask both halves of keys.
 
         Raises ModelError for a call whose mask is no list of which columns hold a token.
         """
         given = kwargs.get("input_ids", kwargs.get("inputs_embeds"))
         inputs: Any = args[0] if args else given
-        mask, old = kwargs.get("attention_mask"), kwargs["past_key_values"].get_seq_length()
+        mask = kwargs.get("attention_mask")
         rows, width = inputs.shape[:2]
         if mask is None:
             mask = torch.ones(rows, old + width, dtype=torch.long, device=inputs.device)

@@ -6,6 +6,7 @@ Every such part hangs on the model itself, so it acts whoever calls the model, a
 
 from __future__ import annotations
 
+import inspect
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 LISTED = "llmsafety_rounding"
+CACHE_NAMES = ("cache", "past_key_values")
+"""What `forward` calls its cache, and the field of its output: from transformers 5.24, before."""
 
 
 class Rounding(Protocol):
@@ -47,6 +50,16 @@ def exact(model: PreTrainedModel) -> Iterator[None]:
     finally:
         for one in paused:
             one.on = True
+
+
+def cache_name(model: PreTrainedModel) -> str | None:
+    """The name under which `model` takes and returns its keys and values; None where it keeps none.
+
+    The older name still works until transformers 5.40, with a warning that `-W error` turns into
+    an error.
+    """
+    taken = inspect.signature(model.forward).parameters
+    return next((name for name in CACHE_NAMES if name in taken), None)
 
 
 def trial(model: PreTrainedModel, length: int = 8) -> torch.Tensor:

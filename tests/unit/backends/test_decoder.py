@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import math
+import warnings
 
 import pytest
 import torch
@@ -150,3 +152,17 @@ def test_a_model_may_bring_its_own_cache(tokenizer):
     for dense, one, other in zip(before, coarse, alone, strict=True):
         assert abs(dense.logprob - one.logprob) > SAME
         assert math.isclose(one.logprob, other.logprob, abs_tol=SAME)
+
+
+def test_a_warning_made_an_error_is_not_taken_for_the_models(tokenizer, monkeypatch):
+    """Under `-W error` a library's warning is shown, instead of a slower way without a word."""
+    model = random_model("llama")
+    forward = model.forward
+
+    def warns(*args, **kwargs):
+        warnings.warn("old", FutureWarning, stacklevel=2)
+        return forward(*args, **kwargs)
+
+    monkeypatch.setattr(model, "forward", functools.wraps(forward)(warns))
+    with pytest.raises(FutureWarning, match="old"):
+        HuggingFaceBackend.of(model, tokenizer, Settings())

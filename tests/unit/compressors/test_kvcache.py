@@ -12,7 +12,7 @@ from pytest_llmsafety.backends.base import Settings
 from pytest_llmsafety.backends.hf import HuggingFaceBackend
 from pytest_llmsafety.compressors import check, compress
 from pytest_llmsafety.compressors.kvlayers import Places, affine
-from pytest_llmsafety.compressors.runtime import exact
+from pytest_llmsafety.compressors.runtime import cache_name, exact
 from pytest_llmsafety.errors import (
     ConfigurationError,
     GroupSizeError,
@@ -44,8 +44,9 @@ FAMILIES = ["bloom", "gemma2", "gpt2", "llama", "mistral", "mixtral", "opt", "qw
 IDS = [5, 9, 70, 31, 2, 44, 18, 60, 7, 7, 12, 90, 33, 41, 3, 8, 25, 16, 77, 50, 6, 29]
 
 
-def logits(model, ids=tuple(IDS), **named):
-    """What the model says after each token."""
+def logits(model, ids=tuple(IDS), cache=None):
+    """What the model says after each token, behind what `cache` holds."""
+    named = {} if cache is None else {cache_name(model): cache}
     with torch.no_grad():
         return model(input_ids=torch.tensor([list(ids)]), **named).logits[0]
 
@@ -105,7 +106,7 @@ def test_one_pass_sees_what_token_by_token_sees(family, spec):
     model = random_model(family)
     compress(model, spec)
     whole, cache = logits(model), DynamicCache()
-    steps = [logits(model, [token], past_key_values=cache)[-1] for token in IDS]
+    steps = [logits(model, [token], cache=cache)[-1] for token in IDS]
     assert torch.allclose(torch.stack(steps), whole, atol=1e-4)
     ids = torch.tensor([IDS[:10]])
     written = model.generate(
@@ -120,7 +121,7 @@ def test_everything_is_read_rounded():
     model = random_model("llama")
     compress(model, "kv:int4")
     cache = DynamicCache()
-    logits(model, past_key_values=cache)
+    logits(model, cache=cache)
     for layer in cache.layers:
         for states in (layer.keys, layer.values):
             assert torch.allclose(affine(states, 4, dim=-1), states, atol=1e-5)
@@ -254,7 +255,7 @@ def test_blocks_longer_than_any_text_round_nothing():
 def test_a_cache_that_others_filled_is_refused():
     """Its keys are not rounded, so the model does not go on from it."""
     model, cache = random_model("llama"), DynamicCache()
-    logits(model, past_key_values=cache)
+    logits(model, cache=cache)
     compress(model, "kv:int4")
     with pytest.raises(ModelError, match="filled DynamicCache"):
-        logits(model, past_key_values=cache)
+        logits(model, cache=cache)
