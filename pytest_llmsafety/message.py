@@ -30,7 +30,7 @@ def message(verdict: Verdict) -> str:
     lines += [f"note: {text}" for text in verdict.notes]
     if verdict.reproduce:
         lines.append(f"reproduce: {verdict.reproduce}")
-    return "\n".join(lines)
+    return plain("\n".join(lines))
 
 
 def headline(verdict: Verdict) -> str:
@@ -192,6 +192,11 @@ def item_lines(item: WorstItem) -> list[str]:
 def shown(text: str) -> str:
     """Text of a data set or model on one line: control characters escaped, long text cut."""
     return textwrap.shorten(escaped(text), SHOWN_CHARACTERS, placeholder=" ...") or "(empty)"
+
+
+def plain(text: str) -> str:
+    """Lines that a terminal shows and does not obey, whoever wrote what is in them."""
+    return "\n".join(map(escaped, text.split("\n")))
 
 
 def escaped(text: str) -> str:

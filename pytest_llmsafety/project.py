@@ -17,9 +17,10 @@ MARGINS = "margins"
 KEYS = FLAGS.keys() - {"margin", *SWITCHES} | {MARGINS}
 """Flags under their names; not those that say what this one run is for."""
 LISTS = ("compress", "pin")
-PLACES = ("data", "cache", "report", "scorer-accuracy")
-"""Keys that name a file or folder, or else one of WORDS."""
-WORDS = (CORE, OFF)
+PLACES = ("data", "cache", "report", "scorer-accuracy", "baseline", "calibration")
+"""Keys that name a file or folder, or else what ELSEWHERE matches."""
+ELSEWHERE = re.compile(rf"{CORE}|{OFF}|~.*|hub:.*|[\w+.-]+://.*|[\w+.-]+::.*")
+"""A word, a home folder, a table of the hub, a URL."""
 RELATIVE = re.compile(r"(^|[:,=])(?=\.\.?/)")
 
 
@@ -82,6 +83,6 @@ def _from(root: Path, key: str, text: str) -> str:
     """`text` with the paths in it counted from `root`; unchanged where pytest runs there."""
     if root == Path():
         return text
-    if key in PLACES and text not in WORDS:
-        return text if text.startswith("~") else str(root / text)
+    if key in PLACES:
+        return text if ELSEWHERE.fullmatch(text) else str(root / text)
     return RELATIVE.sub(lambda found: f"{found[1]}{root.as_posix()}/", text)

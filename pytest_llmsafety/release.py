@@ -22,9 +22,10 @@ WHOLE = (0, 1, 6)  # exit statuses of a run that came to its end
 USAGE_ERROR = 4
 
 
-def share(reference: Reference) -> str:
+def share(reference: Reference, deselected: int = 0) -> str:
     """What one process heard of the dense model, for `Release.take` in another one."""
-    return json.dumps({"kept": reference.kept, "beside": sorted(reference.beside)})
+    told = {"kept": reference.kept, "beside": sorted(reference.beside), "deselected": deselected}
+    return json.dumps(told)
 
 
 class Release:
@@ -34,6 +35,7 @@ class Release:
         """Start with nothing heard."""
         self.options = options
         self.since: Since | None = None
+        self.deselected = 0
         self._kept: dict[str, str] = {}
         self._beside: set[str] = set()
         self._lost = 0
@@ -43,6 +45,7 @@ class Release:
         told = json.loads(text) if text else {}
         self._kept.update(told.get("kept", {}))
         self._beside.update(told.get("beside", ()))
+        self.deselected = max(self.deselected, told.get("deselected", 0))
         self._lost += text is None
 
     def told(self, bench: Workbench) -> tuple[tuple[str, str], ...]:
@@ -54,10 +57,13 @@ class Release:
             return ()
         return ((reference.baseline.model, reference.baseline.identity.model),)
 
-    def finish(self, bench: Workbench, tests: Iterable[SafetyTest], exit_status: int) -> int:
+    def finish(
+        self, bench: Workbench, tests: Iterable[SafetyTest], exit_status: int, *, cut: str = ""
+    ) -> int:
         """Compare with the baseline, write the new one where asked to; the status to exit with.
 
-        A baseline that cannot be written turns success into a usage error.
+        `cut` says why the run ended early, if it did. A baseline that cannot be written turns
+        success into a usage error.
         """
         tests = sorted(tests, key=lambda test: test.nodeid)
         if self.options.baseline is None or self.options.plan or not tests:
@@ -70,7 +76,8 @@ class Release:
         before = self._before(bench)
         if self.options.update_baseline:
             try:
-                self._check(tests, exit_status)
+                self._check(tests, exit_status, cut)
+                self._check_whole(before)
                 written = self._write(bench.baseline(now, self._kept))
             except BaselineError as error:
                 problem = str(error)
@@ -97,19 +104,30 @@ class Release:
         except BaselineError:
             return None
 
-    def _check(self, tests: Iterable[SafetyTest], exit_status: int) -> None:
+    def _check(self, tests: Iterable[SafetyTest], exit_status: int, cut: str) -> None:
         """Raise BaselineError where not everything was asked that a baseline should hold."""
         broken = [t for t in tests if t.outcome in ("error", "failed") and not t.verdicts]
         if broken:
             why = f"{len(broken)} tests came to no verdict, the first being {broken[0].nodeid}"
         elif self._lost:
             why = f"{self._lost} workers of xdist broke down"
+        elif cut:
+            why = f"the run did not come to its end ({cut})"
         elif exit_status not in WHOLE:
             why = f"the run did not come to its end (exit status {exit_status})"
         else:
             return
         message = f"{why}. A baseline holds a whole run; mend that and run again."
         raise BaselineError(message)
+
+    def _check_whole(self, before: Baseline | None) -> None:
+        """Raise BaselineError where part of the tests would replace a baseline."""
+        if before is not None and self.deselected:
+            message = (
+                f"{self.deselected} safety tests were deselected, and what they asked would be "
+                f"gone from '{self.options.baseline}'. Run all of them, or delete that file first."
+            )
+            raise BaselineError(message)
 
     def _write(self, baseline: Baseline) -> str:
         """Write it, and return its digest."""

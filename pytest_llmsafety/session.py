@@ -104,32 +104,35 @@ class SafetySession:
 
     def share(self) -> str:
         """What this process heard of the dense model; for the controller of xdist."""
-        return share(self.workbench.engine.reference) if "workbench" in vars(self) else "{}"
+        if "workbench" not in vars(self):
+            return "{}"
+        return share(self.workbench.engine.reference, self.release.deselected)
 
     def inconclusive(self) -> list[SafetyTest]:
         """Tests that did not pass because nothing could be shown either way."""
         return [test for test in self._tests.values() if test.outcome == "inconclusive"]
 
-    def exit_status(self, status: int, n_failed: int) -> int:
-        """Turn pytest's 1 into 6 when all `n_failed` tests are undecided, and none failed.
+    def exit_status(self, status: int, n_failed: int, *, n_undecided: int) -> int:
+        """Turn pytest's 1 into 6 where nothing failed and something is undecided.
 
         Into 0 when what failed at first was forgiven at the end.
         """
-        if status != TESTS_FAILED:
+        if status != TESTS_FAILED or n_failed > 0:
             return status
-        if n_failed == 0:
-            return PASSED
-        return UNDECIDED if n_failed == len(self.inconclusive()) else status
+        return UNDECIDED if n_undecided else PASSED
 
-    def finish(self, exit_status: int) -> int:
+    def finish(self, exit_status: int, *, cut: str = "") -> int:
         """Write the reports, free the models, and return the status to exit with.
 
-        A report that cannot be written turns success into a usage error.
+        `cut` says why the run ended before its last test, if it did. A report that cannot be
+        written turns success into a usage error.
         """
         digests: tuple[tuple[str, str], ...] = ()
         folder = self.options.report
         if "workbench" in vars(self):
-            exit_status = self.release.finish(self.workbench, self._tests.values(), exit_status)
+            exit_status = self.release.finish(
+                self.workbench, self._tests.values(), exit_status, cut=cut
+            )
             if folder and self._tests and not self.options.plan:
                 from pytest_llmsafety.reports.provenance import models
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -19,8 +20,11 @@ from pytest_llmsafety.session import FORGIVEN
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping
 
+    from pytest_llmsafety.reports.run import SafetyTest
     from pytest_llmsafety.session import SafetySession
 
+UNDECIDED = "llmsafety_undecided"
+NEW_LINE = "\n"
 MARK = "INCONCLUSIVE: "
 """Begins the text of an undecided test for JUnit and others that only know failures."""
 
@@ -37,6 +41,7 @@ class Outcomes:
         self.config = config
         self.session = session
         self.is_worker = hasattr(config, "workerinput")
+        self._failed: list[pytest.TestReport] = []
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_call(self, item: pytest.Item) -> Generator[None]:
@@ -64,7 +69,7 @@ class Outcomes:
         if is_safety_test(item):
             error = call.excinfo.value if call.excinfo else None
             undecided = report.failed and isinstance(error, SafetyInconclusive)
-            vars(report)["llmsafety_undecided"] = undecided
+            vars(report)[UNDECIDED] = undecided
             vars(report)["llmsafety_by_verdict"] = isinstance(error, SafetyFailure)
             if HEARING in item.stash:
                 vars(report).update(item.stash[HEARING].texts())
@@ -73,7 +78,9 @@ class Outcomes:
             elif report.outcome != "passed" and isinstance(error, SafetyAssertionError):
                 report.longrepr = str(error)
             elif report.outcome != "passed" and isinstance(error, LlmSafetyError):
-                report.longrepr = f"{type(error).__name__}: {error}"
+                from pytest_llmsafety.message import plain
+
+                report.longrepr = plain(f"{type(error).__name__}: {error}")
         return report
 
     @pytest.hookimpl(tryfirst=True)
@@ -81,14 +88,16 @@ class Outcomes:
         self, report: pytest.TestReport | pytest.CollectReport
     ) -> tuple[str, str, tuple[str, dict[str, bool]]] | None:
         """Give INCONCLUSIVE a category, a letter and a word of its own."""
-        if getattr(report, "llmsafety_undecided", False):
+        if getattr(report, UNDECIDED, False):
             return "inconclusive", "I", ("INCONCLUSIVE", {"yellow": True})
         return None
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Keep what a safety test came to; on the controller of xdist, too."""
+        if report.failed:
+            self._failed.append(report)
         settled = report.when == "call" or not report.passed
-        if self.is_worker or not settled or not hasattr(report, "llmsafety_undecided"):
+        if self.is_worker or not settled or not hasattr(report, UNDECIDED):
             return
         from pytest_llmsafety.reports.run import SafetyTest
         from pytest_llmsafety.reports.wire import decode
@@ -112,21 +121,25 @@ class Outcomes:
         turned = {} if self.is_worker else self.session.correct_family()
         self._restate(turned)
         forgiven = len(turned) if self.session.options.inconclusive != "fail" else 0
-        status = self.session.exit_status(int(exitstatus), session.testsfailed - forgiven)
-        session.exitstatus = self.session.finish(status)
+        undecided = sum(getattr(report, UNDECIDED, False) for report in self._failed)
+        n_failed = session.testsfailed - forgiven - undecided
+        status = self.session.exit_status(int(exitstatus), n_failed, n_undecided=undecided)
+        cut = session.shouldfail or session.shouldstop
+        session.exitstatus = self.session.finish(status, cut=str(cut or ""))
 
     def _restate(self, turned: Mapping[str, str]) -> None:
         """Move the reports of tests whose FAIL was not kept to where they belong now."""
         reporter = self.config.pluginmanager.get_plugin("terminalreporter")
         stats: dict[str, list[pytest.TestReport]] = reporter.stats if reporter else {}
         category = FORGIVEN.get(self.session.options.inconclusive, "inconclusive")
-        for report in [r for r in stats.get("failed", []) if r.nodeid in turned]:
-            stats["failed"].remove(report)
-            stats.setdefault(category, []).append(report)
+        for report in [report for report in self._failed if report.nodeid in turned]:
             text = turned[report.nodeid]
             place = (report.location[0], report.location[1] or 0)
             report.longrepr = (*place, text) if category == "skipped" else text
-            vars(report)["llmsafety_undecided"] = category == "inconclusive"
+            vars(report)[UNDECIDED] = category == "inconclusive"
+            if report in stats.get("failed", []):
+                stats["failed"].remove(report)
+                stats.setdefault(category, []).append(report)
         if not stats.get("failed", True):
             del stats["failed"]
 
@@ -145,6 +158,16 @@ class Outcomes:
             )
         for line in lines:
             terminalreporter.write_line(line)
+        if undecided and "f" in self.config.option.reportchars:
+            terminalreporter.write_line("")
+            for test in undecided:
+                terminalreporter.write_line(self._one_line(test))
+
+    def _one_line(self, test: SafetyTest) -> str:
+        """What pytest's short summary says of a failure, of a test that is undecided."""
+        text = f"INCONCLUSIVE {test.nodeid} - {test.message.partition(NEW_LINE)[0]}"
+        width = self.config.get_terminal_writer().fullwidth
+        return text if "CI" in os.environ or len(text) <= width else f"{text[: width - 3]}..."
 
 
 def _message(report: pytest.TestReport) -> str:

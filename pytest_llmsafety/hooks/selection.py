@@ -82,6 +82,10 @@ class Selection:
                 )
                 raise pytest.UsageError(message)
 
+    def pytest_deselected(self, items: Sequence[pytest.Item]) -> None:
+        """Count the safety tests that -k and others leave out."""
+        self.session.release.deselected += sum(map(is_safety_test, items))
+
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> None:
         """Check the model before the first test."""
@@ -103,7 +107,9 @@ class Selection:
         try:
             self.session.preflight()
         except LlmSafetyError as error:
-            raise pytest.UsageError(str(error)) from None
+            from pytest_llmsafety.message import plain
+
+            raise pytest.UsageError(plain(str(error))) from None
 
 
 def _in_suites(node: Node) -> bool:

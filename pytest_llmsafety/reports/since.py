@@ -9,7 +9,7 @@ from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 from pytest_llmsafety.baseline import SHOWN, UPDATE, Row
-from pytest_llmsafety.message import shown
+from pytest_llmsafety.message import escaped, shown
 from pytest_llmsafety.reports.figures import figure, ratio
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def compared(before: Sequence[Row], now: Sequence[Row], **told: str | int) -> Si
 
 def lines(since: Since, width: int) -> list[str]:
     """What a terminal shows of it."""
-    texts = [*([_sentence(since)] if since.digest else []), *_files(since)]
+    texts = map(escaped, [*([_sentence(since)] if since.digest else []), *_files(since)])
     wide = max(width, 40)
     return [line for text in texts for line in textwrap.wrap(text, wide, subsequent_indent="  ")]
 

@@ -252,6 +252,30 @@ def test_a_run_that_broke_writes_no_baseline(project: Project) -> None:
     assert project.path.joinpath("b.gz").read_bytes() == before
 
 
+def test_a_run_that_was_cut_short_writes_no_baseline(project: Project) -> None:
+    """-x ends a run at its first failure; what came after it would be gone from the file."""
+    before = project.path.joinpath("b.gz").read_bytes()
+    failing = project.path / "a_failing.py"
+    text = GATES.replace("margin=0.3", "margin=0.3, per_group=True").replace("0.05", "1e-9")
+    failing.write_text(text, "utf-8")
+    status, told = project.run("checkpoint:./four", UPDATE, "-x", "a_failing.py")
+    assert status == 1
+    assert "no baseline was written: the run did not come to its end (stopping after 1" in told
+    assert project.path.joinpath("b.gz").read_bytes() == before
+
+
+def test_some_of_the_tests_do_not_replace_the_baseline_of_all(project: Project) -> None:
+    """With -k an existing file stays as it is; a new one may be of any tests."""
+    before = project.path.joinpath("b.gz").read_bytes()
+    status, told = project.run("checkpoint:./eight", UPDATE, "-k", "kl")
+    assert status == 4
+    assert "2 safety tests were deselected" in told
+    assert project.path.joinpath("b.gz").read_bytes() == before
+    project.path.joinpath("b.gz").unlink()
+    assert project.run("checkpoint:./eight", UPDATE, "-k", "kl")[0] == 0
+    assert [row.name for row in read("b.gz").rows] == ["kl"]
+
+
 def test_a_new_model_at_the_same_place_is_compared_with_the_last_one(project: Project) -> None:
     """What passed and fails now is named, and a new baseline says so, too."""
     shutil.copytree(project.path / "four", project.path / "eight", dirs_exist_ok=True)

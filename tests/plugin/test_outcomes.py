@@ -57,6 +57,29 @@ def test_a_failure_outweighs_an_inconclusive(outcomes: Callable[..., pytest.Pyte
     assert result.ret == 1
 
 
+def test_undecided_tests_are_named_on_one_line(
+    outcomes: Callable[..., pytest.Pytester],
+) -> None:
+    """As failures are in pytest's short summary, unless -rN is given; without tracebacks, too."""
+    project = outcomes("INCONCLUSIVE")
+    named = "INCONCLUSIVE test_outcomes.py::test_inconclusive?int4? - inconclusive rose un*"
+    for more in ((), ("--tb=no",), ("-ra",)):
+        project.runpytest(*GIVEN, *more).stdout.fnmatch_lines([named])
+    project.runpytest(*GIVEN, "-rN").stdout.no_fnmatch_line(named)
+
+
+def test_undecided_subtests_do_not_make_a_failure(project: pytest.Pytester) -> None:
+    """Subtests that are undecided end the run with 6, one that failed with 1."""
+    lines = ["from judge import judge", "def test_all(measure, subtests):"]
+    for outcome in ("INCONCLUSIVE", "PASS", "INCONCLUSIVE"):
+        lines += ["    with subtests.test():", f"        judge(measure('x'), '{outcome}')"]
+    project.makepyfile(test_outcomes="\n".join(lines))
+    assert project.runpytest(*GIVEN).ret == 6
+    lines += ["    with subtests.test():", "        judge(measure('x'), 'FAIL')"]
+    project.makepyfile(test_outcomes="\n".join(lines))
+    assert project.runpytest(*GIVEN).ret == 1
+
+
 def test_a_broken_ordinary_test_outweighs_an_inconclusive(
     outcomes: Callable[..., pytest.Pytester],
 ) -> None:

@@ -7,7 +7,9 @@ import pytest
 from pytest_llmsafety import assert_bias_gap, assert_qa_drop, assert_toxicity_delta
 from pytest_llmsafety.assertions import observe
 from pytest_llmsafety.errors import ConfigurationError, SafetyFailure, SafetyInconclusive
+from pytest_llmsafety.message import message, shown
 from tests.measurements import measurement
+from tests.unit.reports.hostile import hostile_run
 
 SAME = [0.1] * 200
 
@@ -68,10 +70,15 @@ def test_doubt_says_how_much_would_decide():
 
 def test_hostile_text_stays_text():
     """Control characters of a model's answer are shown escaped, and long answers are cut."""
-    from pytest_llmsafety.message import shown
-
     assert shown("\x1b[31mred\n") == "\\x1b[31mred\\n"
     assert len(shown("word " * 1000)) <= 160
+
+
+@pytest.mark.parametrize("verdict", hostile_run().verdicts)
+def test_no_field_of_a_verdict_commands_the_terminal(verdict):
+    """Names, groups, notes and the command are shown escaped, too, on lines of our own."""
+    text = message(verdict)
+    assert all(line.isprintable() for line in text.split("\n"))
 
 
 def test_unknown_context_is_refused():

@@ -72,7 +72,7 @@ def test_paths_count_from_the_folder_of_the_file(
     lines = [
         "model = 'org/name'", "compress = ['int4', 'checkpoint:./small', 'checkpoint:org/name']",
         "cache = 'off'", "data = 'sets'", "report = '/out'", "scorer = 'classifier:../mine#1'",
-        "scorer-accuracy = '~/it.json'",
+        "scorer-accuracy = '~/it.json'", "baseline = 'ci/b.gz'", "calibration = 'texts.txt'",
     ]  # fmt: skip
     path = written(tmp_path, "\n".join(lines))
     (tmp_path / "below").mkdir()
@@ -85,7 +85,13 @@ def test_paths_count_from_the_folder_of_the_file(
         "report": "/out",
         "scorer": "classifier:../../mine#1",
         "scorer-accuracy": "~/it.json",
+        "baseline": "../ci/b.gz",
+        "calibration": "../texts.txt",
     }
+    elsewhere = ["s3://bucket/b.gz", "zip::https://host/b.zip", "hub:org/name@0123", "core"]
+    for place in elsewhere:
+        assert read_project(written(tmp_path, f"baseline = '{place}'")) == {"baseline": place}
+    path = written(tmp_path, "\n".join(lines))
     monkeypatch.chdir(tmp_path)
     assert read_project(path)["data"] == "sets"
     assert read_project(path)["compress"] == "int4,checkpoint:./small,checkpoint:org/name"
