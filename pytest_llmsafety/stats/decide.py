@@ -12,7 +12,7 @@ from pytest_llmsafety.stats.census import census
 from pytest_llmsafety.stats.decision import Decision
 from pytest_llmsafety.stats.gate import Gate, check_support
 from pytest_llmsafety.stats.outcome import Outcome
-from pytest_llmsafety.stats.power import n_needed
+from pytest_llmsafety.stats.power import n_needed, rule_of_three
 from pytest_llmsafety.stats.reason import explain, too_few_clusters
 from pytest_llmsafety.stats.scorer_accuracy import correct
 from pytest_llmsafety.stats.units import finite_array, make_units
@@ -173,8 +173,11 @@ def with_plan(decision: Decision, units: Units, unseen: Unseen) -> Decision:
     """Add the units that a decision needs, with the spread of these units."""
     if units.n_units == 1:
         return decision
-    fewest = MIN_CLUSTERS if units.clustered or unseen.guarded else 1
     margin, pilot = decision.margin, units.influences
+    fewest = MIN_CLUSTERS if units.clustered or unseen.guarded else 1
+    if unseen.guarded and math.isfinite(unseen.limit):
+        items = rule_of_three(margin, worst=unseen.limit, confidence=decision.confidence)
+        fewest = max(fewest, math.ceil(items * units.n_units / units.n_items))
 
     def needed(change: float, power: float) -> int | None:
         count = n_needed(

@@ -209,3 +209,5 @@ def test_clusters_never_pass_on_fewer_items_than_the_rule_of_three():
     assert "cannot pass with 11 items even with identical outputs: needs at least 149" in (
         decision.reason
     )
+    plan = (decision.n_needed_80, decision.n_needed_90, decision.n_needed_half_80)
+    assert all(needed >= 149 * 10 / 11 for needed in plan)
