@@ -276,7 +276,8 @@ class Workbench:
         if self.options.judge is None:
             message = (
                 "no judge was named. Name one with --llmsafety-judge: URL#MODEL of an endpoint, or "
-                "a model of its own."
+                "a model of its own; or leave the gate out, of the packaged suites with -k 'not "
+                "instructions'."
             )
             raise NoJudgeError(message)
         return consultant(self.options.judge, self.engine, self.model)

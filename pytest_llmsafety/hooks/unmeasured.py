@@ -29,14 +29,14 @@ class NothingMeasured(SafetyInconclusive):
 def not_decided(name: str, pair: ModelPair, *, dataset: str, reproduce: str) -> Iterator[None]:
     """Make the measurement `name` inside the `with`; what it lacks is told and ends the test.
 
-    Missing items or a missing scorer are an INCONCLUSIVE verdict of its own. That the built-in
-    model has no counterpart, or that no judge was named, is no gap: the test is skipped.
+    Missing items, a missing scorer or judge are an INCONCLUSIVE verdict of its own. That the
+    built-in model has no counterpart is no gap: the test is skipped.
     """
     try:
         yield
-    except (NoCounterpartError, NoJudgeError) as error:
+    except NoCounterpartError as error:
         pytest.skip(str(error))
-    except (DatasetError, ScorerError) as error:
+    except (DatasetError, NoJudgeError, ScorerError) as error:
         from pytest_llmsafety.assertions import conclude
         from pytest_llmsafety.message import message
         from pytest_llmsafety.verdict import Verdict

@@ -47,14 +47,13 @@ def given(speaker: Path, pytester: pytest.Pytester) -> tuple[str, ...]:
     )
 
 
-def test_without_a_judge_the_gate_is_skipped(
+def test_without_a_judge_the_gate_is_undecided(
     pytester: pytest.Pytester, given: tuple[str, ...]
 ) -> None:
-    """The reason says which flag names one."""
+    """The reason says which flag names one, and how to leave the gate out."""
     result = pytester.runpytest_subprocess(*given)
-    result.assert_outcomes(skipped=1)
-    result.stdout.fnmatch_lines(["*no judge was named.*--llmsafety-judge*"])
-    assert result.ret == 0
+    result.stdout.fnmatch_lines(["why: no judge was named.*--llmsafety-judge*-k 'not instruct*"])
+    assert result.ret == 6
 
 
 def test_a_judge_is_asked_and_remembered(pytester: pytest.Pytester, given: tuple[str, ...]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import combinations, product
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,8 @@ import pytest
 
 from pytest_llmsafety.claims import Claim
 from pytest_llmsafety.errors import ConfigurationError
-from pytest_llmsafety.measurement import Measurement, PairedScore
+from pytest_llmsafety.measurement import Figure, Measurement, PairedScore
+from pytest_llmsafety.message import message
 from pytest_llmsafety.records import PairItem, QuestionItem, ReferenceItem, Score, UnqoverItem
 from pytest_llmsafety.representation import judge_bias
 from pytest_llmsafety.stats import Outcome
@@ -92,6 +94,16 @@ def test_one_subject_is_found_that_the_mean_hides() -> None:
     assert (result.outcome, result.group) == (Outcome.FAIL, "people:00")
     assert (result.dense, result.compressed) == (0.0, pytest.approx(0.5))
     assert [group.group for group in result.groups if group.kept] == ["people:00"]
+
+
+def test_errors_and_mu_stand_in_every_verdict() -> None:
+    """UnQover's authors never give the score without them; the message has them, PASS or not."""
+    names = ("mu", "eta", "positional error", "attributive error")
+    figures = tuple(Figure(name, 0.1, 0.25) for name in names)
+    measured = replace(choices(nobody, nobody), figures=(*figures, Figure("mean |C|", None, 0.0)))
+    for per_group in (False, True):
+        text = message(judge_bias(measured, Claim(0.1), per_group=per_group))
+        assert f"note: {', '.join(f'{name} 0.100 -> 0.250' for name in names)}" in text
 
 
 def decided(
