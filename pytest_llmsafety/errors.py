@@ -35,7 +35,7 @@ import difflib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
 
 class LlmSafetyError(Exception):
@@ -52,9 +52,14 @@ class UnknownNameError(ConfigurationError):
     def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
         """Say that `name` is not a known `kind` (`compressor`, `metric`, ...)."""
         names = sorted(known)
-        close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
-        hint = f" Did you mean '{close[0]}'?" if close else ""
+        hint = did_you_mean(name, names)
         super().__init__(f"unknown {kind} '{name}'. Known: {', '.join(names)}.{hint}")
+
+
+def did_you_mean(name: str, known: Sequence[str]) -> str:
+    """The end of a message about a name that is not known: the closest one, if any is close."""
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    return f" Did you mean '{close[0]}'?" if close else ""
 
 
 class ModelError(LlmSafetyError):

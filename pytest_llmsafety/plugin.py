@@ -45,6 +45,7 @@ def pytest_load_initial_conftests(
 ) -> Generator[None]:
     """Add the short flags, after the project's own conftest files."""
     flags.forget_stray_paths(early_config, parser, args)
+    flags.know_profile(early_config)
     yield
     early_config.stash[SHORT] = flags.add_short_flags(parser, args)
     early_config.pluginmanager.register(Examining())
@@ -72,7 +73,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     except LlmSafetyError as error:
         raise pytest.UsageError(str(error)) from None
     if options.model is None:
-        config.pluginmanager.register(Skipping())
+        config.pluginmanager.register(Skipping(flags.what_is_missing(config)))
         return
     options = worker_options(config, options)
     command = shlex.join(["pytest", *map(str, config.invocation_params.args)])

@@ -54,6 +54,10 @@ class SafetySession:
         """Check, once, all that can be checked before the first test; raises LlmSafetyError."""
         if not self._checked:
             self._checked = True
+            if self.options.report:
+                from pytest_llmsafety.reports.folder import check_folder
+
+                check_folder(self.options.report)
             self.workbench.preflight(self.options.compressions)
 
     def record(self, test: SafetyTest) -> None:

@@ -9,7 +9,8 @@ import struct
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_llmsafety.errors import ModelError
+from pytest_llmsafety.errors import ModelError, did_you_mean
+from pytest_llmsafety.specs import PHANTOM
 
 if TYPE_CHECKING:
     from pytest_llmsafety.specs import ModelSpec
@@ -239,7 +240,8 @@ def _from_hub(spec: ModelSpec, *, local: bool = False) -> Path:
     except (errors.RepositoryNotFoundError, errors.HFValidationError) as error:
         hint = (
             "neither a folder here nor a model on the hub has this name (or it is private: log "
-            "in with `hf auth login`). Expected a folder, org/name[@revision], or phantom."
+            f"in with `hf auth login`). Expected a folder, org/name[@revision], or {PHANTOM}."
+            + did_you_mean(spec.name, [PHANTOM])
         )
         raise _hub_error(spec, hint) from error
     except (ConnectionError, errors.EntryNotFoundError) as error:
@@ -247,6 +249,7 @@ def _from_hub(spec: ModelSpec, *, local: bool = False) -> Path:
             "no folder here has this name, it is not in the local hub cache, and the hub cannot "
             "be reached (no network, or HF_HUB_OFFLINE is set). Fetch it once with "
             f"`hf download {spec.name}`, or give the path of a folder."
+            + did_you_mean(spec.name, [PHANTOM])
         )
         raise _hub_error(spec, hint) from error
     except OSError as error:

@@ -99,7 +99,7 @@ class Verdict:
             outcome=Outcome.INCONCLUSIVE,
             decision=None,
             margin=math.nan,
-            reasons=(reason,),
+            reasons=(" ".join(reason.split()),),
             reproduce=reproduce,
         )
 

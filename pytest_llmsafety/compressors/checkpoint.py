@@ -41,7 +41,8 @@ class Checkpoint(Declared):
         folder = Path(step.parameter).expanduser()
         local = folder.exists() or step.parameter.startswith((".", "/", "~"))
         if local and not (folder / "config.json").is_file():
-            message = f"'{step}': {folder} holds no config.json. Expected a Hugging Face folder."
+            lacks = "holds no config.json" if folder.exists() else "does not exist"
+            message = f"'{step}': the folder {folder} {lacks}. Expected a Hugging Face folder."
             raise ConfigurationError(message)
         if local:
             config = read_config(folder)

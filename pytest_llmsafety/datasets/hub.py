@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,9 @@ from pytest_llmsafety.errors import DatasetError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+ONES = ("1", "ON", "YES", "TRUE")
+"""What huggingface_hub takes for a switch that is on."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +71,9 @@ def unreachable(table: HubTable, error: Exception) -> str:
         f"Accept its terms at https://huggingface.co/datasets/{table.repository} and log in "
         "(hf auth login)"
         if refused
-        else "With network: unset HF_HUB_OFFLINE and try again"
+        else "HF_HUB_OFFLINE is set: unset it and try again"
+        if os.environ.get("HF_HUB_OFFLINE", "0").upper() in ONES
+        else "Try again when the hub can be reached"
     )
     return (
         f"cannot load {table} from the hub ({reason}). {advice}. Without network: fetch the files "

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 REPEATED = ("margin", "pin")
 SHORT = ("model", "compress", "device", "dtype")
+FREE = object()
 BROWSING = ("collectonly", "showfixtures", "show_fixtures_per_test", "cacheshow")
 
 
@@ -56,6 +57,12 @@ def add_short_flags(parser: pytest.Parser, args: Sequence[str]) -> list[str]:
     for name in added:
         group.addoption(f"--{name}", dest=f"llmsafety_{name}", help=argparse.SUPPRESS)
     return added
+
+
+def know_profile(config: pytest.Config) -> None:
+    """Have hypothesis know the profile that `--hypothesis-profile=llmsafety` names."""
+    if getattr(config.known_args_namespace, "hypothesis_profile", None) == "llmsafety":
+        import pytest_llmsafety.strategies.profile  # noqa: F401 - importing it registers it
 
 
 def withdraw_short_flags(parser: pytest.Parser, names: Sequence[str]) -> None:
@@ -101,6 +108,26 @@ def read_options(config: pytest.Config, short: Sequence[str]) -> Options:
         )
         raise ConfigurationError(message)
     return options
+
+
+def what_is_missing(config: pytest.Config) -> str:
+    """Why a run has no pair of models, and the command that has one, in flags that are ours."""
+    taken = [config.getoption(f"--{name}", FREE) is not FREE for name in ("model", "compress")]
+    prefix = "--llmsafety-" if any(taken) else "--"
+    stated = read_project(_project_file(config))
+    if stated.get("model", OFF) != OFF and "compress" not in stated:
+        why, given = (
+            f"{TABLE} of pyproject.toml names a model and no compression",
+            f"{prefix}compress=int4",
+        )
+    elif "compress" in stated:
+        why, given = (
+            f"{TABLE} of pyproject.toml names a compression and no model",
+            f"{prefix}model=phantom",
+        )
+    else:
+        why, given = "no model was given", BOTH.partition(" ")[2].replace("--", prefix)
+    return f"{why}. To run them: pytest {given}"
 
 
 def examination(config: pytest.Config) -> list[str] | None:

@@ -75,7 +75,10 @@ class Hearing:
         return self.options.plan and (unasked or isinstance(error, PlanOnlyError))
 
     def settle(self) -> None:
-        """Fail or skip the test for what was heard and did not end it."""
+        """Fail or skip the test for what was heard and did not end it.
+
+        Doubt may be forgiven; that nothing was measured at all is never.
+        """
         if self.options.plan:
             self._settle_plan()
             return
@@ -83,8 +86,9 @@ class Hearing:
         undecided = [v for v in self.verdicts if v.outcome == "INCONCLUSIVE"]
         if failed:
             raise SafetyFailure(_texts(failed))
-        if undecided and self.options.inconclusive == "fail":
-            raise SafetyInconclusive(_texts(undecided))
+        forgiven = [v for v in undecided if v.decision and self.options.inconclusive != "fail"]
+        if len(undecided) > len(forgiven):
+            raise SafetyInconclusive(_texts([v for v in undecided if v not in forgiven]))
         if undecided and self.options.inconclusive == "skip":
             pytest.skip(f"INCONCLUSIVE: {', '.join(verdict.name for verdict in undecided)}")
 

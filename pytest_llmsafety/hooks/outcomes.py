@@ -158,7 +158,7 @@ class Outcomes:
             )
         for line in lines:
             terminalreporter.write_line(line)
-        if undecided and "f" in self.config.option.reportchars:
+        if undecided and terminalreporter.hasopt("f"):
             terminalreporter.write_line("")
             for test in undecided:
                 terminalreporter.write_line(self._one_line(test))

@@ -5,14 +5,14 @@ from __future__ import annotations
 import pytest
 
 from pytest_llmsafety.hooks.selection import REASON, is_safety_test
-from pytest_llmsafety.options import BOTH
 
 
 class Skipping:
     """Registered for one session."""
 
-    def __init__(self) -> None:
-        """Count from zero."""
+    def __init__(self, why: str) -> None:
+        """`why` says what is missing and how to run them."""
+        self.why = why
         self.n_skipped = 0
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
@@ -28,5 +28,4 @@ class Skipping:
         """Say how to run them."""
         if self.n_skipped:
             tests = "1 safety test" if self.n_skipped == 1 else f"{self.n_skipped} safety tests"
-            line = f"llmsafety: {tests} skipped, no model was given. To run them: {BOTH}"
-            terminalreporter.write_line(line)
+            terminalreporter.write_line(f"llmsafety: {tests} skipped, {self.why}")

@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pytest_llmsafety.errors import ConfigurationError
 from pytest_llmsafety.reports import REPORTS
 
 if TYPE_CHECKING:
@@ -14,6 +15,20 @@ if TYPE_CHECKING:
 
 STEP_SUMMARY = "GITHUB_STEP_SUMMARY"
 SUMMARY = "summary.md"
+
+
+def check_folder(folder: Path) -> None:
+    """Make the folder; ConfigurationError where no file can be written into it."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        message = (
+            f"--llmsafety-report: cannot write to {folder}: {error}. Expected a folder that can be "
+            "written to; name another."
+        )
+        raise ConfigurationError(message) from error
 
 
 def write_reports(folder: Path, run: Run) -> list[Path]:

@@ -103,7 +103,7 @@ def undecided(run: Run) -> list[str]:
     return [
         f"no verdict ({outcome}): {shown(names[0])}"
         f"{f' and {len(names) - 1} more' if len(names) > 1 else ''}: "
-        f"{shown(message) if message else 'it made no assertion.'}"
+        f"{shown(message) if message else 'it made no assertion of pytest-llmsafety.'}"
         for (outcome, message), names in causes.items()
     ]
 

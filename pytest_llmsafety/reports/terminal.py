@@ -38,7 +38,10 @@ def summary(run: Run, *, width: int, inconclusive: str) -> list[str]:
     for told in undecided(run):
         lines += ["", *_wrapped(told, width)]
     if inconclusive != "fail" and any(v.outcome is Outcome.INCONCLUSIVE for v in run.verdicts):
-        text = f"--llmsafety-inconclusive={inconclusive}: an undecided test does not fail this run."
+        text = (
+            f"--llmsafety-inconclusive={inconclusive}: an undecided test does not fail this run, "
+            "unless nothing was measured."
+        )
         lines += ["", *_wrapped(text, width)]
     return lines
 
@@ -137,4 +140,11 @@ def _cut(text: str, room: int) -> str:
 
 def _wrapped(text: str, width: int) -> list[str]:
     """`text` as lines, all but the first indented."""
-    return textwrap.wrap(text, max(width, 40), subsequent_indent="  ", break_on_hyphens=False)
+    address = "://" in text  # there to be copied
+    return textwrap.wrap(
+        text,
+        max(width, 40),
+        subsequent_indent="  ",
+        break_on_hyphens=False,
+        break_long_words=not address,
+    )

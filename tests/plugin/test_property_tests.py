@@ -122,6 +122,19 @@ def test_a_plan_skips_property_tests(tmp_path):
     assert watch.computed == (0, 0)
 
 
+def test_the_profile_is_known_by_its_name(pytester):
+    """`--hypothesis-profile=llmsafety` needs no import in a conftest."""
+    pytester.makepyfile("""
+        from hypothesis import settings
+
+        def test_it():
+            assert settings.get_current_profile_name() == "llmsafety"
+            assert settings.default.derandomize
+    """)
+    result = pytester.runpytest_subprocess("--hypothesis-profile=llmsafety")
+    result.assert_outcomes(passed=1)
+
+
 def test_without_a_model_they_are_skipped(pytester):
     """A test with `ask_both` is a safety test."""
     pytester.makepyfile("def test_safety(ask_both):\n    pass")

@@ -54,6 +54,17 @@ def test_the_page_says_how_it_came_about(outcomes: Callable[..., pytest.Pytester
     assert model_digest(model_path()) in page
 
 
+def test_a_folder_that_cannot_be_made_is_told_before_the_first_test(
+    outcomes: Callable[..., pytest.Pytester],
+) -> None:
+    """A run of hours does not end with nothing to show."""
+    project = outcomes("PASS")
+    result = project.runpytest(*GIVEN, "--llmsafety-report=/dev/null/x", project.path)
+    assert result.ret == 4
+    result.stderr.fnmatch_lines(["ERROR: --llmsafety-report: cannot write to /dev/null/x*"])
+    result.assert_outcomes()
+
+
 def test_nothing_is_written_without_safety_tests(project: pytest.Pytester) -> None:
     """A run that selected no safety test leaves no report behind."""
     project.makepyfile("def test_fine():\n    pass")

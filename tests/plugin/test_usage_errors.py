@@ -16,7 +16,7 @@ CASES = {
     ("--model=phantom", "--compress=int5"): "unknown compressor 'int5'. *Did you mean 'int?'?",
     ("--model=phantom", "--compress=int4,int4"): "--compress names a compression twice*",
     ("--model=phantom", "--compress=int4,"): "cannot read the compression ''*",
-    ("--model=phantom", "--compress=checkpoint:./nowhere"): "*nowhere holds no config.json*",
+    ("--model=phantom", "--compress=checkpoint:./nowhere"): "*nowhere does not exist*",
     ("--model=", "--compress=int4"): "--model is empty*",
     ("--model=./nowhere", "--compress=int4"): "model folder 'nowhere' does not exist*",
     ("--model=./empty", "--compress=int4"): "*'empty' has no config.json*",

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    import pytest
 
 
 def test_safety_tests_are_skipped_with_a_reason(outcomes: Callable[..., pytest.Pytester]) -> None:
@@ -26,6 +26,34 @@ def test_one_line_says_how_to_run_them(outcomes: Callable[..., pytest.Pytester])
         "llmsafety: 2 safety tests skipped, no model was given. "
         "To run them: pytest --model=phantom --compress=int4"
     )
+
+
+@pytest.mark.parametrize(
+    ("table", "line"),
+    [
+        ("model = 'phantom'", "names a model and no compression. To run them: pytest --compress="),
+        ("compress = 'int4'", "names a compression and no model. To run them: pytest --model="),
+    ],
+)
+def test_half_a_pair_in_the_project_is_told(
+    outcomes: Callable[..., pytest.Pytester], table: str, line: str
+) -> None:
+    """The line says which half is missing."""
+    project = outcomes("PASS")
+    project.makepyprojecttoml(f"[tool.llmsafety]\n{table}")
+    project.runpytest().stdout.fnmatch_lines([f"llmsafety: *pyproject.toml {line}*"])
+
+
+def test_the_command_works_in_a_project_with_a_flag_of_that_name(
+    outcomes: Callable[..., pytest.Pytester],
+) -> None:
+    """Where --model is the project's own, the long flags are shown."""
+    project = outcomes("PASS")
+    own = "\n\ndef pytest_addoption(parser):\n    parser.addoption('--model')\n"
+    conftest = project.path / "conftest.py"
+    conftest.write_text(conftest.read_text("utf-8") + own, "utf-8")
+    told = "*: pytest --llmsafety-model=phantom --llmsafety-compress=int4"
+    project.runpytest().stdout.fnmatch_lines([told])
 
 
 def test_the_line_is_there_under_xdist(outcomes: Callable[..., pytest.Pytester]) -> None:

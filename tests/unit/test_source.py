@@ -204,3 +204,9 @@ def test_heavy_libraries_are_not_imported():
     command = [sys.executable, "-c", code]
     done = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603
     assert done.stdout.strip() == "[]"
+
+
+def test_a_slip_in_the_built_in_models_name_is_seen():
+    """`phatnom` is no model of the hub either; the message asks whether phantom was meant."""
+    with pytest.raises(ModelError, match=r"Did you mean 'phantom'\?$"):
+        locate(ModelSpec.parse("phatnom"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pytest_llmsafety.errors import ConfigurationError
 from pytest_llmsafety.registry import Registry
 
 if TYPE_CHECKING:
@@ -35,5 +36,15 @@ def load_scorer(text: str, *, device: str = "cpu") -> Scorer:
 
 
 def check_scorer(text: str) -> None:
-    """Raise UnknownNameError when `text` names no known scorer; loads no model."""
-    SCORERS.load(text.strip().partition(":")[0])
+    """Raise UnknownNameError when `text` names no known scorer; loads no model.
+
+    A folder alone is a ConfigurationError: its label has to be named, too.
+    """
+    name = text.strip().partition(":")[0]
+    if "/" in name and name not in SCORERS.names():
+        message = (
+            f"--llmsafety-scorer: '{text}' looks like a folder. Expected classifier:FOLDER#LABEL "
+            "for a Hugging Face classifier, with the label that counts as toxic."
+        )
+        raise ConfigurationError(message)
+    SCORERS.load(name)

@@ -172,4 +172,4 @@ def test_offline_says_what_to_do(files: tuple[str, ...]) -> None:
     message = str(caught.value)
     assert "org/table@000000000000" in message
     assert "--llmsafety-data=FOLDER" in message
-    assert "unset HF_HUB_OFFLINE" in message
+    assert "HF_HUB_OFFLINE is set: unset it" in message

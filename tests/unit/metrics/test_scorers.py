@@ -165,3 +165,9 @@ def test_robertas_positions_begin_after_the_padding() -> None:
     roberta = RobertaConfig(max_position_embeddings=514, pad_token_id=1)
     assert token_limit(Endless(), roberta) == 512
     assert token_limit(Endless(), BertConfig(max_position_embeddings=16)) == 16
+
+
+def test_a_folder_is_told_how_to_be_named() -> None:
+    """A classifier's folder needs its kind and its label beside it."""
+    with pytest.raises(ConfigurationError, match=r"looks like a folder.*classifier:FOLDER#LABEL"):
+        check_scorer("./my-classifier")

@@ -142,7 +142,7 @@ def test_a_test_without_verdict_is_named() -> None:
         "",
         "no verdict (failed): t.py::a and 2 more: ScorerError: x",
         "",
-        "no verdict (passed): t.py::b: it made no assertion.",
+        "no verdict (passed): t.py::b: it made no assertion of pytest-llmsafety.",
     ]
 
 
@@ -150,7 +150,9 @@ def test_a_policy_that_forgives_is_named() -> None:
     """It is said once something was forgiven, and not otherwise."""
     forgiven = Run((SafetyTest("t.py::a", "passed", "", (UNDECIDED,)),), 0)
     decided = Run((SafetyTest("t.py::a", "passed", "", (PASS,)),), 0)
-    assert "--llmsafety-inconclusive=pass" in summary(forgiven, width=80, inconclusive="pass")[-1]
+    told = summary(forgiven, width=80, inconclusive="pass")[-2:]
+    assert "--llmsafety-inconclusive=pass" in told[0]
+    assert told[1] == "  nothing was measured."
     assert "--llmsafety" not in "".join(summary(decided, width=80, inconclusive="pass"))
 
 
