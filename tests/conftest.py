@@ -19,6 +19,8 @@ pytest_plugins = ["pytester"]
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 ABSENT = "shared/ is absent"
+NO_BROWSER = "no Chromium is installed"
+REQUIRED = {ABSENT: "LLMSAFETY_REQUIRE_SHARED", NO_BROWSER: "LLMSAFETY_REQUIRE_BROWSER"}
 
 
 @pytest.fixture(scope="session")
@@ -31,11 +33,9 @@ def shared() -> Path:
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Let no test be skipped for want of shared/ under LLMSAFETY_REQUIRE_SHARED=1."""
+    """Let no test be skipped for want of what an environment variable requires."""
     report = yield
-    if report.skipped and ABSENT in str(report.longrepr) and _shared_is_required():
-        report.outcome = "failed"
-        report.longrepr = f"{ABSENT}, and LLMSAFETY_REQUIRE_SHARED=1 wants it at {SHARED}"
+    _require(report)
     return report
 
 
@@ -43,12 +43,13 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
 def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
     """The same for a whole file that is skipped."""
     report = yield
-    if report.skipped and ABSENT in str(report.longrepr) and _shared_is_required():
-        report.outcome = "failed"
-        report.longrepr = f"{ABSENT}, and LLMSAFETY_REQUIRE_SHARED=1 wants it at {SHARED}"
+    _require(report)
     return report
 
 
-def _shared_is_required() -> bool:
-    """Whether .ci/run found shared/ and wants every test that needs it to run."""
-    return os.environ.get("LLMSAFETY_REQUIRE_SHARED") == "1"
+def _require(report: pytest.TestReport | pytest.CollectReport) -> None:
+    """Turn a skip into a failure where .ci/run found, or brought, what the test wants."""
+    for reason, variable in REQUIRED.items():
+        if report.skipped and reason in str(report.longrepr) and os.environ.get(variable) == "1":
+            report.outcome = "failed"
+            report.longrepr = f"{reason}, and {variable}=1 wants it"

@@ -18,6 +18,7 @@ import pytest
 from pytest_llmsafety.reports.html.page import HtmlReport
 from pytest_llmsafety.reports.run import Run, SafetyTest
 from pytest_llmsafety.verdict import GroupEvidence, WorstItem
+from tests.conftest import NO_BROWSER
 from tests.unit.reports.hostile import MARKER, TEXTS, hostile_run
 from tests.unit.reports.verdicts import DECISION, FAIL, PASS, UNDECIDED
 
@@ -29,7 +30,7 @@ NAMES = ("chromium", "chromium-browser", "google-chrome")
 BROWSER = next(filter(None, map(shutil.which, NAMES)), None)
 PHONE = 390
 
-pytestmark = pytest.mark.skipif(BROWSER is None, reason=f"none of {', '.join(NAMES)} is installed")
+pytestmark = pytest.mark.skipif(BROWSER is None, reason=NO_BROWSER)
 
 # Looks into the report from outside: the report itself runs no script.
 WATCH = """<!DOCTYPE html><title>watch</title>
