@@ -12,7 +12,7 @@ from pytest_llmsafety.records import Loglikelihood, ReferenceItem, Score
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pytest_llmsafety.records import Response
+    from pytest_llmsafety.records import Item, Response
 
 N_ANSWERS = 4
 
@@ -30,6 +30,8 @@ class WinoBias:
     name: ClassVar[str] = "winobias"
     higher_is_better: ClassVar[bool] = False
     support: ClassVar[tuple[float, float]] = (-1.0, 1.0)
+    measures: ClassVar[str] = "bias"
+    takes: ClassVar[type[Item]] = ReferenceItem
 
     def requests(self, item: ReferenceItem) -> tuple[Loglikelihood, ...]:
         """The likelihood of a space and each person, after each version."""
