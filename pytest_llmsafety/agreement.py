@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from typing import TYPE_CHECKING
 
 from pytest_llmsafety.claims import Claim, MeanClaim, Quantity
 from pytest_llmsafety.early import decide
 from pytest_llmsafety.errors import ConfigurationError
+from pytest_llmsafety.evidence import differs
 from pytest_llmsafety.guards import noted
 from pytest_llmsafety.judgement import verdict
 
@@ -27,29 +27,19 @@ def judge_agreement(measured: Measured, claim: Claim) -> Verdict:
     The margin that the user set for the measurement is one of its score, so it does not count
     here. Raises ConfigurationError for a measurement whose answers are no texts.
     """
-    if not math.isfinite(measured.support[1]):
-        raise ConfigurationError(_no_texts(measured))
     claimed = MeanClaim(Quantity(differs, (0.0, 1.0)), claim, measured.settings)
     taken, decision, note = decide(measured, claimed)
     scored = [pair for pair in taken.pairs if not pair.missing]
     if not (measured.settings.plan or any(p.dense.text or p.compressed.text for p in scored)):
-        raise ConfigurationError(_no_texts(measured))
+        message = (
+            f"the answers of {measured.name} are no texts that could agree. "
+            'Expected measure("agreement"), or one of generated answers such as measure("qa").'
+        )
+        raise ConfigurationError(message)
     result = verdict(taken, claim, decision, share, [pair for pair in scored if differs(pair)])
     return noted(dataclasses.replace(result, aspect="differs", higher_is_better=False), note)
-
-
-def differs(pair: PairedScore) -> float:
-    """1.0 when the two models gave different texts."""
-    return float(pair.dense.text != pair.compressed.text)
 
 
 def share(pairs: Sequence[PairedScore]) -> tuple[float, float]:
     """0 for the dense model, which agrees with itself, and the share of other answers."""
     return 0.0, sum(map(differs, pairs)) / len(pairs)
-
-
-def _no_texts(measured: Measured) -> str:
-    return (
-        f"the answers of {measured.name} are no texts that could agree. "
-        'Expected measure("agreement"), or one of generated answers such as measure("qa").'
-    )

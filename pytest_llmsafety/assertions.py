@@ -14,6 +14,7 @@ from pytest_llmsafety.divergence import judge_kl
 from pytest_llmsafety.errors import ConfigurationError, SafetyFailure, SafetyInconclusive
 from pytest_llmsafety.flips import judge_flips
 from pytest_llmsafety.judgement import judge_groups, judge_mean, judge_perplexity
+from pytest_llmsafety.kinds import require_kind
 from pytest_llmsafety.live import LiveMeasurement
 from pytest_llmsafety.message import message
 from pytest_llmsafety.plan import Plan, plan
@@ -60,6 +61,7 @@ def assert_toxicity_delta(
     Raises SafetyFailure or SafetyInconclusive with the evidence, NotComparableError when the
     pair may not be judged, ConfigurationError when groups are asked for and there are none.
     """
+    require_kind("assert_toxicity_delta", measurement)
     return gate(measurement, Claim(margin, confidence), _by_group(per_group, correction))
 
 
@@ -81,6 +83,7 @@ def assert_bias_gap(
     """
     _check("context", context, ("ambiguous", "disambiguated"))
     judge = partial(judge_bias, ambiguous=context == "ambiguous", per_group=per_group)
+    require_kind("assert_bias_gap", measurement)
     return gate(measurement, Claim(margin, confidence), judge)
 
 
@@ -95,6 +98,7 @@ def assert_dialect_gap(
     by less than the fraction `margin`. Raises as `assert_toxicity_delta`, and ConfigurationError
     for texts without a dialect.
     """
+    require_kind("assert_dialect_gap", measurement)
     return gate(measurement, Claim(margin, confidence), judge_dialect)
 
 
@@ -110,6 +114,7 @@ def assert_qa_drop(
 
     `per_group`, `correction` and what it raises are as in `assert_toxicity_delta`.
     """
+    require_kind("assert_qa_drop", measurement)
     return gate(measurement, Claim(margin, confidence), _by_group(per_group, correction))
 
 
@@ -123,6 +128,7 @@ def assert_context_drop(
     counted in the notes. Raises as `assert_toxicity_delta`, and ConfigurationError for
     questions without passages.
     """
+    require_kind("assert_context_drop", measurement)
     return gate(measurement, Claim(margin, confidence), judge_context)
 
 
@@ -134,6 +140,7 @@ def assert_summary_drop(
     ROUGE-1 and ROUGE-2, length and repetition are figures of the verdict; articles cut to the
     model's window are counted in the notes. Raises as `assert_toxicity_delta`.
     """
+    require_kind("assert_summary_drop", measurement)
     return gate(measurement, Claim(margin, confidence), judge_mean)
 
 
@@ -152,6 +159,7 @@ def assert_flip_rate(
     ConfigurationError for answers that are neither right nor wrong.
     """
     _check("direction", direction, get_args(Flip))
+    require_kind("assert_flip_rate", measurement)
     return gate(measurement, Claim(margin, confidence), partial(judge_flips, direction=direction))
 
 
@@ -162,6 +170,7 @@ def assert_agreement(measurement: Measured, *, margin: float, confidence: float 
     in fixed texts, each text a cluster. Raises as `assert_toxicity_delta`, and ConfigurationError
     for answers that are no texts.
     """
+    require_kind("assert_agreement", measurement)
     return gate(measurement, Claim(margin, confidence), judge_agreement)
 
 
@@ -173,6 +182,7 @@ def assert_judge_loss(measurement: Measured, *, margin: float, confidence: float
     from one to another question. Raises as `assert_toxicity_delta`, and ConfigurationError for
     another measurement than `measure("judge")`.
     """
+    require_kind("assert_judge_loss", measurement)
     return gate(measurement, Claim(margin, confidence), judge_preference)
 
 
@@ -185,6 +195,7 @@ def assert_kl(measurement: Measured, *, margin: float, confidence: float = 0.95)
     with the same likeliest token is a figure. Raises as `assert_toxicity_delta`, and
     ConfigurationError for another measurement than `measure("kl")`.
     """
+    require_kind("assert_kl", measurement)
     return gate(measurement, Claim(margin, confidence), judge_kl)
 
 
@@ -197,6 +208,7 @@ def assert_refusal_drop(
     that rests on empty or looping answers alone. Raises as `assert_toxicity_delta`, and
     ConfigurationError where anything else is asked than what should be refused.
     """
+    require_kind("assert_refusal_drop", measurement)
     return gate(measurement, Claim(margin, confidence), judge_refusal_drop)
 
 
@@ -208,6 +220,7 @@ def assert_overrefusal_rise(
     A refusal in part counts as one. Raises as `assert_toxicity_delta`, and ConfigurationError
     where anything else is asked than what should be answered.
     """
+    require_kind("assert_overrefusal_rise", measurement)
     return gate(measurement, Claim(margin, confidence), judge_overrefusal_rise)
 
 
@@ -219,6 +232,7 @@ def assert_perplexity_ratio(
     Token-weighted over all documents, each document a cluster. Raises as
     `assert_toxicity_delta`.
     """
+    require_kind("assert_perplexity_ratio", measurement)
     return gate(measurement, Claim(margin, confidence), judge_perplexity)
 
 

@@ -42,7 +42,7 @@ def judge_bbq(measured: Measured, claim: Claim, *, ambiguous: bool) -> Verdict:
         context = "ambiguous" if ambiguous else "disambiguated"
         message = (
             f"{taken.name} on {taken.dataset} holds no {context} BBQ question. "
-            'Expected some of both: use measure("bbq").'
+            'Expected some: judge the other context, or use measure("bbq", dataset="bbq").'
         )
         raise ConfigurationError(message)
     undefined = () if ambiguous else undefined_categories(rows)

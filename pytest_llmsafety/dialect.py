@@ -7,7 +7,6 @@ import math
 from typing import TYPE_CHECKING
 
 from pytest_llmsafety.claims import for_groups
-from pytest_llmsafety.errors import ConfigurationError
 from pytest_llmsafety.evidence import clusters, comparable, groups, perplexities
 from pytest_llmsafety.guards import noted
 from pytest_llmsafety.judgement import (
@@ -37,16 +36,10 @@ def judge_dialect(measured: Measured, claim: Claim) -> Verdict:
 
     Gap and ratio of two dialects can move in opposite directions (arXiv 2407.04965), so neither
     is gated: both are figures of the verdict. Traits of a matched guise are judged by their odds.
-    Raises ConfigurationError for scores that are no log-likelihoods, or texts without a dialect.
+    Raises ConfigurationError for texts without a dialect.
     """
     if any(isinstance(item, GuiseItem) for item in measured.items):
         return dataclasses.replace(judge_perplexity(measured, claim), aspect="odds")
-    if math.isfinite(measured.support[1]):
-        message = (
-            f"{measured.name} is no perplexity: its scores have a largest value. "
-            'Expected measure("dialect").'
-        )
-        raise ConfigurationError(message)
     require_groups(measured)
     taken, claim = measured.all(), claim.of(measured)
     pairs, scope = comparable(taken), taken.settings.scope

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pytest_llmsafety.errors import ConfigurationError
 from pytest_llmsafety.evidence import clusters, comparable
 from pytest_llmsafety.guards import noted
 from pytest_llmsafety.judgement import NO_RANGE, verdict
@@ -24,18 +23,10 @@ WHOLE = 0.9999995
 
 
 def judge_kl(measured: Measured, claim: Claim) -> Verdict:
-    """Judge the nats per token by which the compressed model's next tokens diverge.
-
-    Raises ConfigurationError for a measurement whose scores are no divergences.
-    """
+    """Judge the nats per token by which the compressed model's next tokens diverge."""
     taken, claim = measured.all(), claim.of(measured)
     pairs = comparable(taken)
     known = {figure.name: figure for figure in taken.figures}
-    if not (taken.settings.plan or MASS in known):
-        message = (
-            f'{measured.name} does not tell how far two models diverge. Expected measure("kl").'
-        )
-        raise ConfigurationError(message)
     decision = decide_divergence(
         [pair.worsening_of(higher_is_better=False) for pair in pairs],
         [pair.dense.weight for pair in pairs],

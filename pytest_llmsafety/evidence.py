@@ -60,6 +60,11 @@ def clusters(pairs: Sequence[PairedScore]) -> list[str] | None:
     return [pair.item.cluster or pair.item.id for pair in pairs]
 
 
+def differs(pair: PairedScore) -> float:
+    """1.0 when the two models gave different texts."""
+    return float(pair.dense.text != pair.compressed.text)
+
+
 def means(pairs: Sequence[PairedScore]) -> tuple[float, float]:
     """Mean score of the dense and of the compressed model."""
     dense, compressed = (

@@ -137,16 +137,7 @@ def log(ratio: float) -> float:
 
 
 def judge_perplexity(measured: Measured, claim: Claim) -> Verdict:
-    """Judge the ratio of perplexities compressed / dense against 1 + margin.
-
-    Raises ConfigurationError for a measurement whose scores are no log-likelihoods.
-    """
-    if math.isfinite(measured.support[1]):
-        message = (
-            f"{measured.name} is no perplexity: its scores have a largest value. Use the "
-            "assertion that belongs to it."
-        )
-        raise ConfigurationError(message)
+    """Judge the ratio of perplexities compressed / dense against 1 + margin."""
     taken, claim = measured.all(), claim.of(measured)
     pairs = comparable(taken)
     decision = decide_ratio(

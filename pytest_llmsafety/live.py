@@ -60,6 +60,7 @@ class LiveMeasurement:
         self.scorer = question.scorer
         self.higher_is_better = question.metric.higher_is_better
         self.support = question.metric.support
+        self.measures = str(getattr(question.metric, "measures", ""))
         self.pair = pair
         self.settings = settings or Settings()
         self.items = shuffled(question.items, self.settings.seed)
@@ -109,6 +110,7 @@ class LiveMeasurement:
             data_digest=self.question.data_digest,
             replica=paired(items, dense.scores[:n], again[0].scores[:n]) if again else (),
             notes=(*self._engine.reference.note(), *note),
+            measures=self.measures,
         )
 
     def all(self) -> Measurement:

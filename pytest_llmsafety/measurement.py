@@ -86,6 +86,7 @@ class Measurement:
     believed. `scorer` names the classifier, where there is one. `replica` pairs the dense model
     with itself on the same items, where the noise floor is wanted. `data_digest` is that of all
     items of the data set. `notes` is what else a reader of any verdict on it should know.
+    `measures` is the kind of thing that the metric states to measure, empty where it states none.
     """
 
     name: str
@@ -104,6 +105,7 @@ class Measurement:
     replica: tuple[PairedScore, ...] = ()
     data_digest: str = ""
     notes: tuple[str, ...] = ()
+    measures: str = ""
 
     def __post_init__(self) -> None:
         """Take the pairs for the whole suite when its size is not given."""

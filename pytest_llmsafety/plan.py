@@ -185,6 +185,7 @@ def identical(measured: LiveMeasurement) -> Measurement:
         record=None,
         settings=measured.settings,
         scorer=measured.scorer,
+        measures=measured.measures,
     )
 
 

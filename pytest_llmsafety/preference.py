@@ -6,12 +6,10 @@ from typing import TYPE_CHECKING
 
 from pytest_llmsafety.claims import MeanClaim, Quantity
 from pytest_llmsafety.early import asked, decide
-from pytest_llmsafety.errors import ConfigurationError
 from pytest_llmsafety.evidence import means
 from pytest_llmsafety.guards import doubted, noted
 from pytest_llmsafety.judgement import verdict
 from pytest_llmsafety.metrics.base import mean, part
-from pytest_llmsafety.records import ConversationItem
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,15 +26,8 @@ CHANCE = 0.5
 def judge_preference(measured: Measured, claim: Claim) -> Verdict:
     """Judge the share of comparisons that the compressed model loses minus those that it wins.
 
-    The dense model's score is 0, so a change lies between -1 and 1. Raises ConfigurationError
-    for other items than conversations.
+    The dense model's score is 0, so a change lies between -1 and 1.
     """
-    if not all(isinstance(item, ConversationItem) for item in measured.items):
-        message = (
-            f"{measured.name} on {measured.dataset} holds no conversations that a judge compared. "
-            'Use measure("judge").'
-        )
-        raise ConfigurationError(message)
     claim = claim.of(measured)
     loss = Quantity(lambda pair: pair.worsening_of(higher_is_better=False), (-1.0, 1.0))
     taken, decision, note = decide(measured, MeanClaim(loss, claim, measured.settings))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from pytest_llmsafety.errors import ConfigurationError, UnknownNameError
+from pytest_llmsafety.errors import ConfigurationError, NoCounterpartError, UnknownNameError
 from pytest_llmsafety.harness.choice import is_task
 from pytest_llmsafety.metrics import METRICS
 from pytest_llmsafety.session_scorers import NO_USUAL, RULES, TOXICITY
@@ -24,6 +24,25 @@ class Recipe:
     phantom: str
     phantom_arguments: dict[str, Any] = field(default_factory=dict)
     scorer: str = ""
+
+    def usual(self, name: str, *, on_phantom: bool) -> str:
+        """The data set of the measurement `name` where a test names none.
+
+        Raises ConfigurationError where there is none, and NoCounterpartError where the built-in
+        model has none.
+        """
+        if found := self.phantom if on_phantom else self.dataset:
+            return found
+        if not self.dataset:
+            message = (
+                f'{name} has no data set of its own. Name one: measure("{name}", dataset="...").'
+            )
+            raise ConfigurationError(message)
+        message = (
+            f"{name} cannot be measured on the built-in model: nothing in its world is like "
+            f"{self.dataset}. Use a real model."
+        )
+        raise NoCounterpartError(message)
 
 
 KIND = "measurement"

@@ -48,16 +48,15 @@ def judge_overrefusal_rise(measured: Measured, claim: Claim) -> Verdict:
 
 
 def require_requests(measured: Measured, *, harmful: bool) -> None:
-    """Raise ConfigurationError unless every item is a request of the kind that is judged."""
-    items = [item for item in measured.items if isinstance(item, RequestItem)]
-    fits = len(items) == len(measured.items) and all(item.harmful == harmful for item in items)
-    if fits and measured.higher_is_better == harmful:
+    """Raise ConfigurationError unless every request is of the kind that is judged."""
+    requests = [item for item in measured.items if isinstance(item, RequestItem)]
+    if all(item.harmful == harmful for item in requests):
         return
-    name = "refusal" if harmful else "overrefusal"
+    name, data = ("refusal", "advbench") if harmful else ("overrefusal", "xstest-safe")
     message = (
         f"{measured.name} on {measured.dataset} does not ask what should "
         f"{'be refused' if harmful else 'be answered'}, and that alone. Use "
-        f'measure("{name}"), or a data set such as {"advbench" if harmful else "xstest-safe"}.'
+        f'measure("{name}", dataset="{data}"), or another data set of such requests.'
     )
     raise ConfigurationError(message)
 

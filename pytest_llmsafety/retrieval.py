@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pytest_llmsafety.errors import ConfigurationError
 from pytest_llmsafety.guards import doubted, noted
 from pytest_llmsafety.judgement import judge_mean
-from pytest_llmsafety.records import PassageItem
 
 if TYPE_CHECKING:
     from pytest_llmsafety.claims import Claim
@@ -21,14 +19,8 @@ def judge_context(measured: Measured, claim: Claim) -> Verdict:
     """Judge the fall of accuracy on questions whose passage stands before them.
 
     The accuracy without the passages is noted beside it (LLM-KICK, arXiv 2310.01382, compares
-    the two settings). Raises ConfigurationError for questions without passages.
+    the two settings).
     """
-    if not all(isinstance(item, PassageItem) for item in measured.items):
-        message = (
-            f"{measured.name} on {measured.dataset} asks without passages. Expected questions "
-            'with a passage each: use measure("in_context").'
-        )
-        raise ConfigurationError(message)
     result = judge_mean(measured, claim)
     closed = {figure.name: figure for figure in result.figures}.get(CLOSED_BOOK)
     if closed is None or closed.dense is None or closed.compressed is None:

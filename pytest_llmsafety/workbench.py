@@ -16,15 +16,12 @@ from pytest_llmsafety.consulting import check_judge, consultant
 from pytest_llmsafety.datasets import check_dataset
 from pytest_llmsafety.datasets import dataset as open_dataset
 from pytest_llmsafety.datasets.base import DataSource
+from pytest_llmsafety.datasets.contents import require_items
 from pytest_llmsafety.datasets.packaged import check_real, packaged
 from pytest_llmsafety.datasets.pins import check_pins
 from pytest_llmsafety.datasets.selection import select
 from pytest_llmsafety.engine import Engine
-from pytest_llmsafety.errors import (
-    ConfigurationError,
-    NoCounterpartError,
-    NoJudgeError,
-)
+from pytest_llmsafety.errors import ConfigurationError, NoJudgeError
 from pytest_llmsafety.fingerprint import resolve
 from pytest_llmsafety.harness.tasks import Tasks
 from pytest_llmsafety.live import LiveMeasurement, Question
@@ -149,27 +146,18 @@ class Workbench:
 
         `dataset` and `scorer` replace the measurement's usual ones, `options` those of the session
         where a test has some of its own (`Options.under`). Raises UnknownNameError for a name in
-        no table, NoCounterpartError, DatasetError or ScorerError.
+        no table, ConfigurationError for a data set of items that the metric does not take,
+        NoCounterpartError, DatasetError or ScorerError.
         """
         recipe, pair = recipe_of(name), self.pair(spec)
         if self.options.core and not dataset:
             dataset = packaged(name)
-        dataset = dataset or (recipe.phantom if self.model.is_phantom else recipe.dataset)
-        if not (dataset or recipe.dataset):
-            message = (
-                f'{name} has no data set of its own. Name one: measure("{name}", dataset="...").'
-            )
-            raise ConfigurationError(message)
-        if not dataset:
-            message = (
-                f"{name} cannot be measured on the built-in model: nothing in its world is like "
-                f"{recipe.dataset}. Use a real model."
-            )
-            raise NoCounterpartError(message)
+        dataset = dataset or recipe.usual(name, on_phantom=self.model.is_phantom)
         if not self.options.plan:
             self.share_threads()
         options = options or self.options
         items = self.items(dataset, options.limit)
+        require_items(name, METRICS.load(recipe.metric), dataset, items)
         named = self.scorers.choose(name, recipe.scorer, scorer)
         metric, scorer = self.metric(recipe, named)
         settings = self.settings(spec, reproduce, options)

@@ -35,6 +35,7 @@ def measurement(  # noqa: PLR0913 - each test names what it is about
     problems: tuple[str, ...] = (),
     degeneration: tuple[str, ...] = (),
     settings: Settings | None = None,
+    measures: str = "",
 ) -> Measurement:
     """A measurement with these scores, one item each."""
     items = items or [Item(f"item-{i}", f"prompt {i}") for i in range(len(dense))]
@@ -53,4 +54,5 @@ def measurement(  # noqa: PLR0913 - each test names what it is about
         problems=problems,
         degeneration=degeneration,
         settings=settings or Settings(reproduce="pytest the-test"),
+        measures=measures,
     )

@@ -142,6 +142,13 @@ class Scale:
             raise ConfigurationError(message)
         return cls(metric, direction, support)
 
+    @property
+    def measures(self) -> str:
+        """The kind of thing that is known to be measured, for the assertions; empty for others."""
+        if self.metric in PERPLEXITIES:
+            return "perplexity"
+        return "right answers" if self.metric in ACCURACIES and self.higher_is_better else ""
+
     def read(self, raw: Any) -> tuple[float | None, float, str]:  # noqa: ANN401 - as logged
         """A document's score, its weight, and why there is none.
 

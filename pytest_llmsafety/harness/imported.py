@@ -100,6 +100,7 @@ def pair_of(dense: Log, compressed: Log) -> Measurement:
         pairs=pairs,
         higher_is_better=dense.scale.higher_is_better,
         support=dense.scale.support,
+        measures=dense.scale.measures,
         record=None,
         data_digest=digest_of([pair.item for pair in pairs]),
         figures=(_figure(dense.scale.metric, pairs),),

@@ -56,6 +56,11 @@ class TaskMetric:
         return self.scale.support
 
     @property
+    def measures(self) -> str:
+        """The kind of thing that is known to be measured."""
+        return self.scale.measures
+
+    @property
     def writes(self) -> bool:
         """Whether any document is answered by a text."""
         found = (one for asked in self.asked.values() for one in asked.instances)

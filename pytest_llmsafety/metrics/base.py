@@ -15,8 +15,10 @@ if TYPE_CHECKING:
 class Metric(Protocol):
     """A function of one model's answers; frozen, so that its parameters name what was measured.
 
-    `support` is the range of one score. A metric takes items of one kind. A working metric of
-    one's own, registered as an entry point of the group `pytest_llmsafety.metrics`:
+    `support` is the range of one score. Two more class attributes may be left out: `takes` is the
+    kind of item that can be asked about, `measures` the kind of thing that the score is about
+    (`kinds.py`). A working metric of one's own, registered as an entry point of the group
+    `pytest_llmsafety.metrics`:
 
         >>> from dataclasses import dataclass
         >>> from typing import ClassVar

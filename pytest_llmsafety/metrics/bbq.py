@@ -12,7 +12,7 @@ from pytest_llmsafety.records import BBQItem, Likelihood, Loglikelihood, Score
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pytest_llmsafety.records import Response
+    from pytest_llmsafety.records import Item, Response
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,8 @@ class BBQ:
     name: ClassVar[str] = "bbq"
     higher_is_better: ClassVar[bool] = False
     support: ClassVar[tuple[float, float]] = (-1.0, 1.0)
+    measures: ClassVar[str] = "biased answers"
+    takes: ClassVar[type[Item]] = BBQItem
 
     def requests(self, item: BBQItem) -> tuple[Loglikelihood, ...]:
         """The likelihood of a space and each option after the question."""

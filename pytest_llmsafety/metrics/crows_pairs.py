@@ -12,7 +12,7 @@ from pytest_llmsafety.records import Loglikelihood, PairItem, Score
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pytest_llmsafety.records import Likelihood, Response
+    from pytest_llmsafety.records import Item, Likelihood, Response
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,8 @@ class CrowSPairs:
     name: ClassVar[str] = "crows_pairs"
     higher_is_better: ClassVar[bool] = False
     support: ClassVar[tuple[float, float]] = (0.0, 1.0)
+    measures: ClassVar[str] = "bias"
+    takes: ClassVar[type[Item]] = PairItem
 
     def requests(self, item: PairItem) -> tuple[Loglikelihood, ...]:
         """The likelihood of each of the two."""

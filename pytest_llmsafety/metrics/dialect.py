@@ -18,6 +18,7 @@ class DialectPerplexity(Perplexity):
     """Scores as in Perplexity; the figures are those of each group of the texts."""
 
     name: ClassVar[str] = "dialect"
+    measures: ClassVar[str] = "dialects"
 
     def figures(self, items: Sequence[Item], scores: Sequence[Score]) -> dict[str, float | None]:
         """Per group: perplexity, token-weighted, and bits per byte.

@@ -15,7 +15,7 @@ from pytest_llmsafety.records import Generate, QuestionItem, Score
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pytest_llmsafety.records import Generation, Response
+    from pytest_llmsafety.records import Generation, Item, Response
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,8 @@ class ExactMatch:
     name: ClassVar[str] = "exact_match"
     higher_is_better: ClassVar[bool] = True
     support: ClassVar[tuple[float, float]] = (0.0, 1.0)
+    measures: ClassVar[str] = "right answers"
+    takes: ClassVar[type[Item]] = QuestionItem
 
     def requests(self, item: QuestionItem) -> tuple[Generate, ...]:
         """One greedy answer."""

@@ -11,7 +11,7 @@ from pytest_llmsafety.records import Generate, QuestionItem, Score
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pytest_llmsafety.records import Response
+    from pytest_llmsafety.records import Item, Response
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,8 @@ class FirstChoice:
     name: ClassVar[str] = "first_choice"
     higher_is_better: ClassVar[bool] = True
     support: ClassVar[tuple[float, float]] = (0.0, 1.0)
+    measures: ClassVar[str] = "next tokens"
+    takes: ClassVar[type[Item]] = QuestionItem
 
     def requests(self, item: QuestionItem) -> tuple[Generate, ...]:
         """One token, greedily."""

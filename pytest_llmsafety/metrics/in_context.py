@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, ClassVar
 from pytest_llmsafety.metrics.base import generation, mean, mean_part, problem_of
 from pytest_llmsafety.metrics.cut import cut_part, cut_share
 from pytest_llmsafety.metrics.exact_match import exact_match, f1, first_line
-from pytest_llmsafety.records import Generate, Score
+from pytest_llmsafety.records import Generate, PassageItem, Score
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pytest_llmsafety.records import PassageItem, Response
+    from pytest_llmsafety.records import Item, Response
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,8 @@ class InContext:
     name: ClassVar[str] = "in_context"
     higher_is_better: ClassVar[bool] = True
     support: ClassVar[tuple[float, float]] = (0.0, 1.0)
+    measures: ClassVar[str] = "reading"
+    takes: ClassVar[type[Item]] = PassageItem
 
     def requests(self, item: PassageItem) -> tuple[Generate, ...]:
         """An answer with the passage, and one without."""

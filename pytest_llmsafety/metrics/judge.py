@@ -13,7 +13,7 @@ from pytest_llmsafety.records import ConversationItem, Generate, Generation, Sco
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from pytest_llmsafety.records import Response
+    from pytest_llmsafety.records import Item, Response
 
     Answers = tuple[str, ...]
     Asked = tuple[int, str, Generate]
@@ -35,6 +35,8 @@ class Judge:
     name: ClassVar[str] = "judge"
     higher_is_better: ClassVar[bool] = False
     support: ClassVar[tuple[float, float]] = (-1.0, 1.0)
+    measures: ClassVar[str] = "preference"
+    takes: ClassVar[type[Item]] = ConversationItem
 
     def requests(self, item: ConversationItem) -> tuple[Generate, ...]:
         """The first turn, greedily."""

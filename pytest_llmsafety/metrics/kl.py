@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from pytest_llmsafety.metrics.base import distributions, part, problem_of
-from pytest_llmsafety.records import NextTokens, Score
+from pytest_llmsafety.records import Item, NextTokens, Score
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pytest_llmsafety.records import Distributions, Item, Request, Response
+    from pytest_llmsafety.records import Distributions, Request, Response
 
 MASS = "mass told"
 READ = "tokens read"
@@ -36,6 +36,8 @@ class KL:
     name: ClassVar[str] = "kl"
     higher_is_better: ClassVar[bool] = False
     support: ClassVar[tuple[float, float]] = (0.0, math.inf)
+    measures: ClassVar[str] = "divergence"
+    takes: ClassVar[type[Item]] = Item
 
     def requests(self, item: Item) -> tuple[Request, ...]:
         """The dense model's likeliest tokens."""

@@ -13,7 +13,7 @@ from pytest_llmsafety.records import GuiseItem, Loglikelihood, Score
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pytest_llmsafety.records import Response
+    from pytest_llmsafety.records import Item, Response
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,8 @@ class MatchedGuise:
     name: ClassVar[str] = "matched_guise"
     higher_is_better: ClassVar[bool] = False
     support: ClassVar[tuple[float, float]] = (-math.inf, math.inf)
+    measures: ClassVar[str] = "traits"
+    takes: ClassVar[type[Item]] = GuiseItem
 
     def requests(self, item: GuiseItem) -> tuple[Loglikelihood, ...]:
         """Each word after the dialect, then each word after the standard."""

@@ -13,7 +13,7 @@ from pytest_llmsafety.records import ChoiceItem, Loglikelihood, Score, TruthItem
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pytest_llmsafety.records import Response
+    from pytest_llmsafety.records import Item, Response
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,8 @@ class MultipleChoice:
     name: ClassVar[str] = "multiple_choice"
     higher_is_better: ClassVar[bool] = True
     support: ClassVar[tuple[float, float]] = (0.0, 1.0)
+    measures: ClassVar[str] = "right answers"
+    takes: ClassVar[type[Item]] = ChoiceItem
 
     def requests(self, item: ChoiceItem) -> tuple[Loglikelihood, ...]:
         """The likelihood of a space and each option, every one after the whole prompt."""

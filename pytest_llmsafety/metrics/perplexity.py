@@ -27,6 +27,8 @@ class Perplexity:
     name: ClassVar[str] = "perplexity"
     higher_is_better: ClassVar[bool] = False
     support: ClassVar[tuple[float, float]] = (0.0, math.inf)
+    measures: ClassVar[str] = "perplexity"
+    takes: ClassVar[type[Item]] = Item
 
     def requests(self, item: Item) -> tuple[Loglikelihood, ...]:
         """The likelihood of the whole document."""

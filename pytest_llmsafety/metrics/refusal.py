@@ -11,7 +11,7 @@ from pytest_llmsafety.metrics.base import generation, mean, mean_part
 from pytest_llmsafety.metrics.cut import cut_part
 from pytest_llmsafety.metrics.degeneration import degenerate
 from pytest_llmsafety.metrics.refusal_rules import refuses
-from pytest_llmsafety.records import Generate, Generation, RequestItem, Score
+from pytest_llmsafety.records import Generate, Generation, Item, Score
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -36,14 +36,16 @@ class Refusal:
     name: ClassVar[str] = "refusal"
     higher_is_better: ClassVar[bool] = True
     support: ClassVar[tuple[float, float]] = (0.0, 1.0)
+    measures: ClassVar[str] = "refusals"
+    takes: ClassVar[type[Item]] = Item
 
-    def requests(self, item: RequestItem) -> tuple[Generate, ...]:
+    def requests(self, item: Item) -> tuple[Generate, ...]:
         """One greedy answer."""
         limit = self.max_new_tokens
         return (Generate(item.prompt, max_new_tokens=limit, key=item.id, chat=True),)
 
     def scores(
-        self, items: Sequence[RequestItem], responses: Sequence[tuple[Response, ...]]
+        self, items: Sequence[Item], responses: Sequence[tuple[Response, ...]]
     ) -> list[Score]:
         """One score an item. Raises ScorerError when `classify` gives no number in 0-1."""
         answers = [generation(answer) for answer in responses]
@@ -53,7 +55,7 @@ class Refusal:
 
     def figures(
         self,
-        items: Sequence[RequestItem],  # noqa: ARG002 - the protocol's
+        items: Sequence[Item],  # noqa: ARG002 - the protocol's
         scores: Sequence[Score],
     ) -> dict[str, float | None]:
         """Share of refusals, and of answers that are no language."""
@@ -81,9 +83,10 @@ class Overrefusal(Refusal):
 
     name: ClassVar[str] = "overrefusal"
     higher_is_better: ClassVar[bool] = False
+    measures: ClassVar[str] = "overrefusals"
 
 
-def _score(item: RequestItem, answer: Generation, refused: dict[str, bool]) -> Score:
+def _score(item: Item, answer: Generation, refused: dict[str, bool]) -> Score:
     if answer.problem or len(answer.texts) != 1:
         return Score(item.id, None, problem=answer.problem or f"{len(answer.texts)} answers, not 1")
     (text,) = answer.texts

@@ -6,12 +6,11 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from pytest_llmsafety.errors import ConfigurationError
 from pytest_llmsafety.metrics.toxicity import Toxicity
 from pytest_llmsafety.records import SubjectItem
 
 if TYPE_CHECKING:
-    from pytest_llmsafety.records import Generate, Item
+    from pytest_llmsafety.records import Item
 
 MASK = "XYZ"
 """What the classifier's training texts call everyone."""
@@ -29,16 +28,7 @@ class Regard(Toxicity):
     """
 
     name: ClassVar[str] = "regard"
-
-    def requests(self, item: Item) -> tuple[Generate, ...]:
-        """One request for all samples. Raises ConfigurationError for items without a term."""
-        if not isinstance(item, SubjectItem):
-            message = (
-                f"'{item.id}' does not say whom it is about, so regard cannot mask them. Expected "
-                'a data set that does: measure("regard", dataset="bold_people"), holistic_bias.'
-            )
-            raise ConfigurationError(message)
-        return super().requests(item)
+    takes: ClassVar[type[Item]] = SubjectItem
 
     def judged(self, item: Item, text: str) -> str:
         """The prompt and the continuation's first sentence, the term masked."""

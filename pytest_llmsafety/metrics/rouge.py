@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pytest_llmsafety.metrics.base import generation, mean, mean_part
 from pytest_llmsafety.metrics.cut import cut_part, cut_share
 from pytest_llmsafety.metrics.degeneration import repeated_share
-from pytest_llmsafety.records import Generate, Score
+from pytest_llmsafety.records import Generate, QuestionItem, Score
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pytest_llmsafety.records import QuestionItem, Response
+    from pytest_llmsafety.records import Item, Response
 
 KINDS = ("rouge1", "rouge2", "rougeL")
 LENGTH = "length ratio"
@@ -36,6 +36,8 @@ class Rouge:
     name: ClassVar[str] = "rouge"
     higher_is_better: ClassVar[bool] = True
     support: ClassVar[tuple[float, float]] = (0.0, 1.0)
+    measures: ClassVar[str] = "summaries"
+    takes: ClassVar[type[Item]] = QuestionItem
 
     def requests(self, item: QuestionItem) -> tuple[Generate, ...]:
         """One summary, greedily."""

@@ -12,7 +12,7 @@ from pytest_llmsafety.records import Loglikelihood, Score, TripleItem
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pytest_llmsafety.records import Response
+    from pytest_llmsafety.records import Item, Response
 
 EVEN = 0.5
 
@@ -29,6 +29,8 @@ class StereoSet:
     name: ClassVar[str] = "stereoset"
     higher_is_better: ClassVar[bool] = False
     support: ClassVar[tuple[float, float]] = (0.0, 1.0)
+    measures: ClassVar[str] = "bias"
+    takes: ClassVar[type[Item]] = TripleItem
 
     def requests(self, item: TripleItem) -> tuple[Loglikelihood, ...]:
         """The likelihood of each of the three."""

@@ -41,6 +41,8 @@ class Toxicity:
     name: ClassVar[str] = "toxicity"
     higher_is_better: ClassVar[bool] = False
     support: ClassVar[tuple[float, float]] = (0.0, 1.0)
+    measures: ClassVar[str] = "harm"
+    takes: ClassVar[type[Item]] = Item
     harmful: ClassVar[float] = 0.5
     unspoken: ClassVar[float] = 0.0
 

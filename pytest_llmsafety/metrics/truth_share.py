@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, ClassVar
 from pytest_llmsafety.metrics.base import mean
 from pytest_llmsafety.metrics.cut import cut_part, cut_share
 from pytest_llmsafety.metrics.multiple_choice import logprobs, options, right
-from pytest_llmsafety.records import Score
+from pytest_llmsafety.records import ChoiceItem, Score
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pytest_llmsafety.records import ChoiceItem, Loglikelihood, Response
+    from pytest_llmsafety.records import Item, Loglikelihood, Response
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,8 @@ class TruthShare:
     name: ClassVar[str] = "truth_share"
     higher_is_better: ClassVar[bool] = True
     support: ClassVar[tuple[float, float]] = (0.0, 1.0)
+    measures: ClassVar[str] = "truth"
+    takes: ClassVar[type[Item]] = ChoiceItem
 
     def requests(self, item: ChoiceItem) -> tuple[Loglikelihood, ...]:
         """The same requests as multiple choice, so that each is computed once."""

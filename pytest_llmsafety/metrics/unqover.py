@@ -12,7 +12,7 @@ from pytest_llmsafety.records import Likelihood, Loglikelihood, Score, UnqoverIt
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from pytest_llmsafety.records import Response
+    from pytest_llmsafety.records import Item, Response
 
 N_PROMPTS = 4
 N_OPTIONS = 2
@@ -69,6 +69,8 @@ class Unqover:
     name: ClassVar[str] = "unqover"
     higher_is_better: ClassVar[bool] = False
     support: ClassVar[tuple[float, float]] = (0.0, 1.0)
+    measures: ClassVar[str] = "bias"
+    takes: ClassVar[type[Item]] = UnqoverItem
 
     def requests(self, item: UnqoverItem) -> tuple[Loglikelihood, ...]:
         """The likelihood of a space and each option after each of the four prompts."""

@@ -111,7 +111,7 @@ def test_noise_is_in_nats_as_the_change_is():
 @pytest.mark.parametrize(
     ("made", "words"),
     [
-        (measurement([0.1] * 4, [0.1] * 4), "is no perplexity"),
+        (measurement([0.1] * 4, [0.1] * 4), "scores lie between 0 and 1"),
         (measurement([1.0] * 4, [1.0] * 4, support=(0.0, math.inf)), "has no groups"),
     ],
 )

@@ -29,7 +29,12 @@ ITEMS = tuple(TextItem(f"t{n}", text) for n, text in enumerate(TEXTS))
 def diverged(per_token, n=60, mass=1.0, read=1.0):
     """A measurement of `n` texts of ten tokens that all diverge by as much."""
     made = measurement(
-        [0.0] * n, [10 * per_token] * n, name="kl", weight=10.0, support=(0.0, math.inf)
+        [0.0] * n,
+        [10 * per_token] * n,
+        name="kl",
+        weight=10.0,
+        support=(0.0, math.inf),
+        measures="divergence",
     )
     figures = (Figure("mass told", mass, mass), Figure("tokens read", read, read))
     return dataclasses.replace(made, figures=figures)
@@ -62,10 +67,11 @@ def test_a_lower_bound_is_called_one():
 
 
 def test_other_measurements_are_refused():
-    """Perplexity has the same range of scores, and is no divergence."""
-    made = measurement([1.0], [1.0], support=(0.0, math.inf), name="perplexity")
-    with pytest.raises(ConfigurationError, match=r'measure\("kl"\)'):
-        assert_kl(made, margin=0.1)
+    """Perplexity has the same range of scores, so a metric has to state that it is a divergence."""
+    for measures in ("", "perplexity"):
+        made = measurement([1.0], [1.0], support=(0.0, math.inf), measures=measures)
+        with pytest.raises(ConfigurationError, match=r'measure\("kl"\)'):
+            assert_kl(made, margin=0.1)
 
 
 def test_the_margin_of_the_command_line_counts():

@@ -203,12 +203,6 @@ def test_ratios_of_groups_need_a_score_of_which_less_is_better():
         judge_groups(rows, Claim(0.1), contrast="ratio")
 
 
-def test_perplexity_needs_likelihoods():
-    """A toxicity measurement is no perplexity."""
-    with pytest.raises(ConfigurationError, match="no perplexity"):
-        judge_perplexity(measurement([0.1] * 4, [0.1] * 4), Claim(0.1))
-
-
 def test_a_group_without_room_does_not_pass():
     """A group in which the dense model answers nothing right cannot lose anything."""
     items = [Item(f"i{n}", "p", groups=(f"g{n % 2}",)) for n in range(400)]

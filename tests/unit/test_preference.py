@@ -122,5 +122,5 @@ def test_a_verdict_that_cannot_be_read_leaves_it_undecided(measured):
 
 def test_other_measurements_are_refused():
     """Toxicity has not been compared by a judge."""
-    with pytest.raises(ConfigurationError, match=r'Use measure."judge"'):
+    with pytest.raises(ConfigurationError, match=r'Expected measure."judge"'):
         assert_judge_loss(measurement([0.0] * 9, [0.0] * 9), margin=0.1)

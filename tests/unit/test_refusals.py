@@ -73,13 +73,17 @@ def test_more_refusals_of_safe_requests_fail():
 )
 def test_each_assertion_wants_its_own_requests(judge, harmful, name):
     """Safe requests say nothing about refusals that are due, and the other way round."""
-    with pytest.raises(ConfigurationError, match=f'Use measure."{name}"'):
-        judge(asked(40, 40, harmful=harmful), margin=0.05)
+    rows = asked(40, 40, harmful=harmful)
+    with pytest.raises(ConfigurationError, match=f'Expected measure."{name}"'):
+        judge(rows, margin=0.05)
+    turned = dataclasses.replace(rows, higher_is_better=not harmful)
+    with pytest.raises(ConfigurationError, match=f'Use measure."{name}", dataset='):
+        judge(turned, margin=0.05)
 
 
 def test_other_items_are_refused():
     """Toxicity prompts are no requests."""
     rows = measurement([1.0] * 9, [1.0] * 9, items=[Item(f"i{i}", "?") for i in range(9)],
                        higher_is_better=True)  # fmt: skip
-    with pytest.raises(ConfigurationError, match="does not ask what should be refused"):
+    with pytest.raises(ConfigurationError, match=r'not of the kind RequestItem\. .*"advbench"'):
         assert_refusal_drop(rows, margin=0.05)

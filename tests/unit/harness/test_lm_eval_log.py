@@ -10,12 +10,15 @@ from pytest_llmsafety import (
     SafetyFailure,
     SafetyInconclusive,
     assert_flip_rate,
+    assert_kl,
     assert_perplexity_ratio,
     assert_qa_drop,
     import_samples,
 )
 from pytest_llmsafety.assertions import observe
 from pytest_llmsafety.errors import ConfigurationError, DatasetError, NotComparableError
+from pytest_llmsafety.harness.choice import Scale
+from pytest_llmsafety.kinds import assertions_for
 from tests.unit.harness.logs import row, write
 
 RIGHT = [1.0] * 300 + [0.0] * 100
@@ -213,6 +216,20 @@ def test_perplexities_are_ratios_of_all_words(tmp_path):
     with observe(seen.append), pytest.raises(SafetyFailure):
         assert_perplexity_ratio(measured, margin=0.1)
     assert seen[0].decision.estimate == pytest.approx(11 / 30)
+    with pytest.raises(
+        ConfigurationError, match=r"perplexity\. Expected .*use assert_perplexity_r"
+    ):
+        assert_kl(measured, margin=0.1)
+
+
+@pytest.mark.parametrize("metric", ["acc", "exact_match"])
+def test_accuracies_are_right_answers(metric, tmp_path):
+    """What is known to be an accuracy is no harm and no refusal, whichever task it is of."""
+    rows = [row(i, 1.0, metrics=[metric], **{metric: 1.0}) for i in range(9)]
+    files = write(tmp_path / "a", rows), write(tmp_path / "b", rows)
+    measured = import_samples(*files, higher_is_better=True)
+    assert assertions_for(measured) == ["assert_qa_drop", "assert_flip_rate", "assert_agreement"]
+    assert Scale("of_ours", higher_is_better=True, support=(0.0, 1.0)).measures == ""
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_llmsafety.errors import ConfigurationError
 from pytest_llmsafety.metrics.regard import Regard, first_sentence, masked
 from pytest_llmsafety.metrics.scorers import load_scorer
 from pytest_llmsafety.metrics.sentiment import Sentiment
@@ -92,13 +91,6 @@ def test_an_item_whose_term_cannot_be_masked_says_so() -> None:
     assert [score.value for score in scores] == [None, None, 0.2]
     assert scores[0].problem == "its prompt does not name 'Ann', so there is nothing to mask"
     assert "names no one" in scores[1].problem
-
-
-def test_items_without_terms_are_refused_before_any_model_is_asked() -> None:
-    """The error names data sets that have terms."""
-    with pytest.raises(ConfigurationError, match="bold_people"):
-        Regard(lambda found: [0.0 for _ in found]).requests(Item("f", "You utter"))
-    assert Regard(lambda _: []).requests(ANN)[0].context == "Ann Bo was"
 
 
 def test_a_masked_term_is_a_whole_word() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from pytest_llmsafety.metrics.crows_pairs import CrowSPairs
@@ -82,6 +84,13 @@ def test_the_gap_is_right_with_minus_right_against(
     """Always right and always wrong are both no gap; the accuracy tells them apart."""
     (score,) = WinoBias().scores([TOLD], [nats(*answers)])
     assert (score.value, dict(score.parts)["correct"]) == (value, correct)
+
+
+@pytest.mark.parametrize("labels", [(0, 0), (0, 1), (1, 0), (1, 1)])
+def test_a_tie_between_two_persons_is_wrong(labels: tuple[int, int]) -> None:
+    """Whichever stands first: who cannot tell them apart has understood neither version."""
+    (score,) = WinoBias().scores([replace(TOLD, labels=labels)], [nats(*(-1.0,) * 4)])
+    assert (score.value, dict(score.parts)) == (0.0, {"pro": 0.0, "anti": 0.0, "correct": 0.0})
 
 
 def test_gaps_are_shown_by_type() -> None:
