@@ -18,14 +18,16 @@ if TYPE_CHECKING:
 TABLE = HubTable(
     "mandarjoshi/trivia_qa",
     "0f7faf33a3908546c6fd5b73a660e0f8ff173c2f",
-    config="rc.nocontext",
+    config="unfiltered.nocontext",
     split="validation",
 )
-HOMEPAGE = "https://nlp.cs.washington.edu/triviaqa/ (qa/wikipedia-dev.json), code at https://github.com/mandarjoshi90/triviaqa"
+HOMEPAGE = (
+    "https://nlp.cs.washington.edu/triviaqa/ (triviaqa-unfiltered.tar.gz: "
+    "unfiltered-web-dev.json), code at https://github.com/mandarjoshi90/triviaqa"
+)
 PLACES = (
     "triviaqa/unfiltered-web-dev.json",
     "triviaqa/triviaqa-unfiltered/unfiltered-web-dev.json",
-    "triviaqa/qa/wikipedia-dev.json",
     "triviaqa/triviaqa.json",
     "triviaqa_popqa_sample/triviaqa.json",
     "unfiltered-web-dev.json",
@@ -35,7 +37,11 @@ PLACES = (
 
 @dataclass(frozen=True)
 class TriviaQA:
-    """The questions of a development set, asked closed-book."""
+    """The 11,313 questions of the unfiltered development set, asked closed-book.
+
+    The authors' sets for reading comprehension are others: they leave out questions without
+    evidence, and the hub repeats the rest for each document.
+    """
 
     name: ClassVar[str] = "triviaqa"
 

@@ -29,6 +29,15 @@ def test_triviaqa_reads_three_spellings() -> None:
         triviaqa.item_of({"question": "Who?"})
 
 
+def test_triviaqa_is_one_set_from_files_and_hub(tmp_path: Path) -> None:
+    """The unfiltered one: the development set for reading comprehension is not taken for it."""
+    assert (triviaqa.TABLE.config, triviaqa.TABLE.split) == ("unfiltered.nocontext", "validation")
+    tmp_path.joinpath("triviaqa", "qa").mkdir(parents=True)
+    tmp_path.joinpath("triviaqa", "qa", "wikipedia-dev.json").write_text('{"Data": []}', "utf-8")
+    with pytest.raises(DatasetError, match="unfiltered-web-dev"):
+        triviaqa.TriviaQA().load(DataSource(tmp_path))
+
+
 def test_popqa_reads_the_authors_table(tmp_path: Path) -> None:
     """Answers are a JSON list in a column; the relation is the group, the subject the cluster."""
     header = "id\tsubj_id\tprop\tquestion\tpossible_answers\n"
