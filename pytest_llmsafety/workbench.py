@@ -17,7 +17,7 @@ from pytest_llmsafety.datasets import check_dataset
 from pytest_llmsafety.datasets import dataset as open_dataset
 from pytest_llmsafety.datasets.base import DataSource
 from pytest_llmsafety.datasets.packaged import check_real, packaged
-from pytest_llmsafety.datasets.pins import check_pins
+from pytest_llmsafety.datasets.pins import check_pins, part_note
 from pytest_llmsafety.datasets.selection import select
 from pytest_llmsafety.engine import Engine
 from pytest_llmsafety.errors import (
@@ -73,6 +73,7 @@ class Workbench:
         self.scorers = SessionScorers(options.model, options.scorer)
         self._items: dict[tuple[str, int | None], tuple[Item, ...]] = {}
         self._data_digests: dict[str, str] = {}
+        self._data_notes: dict[str, tuple[str, ...]] = {}
         self._tasks = Tasks(
             options.limit, options.seed, dict(options.pins), None if options.plan else options.model
         )
@@ -177,7 +178,8 @@ class Workbench:
             check_margin(name, settings.own_margin)
         if recipe.scorer != TOXICITY or named != self.scorers.toxicity:
             settings = replace(settings, scorer_accuracy=None)
-        question = Question(name, dataset, items, metric, scorer, self._data_digests[dataset])
+        digest, notes = self._data_digests[dataset], self._data_notes[dataset]
+        question = Question(name, dataset, items, metric, scorer, digest, notes)
         return LiveMeasurement(question, pair, self.engine, settings)
 
     def measure_task(
@@ -254,7 +256,10 @@ class Workbench:
         """At most `limit` items of a data set; read once a session for each limit."""
         if (dataset, limit) not in self._items:
             items = open_dataset(dataset).load(DataSource(self.options.data))
-            self._data_digests[dataset] = check_pins(dataset, items, dict(self.options.pins))
+            self._data_digests[dataset] = check_pins(
+                dataset, items, dict(self.options.pins), hub=self.options.data is None
+            )
+            self._data_notes[dataset] = part_note(dataset, items)
             self._items[dataset, limit] = select(items, limit, self.options.seed)
         return self._items[dataset, limit]
 
