@@ -22,6 +22,9 @@ LABELS = {"groups", "cluster", "category", "target"}
 ANY = "any"
 
 
+FETCH = "Fetch the files again."
+DROP = "Delete its copies in the caches below HF_HOME (~/.cache/huggingface) and load it again."
+ACCEPT = "If you mean to use these, say so with --llmsafety-pin="
 PARTIAL = ("bbq", "mmlu", "toxigen")
 """Sets with a file for each part, of which a folder may hold some; all others have to be whole."""
 
@@ -101,7 +104,10 @@ def check_pins(
         if start not in lacking:
             part = _part(items, start)
             found = Pin(len(part), digest if len(part) == len(items) else digest_of(part))
-            _check_part(dataset, start, known[:1] if hub else known, found)
+            advice = DROP if hub else FETCH
+            _check_part(
+                start, known[:1] if hub else known, found, f"{advice} {ACCEPT}{dataset}=any."
+            )
     return digest
 
 
@@ -125,13 +131,12 @@ def _part(items: Sequence[Item], start: str) -> list[Item]:
     return [item for item in items if item.id.startswith(f"{start}/")]
 
 
-def _check_part(dataset: str, start: str, known: Sequence[Pin], found: Pin) -> None:
+def _check_part(start: str, known: Sequence[Pin], found: Pin, advice: str) -> None:
     """Raise DatasetError for a part that is none of the pinned ones."""
     if any(pin.holds(found) for pin in known):
         return
     message = (
         f"{start} is not the authors' data: {found.count} items with the digest {found.digest}, "
-        f"expected {' or '.join(map(str, known))}. Fetch the files again. If you mean to use "
-        f"these, say so with --llmsafety-pin={dataset}=any."
+        f"expected {' or '.join(map(str, known))}. {advice}"
     )
     raise DatasetError(message)
