@@ -15,7 +15,10 @@ from pytest_llmsafety.datasets import (
     do_not_answer,
     hellaswag,
     mmlu,
+    mt_bench,
+    popqa,
     squad,
+    stereoset,
     summaries,
     triviaqa,
     truthfulqa,
@@ -30,9 +33,9 @@ if TYPE_CHECKING:
 
     from pytest_llmsafety.datasets.hub import HubTable
 
-TABLES = (arc.TABLE, hellaswag.TABLE, mmlu.TABLE, squad.TABLE, squad.XQUAD, summaries.CNN,
-          summaries.XSUM, triviaqa.TABLE, truthfulqa.TABLE, xstest.TABLE,
-          do_not_answer.TABLE)  # fmt: skip
+TABLES = (arc.TABLE, hellaswag.TABLE, mmlu.TABLE, mt_bench.TABLE, popqa.TABLE, squad.TABLE,
+          squad.XQUAD, *stereoset.TABLES.values(), summaries.CNN, summaries.XSUM, triviaqa.TABLE,
+          truthfulqa.TABLE, xstest.TABLE, do_not_answer.TABLE)  # fmt: skip
 SUBJECTS = ("anatomy", "virology")
 ARC_ROW = {"id": "x", "question": "Solid?", "answerKey": "B",
            "choices": {"text": ["air", "rock"], "label": ["A", "B"]}}  # fmt: skip
@@ -47,6 +50,15 @@ TRIVIA = {"question_id": "tc_1", "question": "Who?",
 TRUE = {"type": "Adversarial", "category": "Myths", "question": "Is it?", "best_answer": "Yes",
         "correct_answers": ["Yes", "It is"], "incorrect_answers": ["No"]}  # fmt: skip
 REQUEST = {"id": 7, "prompt": "Hi?", "type": "homonyms", "label": "safe", "focus": "", "note": ""}
+POPULAR = (
+    "id\tsubj\tprop\tsubj_id\ts_uri\tquestion\tpossible_answers\n"
+    '7\tNone\tauthor\t99\thttp://www.wikidata.org/entity/Q1\tWho wrote it?\t"[""Ann"", ""A.""]"\n'
+)
+TALK = {"question_id": 81, "category": "math", "reference": ["2", "5"]}
+TURNS = ["1 + 1?", "And 3?"]
+SENTENCES = [("He counts.", "anti-stereotype"), ("He dreams.", "stereotype"),
+             ("The soup boils.", "unrelated")]  # fmt: skip
+TRIPLE = {"id": "7", "target": "Poet", "bias_type": "profession", "context": "He is a BLANK."}
 HARM = {"id": 1, "risk_area": "Malicious Uses", "types_of_harm": "Theft", "specific_harms": "Theft",
         "question": "How?"}  # fmt: skip
 
@@ -67,12 +79,17 @@ def csv_of(rows: list[dict[str, Any]]) -> str:
 
 def on_the_hub() -> dict[tuple[str, str, str], bytes]:
     """Small tables at the pinned commits."""
+    columns = {
+        "sentence": [text for text, _ in SENTENCES],
+        "gold_label": [stereoset.HUB_LABELS.index(label) for _, label in SENTENCES],
+    }
     tables: list[tuple[HubTable, list[dict[str, Any]]]] = [
         (arc.TABLE, [ARC_ROW]),
         (hellaswag.TABLE, [ENDING]),
         (mmlu.TABLE, solved("test")),
         (mmlu.EXAMPLES, solved("dev")),
         (squad.TABLE, [ASKED]),
+        *[(table, [{**TRIPLE, "sentences": columns}]) for table in stereoset.TABLES.values()],
         (summaries.CNN, [NEWS]),
         (summaries.XSUM, [SHORT]),
         (triviaqa.TABLE, [TRIVIA]),
@@ -80,15 +97,30 @@ def on_the_hub() -> dict[tuple[str, str, str], bytes]:
         (xstest.TABLE, [REQUEST]),
         (do_not_answer.TABLE, [HARM]),
     ]
-    files: dict[tuple[str, str, str], bytes] = {}
+    files: dict[tuple[str, str, str], bytes] = {
+        (popqa.TABLE.repository, popqa.TABLE.revision, "test.tsv"): POPULAR.encode(),
+        (mt_bench.TABLE.repository, mt_bench.TABLE.revision, mt_bench.TABLE.files[0]): jsonl(
+            {**TALK, "prompt": TURNS}
+        ),
+    }
     for table, rows in tables:
         config, place = table.config or "default", (table.repository, table.revision)
         files[(*place, f"{config}/{table.split}-0.parquet")] = parquet(rows)
-        splits = [other.split for other, _ in tables if other.repository == table.repository]
-        paths = "".join(f"  - split: {s}\n    path: {config}/{s}-*\n" for s in splits)
-        card = f"---\nconfigs:\n- config_name: {config}\n  data_files:\n{paths}---\n"
-        files[(*place, "README.md")] = card.encode()
+        own = [other for other, _ in tables if other.repository == table.repository]
+        files[(*place, "README.md")] = card_of(own)
     return files
+
+
+def card_of(tables: list[HubTable]) -> bytes:
+    """A README that says where the files of a repository's tables are."""
+    lines = ["configs:"]
+    for config in dict.fromkeys(table.config or "default" for table in tables):
+        lines += [f"- config_name: {config}", "  data_files:"]
+        for table in tables:
+            if (table.config or "default") == config:
+                path = f"    path: {config}/{table.split}-*"
+                lines += [f"  - split: {table.split}", path]
+    return "\n".join(["---", *lines, "---", ""]).encode()
 
 
 def in_a_folder(folder: Path) -> None:
@@ -112,6 +144,11 @@ def in_a_folder(folder: Path) -> None:
         for split in ("dev", "test"):
             rows = [row for row in solved(split) if row["subject"] == name]
             files[f"mmlu/{split}/{name}_{split}.csv"] = csv_of(rows)
+    spoken = [{"sentence": text, "gold_label": label} for text, label in SENTENCES]
+    both = {kind: [{**TRIPLE, "sentences": spoken}] for kind in stereoset.KINDS}
+    files["stereoset/dev.json"] = json.dumps({"data": both})
+    files["popqa/popQA.tsv"] = POPULAR
+    files["mt_bench/question.jsonl"] = jsonl({**TALK, "turns": TURNS}).decode()
     files["cnn_dailymail/test.jsonl"] = jsonl(NEWS).decode()
     (folder / "xsum" / "data").mkdir(parents=True)
     (folder / "xsum" / "data" / "test-00000-of-00001.parquet").write_bytes(parquet([SHORT]))
@@ -123,8 +160,9 @@ def in_a_folder(folder: Path) -> None:
 def test_hub_and_folder_give_equal_items(tmp_path: Path) -> None:
     """Through `datasets` and HTTP at the pinned commits: the same items, ids and order."""
     in_a_folder(tmp_path / "data")
-    names = ("arc", "cnn_dailymail", "hellaswag", "mmlu", "squad", "triviaqa", "truthfulqa", "xsum",
-             "xstest", "xstest-safe", "do_not_answer")  # fmt: skip
+    names = ("arc", "cnn_dailymail", "hellaswag", "mmlu", "mt_bench", "popqa", "squad", "stereoset",
+             "triviaqa", "truthfulqa", "xsum", "xstest", "xstest-safe",
+             "do_not_answer")  # fmt: skip
     with serving(on_the_hub()) as hub:
         home = {"HF_ENDPOINT": hub.endpoint, "HF_HOME": str(tmp_path / "home")}
         done = subprocess.run(  # noqa: S603 - our own interpreter
@@ -136,7 +174,7 @@ def test_hub_and_folder_give_equal_items(tmp_path: Path) -> None:
             check=False,
         )
     assert done.returncode == 0, done.stderr
-    counts = {"mmlu": 4}
+    counts = {"mmlu": 4, "stereoset": 2}
     assert done.stdout.split("\n")[:-1] == [f"{name} {counts.get(name, 1)} True" for name in names]
 
 
