@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pytest_llmsafety.datasets.folder import find_files, read_json
@@ -51,11 +51,21 @@ class TriviaQA:
         Ids are `triviaqa/<the file's id>`; a repeated question counts once. Raises DatasetError
         as in Dataset.
         """
-        if source.folder is None:
-            return items_of(TABLE.rows())
-        (path,) = find_files(source.folder, PLACES, homepage=HOMEPAGE, table=TABLE)
-        content = read_json(path)
-        return items_of(content.get("Data", ()) if isinstance(content, dict) else content)
+        return _read(source, PLACES, TABLE)
+
+    def examples(self, source: DataSource) -> tuple[QuestionItem, ...]:
+        """The 87,622 questions of the unfiltered training set; raises as `load`."""
+        places = tuple(p.replace("-dev.", "-train.") for p in PLACES if "-dev." in p)
+        return _read(source, places, replace(TABLE, split="train"))
+
+
+def _read(source: DataSource, places: tuple[str, ...], table: HubTable) -> tuple[QuestionItem, ...]:
+    """The questions of one file, or of one table of the hub."""
+    if source.folder is None:
+        return items_of(table.rows())
+    (path,) = find_files(source.folder, places, homepage=HOMEPAGE, table=table)
+    content = read_json(path)
+    return items_of(content.get("Data", ()) if isinstance(content, dict) else content)
 
 
 def items_of(rows: Iterable[dict[str, Any]]) -> tuple[QuestionItem, ...]:

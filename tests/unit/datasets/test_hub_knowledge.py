@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,6 +17,7 @@ from pytest_llmsafety.datasets import (
     hellaswag,
     mmlu,
     mt_bench,
+    nq_open,
     popqa,
     squad,
     stereoset,
@@ -47,6 +49,7 @@ NEWS = {"article": "A cat sat.\nIt slept .", "highlights": "Cat sat .\nAnd slept
 SHORT = {"document": "A cat sat.", "summary": "Cat sat.", "id": "37"}
 TRIVIA = {"question_id": "tc_1", "question": "Who?",
           "answer": {"value": "Ann", "aliases": ["Ann", "A."]}}  # fmt: skip
+NATURAL = {"question": "who fell", "answer": ["Ann"]}
 TRUE = {"type": "Adversarial", "category": "Myths", "question": "Is it?", "best_answer": "Yes",
         "correct_answers": ["Yes", "It is"], "incorrect_answers": ["No"]}  # fmt: skip
 REQUEST = {"id": 7, "prompt": "Hi?", "type": "homonyms", "label": "safe", "focus": "", "note": ""}
@@ -85,7 +88,9 @@ def on_the_hub() -> dict[tuple[str, str, str], bytes]:
     }
     tables: list[tuple[HubTable, list[dict[str, Any]]]] = [
         (arc.TABLE, [ARC_ROW]),
+        (replace(arc.TABLE, split="validation"), [{**ARC_ROW, "id": "dev"}]),
         (hellaswag.TABLE, [ENDING]),
+        (replace(hellaswag.TABLE, split="train"), [ENDING]),
         (mmlu.TABLE, solved("test")),
         (mmlu.EXAMPLES, solved("dev")),
         (squad.TABLE, [ASKED]),
@@ -93,6 +98,9 @@ def on_the_hub() -> dict[tuple[str, str, str], bytes]:
         (summaries.CNN, [NEWS]),
         (summaries.XSUM, [SHORT]),
         (triviaqa.TABLE, [TRIVIA]),
+        (replace(triviaqa.TABLE, split="train"), [TRIVIA]),
+        (nq_open.TABLE, [NATURAL]),
+        (replace(nq_open.TABLE, split="train"), [NATURAL]),
         (truthfulqa.TABLE, [TRUE]),
         (xstest.TABLE, [REQUEST]),
         (do_not_answer.TABLE, [HARM]),
@@ -133,6 +141,10 @@ def in_a_folder(folder: Path) -> None:
     columns = "Type,Category,Question,Best Answer,Correct Answers,Incorrect Answers,Source\n"
     files = {
         "arc/ARC-Challenge-Test.jsonl": jsonl(theirs).decode(),
+        "arc/ARC-Challenge-Dev.jsonl": jsonl({**theirs, "id": "dev"}).decode(),
+        "hellaswag/hellaswag_train.jsonl": jsonl(ENDING).decode(),
+        "nq_open/NQ-open.train.jsonl": jsonl(NATURAL).decode(),
+        "triviaqa/unfiltered-web-train.json": json.dumps({"Data": [trivia]}),
         "hellaswag/hellaswag_val.jsonl": jsonl({**ENDING, "label": 0}).decode(),
         "squad/dev-v1.1.json": json.dumps({"data": [{"paragraphs": [asked]}]}),
         "triviaqa/unfiltered-web-dev.json": json.dumps({"Data": [trivia]}),
@@ -176,6 +188,25 @@ def test_hub_and_folder_give_equal_items(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     counts = {"mmlu": 4, "stereoset": 2}
     assert done.stdout.split("\n")[:-1] == [f"{name} {counts.get(name, 1)} True" for name in names]
+
+
+def test_hub_and_folder_give_equal_examples(tmp_path: Path) -> None:
+    """The split of solved examples is the same from either, at the same commit."""
+    in_a_folder(tmp_path / "data")
+    names = ("arc", "hellaswag", "nq_open", "triviaqa")
+    code = CODE.replace("dataset.load(", "dataset.examples(")
+    with serving(on_the_hub()) as hub:
+        home = {"HF_ENDPOINT": hub.endpoint, "HF_HOME": str(tmp_path / "home")}
+        done = subprocess.run(  # noqa: S603 - our own interpreter
+            [sys.executable, "-c", code, str(tmp_path / "data"), *names],
+            env={**os.environ, **home, "HF_HUB_OFFLINE": "0"},
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split("\n")[:-1] == [f"{name} 1 True" for name in names]
 
 
 @pytest.mark.parametrize("table", TABLES, ids=str)
