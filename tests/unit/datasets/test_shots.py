@@ -10,10 +10,14 @@ import pytest
 from pytest_llmsafety.datasets import DATASETS
 from pytest_llmsafety.datasets.base import DataSource
 from pytest_llmsafety.datasets.pins import digest_of
+from pytest_llmsafety.datasets.selection import shuffled
 from pytest_llmsafety.datasets.shots import read_examples, with_shots
 from pytest_llmsafety.errors import ConfigurationError, DatasetError
+from pytest_llmsafety.options import Options
 from pytest_llmsafety.records import ChoiceItem, QuestionItem
 from pytest_llmsafety.session_items import SessionItems
+from pytest_llmsafety.specs import CompressionSpec, ModelSpec
+from pytest_llmsafety.workbench import Workbench
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -98,7 +102,7 @@ def test_fewer_than_one_example_is_refused() -> None:
         with_shots(ITEMS, EXAMPLES, 0, seed=0)
 
 
-def test_a_session_tells_the_prompts_with_examples_apart(tmp_path: Path, shared: Path) -> None:
+def test_a_verdict_tells_prompts_with_examples_apart(tmp_path: Path, shared: Path) -> None:
     """Other prompts, another digest, and a note that names the examples; the pin is the file's."""
     folder = tmp_path / "nq_open"
     folder.mkdir()
@@ -113,3 +117,12 @@ def test_a_session_tells_the_prompts_with_examples_apart(tmp_path: Path, shared:
     assert shot.digest != plain.digest
     assert (plain.notes, len(shot.notes)) == ((), 1)
     assert shot.notes[0].count("nq_open-examples/") == 3
+
+    pins = (("nq_open-examples", "any"),)
+    options = Options(ModelSpec.parse("phantom"), data=tmp_path, pins=pins, limit=5)
+    workbench, spec = Workbench(options), CompressionSpec.parse("int8")
+    workbench.preflight([spec])
+    made = workbench.measure("qa", spec, dataset="nq_open", shots=3).all()
+    workbench.close()
+    assert made.items == shuffled(shot.items, 0)
+    assert (made.data_digest, made.notes[0]) == (shot.digest, shot.notes[0])
