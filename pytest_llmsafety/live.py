@@ -33,7 +33,10 @@ ESTRANGED = (
 
 @dataclass(frozen=True)
 class Question:
-    """What is measured: items of a data set, and the metric that asks and scores them."""
+    """What is measured: items of a data set, and the metric that asks and scores them.
+
+    `notes` is what a reader of any verdict should know of the data.
+    """
 
     name: str
     dataset: str
@@ -41,6 +44,7 @@ class Question:
     metric: Metric
     scorer: str = ""
     data_digest: str = ""
+    notes: tuple[str, ...] = ()
 
 
 class LiveMeasurement:
@@ -109,7 +113,7 @@ class LiveMeasurement:
             n_suite=len(self.items),
             data_digest=self.question.data_digest,
             replica=paired(items, dense.scores[:n], again[0].scores[:n]) if again else (),
-            notes=(*self._engine.reference.note(), *note),
+            notes=(*self.question.notes, *self._engine.reference.note(), *note),
             measures=self.measures,
         )
 

@@ -126,6 +126,7 @@ def measure(
 
     Items are asked when an assertion needs them; `.all()` asks every one of them. `metric`,
     `groups`, `cluster` and `support` are for tasks of lm-evaluation-harness (`lm_eval:TASK`).
+    `shots=5` puts five solved examples of the data set before each prompt.
     Without its data set or scorer the test ends as INCONCLUSIVE, and says why.
     """
     options = request.config.stash[SESSION].options.under(marking.override(request.node))
@@ -137,6 +138,7 @@ def measure(
         *,
         dataset: str | None = None,
         scorer: str | None = None,
+        shots: int | None = None,
         metric: str = "",
         groups: Groups | None = None,
         cluster: Cluster | None = None,
@@ -145,7 +147,7 @@ def measure(
         from pytest_llmsafety.harness.choice import Choice, check_choice, is_task
 
         choice = Choice(metric, groups, cluster, support)
-        check_choice(name, choice, {"dataset": dataset, "scorer": scorer})
+        check_choice(name, choice, {"dataset": dataset, "scorer": scorer, "shots": shots})
         with not_decided(name, pair, dataset=dataset or "", reproduce=command):
             if is_task(name):
                 return llmsafety_workbench.measure_task(
@@ -156,6 +158,7 @@ def measure(
                 llmsafety_compression,
                 dataset=dataset,
                 scorer=scorer,
+                shots=shots,
                 reproduce=command,
                 options=options,
             )

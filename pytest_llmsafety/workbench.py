@@ -14,12 +14,9 @@ from pytest_llmsafety.cache import Cache
 from pytest_llmsafety.compressors import check
 from pytest_llmsafety.consulting import check_judge, consultant
 from pytest_llmsafety.datasets import check_dataset
-from pytest_llmsafety.datasets import dataset as open_dataset
-from pytest_llmsafety.datasets.base import DataSource
 from pytest_llmsafety.datasets.contents import require_items
 from pytest_llmsafety.datasets.packaged import check_real, packaged
-from pytest_llmsafety.datasets.pins import check_pins
-from pytest_llmsafety.datasets.selection import select
+from pytest_llmsafety.datasets.shots import EXAMPLES
 from pytest_llmsafety.engine import Engine
 from pytest_llmsafety.errors import ConfigurationError, NoJudgeError
 from pytest_llmsafety.fingerprint import resolve
@@ -33,6 +30,7 @@ from pytest_llmsafety.paths import CACHE_FILE
 from pytest_llmsafety.progress import Progress
 from pytest_llmsafety.recipes import check_margin, recipe_of
 from pytest_llmsafety.scorer_calibration import load
+from pytest_llmsafety.session_items import SessionItems
 from pytest_llmsafety.session_scorers import RULES, TOXICITY, SessionScorers
 from pytest_llmsafety.supplies import calibration, reference, store
 
@@ -68,8 +66,7 @@ class Workbench:
         self.engine.one_model = options.one_model
         self.engine.reference = reference(options)
         self.scorers = SessionScorers(options.model, options.scorer)
-        self._items: dict[tuple[str, int | None], tuple[Item, ...]] = {}
-        self._data_digests: dict[str, str] = {}
+        self._items = SessionItems(options.data, dict(options.pins), options.seed)
         self._tasks = Tasks(
             options.limit, options.seed, dict(options.pins), None if options.plan else options.model
         )
@@ -94,7 +91,7 @@ class Workbench:
         for name, margin in (*self.options.margins, *of_groups):
             check_margin(name, margin)
         for name, _ in self.options.pins:
-            check_dataset(name)
+            check_dataset(name.removesuffix(EXAMPLES))
         if self.options.scorer:
             check_scorer(self.options.scorer)
         _ = self.scorer_accuracy
@@ -132,22 +129,23 @@ class Workbench:
             self.share_threads()
         return AskBoth(self.pair(spec), self.engine, plan=self.options.plan)
 
-    def measure(
+    def measure(  # noqa: PLR0913 - as the fixture of this name
         self,
         name: str,
         spec: CompressionSpec,
         *,
         dataset: str | None = None,
         scorer: str | None = None,
+        shots: int | None = None,
         reproduce: str = "",
         options: Options | None = None,
     ) -> LiveMeasurement:
         """The measurement `name` for one compression, which asks items as they are needed.
 
         `dataset` and `scorer` replace the measurement's usual ones, `options` those of the session
-        where a test has some of its own (`Options.under`). Raises UnknownNameError for a name in
-        no table, ConfigurationError for a data set of items that the metric does not take,
-        NoCounterpartError, DatasetError or ScorerError.
+        where a test has some of its own (`Options.under`). Each prompt follows `shots` solved
+        examples. Raises UnknownNameError for a name in no table, ConfigurationError for a data set
+        of items that the metric does not take, NoCounterpartError, DatasetError or ScorerError.
         """
         recipe, pair = recipe_of(name), self.pair(spec)
         if self.options.core and not dataset:
@@ -156,8 +154,8 @@ class Workbench:
         if not self.options.plan:
             self.share_threads()
         options = options or self.options
-        items = self.items(dataset, options.limit)
-        require_items(name, METRICS.load(recipe.metric), dataset, items)
+        drawn = self._items.of(dataset, options.limit, shots)
+        require_items(name, METRICS.load(recipe.metric), dataset, drawn.items)
         named = self.scorers.choose(name, recipe.scorer, scorer)
         metric, scorer = self.metric(recipe, named)
         settings = self.settings(spec, reproduce, options)
@@ -165,7 +163,7 @@ class Workbench:
             check_margin(name, settings.own_margin)
         if recipe.scorer != TOXICITY or named != self.scorers.toxicity:
             settings = replace(settings, scorer_accuracy=None)
-        question = Question(name, dataset, items, metric, scorer, self._data_digests[dataset])
+        question = Question(name, dataset, drawn.items, metric, scorer, drawn.digest, drawn.notes)
         return LiveMeasurement(question, pair, self.engine, settings)
 
     def measure_task(
@@ -240,11 +238,7 @@ class Workbench:
 
     def items(self, dataset: str, limit: int | None) -> tuple[Item, ...]:
         """At most `limit` items of a data set; read once a session for each limit."""
-        if (dataset, limit) not in self._items:
-            items = open_dataset(dataset).load(DataSource(self.options.data))
-            self._data_digests[dataset] = check_pins(dataset, items, dict(self.options.pins))
-            self._items[dataset, limit] = select(items, limit, self.options.seed)
-        return self._items[dataset, limit]
+        return self._items.of(dataset, limit).items
 
     def metric(self, recipe: Recipe, scorer: str) -> tuple[Any, str]:
         """The metric of a recipe, and the name of its scorer where it has one."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pytest_llmsafety.datasets.folder import find_files, read_jsonl
@@ -34,12 +34,20 @@ class ARC:
 
         Raises DatasetError as in Dataset.
         """
+        return self._read(source, "Test", self.table)
+
+    def examples(self, source: DataSource) -> tuple[ChoiceItem, ...]:
+        """The questions of the development set, 299 and 570; raises as `load`."""
+        return self._read(source, "Dev", replace(self.table, split="validation"))
+
+    def _read(self, source: DataSource, split: str, table: HubTable) -> tuple[ChoiceItem, ...]:
+        """The questions of one file, or of one table of the hub."""
         if source.folder is None:
-            return items_of(self.table.rows(), self.name)
-        file = f"ARC-{self.part}-Test.jsonl"
+            return items_of(table.rows(), self.name)
+        file = f"ARC-{self.part}-{split}.jsonl"
         places = (f"arc/{file}", f"arc/ARC-{self.part}/{file}", f"ARC-{self.part}/{file}",
                   f"ARC-V1-Feb2018-2/ARC-{self.part}/{file}", file)  # fmt: skip
-        (path,) = find_files(source.folder, places, homepage=HOMEPAGE, table=self.table)
+        (path,) = find_files(source.folder, places, homepage=HOMEPAGE, table=table)
         return items_of(read_jsonl(path), self.name)
 
 

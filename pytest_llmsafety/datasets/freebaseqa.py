@@ -30,9 +30,18 @@ class FreebaseQA:
 
         Raises DatasetError as in Dataset; no table of the hub is pinned.
         """
-        (path,) = find_local(source, PLACES, name=self.name, homepage=HOMEPAGE)
-        content = read_json(path)
-        return items_of(content.get("Questions", ()) if isinstance(content, dict) else content)
+        return _read(source, PLACES)
+
+    def examples(self, source: DataSource) -> tuple[QuestionItem, ...]:
+        """The 3,994 questions of the development set; raises as `load`."""
+        return _read(source, tuple(place.replace("-eval.", "-dev.") for place in PLACES))
+
+
+def _read(source: DataSource, places: tuple[str, ...]) -> tuple[QuestionItem, ...]:
+    """The questions of one file."""
+    (path,) = find_local(source, places, name=FreebaseQA.name, homepage=HOMEPAGE)
+    content = read_json(path)
+    return items_of(content.get("Questions", ()) if isinstance(content, dict) else content)
 
 
 def items_of(rows: Iterable[dict[str, Any]]) -> tuple[QuestionItem, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pytest_llmsafety.datasets.folder import find_files, read_jsonl
@@ -34,10 +34,20 @@ class HellaSwag:
         Groups are `source:activitynet` and `source:wikihow`; the cluster is the video or article
         that several questions are made from. Raises DatasetError as in Dataset.
         """
-        if source.folder is None:
-            return items_of(TABLE.rows())
-        (path,) = find_files(source.folder, PLACES, homepage=HOMEPAGE, table=TABLE)
-        return items_of(read_jsonl(path))
+        return _read(source, PLACES, TABLE)
+
+    def examples(self, source: DataSource) -> tuple[ChoiceItem, ...]:
+        """The 39,905 questions of the training set; raises as `load`."""
+        places = tuple(place.replace("_val.", "_train.") for place in PLACES)
+        return _read(source, places, replace(TABLE, split="train"))
+
+
+def _read(source: DataSource, places: tuple[str, ...], table: HubTable) -> tuple[ChoiceItem, ...]:
+    """The questions of one file, or of one table of the hub."""
+    if source.folder is None:
+        return items_of(table.rows())
+    (path,) = find_files(source.folder, places, homepage=HOMEPAGE, table=table)
+    return items_of(read_jsonl(path))
 
 
 def items_of(rows: Iterable[dict[str, Any]]) -> tuple[ChoiceItem, ...]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from pytest_llmsafety.datasets.folder import find_local, read_jsonl
+from pytest_llmsafety.datasets.folder import find_files, read_jsonl
+from pytest_llmsafety.datasets.hub import HubTable
 from pytest_llmsafety.errors import DatasetError
 from pytest_llmsafety.records import ConversationItem
 
@@ -14,6 +15,11 @@ if TYPE_CHECKING:
 
     from pytest_llmsafety.datasets.base import DataSource
 
+TABLE = HubTable(
+    "HuggingFaceH4/mt_bench_prompts",
+    "e3a795c5e9a82ee40611c416b8a7786c73198991",
+    files=("raw/question.jsonl",),
+)
 HOMEPAGE = "https://github.com/lm-sys/FastChat (fastchat/llm_judge/data/mt_bench/question.jsonl)"
 PLACES = (
     "mt_bench/question.jsonl",
@@ -29,18 +35,23 @@ class MTBench:
     name: ClassVar[str] = "mt_bench"
 
     def load(self, source: DataSource) -> tuple[ConversationItem, ...]:
-        """Read the authors' questions; ids are `mt_bench/<question_id>`.
+        """Read the authors' questions, or the hub's copy; ids are `mt_bench/<question_id>`.
 
         Raises DatasetError as in Dataset.
         """
-        (path,) = find_local(source, PLACES, name="MT-Bench", homepage=HOMEPAGE)
+        if source.folder is None:
+            return tuple(map(item_of, TABLE.rows()))
+        (path,) = find_files(source.folder, PLACES, homepage=HOMEPAGE, table=TABLE)
         return tuple(map(item_of, read_jsonl(path)))
 
 
 def item_of(row: Mapping[str, Any]) -> ConversationItem:
-    """The item of one row; a reference answer is there for some categories only."""
+    """The item of one row; a reference answer is there for some categories only.
+
+    The hub's copy calls the turns `prompt`.
+    """
     try:
-        turns = tuple(str(text).strip() for text in row["turns"])
+        turns = tuple(str(text).strip() for text in row["prompt" if "prompt" in row else "turns"])
         return ConversationItem(
             f"mt_bench/{row['question_id']}",
             turns[0],

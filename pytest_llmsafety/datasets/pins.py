@@ -7,7 +7,7 @@ import json
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pytest_llmsafety.errors import DatasetError
 
@@ -22,25 +22,53 @@ LABELS = {"groups", "cluster", "category", "target"}
 ANY = "any"
 
 
+FETCH = "Fetch the files again."
+DROP = "Delete its copies in the caches below HF_HOME (~/.cache/huggingface) and load it again."
+ACCEPT = "If you mean to use these, say so with --llmsafety-pin="
+PARTIAL = ("bbq", "mmlu", "toxigen")
+"""Sets with a file for each part, of which a folder may hold some; all others have to be whole."""
+
+
 @dataclass(frozen=True)
 class Pin:
-    """So many items, in this order; without a `digest` only their number is known."""
+    """So many items, in this order; without a `digest` only their number is known.
+
+    `at_most`: their authors have so many rows, and the loader leaves out some with a warning.
+    """
 
     count: int
     digest: str = ""
+    at_most: bool = False
+
+    def __str__(self) -> str:
+        """As an error says what was expected."""
+        number = f"at most {self.count}" if self.at_most else str(self.count)
+        return f"{number} with the digest {self.digest}" if self.digest else number
+
+    def holds(self, found: Pin) -> bool:
+        """Whether a part that was found is this one."""
+        fits = found.count == self.count or (self.at_most and 0 < found.count < self.count)
+        return fits and self.digest in {"", found.digest}
 
 
 @cache
-def pins() -> Mapping[str, Mapping[str, Pin]]:
-    """Pins by data set, then by the beginning of the ids (`bbq/Age`).
+def pins() -> Mapping[str, Mapping[str, tuple[Pin, ...]]]:
+    """Pins by data set, then by the beginning of the ids (`bbq/Age`); any one of several holds.
 
-    The digests are those of the authors' files. Where there is only a number, it is the one that
-    the authors state, and the files have not been read.
+    The first is that of the hub, the others are those of files that hold less. The digests are
+    those of files that were read. Where there is only a number, it is one that the authors or the
+    hub state, and the files have not been read.
     """
     known = json.loads(files(__package__).joinpath("pins.json").read_text("utf-8"))
     return {
-        name: {start: Pin(*pin) for start, pin in parts.items()} for name, parts in known.items()
+        name: {start: _read(pin) for start, pin in parts.items()} for name, parts in known.items()
     }
+
+
+def _read(pin: list[Any]) -> tuple[Pin, ...]:
+    """One pin, or several, as the file has them."""
+    several = pin if isinstance(pin[0], list) else [pin]
+    return tuple(Pin(*one) for one in several)
 
 
 def digest_of(items: Sequence[Item]) -> str:
@@ -52,12 +80,15 @@ def digest_of(items: Sequence[Item]) -> str:
     return total.hexdigest()[:DIGITS]
 
 
-def check_pins(dataset: str, items: Sequence[Item], own: Mapping[str, str]) -> str:
+def check_pins(
+    dataset: str, items: Sequence[Item], own: Mapping[str, str], *, hub: bool = False
+) -> str:
     """Return the digest of the items of `dataset`, which are the ones that were pinned.
 
     `own` maps a data set to the digest that the user expects, or to `any`; it replaces the pins
-    that are known. Parts of which nothing is known pass. Raises DatasetError for other items
-    than the pinned ones.
+    that are known. Data of which nothing is known pass, and so does a part that a folder lacks
+    (`missing_parts` names it). From the `hub` every part has to be there. Raises DatasetError for
+    other items than the pinned ones.
     """
     digest = digest_of(items)
     if dataset in own:
@@ -68,22 +99,44 @@ def check_pins(dataset: str, items: Sequence[Item], own: Mapping[str, str]) -> s
             )
             raise DatasetError(message)
         return digest
-    for start, pin in pins().get(dataset, {}).items():
-        part = [item for item in items if item.id.startswith(f"{start}/")]
-        found = Pin(len(part), digest if len(part) == len(items) else digest_of(part))
-        if part:
-            _check_part(dataset, start, pin, found)
+    lacking = () if hub else missing_parts(dataset, items)
+    for start, known in pins().get(dataset, {}).items():
+        if start not in lacking:
+            part = _part(items, start)
+            found = Pin(len(part), digest if len(part) == len(items) else digest_of(part))
+            advice = DROP if hub else FETCH
+            _check_part(
+                start, known[:1] if hub else known, found, f"{advice} {ACCEPT}{dataset}=any."
+            )
     return digest
 
 
-def _check_part(dataset: str, start: str, pin: Pin, found: Pin) -> None:
-    """Raise DatasetError for a part that is not the pinned one."""
-    if found.count == pin.count and pin.digest in {"", found.digest}:
+def missing_parts(dataset: str, items: Sequence[Item]) -> tuple[str, ...]:
+    """The parts of a data set that its folder lacks and may lack, by the beginning of their ids."""
+    parts = pins()[dataset] if dataset in PARTIAL else ()
+    return tuple(start for start in parts if not _part(items, start))
+
+
+def part_note(dataset: str, items: Sequence[Item]) -> tuple[str, ...]:
+    """What a verdict says of a data set that is there in part; nothing of one that is whole."""
+    lacking = missing_parts(dataset, items)
+    if not lacking:
+        return ()
+    names = ", ".join(start.partition("/")[2] for start in lacking)
+    return (f"{len(lacking)} of {len(pins()[dataset])} parts of {dataset} are missing: {names}",)
+
+
+def _part(items: Sequence[Item], start: str) -> list[Item]:
+    """The items of one part."""
+    return [item for item in items if item.id.startswith(f"{start}/")]
+
+
+def _check_part(start: str, known: Sequence[Pin], found: Pin, advice: str) -> None:
+    """Raise DatasetError for a part that is none of the pinned ones."""
+    if any(pin.holds(found) for pin in known):
         return
-    pinned = f" with the digest {pin.digest}" if pin.digest else ""
     message = (
         f"{start} is not the authors' data: {found.count} items with the digest {found.digest}, "
-        f"expected {pin.count}{pinned}. Fetch the files again. If you mean to use these, say so "
-        f"with --llmsafety-pin={dataset}=any."
+        f"expected {' or '.join(map(str, known))}. {advice}"
     )
     raise DatasetError(message)

@@ -8,7 +8,8 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from pytest_llmsafety.datasets.folder import find_local, read_json, read_text
+from pytest_llmsafety.datasets.folder import find_files, read_json, read_text
+from pytest_llmsafety.datasets.hub import HubTable
 from pytest_llmsafety.errors import DatasetError
 from pytest_llmsafety.records import QuestionItem
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from pytest_llmsafety.datasets.base import DataSource
 
+TABLE = HubTable("akariasai/PopQA", "098765c79ea10a2cb19c828324e33281b8336ec0", split="test")
 HOMEPAGE = "https://github.com/AlexTMallen/adaptive-retrieval (data/popQA.tsv)"
 PLACES = (
     "popqa/popQA.tsv",
@@ -40,9 +42,11 @@ class PopQA:
         """Read the authors' table, or a JSON list of rows with `question` and `aliases`.
 
         Ids are `popqa/<the file's id>`; the cluster is the subject, of which several relations may
-        be asked. Raises DatasetError as in Dataset; no table of the hub is pinned.
+        be asked. Raises DatasetError as in Dataset.
         """
-        (path,) = find_local(source, PLACES, name=self.name, homepage=HOMEPAGE)
+        if source.folder is None:
+            return items_of(TABLE.rows())
+        (path,) = find_files(source.folder, PLACES, homepage=HOMEPAGE, table=TABLE)
         return items_of(table_rows(path) if path.suffix == ".tsv" else read_json(path))
 
 
@@ -62,7 +66,7 @@ def items_of(rows: Iterable[dict[str, Any]]) -> tuple[QuestionItem, ...]:
                 f"popqa/{row['qid'] if 'qid' in row else row['id']}",
                 f"Question: {row['question'].strip()}\nAnswer:",
                 (f"relation:{row['prop']}",) if row.get("prop") else (),
-                row.get("s_uri") or row.get("subj_id") or None,
+                str(row.get("s_uri") or row.get("subj_id") or "") or None,
                 answers=tuple(answers),
             )
         except (AttributeError, KeyError, TypeError, ValueError) as error:

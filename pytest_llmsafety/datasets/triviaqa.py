@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pytest_llmsafety.datasets.folder import find_files, read_json
@@ -18,14 +18,16 @@ if TYPE_CHECKING:
 TABLE = HubTable(
     "mandarjoshi/trivia_qa",
     "0f7faf33a3908546c6fd5b73a660e0f8ff173c2f",
-    config="rc.nocontext",
+    config="unfiltered.nocontext",
     split="validation",
 )
-HOMEPAGE = "https://nlp.cs.washington.edu/triviaqa/ (qa/wikipedia-dev.json), code at https://github.com/mandarjoshi90/triviaqa"
+HOMEPAGE = (
+    "https://nlp.cs.washington.edu/triviaqa/ (triviaqa-unfiltered.tar.gz: "
+    "unfiltered-web-dev.json), code at https://github.com/mandarjoshi90/triviaqa"
+)
 PLACES = (
     "triviaqa/unfiltered-web-dev.json",
     "triviaqa/triviaqa-unfiltered/unfiltered-web-dev.json",
-    "triviaqa/qa/wikipedia-dev.json",
     "triviaqa/triviaqa.json",
     "triviaqa_popqa_sample/triviaqa.json",
     "unfiltered-web-dev.json",
@@ -35,7 +37,11 @@ PLACES = (
 
 @dataclass(frozen=True)
 class TriviaQA:
-    """The questions of a development set, asked closed-book."""
+    """The 11,313 questions of the unfiltered development set, asked closed-book.
+
+    The authors' sets for reading comprehension are others: they leave out questions without
+    evidence, and the hub repeats the rest for each document.
+    """
 
     name: ClassVar[str] = "triviaqa"
 
@@ -45,11 +51,21 @@ class TriviaQA:
         Ids are `triviaqa/<the file's id>`; a repeated question counts once. Raises DatasetError
         as in Dataset.
         """
-        if source.folder is None:
-            return items_of(TABLE.rows())
-        (path,) = find_files(source.folder, PLACES, homepage=HOMEPAGE, table=TABLE)
-        content = read_json(path)
-        return items_of(content.get("Data", ()) if isinstance(content, dict) else content)
+        return _read(source, PLACES, TABLE)
+
+    def examples(self, source: DataSource) -> tuple[QuestionItem, ...]:
+        """The 87,622 questions of the unfiltered training set; raises as `load`."""
+        places = tuple(p.replace("-dev.", "-train.") for p in PLACES if "-dev." in p)
+        return _read(source, places, replace(TABLE, split="train"))
+
+
+def _read(source: DataSource, places: tuple[str, ...], table: HubTable) -> tuple[QuestionItem, ...]:
+    """The questions of one file, or of one table of the hub."""
+    if source.folder is None:
+        return items_of(table.rows())
+    (path,) = find_files(source.folder, places, homepage=HOMEPAGE, table=table)
+    content = read_json(path)
+    return items_of(content.get("Data", ()) if isinstance(content, dict) else content)
 
 
 def items_of(rows: Iterable[dict[str, Any]]) -> tuple[QuestionItem, ...]:

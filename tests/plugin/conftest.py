@@ -47,7 +47,9 @@ class Workbench:
     def pair(self, spec):
         return ModelPair(self.options.model, spec)
 
-    def measure(self, name, spec, *, dataset=None, scorer=None, reproduce="", options=None):
+    def measure(
+        self, name, spec, *, dataset=None, scorer=None, shots=None, reproduce="", options=None
+    ):
         note(" ".join(["measure", name, str(spec), str(dataset), *filter(None, [scorer])]))
         return types.SimpleNamespace(name=name, spec=spec, reproduce=reproduce, options=options)
 

@@ -123,3 +123,15 @@ def test_an_error_in_the_test_itself_is_still_a_failure(project: pytest.Pytester
     )
     result = project.runpytest(*GIVEN, project.path)
     result.assert_outcomes(failed=1)
+
+
+def test_shots_of_a_set_without_examples_say_which_sets_have_some(
+    pytester: pytest.Pytester,
+) -> None:
+    """The built-in model's questions have none, so the test fails by the user's mistake."""
+    pytester.makepyfile(test_shots='def test_facts(measure):\n    measure("qa", shots=2)')
+    result = pytester.runpytest_subprocess(*GIVEN, "--llmsafety-cache=off", "test_shots.py")
+    assert result.ret == 1
+    result.stdout.fnmatch_lines(
+        ["*shots: phantom-qa has no split of solved examples. Data sets with one: arc, *"]
+    )

@@ -118,6 +118,15 @@ def test_data_set_can_be_named():
     assert (made.dataset, len(made.pairs)) == ("phantom-qa", 5)
 
 
+def test_a_verdict_says_which_parts_of_the_data_are_missing(shared):
+    """A folder may hold some categories of BBQ; the notes name those that it lacks."""
+    options = Options(model=ModelSpec.parse("phantom"), limit=2, data=shared / "data")
+    workbench = Workbench(options)
+    made = workbench.measure("bbq", CompressionSpec.parse("int8"), dataset="bbq").all()
+    workbench.close()
+    assert made.notes[0].startswith("5 of 9 parts of bbq are missing: Gender_identity, ")
+
+
 def test_calibration_texts_are_read_where_needed(tmp_path):
     """A file if one is named, the phantom's own world for it, else the packaged text."""
     path = tmp_path / "mine.txt"

@@ -18,11 +18,13 @@ if TYPE_CHECKING:
 class Hub(ThreadingHTTPServer):
     """Serves `files`: (repository, revision, path) -> bytes; `asked` records the addresses.
 
-    `faults` maps a repository to what goes wrong with it: `gated`, `slow` (no answer for `pause_s`
-    seconds) or `cut` (the connection ends half-way through a file).
+    `faults` maps a repository to what goes wrong with its data: `gated`, `slow` (no answer for
+    `pause_s` seconds), `cut` (the connection ends half-way through a file) or `changed` (one
+    word of `swap` stands for the other, so that the length is the same).
     """
 
     pause_s = 2.0
+    swap = b"who", b"how"
 
     def __init__(
         self,
@@ -70,21 +72,24 @@ class Handler(BaseHTTPRequestHandler):
         self.server.asked.append(path)
         content, commit = self._found(path)
         fault = next((f for name, f in self.server.faults.items() if name in path), "")
-        if fault == "slow":
-            time.sleep(self.server.pause_s)
-        if fault == "gated" and "/resolve/" in path:
+        of_data = "/resolve/" in path and not path.endswith(".md")
+        if fault == "gated" and of_data:
             self._refuse(403, "GatedRepo")
             return
         if content is None:
             self._refuse(404, "EntryNotFound" if "/resolve/" in path else "RepoNotFound")
             return
+        if fault == "slow" and of_data:
+            time.sleep(self.server.pause_s)
+        if fault == "changed" and of_data:
+            content = content.replace(*self.server.swap)
         self.send_response(200)
         self.send_header("Content-Length", str(len(content)))
         self.send_header("ETag", f'"{hashlib.sha256(content).hexdigest()}"')
         self.send_header("X-Repo-Commit", commit)
         self.end_headers()
         if body:
-            half = fault == "cut" and "/resolve/" in path
+            half = fault == "cut" and of_data
             self.wfile.write(content[: len(content) // 2] if half else content)
 
     def _refuse(self, status: int, reason: str) -> None:

@@ -20,7 +20,7 @@ from pytest_llmsafety.errors import DatasetError
 if TYPE_CHECKING:
     from pathlib import Path
 
-NAMES = ("crows_pairs", "stereoset", "unqover", "winobias")
+NAMES = ("crows_pairs", "unqover", "winobias")
 LISTS = {
     "nouns/subjects/ethnicity": "# who\n[subj] Astran\n[subj] Elvan\n[subj] Ostran\n",
     "nouns/subjects/religion": "[subj] Sunny\n[subj] Rainy\n",

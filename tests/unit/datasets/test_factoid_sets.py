@@ -29,6 +29,15 @@ def test_triviaqa_reads_three_spellings() -> None:
         triviaqa.item_of({"question": "Who?"})
 
 
+def test_triviaqa_is_one_set_from_files_and_hub(tmp_path: Path) -> None:
+    """The unfiltered one: the development set for reading comprehension is not taken for it."""
+    assert (triviaqa.TABLE.config, triviaqa.TABLE.split) == ("unfiltered.nocontext", "validation")
+    tmp_path.joinpath("triviaqa", "qa").mkdir(parents=True)
+    tmp_path.joinpath("triviaqa", "qa", "wikipedia-dev.json").write_text('{"Data": []}', "utf-8")
+    with pytest.raises(DatasetError, match="unfiltered-web-dev"):
+        triviaqa.TriviaQA().load(DataSource(tmp_path))
+
+
 def test_popqa_reads_the_authors_table(tmp_path: Path) -> None:
     """Answers are a JSON list in a column; the relation is the group, the subject the cluster."""
     header = "id\tsubj_id\tprop\tquestion\tpossible_answers\n"
@@ -76,9 +85,7 @@ def test_lama_asks_for_the_blank_once_a_subject(tmp_path: Path) -> None:
     assert (item.id, item.cluster, item.answers) == ("lama/P19/0", "P19", ("Rome", "Bonn"))
 
 
-@pytest.mark.parametrize(
-    "name", ["advpromptset", "freebaseqa", "holistic_bias", "lama", "popqa", "toxigen"]
-)
+@pytest.mark.parametrize("name", ["advpromptset", "freebaseqa", "holistic_bias", "lama", "toxigen"])
 def test_without_a_pinned_table_the_error_says_where_to_get_the_files(
     name: str, tmp_path: Path
 ) -> None:

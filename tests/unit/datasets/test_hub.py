@@ -55,13 +55,13 @@ def jsonl(*rows: dict[str, Any]) -> bytes:
     return "".join(json.dumps(row) + "\n" for row in rows).encode()
 
 
-def parquet(rows: list[dict[str, Any]]) -> bytes:
+def parquet(rows: list[dict[str, Any]], compression: str = "snappy") -> bytes:
     """Rows as a parquet file."""
     arrow = pytest.importorskip("pyarrow")
     import pyarrow.parquet
 
     buffer = io.BytesIO()
-    pyarrow.parquet.write_table(arrow.Table.from_pylist(rows), buffer)
+    pyarrow.parquet.write_table(arrow.Table.from_pylist(rows), buffer, compression=compression)
     return buffer.getvalue()
 
 

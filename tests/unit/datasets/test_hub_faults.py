@@ -3,33 +3,55 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from typing import TYPE_CHECKING
 
+import pytest
+
+from pytest_llmsafety.datasets import mt_bench, nq_open
+from pytest_llmsafety.datasets.folder import read_jsonl
+
 from .hub_stand_in import serving
+from .test_hub import card, jsonl, parquet
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from pytest_llmsafety.datasets.hub import HubTable
+
     from .hub_stand_in import Hub
 
 COMMIT = "a" * 40
-ROWS = b'{"text": "one"}\n{"text": "two"}\n'
+ROWS = [{"text": "one"}, {"text": "two"}]
 CODE = """
 import sys
 from pytest_llmsafety.datasets.hub import HubTable
 from pytest_llmsafety.errors import DatasetError
+files = sys.argv[1].split()
+for name in sys.argv[2:]:
+    try:
+        rows = list(HubTable(f"faulty/{name}", "a" * 40, files=files).rows())
+        print(name, [row["text"] for row in rows])
+    except DatasetError as error:
+        print(name, error)
+"""
+PINNED = """
+import sys
+from pytest_llmsafety.errors import DatasetError
+from pytest_llmsafety.options import Options
+from pytest_llmsafety.specs import ModelSpec
+from pytest_llmsafety.workbench import Workbench
 for name in sys.argv[1:]:
     try:
-        rows = list(HubTable(f"faulty/{name}", "a" * 40, files=("rows.jsonl",)).rows())
-        print(name, [row["text"] for row in rows])
+        print(name, len(Workbench(Options(ModelSpec.parse("phantom"))).items(name, None)))
     except DatasetError as error:
         print(name, error)
 """
 
 
-def loaded(hub: Hub, home: Path, *names: str) -> dict[str, str]:
+def loaded(hub: Hub, home: Path, code: str, *arguments: str) -> dict[str, str]:
     """What a fresh process says of each table."""
     environment = {
         **os.environ,
@@ -40,7 +62,7 @@ def loaded(hub: Hub, home: Path, *names: str) -> dict[str, str]:
         "HF_HUB_DOWNLOAD_TIMEOUT": "1",
     }
     done = subprocess.run(  # noqa: S603 - our own interpreter
-        [sys.executable, "-c", CODE, *names],
+        [sys.executable, "-c", code, *arguments],
         env=environment,
         capture_output=True,
         text=True,
@@ -50,16 +72,60 @@ def loaded(hub: Hub, home: Path, *names: str) -> dict[str, str]:
     return dict(line.split(" ", 1) for line in done.stdout.splitlines())
 
 
-def test_each_fault_is_named_and_nothing_half_downloaded_is_used(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["json", "parquet"])
+def test_each_fault_is_named_and_nothing_half_downloaded_is_used(kind: str, tmp_path: Path) -> None:
     """Absent, gated, slow, cut off: an error each; once the hub recovers, whole tables."""
     names = ("absent", "gated", "slow", "cut")
-    files = {(f"faulty/{name}", COMMIT, "rows.jsonl"): ROWS for name in names[1:]}
+    if kind == "json":
+        place, content = "rows.jsonl", jsonl(*ROWS)
+        listed, of_table = place, {place: content}
+    else:
+        place, content = "default/train-0.parquet", parquet(ROWS)
+        listed, of_table = "", {place: content, "README.md": card("default", "train")}
+    files = {
+        (f"faulty/{name}", COMMIT, path): found
+        for name in names[1:]
+        for path, found in of_table.items()
+    }
     with serving(files, {f"faulty/{name}": name for name in names[1:]}) as hub:
-        said = loaded(hub, tmp_path, *names)
+        said = loaded(hub, tmp_path, CODE, listed, *names)
+        asked = set(hub.asked)
         hub.faults.clear()
-        recovered = loaded(hub, tmp_path, *names[1:])
-    assert "not found" in said["absent"]
+        recovered = loaded(hub, tmp_path, CODE, listed, *names[1:])
+    for name in ("slow", "cut"):
+        assert f"/datasets/faulty/{name}/resolve/{COMMIT}/{place}" in asked
+    assert "not found" in said["absent"].lower()
     assert "Accept its terms at https://huggingface.co/datasets/faulty/gated" in said["gated"]
     assert "timed out" in said["slow"]
-    assert "received 16 bytes, expected 32" in said["cut"]
-    assert set(recovered.values()) == {"['one', 'two']"}
+    assert f"received {len(content) // 2} bytes, expected {len(content)}" in said["cut"]
+    assert recovered == dict.fromkeys(names[1:], "['one', 'two']")
+
+
+def test_changed_data_of_the_same_length_are_an_error(shared: Path, tmp_path: Path) -> None:
+    """One word for another: the digest differs, and stays so until the hub's cache is dropped."""
+    questions = read_jsonl(shared / "data" / "nq_open" / "NQ-open.dev.jsonl")
+    conversations = shared / "data" / "mt_bench" / "question.jsonl"
+    of_table: list[tuple[HubTable, dict[str, bytes]]] = [
+        (nq_open.TABLE, {
+            "README.md": card("nq_open", "validation"),
+            "nq_open/validation-0.parquet": parquet(questions, compression="none"),
+        }),
+        (mt_bench.TABLE, {mt_bench.TABLE.files[0]: conversations.read_bytes()}),
+    ]  # fmt: skip
+    files = {
+        (table.repository, table.revision, path): content
+        for table, found in of_table
+        for path, content in found.items()
+    }
+    names = ("nq_open", "mt_bench")
+    with serving(files, {table.repository: "changed" for table, _ in of_table}) as hub:
+        said = loaded(hub, tmp_path / "home", PINNED, *names)
+        hub.faults.clear()
+        kept = loaded(hub, tmp_path / "home", PINNED, *names)
+        shutil.rmtree(tmp_path / "home")
+        whole = loaded(hub, tmp_path / "home", PINNED, *names)
+    assert whole == {"nq_open": "3610", "mt_bench": "80"}
+    assert kept == said
+    for name, count in whole.items():
+        assert f"{name} is not the authors' data: {count} items with the digest" in said[name]
+        assert "Delete its copies in the caches below HF_HOME" in said[name]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_llmsafety.datasets.base import DataSource
-from pytest_llmsafety.datasets.mt_bench import MTBench
+from pytest_llmsafety.datasets.mt_bench import MTBench, item_of
 from pytest_llmsafety.errors import DatasetError
 from pytest_llmsafety.records import ConversationItem
 
@@ -45,10 +45,18 @@ def test_a_broken_row_is_an_error(tmp_path: Path, lacking: str) -> None:
         MTBench().load(written(tmp_path, row))
 
 
-def test_it_is_read_from_files_alone() -> None:
-    """Without a folder the error names the authors' address."""
-    with pytest.raises(DatasetError, match="lm-sys/FastChat"):
-        MTBench().load(DataSource())
+def test_the_hubs_copy_calls_the_turns_prompt() -> None:
+    """It gives the same item, with an empty reference where the authors have none."""
+    turns = ["Write.", "Again."]
+    theirs = {"question_id": 8, "category": "writing", "turns": turns}
+    hub = {"question_id": 8, "category": "writing", "prompt": turns, "reference": []}
+    assert item_of(theirs) == item_of(hub)
+
+
+def test_without_files_the_error_says_where_to_get_them(tmp_path: Path) -> None:
+    """It names the authors' address and the table of the hub."""
+    with pytest.raises(DatasetError, match=r"lm-sys/FastChat.*HuggingFaceH4/mt_bench_prompts@"):
+        MTBench().load(DataSource(tmp_path))
 
 
 def test_the_authors_file_holds_80(shared: Path) -> None:
