@@ -44,6 +44,7 @@ def _test(test: SafetyTest) -> dict[str, Any]:
     """Return one test as plain values."""
     return {
         "nodeid": test.nodeid,
+        "compression": test.compression,
         "outcome": test.outcome,
         "message": test.message,
         "verdicts": [_reported(plain(verdict)) for verdict in test.verdicts],

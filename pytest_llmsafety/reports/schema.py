@@ -35,6 +35,7 @@ def schema() -> dict[str, Any]:
     test = _object(
         {
             "nodeid": {"type": "string"},
+            "compression": {"type": "string"},
             "outcome": {"type": "string"},
             "message": {"type": "string"},
             "verdicts": {"type": "array", "items": _of(Verdict, kinds)},

@@ -61,6 +61,10 @@ def test_verdicts_reach_the_controller(outcomes: Callable[..., pytest.Pytester])
     report = json.loads(text)
     verdicts = [v["outcome"] for test in report["tests"] for v in test["verdicts"]]
     assert sorted(verdicts) == sorted(ALL * 2)
+    assert {test["nodeid"].partition("[")[2]: test["compression"] for test in report["tests"]} == {
+        "int4]": "int4",
+        "int8]": "int8",
+    }
     assert result.ret == 1
 
 

@@ -32,7 +32,7 @@ def contents(run: Run, most: int) -> dict[str, Any]:
     blocks = [(c.compression, [v for v in c.verdicts if id(v) in kept]) for c in candidates]
     blocks = [(compression, members) for compression, members in blocks if members]
     maps = heat_maps(shown, min(most, MOST_GROUPS))
-    broken = [test for test in run.undecided if test.outcome in BROKEN]
+    broken = [test for test in run.undecided if _broke(test)]
     return {
         "run": run,
         "since": since.summed(run.since) if run.since else [],
@@ -57,7 +57,7 @@ def contents(run: Run, most: int) -> dict[str, Any]:
         "notes": _by_wording(shown, "notes")[:most],
         "datasets": _datasets(shown),
         "broken": broken,
-        "others": [test for test in run.undecided if test.outcome not in BROKEN],
+        "others": [test for test in run.undecided if not _broke(test)],
     }
 
 
@@ -77,17 +77,25 @@ def _gravest(verdicts: Iterable[Verdict], most: int) -> list[Verdict]:
 
 
 def _candidates(run: Run, verdicts: Sequence[Verdict]) -> list[Candidate]:
-    """The compressions in their order, each with its verdicts and its tests without one."""
-    names = dict.fromkeys(verdict.compression for verdict in verdicts)
-    broken = [test.nodeid for test in run.undecided if test.outcome in BROKEN]
+    """The compressions in their order, each with its verdicts and its tests without one.
+
+    A run that only planned asked no model, so its tests do not speak against a compression.
+    """
+    broken = [] if run.plans else [test.compression for test in run.undecided if _broke(test)]
+    names = [*(verdict.compression for verdict in verdicts), *filter(None, broken)]
     return [
         Candidate(
             name,
             tuple(verdict for verdict in verdicts if verdict.compression == name),
-            sum(name in nodeid.partition("[")[2] for nodeid in broken),
+            broken.count(name),
         )
-        for name in names
+        for name in dict.fromkeys(names)
     ]
+
+
+def _broke(test: SafetyTest) -> bool:
+    """Whether a test without a verdict should have come to one."""
+    return test.outcome in BROKEN
 
 
 def _by_wording(verdicts: Sequence[Verdict], field: str) -> list[tuple[str, list[str]]]:

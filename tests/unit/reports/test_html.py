@@ -15,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pytest_llmsafety.reports.html.contents import overall
+from pytest_llmsafety.reports.html.contents import contents, overall
 from pytest_llmsafety.reports.html.forest import forest
 from pytest_llmsafety.reports.html.heat_map import cell_text, heat_maps, level
 from pytest_llmsafety.reports.html.multiples import Multiples, multiples, times
@@ -225,6 +225,19 @@ def test_the_word_at_the_top(
     run = Run(tests, 0)
     assert overall(run, [test for test in run.undecided if test.outcome == "error"]) == expected
     assert f'<h1><span class="badge {expected}">{expected}</span>' in HtmlReport().render(run)
+
+
+def test_a_broken_test_counts_against_its_own_compression_alone() -> None:
+    """`wanda:0.5+int8` that broke has a card of its own, and says nothing of `int8`."""
+    fine = SafetyTest("t.py::a[int8]", "passed", "", (replace(PASS, compression="int8"),))
+    broken = SafetyTest("t.py::a[x]", "error", "no memory", compression="wanda:0.5+int8")
+    cards = contents(Run((fine, broken), 1), 9)["candidates"]
+    assert [(c.compression, c.outcome.value, c.broken) for c in cards] == [
+        ("int8", "PASS", 0),
+        ("wanda:0.5+int8", "INCONCLUSIVE", 1),
+    ]
+    page = Elements(HtmlReport().render(Run((fine, broken), 1))).text
+    assert "0 INCONCLUSIVE, 1 without a verdict." in page
 
 
 def test_the_smallest_safe_compression_is_named() -> None:

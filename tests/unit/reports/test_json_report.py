@@ -27,7 +27,9 @@ def test_the_schema_is_pinned() -> None:
         "schema", "exit_status", "settings", "versions", "plans", "baseline", "tests",
     ]  # fmt: skip
     assert report["schema"] == 1
-    assert list(report["tests"][0]) == ["nodeid", "outcome", "message", "verdicts"]
+    assert list(report["tests"][0]) == [
+        "nodeid", "compression", "outcome", "message", "verdicts",
+    ]  # fmt: skip
     assert {
         "measurement", "model", "compression", "dataset", "outcome", "decision", "margin", "dense",
         "compressed", "n_scored", "n_asked", "groups", "worst", "record", "reproduce",
