@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 SEVERITY = (Outcome.FAIL, Outcome.INCONCLUSIVE, Outcome.PASS)
 BROKEN = {"failed", "error", "inconclusive"}
 MOST_GROUPS = 60
+ROUNDING = 1e-9  # 1 / (1 - 0.95) is a little less than 20
 NUMBER = re.compile(r"[-+]?\d[\d.,e+-]*")
 
 
@@ -46,7 +48,7 @@ def contents(run: Run, most: int) -> dict[str, Any]:
         "blocks": blocks,
         "numbers": {id(verdict): number for number, verdict in enumerate(shown)},
         "ids": id,
-        "confidence": next((v.decision.confidence for v in shown if v.decision), None),
+        "wrong_once_in": wrong_once_in(verdicts),
         "n_unmoved": sum(v.decision is not None and v.decision.changed_share == 0 for v in shown),
         "n_cut": len(verdicts) - len(shown),
         "forest": forest(blocks) if blocks else None,
@@ -69,6 +71,12 @@ def overall(run: Run, broken: Sequence[SafetyTest]) -> str:
     if not outcomes:
         return "PLANNED" if run.plans else "NO VERDICT"
     return "INCONCLUSIVE" if Outcome.INCONCLUSIVE in outcomes or broken else "PASS"
+
+
+def wrong_once_in(verdicts: Iterable[Verdict]) -> int | None:
+    """N where each PASS and FAIL is wrong in at most 1 of N runs: the least sure one's counts."""
+    levels = [verdict.decision.confidence for verdict in verdicts if verdict.decision]
+    return math.floor(1 / (1 - min(levels)) + ROUNDING) if levels and min(levels) < 1 else None
 
 
 def _gravest(verdicts: Iterable[Verdict], most: int) -> list[Verdict]:

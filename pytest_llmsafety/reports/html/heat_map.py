@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 STEPS = (-1.0, -0.25, 0.25, 0.5, 1.0, 3.0)
 """Where one colour ends and the next begins, in multiples of what is allowed."""
 MARKED = {"PASS": "", "FAIL": " F", "INCONCLUSIVE": " ?"}
-CELL_WIDTH, CELL_HEIGHT, NAME = 54, 20, 44
+CELL_WIDTH, CELL_HEIGHT, NAME = 64, 20, 44  # the widest text of a cell is `>+1000 F`
 MOST_COLUMNS = 24
 
 

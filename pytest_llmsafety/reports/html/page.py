@@ -60,12 +60,12 @@ class HtmlReport:
 
 
 def environment(room: Room) -> Environment:
-    """Jinja2 that escapes HTML, and shows every text through `told`, whoever wrote it."""
+    """Jinja2 that escapes HTML, and shows all but numbers through `told`, whoever wrote it."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     def plain(value: object) -> object:
-        is_text = isinstance(value, str) and not hasattr(value, "__html__")
-        return told(str(value), room.characters) if is_text else value
+        known = value is None or isinstance(value, (int, float)) or hasattr(value, "__html__")
+        return value if known else told(str(value), room.characters)
 
     made = Environment(
         autoescape=True,

@@ -14,12 +14,14 @@ from xml.etree import ElementTree as ET
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from markupsafe import Markup
+from matplotlib.textpath import TextPath
 
-from pytest_llmsafety.reports.html.contents import contents, overall
+from pytest_llmsafety.reports.html.contents import contents, overall, wrong_once_in
 from pytest_llmsafety.reports.html.forest import forest
-from pytest_llmsafety.reports.html.heat_map import cell_text, heat_maps, level
+from pytest_llmsafety.reports.html.heat_map import CELL_WIDTH, cell_text, heat_maps, level
 from pytest_llmsafety.reports.html.multiples import Multiples, multiples, times
-from pytest_llmsafety.reports.html.page import LARGEST_BYTES, HtmlReport
+from pytest_llmsafety.reports.html.page import LARGEST_BYTES, HtmlReport, Room, environment
 from pytest_llmsafety.reports.html.text import told
 from pytest_llmsafety.reports.html.trade_off import Candidate, answer, apart, trade_off
 from pytest_llmsafety.reports.run import Run, SafetyTest
@@ -317,6 +319,38 @@ def test_a_group_beyond_the_margin_only_alone_is_open() -> None:
     cell = heat.rows[0][1][0]
     assert cell
     assert cell.outcome is Outcome.INCONCLUSIVE
+
+
+def test_the_longest_text_of_a_cell_fits_into_it() -> None:
+    """A multiple beyond the scale with its mark is no wider than the coloured part of its cell."""
+    far = replace(FAIL, decision=replace(DECISION, estimate=1e9))
+    texts = [cell_text(replace(far, outcome=outcome)) for outcome in Outcome]
+    assert ">+1000 F" in texts
+    widths = [TextPath((0, 0), text, size=10).get_extents().x1 for text in texts]
+    assert max(widths) < 0.94 * CELL_WIDTH - 4
+
+
+def test_only_numbers_and_markup_are_shown_as_they_are() -> None:
+    """Anything else is a text, whatever its class: cut, and its control characters written out."""
+
+    class Told:
+        def __str__(self) -> str:
+            return "\x1b[2J" + "x" * 500
+
+    template = environment(Room(9, 100)).from_string("{{ a }} {{ b }} {{ c }} {{ d }}")
+    shown = template.render(a=Told(), b=1.5, c=None, d=Markup("<b>"))
+    assert shown.startswith(r"\x1b[2J" + "xxx")
+    assert shown.endswith(" ... (504 characters) 1.5 None <b>")
+
+
+def test_the_error_rate_told_is_that_of_the_least_sure_verdict() -> None:
+    """One test's marker may ask for less confidence than the others, and never for all of them."""
+    unsure = replace(PASS, decision=replace(DECISION, confidence=0.9))
+    page = Elements(HtmlReport().render(run_of(FAIL, unsure))).text
+    assert "wrong in at most 1 of 10 runs" in page
+    assert [wrong_once_in([FAIL]), wrong_once_in([])] == [20, None]
+    uneven = replace(PASS, decision=replace(DECISION, confidence=0.94))
+    assert wrong_once_in([uneven]) == 16
 
 
 def test_no_group_of_a_doubted_verdict_passes() -> None:
