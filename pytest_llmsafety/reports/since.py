@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from pytest_llmsafety.baseline import SHOWN, UPDATE, Row
 from pytest_llmsafety.message import shown
-from pytest_llmsafety.reports.figures import figure, ratio
+from pytest_llmsafety.reports.figures import figure, ratio, signed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -143,7 +143,7 @@ def _change(row: Row) -> str:
     """Compressed - dense, or the ratio of perplexities."""
     if row.change is None:
         return "-"
-    return ratio(row.change) if row.is_ratio else f"{row.change:+.3f}"
+    return (ratio if row.is_ratio else signed)(row.change, row.margin)
 
 
 def _row(verdict: Verdict) -> Row:
