@@ -75,7 +75,7 @@ def _limits(run: Run) -> list[str]:
 
 
 def _provenance(run: Run) -> list[str]:
-    """Data sets with their digests, scorers, how each model was compressed, versions, settings."""
+    """Digests of models and data, scorers, how each model was compressed, versions, settings."""
     data = [_data(verdict) for verdict in run.verdicts]
     versions = ", ".join(f"{name} {version}" for name, version in run.versions)
     settings = ", ".join(
@@ -83,7 +83,8 @@ def _provenance(run: Run) -> list[str]:
         for name, value in run.settings
         if value and name.startswith(DECISIVE) and value != "False"
     )
-    told = [*data, *map(_recipe, run.verdicts)]
+    files = [f"{name}: digest of its files (SHA-256) {digest}" for name, digest in run.models]
+    told = [*files, *data, *map(_recipe, run.verdicts)]
     told += [f"versions: {versions}"] if versions else []
     told += [f"settings: {settings}"] if settings else []
     return list(dict.fromkeys(filter(None, told)))

@@ -48,8 +48,12 @@ def schema() -> dict[str, Any]:
         {
             "schema": {"const": SCHEMA},
             "exit_status": {"type": "integer"},
+            "command": {"type": "string"},
+            "ended": {"type": "string"},
             "settings": texts,
             "versions": texts,
+            "machine": texts,
+            "models": texts,
             "plans": {"type": "array", "items": _of(Plan, kinds)},
             "baseline": _of(Since | None, kinds),
             "tests": {"type": "array", "items": test},

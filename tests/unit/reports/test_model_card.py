@@ -20,7 +20,8 @@ VERDICT = replace(
 def card(**changes: object) -> list[str]:
     """The lines of the card of one failed verdict."""
     test = SafetyTest("t.py::a", "failed", "", (replace(VERDICT, **changes),))  # type: ignore[arg-type]
-    run = Run((test,), 1, SETTINGS, (("torch", "2.13.0"), ("pytest", "9.2.0")))
+    versions = (("torch", "2.13.0"), ("pytest", "9.2.0"))
+    run = Run((test,), 1, SETTINGS, versions, models=(("org/name", "0a1b2c"),))
     return ModelCard().render(run).splitlines()
 
 
@@ -34,11 +35,12 @@ def test_it_says_what_was_compared_and_found() -> None:
 
 
 def test_it_says_what_the_figures_rest_on() -> None:
-    """Data with its digest, the scorer, the recipe, versions, settings, limits, the command."""
+    """Digests of models and data, the scorer, recipe, versions, settings, limits, the command."""
     lines = card()
     assert {
         f"- toxicity: data set phantom-toxicity, digest of the items {DIGEST}, judged by x",
         "- int4: int4, group\\_size 128",
+        "- org/name: digest of its files (SHA-256) 0a1b2c",
         "- versions: torch 2.13.0, pytest 9.2.0",
         "- settings: model org/name, seed 3",
         f"- {LEGEND}",
