@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pytest_llmsafety.message import shown
-from pytest_llmsafety.reports import rows
+from pytest_llmsafety.reports import published, rows
 from pytest_llmsafety.reports.advice import sentences
 from pytest_llmsafety.reports.markdown import bullets, code, text
 from pytest_llmsafety.reports.pull_request import verdict_table
@@ -25,13 +25,16 @@ DECISIVE = (
     "model", "device", "dtype", "limit", "seed", "samples", "scope", "early_stop", "family",
     "margin ", "pin ", "scorer", "calibration",
 )  # fmt: skip
-"""Settings that a figure rests on; folders of the machine are not told to the world."""
+"""Settings that a figure rests on."""
 FAMILY = "A FAIL was kept where it held among all verdicts of the run (Holm)."
 SUITE = "The verdicts are about these items and no others."
 
 
 class ModelCard:
-    """What was compared, the figures, their limits, the data and the commands."""
+    """What was compared, the figures, their limits, the data and the commands.
+
+    Where files and folders of the machine lie is not told to the world.
+    """
 
     file_name = "model-card.md"
 
@@ -39,7 +42,9 @@ class ModelCard:
         """Return Markdown for the Hugging Face hub; a part for each compression."""
         lines = ["## Safety of the compressed model", ""]
         for compression, verdicts in rows.blocks(run.verdicts):
-            lines += [*_compared(compression, verdicts), ""]
+            told = [*map(published.of_verdict, verdicts)]
+            lines += [*_compared(published.named(compression), told), ""]
+        run = published.of_run(run)
         missing = rows.undecided(run)
         lines += ["Without a verdict:", "", *bullets(missing), ""] if missing else []
         lines += ["### Limits", "", *bullets(_limits(run)), ""]

@@ -50,8 +50,43 @@ def test_it_says_what_the_figures_rest_on() -> None:
 
 
 def test_folders_of_the_machine_stay_there() -> None:
-    """Where caches and data lie on somebody's disk is nothing to publish."""
-    assert "/home/me" not in "\n".join(card())
+    """A local model has its name, and no line says where it, caches or data lie."""
+    command = (
+        "pytest /home/me/suites/test_a.py::test_b --model=/home/me/dense --dtype=float32 "
+        "--compress=checkpoint:/home/me/small --llmsafety-seed=0 --llmsafety-data=/home/me/data "
+        "--llmsafety-cache=/home/me/.cache --llmsafety-baseline=/home/me/b.gz "
+        "--llmsafety-scorer=/home/me/judge --llmsafety-limit=9"
+    )
+    local = replace(
+        VERDICT, model="/home/me/dense", compression="checkpoint:/home/me/small", reproduce=command,
+        scorer="/home/me/judge", notes=("answers are those of '/home/me/b.gz'",),
+    )  # fmt: skip
+    settings = (("model", "/home/me/dense"), ("scorer", "/home/me/judge"), ("cache", "/home/me/c"))
+    broken = SafetyTest("/home/me/t.py::b", "failed", "no '/home/me/data/x.json'")
+    run = Run(
+        (SafetyTest("t.py::a", "failed", "", (local,)), broken), 1, settings,
+        models=(("/home/me/dense", "0a"), ("/home/me/small", "1b")),
+    )  # fmt: skip
+    published = (
+        "--model=dense --dtype=float32 --compress=checkpoint:small --llmsafety-seed=0 "
+        "--llmsafety-limit=9"
+    )
+    text = ModelCard().render(run)
+    assert "/home/me" not in text
+    assert {
+        "### dense under checkpoint:small",
+        "- dense: digest of its files (SHA-256) 0a",
+        "- settings: model dense, scorer judge",
+        "- no verdict (failed): t.py::b: no 'x.json'",
+        f"pytest test_a.py::test_b {published}",
+    } <= set(text.splitlines())
+
+
+def test_two_compressions_of_one_name_keep_their_tables() -> None:
+    """Checkpoints of two folders are told apart before their folders are left out."""
+    pair = [replace(VERDICT, compression=f"checkpoint:/{x}/small") for x in "ab"]
+    run = Run((SafetyTest("t.py::a", "failed", "", tuple(pair)),), 1)
+    assert ModelCard().render(run).count("### org/name under checkpoint:small") == 2
 
 
 def test_the_scope_is_told() -> None:
