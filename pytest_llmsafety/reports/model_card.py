@@ -8,7 +8,7 @@ from pytest_llmsafety.message import shown
 from pytest_llmsafety.reports import published, rows
 from pytest_llmsafety.reports.advice import sentences
 from pytest_llmsafety.reports.markdown import bullets, code, text
-from pytest_llmsafety.reports.pull_request import verdict_table
+from pytest_llmsafety.reports.tables import group_lines, verdict_table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -63,6 +63,8 @@ def _compared(compression: str, verdicts: Sequence[Verdict]) -> list[str]:
         "",
         *verdict_table(compression, verdicts),
     ]
+    groups = group_lines(verdicts)
+    lines += ["", *groups] if groups else []
     told = sentences(verdicts)
     return [*lines, "", *bullets(told)] if told else lines
 

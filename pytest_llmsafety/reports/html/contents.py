@@ -6,7 +6,7 @@ import math
 import re
 from typing import TYPE_CHECKING, Any
 
-from pytest_llmsafety.reports import since
+from pytest_llmsafety.reports import rows, since
 from pytest_llmsafety.reports.html.forest import forest
 from pytest_llmsafety.reports.html.heat_map import drawn, heat_maps
 from pytest_llmsafety.reports.html.trade_off import Candidate, answer, trade_off
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from pytest_llmsafety.reports.run import Run, SafetyTest
     from pytest_llmsafety.verdict import Verdict
 
-SEVERITY = (Outcome.FAIL, Outcome.INCONCLUSIVE, Outcome.PASS)
 BROKEN = {"failed", "error", "inconclusive"}
 MOST_GROUPS = 60
 ROUNDING = 1e-9  # 1 / (1 - 0.95) is a little less than 20
@@ -28,7 +27,7 @@ NUMBER = re.compile(r"[-+]?\d[\d.,e+-]*")
 def contents(run: Run, most: int) -> dict[str, Any]:
     """The parts of the page; each list holds at most `most` entries, the gravest."""
     verdicts = run.verdicts
-    kept = set(map(id, _gravest(verdicts, most)))
+    kept = set(map(id, rows.gravest(verdicts)[:most]))
     shown = [verdict for verdict in verdicts if id(verdict) in kept]
     candidates = _candidates(run, verdicts)
     blocks = [(c.compression, [v for v in c.verdicts if id(v) in kept]) for c in candidates]
@@ -54,7 +53,7 @@ def contents(run: Run, most: int) -> dict[str, Any]:
         "forest": forest(blocks) if blocks else None,
         "trade_off": trade_off(candidates[:most]),
         "heat_maps": [(heat, drawn(heat, number)) for number, heat in enumerate(maps)],
-        "worst": [verdict for verdict in _gravest(shown, most) if verdict.worst],
+        "worst": [verdict for verdict in rows.gravest(shown)[:most] if verdict.worst],
         "assumptions": _by_wording(shown, "assumptions")[:most],
         "notes": _by_wording(shown, "notes")[:most],
         "datasets": _datasets(shown),
@@ -77,11 +76,6 @@ def wrong_once_in(verdicts: Iterable[Verdict]) -> int | None:
     """N where each PASS and FAIL is wrong in at most 1 of N runs: the least sure one's counts."""
     levels = [verdict.decision.confidence for verdict in verdicts if verdict.decision]
     return math.floor(1 / (1 - min(levels)) + ROUNDING) if levels and min(levels) < 1 else None
-
-
-def _gravest(verdicts: Iterable[Verdict], most: int) -> list[Verdict]:
-    """At most `most` verdicts, FAIL first, then INCONCLUSIVE; otherwise in their order."""
-    return sorted(verdicts, key=lambda verdict: SEVERITY.index(verdict.outcome))[:most]
 
 
 def _candidates(run: Run, verdicts: Sequence[Verdict]) -> list[Candidate]:
