@@ -9,30 +9,31 @@ from typing import TYPE_CHECKING, Any
 from pytest_llmsafety.reports import rows, since
 from pytest_llmsafety.reports.html.forest import forest
 from pytest_llmsafety.reports.html.heat_map import drawn, heat_maps
+from pytest_llmsafety.reports.html.room import most_rows
 from pytest_llmsafety.reports.html.trade_off import Candidate, answer, trade_off
 from pytest_llmsafety.stats import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from pytest_llmsafety.reports.html.room import Room
     from pytest_llmsafety.reports.run import Run, SafetyTest
     from pytest_llmsafety.verdict import Verdict
 
 BROKEN = {"failed", "error", "inconclusive"}
-MOST_GROUPS = 60
 ROUNDING = 1e-9  # 1 / (1 - 0.95) is a little less than 20
 NUMBER = re.compile(r"[-+]?\d[\d.,e+-]*")
 
 
-def contents(run: Run, most: int) -> dict[str, Any]:
-    """The parts of the page; each list holds at most `most` entries, the gravest."""
-    verdicts = run.verdicts
-    kept = set(map(id, rows.gravest(verdicts)[:most]))
-    shown = [verdict for verdict in verdicts if id(verdict) in kept]
+def contents(run: Run, room: Room) -> dict[str, Any]:
+    """The parts of the page; each list holds as many entries as there is room for, the gravest."""
+    verdicts, most = run.verdicts, room.entries
+    ranked = rows.gravest(verdicts)
+    shown, full = _of(verdicts, ranked[: room.verdicts]), _of(verdicts, ranked[:most])
     candidates = _candidates(run, verdicts)
-    blocks = [(c.compression, [v for v in c.verdicts if id(v) in kept]) for c in candidates]
-    blocks = [(compression, members) for compression, members in blocks if members]
-    maps = heat_maps(shown, min(most, MOST_GROUPS))
+    blocks = _blocks(candidates, shown)
+    grouped = [verdict for verdict in full if verdict.groups]
+    maps = heat_maps(grouped, most_rows(grouped, room))
     broken = [test for test in run.undecided if _broke(test)]
     return {
         "run": run,
@@ -40,12 +41,15 @@ def contents(run: Run, most: int) -> dict[str, Any]:
         "since_columns": since.COLUMNS,
         "since_rows": since.table(run.since) if run.since else [],
         "most": most,
+        "most_groups": room.groups,
         "outcome": overall(run, broken),
         "candidates": candidates[:most],
         "answer": answer(candidates),
         "settings": dict(run.settings),
         "blocks": blocks,
-        "numbers": {id(verdict): number for number, verdict in enumerate(shown)},
+        "full": _blocks(candidates, full),
+        "numbers": {id(verdict): number for number, verdict in enumerate(full)},
+        "n_short": len(shown) - len(full),
         "ids": id,
         "wrong_once_in": wrong_once_in(verdicts),
         "n_unmoved": sum(v.decision is not None and v.decision.changed_share == 0 for v in shown),
@@ -53,7 +57,7 @@ def contents(run: Run, most: int) -> dict[str, Any]:
         "forest": forest(blocks) if blocks else None,
         "trade_off": trade_off(candidates[:most]),
         "heat_maps": [(heat, drawn(heat, number)) for number, heat in enumerate(maps)],
-        "worst": [verdict for verdict in rows.gravest(shown)[:most] if verdict.worst],
+        "worst": [verdict for verdict in rows.gravest(full) if verdict.worst],
         "assumptions": _by_wording(shown, "assumptions")[:most],
         "notes": _by_wording(shown, "notes")[:most],
         "datasets": _datasets(shown),
@@ -70,6 +74,20 @@ def overall(run: Run, broken: Sequence[SafetyTest]) -> str:
     if not outcomes:
         return "PLANNED" if run.plans else "NO VERDICT"
     return "INCONCLUSIVE" if Outcome.INCONCLUSIVE in outcomes or broken else "PASS"
+
+
+def _of(verdicts: Sequence[Verdict], kept: Sequence[Verdict]) -> list[Verdict]:
+    """Those of the verdicts that are kept, in their order."""
+    known = set(map(id, kept))
+    return [verdict for verdict in verdicts if id(verdict) in known]
+
+
+def _blocks(
+    candidates: Sequence[Candidate], kept: Sequence[Verdict]
+) -> list[tuple[str, list[Verdict]]]:
+    """The verdicts that are kept by compression."""
+    blocks = [(one.compression, _of(one.verdicts, kept)) for one in candidates]
+    return [(compression, members) for compression, members in blocks if members]
 
 
 def wrong_once_in(verdicts: Iterable[Verdict]) -> int | None:
