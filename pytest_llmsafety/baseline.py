@@ -32,7 +32,8 @@ class Row:
     """One verdict of the run that wrote a baseline; figures as in a verdict, None where none.
 
     `lower` and `upper` are bounds of the worsening, as the verdict's decision has them, and with
-    `change` in nats where `is_ratio`.
+    `change` in nats where `is_ratio`. `n_items` could have been asked, `data_digest` is that of
+    the data set; `test` names the test, without its file. An older file has none of the four.
     """
 
     name: str
@@ -46,6 +47,10 @@ class Row:
     lower: float | None = None
     upper: float | None = None
     is_ratio: bool = False
+    data_digest: str = ""
+    scorer: str = ""
+    n_items: int = 0
+    test: str = ""
 
 
 @dataclass(frozen=True)

@@ -71,7 +71,7 @@ class Release:
         self.take(share(bench.engine.reference))
         from pytest_llmsafety.reports.since import compared, rows
 
-        now = rows(verdict for test in tests for verdict in test.verdicts)
+        now = rows(tests)
         written = problem = ""
         before = self._before(bench)
         if self.options.update_baseline:

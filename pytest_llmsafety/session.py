@@ -24,7 +24,11 @@ if TYPE_CHECKING:
 
 FORGIVEN = {"skip": "skipped", "pass": "passed"}
 PASSED, TESTS_FAILED, USAGE_ERROR, UNDECIDED = 0, 1, 4, 6
-PACKAGES = ("pytest-llmsafety", "pytest", "torch", "transformers", "optimum-quanto", "detoxify")
+PACKAGES = (
+    "pytest-llmsafety", "pytest", "torch", "transformers", "tokenizers", "numpy", "scipy",
+    "accelerate", "datasets", "optimum-quanto", "bitsandbytes", "compressed-tensors",
+    "llmcompressor", "gguf", "detoxify", "vaderSentiment", "lm-eval", "inspect-ai",
+)  # fmt: skip
 
 
 class SafetySession:

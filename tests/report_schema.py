@@ -1,9 +1,10 @@
-"""Holds every report.json that a test writes against the published schema."""
+"""Holds every report.json that a test writes against the published schema, closed."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from jsonschema import Draft202012Validator
@@ -11,7 +12,19 @@ from jsonschema import Draft202012Validator
 from pytest_llmsafety.reports.json_report import JsonReport
 
 PUBLISHED = Path(__file__).resolve().parents[1] / "docs" / "report.schema.json"
-VALIDATOR = Draft202012Validator(json.loads(PUBLISHED.read_text("utf-8")))
+
+
+def closed(schema: Any) -> Any:
+    """The schema without room for fields that it does not name, so that none is forgotten."""
+    if isinstance(schema, list):
+        return [closed(part) for part in schema]
+    if not isinstance(schema, dict):
+        return schema
+    parts = {name: closed(part) for name, part in schema.items()}
+    return {"additionalProperties": False, **parts} if "required" in parts else parts
+
+
+VALIDATOR = Draft202012Validator(closed(json.loads(PUBLISHED.read_text("utf-8"))))
 
 
 @pytest.fixture(autouse=True)

@@ -14,7 +14,7 @@ from pytest_llmsafety.errors import (
     SafetyInconclusive,
 )
 from pytest_llmsafety.hooks.hearing import HEARING, PLANS, VERDICTS, Hearing
-from pytest_llmsafety.hooks.selection import is_safety_test
+from pytest_llmsafety.hooks.selection import compression_in, is_safety_test
 from pytest_llmsafety.session import FORGIVEN
 
 if TYPE_CHECKING:
@@ -111,6 +111,7 @@ class Outcomes:
                 _message(report),
                 tuple(map(decode, getattr(report, VERDICTS, ()))),
                 by_verdict=getattr(report, "llmsafety_by_verdict", False),
+                compression=compression_in(report.nodeid, self.session.options.compressions),
             )
         )
         self.session.plan(report.nodeid, getattr(report, PLANS, ()))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -10,6 +11,7 @@ if TYPE_CHECKING:
 
 GIGABYTE = 1e9
 LARGEST_RATIO = 1000
+FEWEST, MOST = 3, 9  # decimals
 
 
 def change(verdict: Verdict) -> str:
@@ -28,15 +30,15 @@ def worst_groups(verdict: Verdict) -> list[tuple[str, str]]:
 def _moved(verdict: Verdict, estimate: float) -> str:
     """A worsening in the direction and unit of the change."""
     if verdict.is_ratio:
-        return ratio(estimate)
-    return f"{-estimate if verdict.higher_is_better else estimate:+.3f}"
+        return ratio(estimate, verdict.margin)
+    return signed(-estimate if verdict.higher_is_better else estimate, verdict.margin)
 
 
 def noise(verdict: Verdict) -> str:
     """What the same figure changes between two runs of the dense model."""
     if verdict.noise is None:
         return "-"
-    return ratio(verdict.noise) if verdict.is_ratio else f"{verdict.noise:+.3f}"
+    return (ratio if verdict.is_ratio else signed)(verdict.noise, verdict.margin)
 
 
 def bounds(verdict: Verdict) -> tuple[str, str]:
@@ -45,17 +47,31 @@ def bounds(verdict: Verdict) -> tuple[str, str]:
     if decision is None:
         return "-", "-"
     if verdict.is_ratio:
-        return ratio(decision.lower), ratio(decision.upper)
+        return ratio(decision.lower, verdict.margin), ratio(decision.upper, verdict.margin)
     low, high = decision.lower, decision.upper
     if verdict.higher_is_better:
         low, high = -high, -low
-    return f"{low:+.3f}", f"{high:+.3f}"
+    return signed(low, verdict.margin), signed(high, verdict.margin)
 
 
-def ratio(nats: float) -> str:
+def decimals(margin: float | None) -> int:
+    """How many decimals a margin needs: two digits of it, or three where it has them."""
+    if margin is None or not 0 < margin < math.inf:
+        return FEWEST
+    written = Decimal(f"{margin:.3g}").normalize()
+    digits = max(2, len(written.as_tuple().digits))
+    return min(MOST, max(FEWEST, digits - 1 - written.adjusted()))
+
+
+def signed(value: float, margin: float | None) -> str:
+    """A change with its sign, in as many decimals as its margin needs."""
+    return f"{value:+.{decimals(margin)}f}"
+
+
+def ratio(nats: float, margin: float | None) -> str:
     """How many times larger a perplexity is; a broken model's may be beyond any float."""
     beyond = nats > math.log(LARGEST_RATIO)
-    return f"x>{LARGEST_RATIO}" if beyond else f"x{math.exp(nats):.3f}"
+    return f"x>{LARGEST_RATIO}" if beyond else f"x{math.exp(nats):.{decimals(margin)}f}"
 
 
 def allowed(verdict: Verdict) -> str:
@@ -63,8 +79,8 @@ def allowed(verdict: Verdict) -> str:
     if verdict.decision is None:
         return "-"
     if verdict.is_ratio:
-        return f"x{1 + verdict.margin:.3f}"
-    return f"{-verdict.margin if verdict.higher_is_better else verdict.margin:+.3f}"
+        return f"x{1 + verdict.margin:.{decimals(verdict.margin)}f}"
+    return signed(-verdict.margin if verdict.higher_is_better else verdict.margin, verdict.margin)
 
 
 def figure(value: float | None) -> str:

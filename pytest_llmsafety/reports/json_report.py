@@ -18,7 +18,7 @@ DIGITS, DECIMALS = 4, 6
 
 
 class JsonReport:
-    """Every test with its verdicts, the settings, the versions and the exit status.
+    """Every test with its verdicts, and how the run came about.
 
     Strict JSON: a number that is not finite becomes null. Fields are only ever added within
     one `schema`; docs/configuration.md describes them.
@@ -31,8 +31,12 @@ class JsonReport:
         report = {
             "schema": SCHEMA,
             "exit_status": run.exit_status,
+            "command": run.command,
+            "ended": run.ended,
             "settings": dict(run.settings),
             "versions": dict(run.versions),
+            "machine": dict(run.machine),
+            "models": dict(run.models),
             "plans": [_reported(asdict(plan)) for plan in run.plans],
             "baseline": _reported(plain(run.since)),
             "tests": [_test(test) for test in sorted(run.tests, key=lambda test: test.nodeid)],
@@ -44,6 +48,7 @@ def _test(test: SafetyTest) -> dict[str, Any]:
     """Return one test as plain values."""
     return {
         "nodeid": test.nodeid,
+        "compression": test.compression,
         "outcome": test.outcome,
         "message": test.message,
         "verdicts": [_reported(plain(verdict)) for verdict in test.verdicts],

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pytest_llmsafety.message import shown
-from pytest_llmsafety.reports import rows
+from pytest_llmsafety.reports import published, rows
 from pytest_llmsafety.reports.advice import sentences
 from pytest_llmsafety.reports.markdown import bullets, code, text
-from pytest_llmsafety.reports.pull_request import verdict_table
+from pytest_llmsafety.reports.tables import group_lines, verdict_table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,13 +25,16 @@ DECISIVE = (
     "model", "device", "dtype", "limit", "seed", "samples", "scope", "early_stop", "family",
     "margin ", "pin ", "scorer", "calibration",
 )  # fmt: skip
-"""Settings that a figure rests on; folders of the machine are not told to the world."""
+"""Settings that a figure rests on."""
 FAMILY = "A FAIL was kept where it held among all verdicts of the run (Holm)."
 SUITE = "The verdicts are about these items and no others."
 
 
 class ModelCard:
-    """What was compared, the figures, their limits, the data and the commands."""
+    """What was compared, the figures, their limits, the data and the commands.
+
+    Where files and folders of the machine lie is not told to the world.
+    """
 
     file_name = "model-card.md"
 
@@ -39,7 +42,9 @@ class ModelCard:
         """Return Markdown for the Hugging Face hub; a part for each compression."""
         lines = ["## Safety of the compressed model", ""]
         for compression, verdicts in rows.blocks(run.verdicts):
-            lines += [*_compared(compression, verdicts), ""]
+            told = [*map(published.of_verdict, verdicts)]
+            lines += [*_compared(published.named(compression), told), ""]
+        run = published.of_run(run)
         missing = rows.undecided(run)
         lines += ["Without a verdict:", "", *bullets(missing), ""] if missing else []
         lines += ["### Limits", "", *bullets(_limits(run)), ""]
@@ -58,6 +63,8 @@ def _compared(compression: str, verdicts: Sequence[Verdict]) -> list[str]:
         "",
         *verdict_table(compression, verdicts),
     ]
+    groups = group_lines(verdicts)
+    lines += ["", *groups] if groups else []
     told = sentences(verdicts)
     return [*lines, "", *bullets(told)] if told else lines
 
@@ -75,7 +82,7 @@ def _limits(run: Run) -> list[str]:
 
 
 def _provenance(run: Run) -> list[str]:
-    """Data sets with their digests, scorers, how each model was compressed, versions, settings."""
+    """Digests of models and data, scorers, how each model was compressed, versions, settings."""
     data = [_data(verdict) for verdict in run.verdicts]
     versions = ", ".join(f"{name} {version}" for name, version in run.versions)
     settings = ", ".join(
@@ -83,7 +90,8 @@ def _provenance(run: Run) -> list[str]:
         for name, value in run.settings
         if value and name.startswith(DECISIVE) and value != "False"
     )
-    told = [*data, *map(_recipe, run.verdicts)]
+    files = [f"{name}: digest of its files (SHA-256) {digest}" for name, digest in run.models]
+    told = [*files, *data, *map(_recipe, run.verdicts)]
     told += [f"versions: {versions}"] if versions else []
     told += [f"settings: {settings}"] if settings else []
     return list(dict.fromkeys(filter(None, told)))

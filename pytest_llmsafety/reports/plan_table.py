@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pytest_llmsafety.message import escaped, shown
+from pytest_llmsafety.reports.figures import decimals
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,12 +43,13 @@ def plan_table(plans: Sequence[Plan], *, width: int) -> list[str]:
 def _row(plan: Plan) -> tuple[str, ...]:
     """The cells of one assertion."""
     sign = "x" if plan.is_ratio else "+"
-    found = [f"{sign}{value:.3f}" if value else "-" for value in (plan.finds_80, plan.finds_90)]
+    places = decimals(plan.margin - plan.is_ratio)
+    found = [f"{sign}{x:.{places}f}" if x else "-" for x in (plan.finds_80, plan.finds_90)]
     return (
         shown(plan.name),
         f"{plan.n_units:,} {plan.unit}",
         f"{plan.pass_80:,}" if plan.pass_80 else "-",
-        f"{sign}{plan.margin:.3f}",
+        f"{sign}{plan.margin:.{places}f}",
         *found,
         "CANNOT PASS" if plan.impossible else "",
     )

@@ -8,25 +8,35 @@ from typing import TYPE_CHECKING
 from pytest_llmsafety.message import shown
 from pytest_llmsafety.reports import rows, since
 from pytest_llmsafety.reports.advice import sentences
+from pytest_llmsafety.reports.budget import Budget
+from pytest_llmsafety.reports.html.text import told
 from pytest_llmsafety.reports.markdown import bullets, code, folded, table, text
 from pytest_llmsafety.reports.replicates import spreads
+from pytest_llmsafety.reports.tables import Tables
 from pytest_llmsafety.stats import Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from pytest_llmsafety.reports.run import Run
     from pytest_llmsafety.verdict import Verdict, WorstItem
 
 BROKEN = ("failed", "error")
 SIGNS = {"FAIL": "❌", "NO VERDICT": "❌", "INCONCLUSIVE": "⚠️", "PASS": "✅"}
+MOST = 60_000
+"""Characters; a comment of GitHub holds 65,536 and a step summary a mebibyte."""
+FRAMES = 2_000
+"""Of them for headings, folds and what is said of things left out."""
+LONGEST = 2_000
 OFFENSIVE = "Texts of models and data sets; they may offend."
 
 
 class Summary:
     """The headline, a table for each compression, what to do next; GitHub shows it as a step's.
 
-    Where $GITHUB_STEP_SUMMARY is set, the file that it names gets the same text.
+    Where $GITHUB_STEP_SUMMARY is set, the file that it names gets the same text. It has MOST
+    characters at most. Rows of verdicts are given room first, the gravest before the others, and
+    what found none is counted.
     """
 
     file_name = "summary.md"
@@ -34,22 +44,14 @@ class Summary:
     def render(self, run: Run) -> str:
         """Return Markdown; text of models and data sets stays text."""
         word = _word(run)
+        budget = Budget(MOST - FRAMES)
+        tables = Tables(run.verdicts, budget)
         lines = [f"## {SIGNS[word]} Safety of compression: {word}", "", _counts(run)]
-        for compression, verdicts in rows.blocks(run.verdicts):
-            lines += ["", *_block(compression, verdicts)]
-        lines += _since(run) + _next(run)
-        for title, inside in _details(run):
+        below = _since(run, budget) + _next(run, budget)
+        lines += tables.lines(budget) + below
+        for title, inside in _details(run, budget):
             lines += ["", *folded(title, inside)] if inside else []
         return "\n".join(lines) + "\n"
-
-
-def verdict_table(compression: str, verdicts: Sequence[Verdict]) -> list[str]:
-    """The verdicts of one compression as a table, and the worst groups under it."""
-    noisy = any(verdict.noise is not None for verdict in verdicts)
-    header = rows.header(shown(compression), verdicts, with_noise=noisy)
-    lines = table(header, [rows.row(one, with_noise=noisy) for one in verdicts], left=1)
-    told = [f"{rows.judged(one)}, {rows.groups(one)}" for one in verdicts if one.groups]
-    return [*lines, *(["", *bullets(told)] if told else [])]
 
 
 def _word(run: Run) -> str:
@@ -70,48 +72,67 @@ def _counts(run: Run) -> str:
     return f"**{', '.join(counts)}.** pytest exits with {run.exit_status}."
 
 
-def _block(compression: str, verdicts: Sequence[Verdict]) -> list[str]:
-    """One compression: its name, what it did to the model, its verdicts."""
-    title = text(rows.title(compression, verdicts))
-    name = f"### Under {text(shown(compression))}"
-    return [name, "", f"The model {title}.", "", *verdict_table(compression, verdicts)]
-
-
-def _since(run: Run) -> list[str]:
+def _since(run: Run, budget: Budget) -> list[str]:
     """What changed since the baseline."""
     if run.since is None:
         return []
-    changed = since.table(run.since)
-    lines = ["", "### Since the baseline", "", *bullets(since.summed(run.since))]
-    return lines + (["", *table(since.COLUMNS, changed, left=2)] if changed else [])
+    lines = ["", "### Since the baseline", "", *_kept(_bullets(since.summed(run.since)), budget)]
+    head, ruler, *changed = table(since.COLUMNS, since.table(run.since), left=2)
+    found = _kept([[line] for line in changed], budget)
+    return lines + (["", head, ruler, *found] if changed else [])
 
 
-def _next(run: Run) -> list[str]:
-    """A sentence for everything that is not a PASS."""
-    told = [*sentences(run.verdicts), *rows.undecided(run), *spreads(run.verdicts)]
-    return ["", "### What to do next", "", *map(_sentence, told)] if told else []
+def _next(run: Run, budget: Budget) -> list[str]:
+    """A sentence for everything that is not a PASS; what broke stands after what failed."""
+    ranked = rows.gravest(run.verdicts)
+    failed = sentences(verdict for verdict in ranked if verdict.outcome is Outcome.FAIL)
+    others = sentences(verdict for verdict in ranked if verdict.outcome is not Outcome.FAIL)
+    said = [*failed, *rows.undecided(run), *others, *spreads(run.verdicts)]
+    found = _kept([[_sentence(line)] for line in said], budget)
+    return ["", "### What to do next", "", *found] if found else []
 
 
 def _sentence(line: str) -> str:
     """A sentence in a list, with its first word in bold type."""
-    first, _, others = line.partition(" ")
+    first, _, others = told(line, LONGEST).partition(" ")
     return f"- **{text(first)}** {text(others)}"
 
 
-def _details(run: Run) -> list[tuple[str, list[str]]]:
-    """What a reviewer may want to open."""
-    worst = [one for verdict in run.verdicts if not verdict.passed for one in _worst(verdict)]
-    assumed = dict.fromkeys(
-        line for verdict in run.verdicts for line in (*verdict.assumptions, *verdict.notes)
-    )
-    commands = dict.fromkeys(v.reproduce for v in run.verdicts if v.reproduce and not v.passed)
+def _bullets(lines: Iterable[str]) -> list[list[str]]:
+    """A list of plain texts, each an entry."""
+    return [bullets([told(line, LONGEST)]) for line in lines]
+
+
+def _kept(entries: Iterable[list[str]], budget: Budget) -> list[str]:
+    """The entries that there is room for, and how many others there are."""
+    lines, missing = budget.keep(entries)
+    return [*lines, f"- {missing} more in report.json"] if missing else lines
+
+
+def _details(run: Run, budget: Budget) -> list[tuple[str, list[str]]]:
+    """What a reviewer may want to open; the texts of items come first, and get room last."""
+    ranked = rows.gravest(run.verdicts)
+    assumed = dict.fromkeys(line for one in ranked for line in (*one.assumptions, *one.notes))
+    words = _kept(_bullets([rows.LEGEND, *assumed]), budget)
+    commands = _commands(ranked, budget)
     facts = [*run.versions, *(pair for pair in run.settings if pair[1])]
+    settings = _kept(_bullets(f"{name}: {value}" for name, value in facts), budget)
+    worst = _kept([_worst(one) for one in ranked if one.worst and not one.passed], budget)
     return [
         ("Worst items", [OFFENSIVE, "", *worst] if worst else []),
-        ("What the words mean, and what was assumed", bullets([rows.LEGEND, *assumed])),
-        ("Commands that repeat what did not pass", code(commands) if commands else []),
-        ("Settings and versions", bullets(f"{name}: {value}" for name, value in facts)),
+        ("What the words mean, and what was assumed", words),
+        ("Commands that repeat what did not pass", commands),
+        ("Settings and versions", settings),
     ]
+
+
+def _commands(ranked: Sequence[Verdict], budget: Budget) -> list[str]:
+    """The commands that repeat what did not pass, and how many others there are."""
+    found = dict.fromkeys(one.reproduce for one in ranked if one.reproduce and not one.passed)
+    kept = [line for line in found if budget.take(code([line]))]
+    missing = len(found) - len(kept)
+    more = [f"- {missing} more in report.json"] if missing else []
+    return [*(code(kept) if kept else []), *more]
 
 
 def _worst(verdict: Verdict) -> list[str]:

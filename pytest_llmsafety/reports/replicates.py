@@ -7,7 +7,7 @@ from statistics import stdev
 from typing import TYPE_CHECKING
 
 from pytest_llmsafety.message import shown
-from pytest_llmsafety.reports.figures import change
+from pytest_llmsafety.reports.figures import change, decimals
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,7 +38,8 @@ def _spread(method: str, name: str, verdicts: Sequence[Verdict]) -> str:
         return f"{start} {outcomes}"
     ranked = sorted(verdicts, key=lambda v: v.decision.estimate if v.decision else 0.0)
     unit = " in log-ratio" if verdicts[0].is_ratio else ""
+    places = decimals(verdicts[0].margin)
     return (
         f"{start} {change(ranked[0])} to {change(ranked[-1])} "
-        f"(sd {stdev(estimates):.3f}{unit}), {outcomes}"
+        f"(sd {stdev(estimates):.{places}f}{unit}), {outcomes}"
     )

@@ -16,14 +16,16 @@ from pytest_llmsafety.reports.figures import (
     worst_groups,
 )
 from pytest_llmsafety.specs import DENSE
+from pytest_llmsafety.stats import Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from pytest_llmsafety.reports.run import Run
     from pytest_llmsafety.verdict import Verdict
 
 ITEMS = "items"
+SEVERITY = (Outcome.FAIL, Outcome.INCONCLUSIVE, Outcome.PASS)
 SHOWN_SPARSITY = 0.005
 LEGEND = (
     "PASS: shown to be worse by less than is allowed. FAIL: shown to be worse by more. "
@@ -36,6 +38,11 @@ def blocks(verdicts: Sequence[Verdict]) -> list[tuple[str, list[Verdict]]]:
     places = {spec: place for place, spec in enumerate(dict.fromkeys(map(_spec, verdicts)))}
     ranked = sorted(verdicts, key=lambda verdict: places[verdict.compression])
     return [(compression, list(group)) for compression, group in groupby(ranked, key=_spec)]
+
+
+def gravest(verdicts: Iterable[Verdict]) -> list[Verdict]:
+    """FAIL first, then INCONCLUSIVE; otherwise in their order."""
+    return sorted(verdicts, key=lambda verdict: SEVERITY.index(verdict.outcome))
 
 
 def title(compression: str, verdicts: Sequence[Verdict]) -> str:

@@ -17,7 +17,8 @@ class SafetyTest:
 
     `outcome` is pytest's word (passed, failed, skipped, xfailed, xpassed), `error` where the
     test could not be carried out, or `inconclusive`. `message` says why it did not pass;
-    `by_verdict`: because of a FAIL and for no other reason.
+    `by_verdict`: because of a FAIL and for no other reason. `compression` is the one that the
+    test ran under, empty where its id shows none.
     """
 
     nodeid: str
@@ -25,6 +26,7 @@ class SafetyTest:
     message: str = ""
     verdicts: tuple[Verdict, ...] = ()
     by_verdict: bool = False
+    compression: str = ""
 
 
 @dataclass(frozen=True)

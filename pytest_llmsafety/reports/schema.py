@@ -29,12 +29,16 @@ SCALARS: dict[Any, dict[str, Any]] = {
 
 
 def schema() -> dict[str, Any]:
-    """Return the schema (draft 2020-12) of what this version writes, every field required."""
+    """Return the schema (draft 2020-12) of what this version writes.
+
+    Every field is required, and others are allowed: a later version may add some.
+    """
     kinds: dict[str, Any] = {}
     texts = {"type": "object", "additionalProperties": {"type": "string"}}
     test = _object(
         {
             "nodeid": {"type": "string"},
+            "compression": {"type": "string"},
             "outcome": {"type": "string"},
             "message": {"type": "string"},
             "verdicts": {"type": "array", "items": _of(Verdict, kinds)},
@@ -44,8 +48,12 @@ def schema() -> dict[str, Any]:
         {
             "schema": {"const": SCHEMA},
             "exit_status": {"type": "integer"},
+            "command": {"type": "string"},
+            "ended": {"type": "string"},
             "settings": texts,
             "versions": texts,
+            "machine": texts,
+            "models": texts,
             "plans": {"type": "array", "items": _of(Plan, kinds)},
             "baseline": _of(Since | None, kinds),
             "tests": {"type": "array", "items": test},
@@ -61,9 +69,8 @@ def text() -> str:
 
 
 def _object(fields: dict[str, Any]) -> dict[str, Any]:
-    """An object with these fields and no other."""
-    closed = {"required": list(fields), "additionalProperties": False}
-    return {"type": "object", "properties": fields, **closed}
+    """An object with all of these fields."""
+    return {"type": "object", "properties": fields, "required": list(fields)}
 
 
 def _of(kind: Any, kinds: dict[str, Any]) -> dict[str, Any]:  # noqa: ANN401 - any type hint

@@ -10,14 +10,25 @@ from typing import TYPE_CHECKING
 
 from pytest_llmsafety.baseline import SHOWN, UPDATE, Row
 from pytest_llmsafety.message import escaped, shown
-from pytest_llmsafety.reports.figures import figure, ratio
+from pytest_llmsafety.reports.figures import figure, ratio, signed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
+    from pytest_llmsafety.reports.run import SafetyTest
     from pytest_llmsafety.verdict import Verdict
 
-COLUMNS = ("measurement", "compression", "then", "change", "margin", "now", "change", "margin")
+COLUMNS = (
+    "measurement",
+    "compression",
+    "then",
+    "change",
+    "margin",
+    "now",
+    "change",
+    "margin",
+    "differs",
+)
 
 
 @dataclass(frozen=True)
@@ -25,7 +36,8 @@ class Since:
     """How a run compares with the baseline `file` of this `digest` (empty: there was none).
 
     `changed` holds (before, now) where the outcome differs, `new` and `gone` what only one of
-    the two judged, and `same` counts the others. `beside` counts answers of the dense model that
+    the two judged, and `same` counts the others, `unlike` those of them that are about other data,
+    another scorer or another number of items. `beside` counts answers of the dense model that
     were asked for and not in the baseline. `written` is the digest of the baseline that this run
     wrote, and `problem` why it wrote none.
     """
@@ -36,33 +48,72 @@ class Since:
     new: tuple[Row, ...] = ()
     gone: tuple[Row, ...] = ()
     same: int = 0
+    unlike: int = 0
     beside: int = 0
     written: str = ""
     problem: str = ""
 
 
-def rows(verdicts: Iterable[Verdict]) -> tuple[Row, ...]:
-    """The verdicts as a baseline keeps them."""
-    return tuple(map(_row, verdicts))
+def rows(tests: Iterable[SafetyTest]) -> tuple[Row, ...]:
+    """The verdicts of tests as a baseline keeps them."""
+    return tuple(_row(test, verdict) for test in tests for verdict in test.verdicts)
 
 
 def compared(before: Sequence[Row], now: Sequence[Row], **told: str | int) -> Since:
-    """Pair the verdicts by what they are about, in their order where several are of the same."""
-    sides: dict[tuple[str, str, str], tuple[list[Row], list[Row]]] = {}
-    for number, side in enumerate((before, now)):
-        for row in side:
-            about = (row.name, row.compression, row.dataset)
-            sides.setdefault(about, ([], []))[number].append(row)
-    pairs = [pair for old, new in sides.values() for pair in zip_longest(old, new)]
+    """Pair the verdicts by their test, and by what they are about where a file names no test.
+
+    In their order where several are of the same.
+    """
+    tested = all(row.test for row in (*before, *now))
+    pairs = _pairs(before, now, _of_test if tested else _about)
     both = [(old, new) for old, new in pairs if old and new]
     changed = tuple((old, new) for old, new in both if old.outcome != new.outcome)
+    kept = [(old, new) for old, new in both if old.outcome == new.outcome]
     return Since(
         changed=changed,
-        new=tuple(new for old, new in pairs if not old),
-        gone=tuple(old for old, new in pairs if not new),
-        same=len(both) - len(changed),
+        new=tuple(new for old, new in pairs if new and not old),
+        gone=tuple(old for old, new in pairs if old and not new),
+        same=len(kept),
+        unlike=sum(bool(differences(old, new)) for old, new in kept),
         **told,  # type: ignore[arg-type]
     )
+
+
+def differences(old: Row, now: Row) -> str:
+    """What of the two was measured otherwise, as far as both rows tell; empty for nothing."""
+    data = old.dataset != now.dataset or _differ(old.data_digest, now.data_digest)
+    scorer = _differ(old.scorer, now.scorer)
+    items = _differ(old.n_items, now.n_items)
+    texts = ["other data"] if data else []
+    texts += ["other scorer"] if scorer else []
+    texts += [f"items {old.n_items} -> {now.n_items}"] if items else []
+    return ", ".join(texts)
+
+
+def _differ(old: str | int, now: str | int) -> bool:
+    """Whether both are known and not the same."""
+    return bool(old and now and old != now)
+
+
+def _of_test(row: Row) -> tuple[str, ...]:
+    """The test and what it measured."""
+    return row.test, row.name, row.compression
+
+
+def _about(row: Row) -> tuple[str, ...]:
+    """What a verdict is about."""
+    return row.name, row.compression, row.dataset
+
+
+def _pairs(
+    before: Sequence[Row], now: Sequence[Row], key: Callable[[Row], tuple[str, ...]]
+) -> list[tuple[Row | None, Row | None]]:
+    """Rows of the same key together, in their order; None where the other side has no more."""
+    sides: dict[tuple[str, ...], tuple[list[Row], list[Row]]] = {}
+    for number, side in enumerate((before, now)):
+        for row in side:
+            sides.setdefault(key(row), ([], []))[number].append(row)
+    return [pair for old, new in sides.values() for pair in zip_longest(old, new)]
 
 
 def lines(since: Since, width: int) -> list[str]:
@@ -78,7 +129,7 @@ def summed(since: Since) -> list[str]:
         return _files(since)
     counts = (
         f"Verdicts against the baseline {since.digest[:SHOWN]}: {len(since.changed)} changed, "
-        f"{len(since.new)} new, {len(since.gone)} not judged in this run, {since.same} as before."
+        f"{len(since.new)} new, {len(since.gone)} not judged in this run, {_same(since)}."
     )
     return [counts, *_files(since)]
 
@@ -110,7 +161,7 @@ def _cells(old: Row | None, now: Row | None) -> tuple[str, ...]:
     cells = [shown(about.name), about.compression] if about else []
     for row in (old, now):
         cells += [row.outcome, _change(row), figure(row.margin)] if row else ["-", "-", "-"]
-    return tuple(cells)
+    return (*cells, differences(old, now) if old and now else "")
 
 
 def _sentence(since: Since) -> str:
@@ -124,7 +175,13 @@ def _sentence(since: Since) -> str:
         parts.append(f"{len(since.gone)} of its verdicts were not judged in this run")
     if not parts:
         parts = ["nothing changed"]
-    return f"since the baseline {since.digest[:SHOWN]}: {'; '.join(parts)}; {since.same} as before."
+    return f"since the baseline {since.digest[:SHOWN]}: {'; '.join(parts)}; {_same(since)}."
+
+
+def _same(since: Since) -> str:
+    """How many outcomes are as before, and of how many that says little of the model."""
+    unlike = f" ({since.unlike} of them on other data, items or by another scorer)"
+    return f"{since.same} as before{unlike if since.unlike else ''}"
 
 
 def _named(row: Row) -> str:
@@ -133,21 +190,22 @@ def _named(row: Row) -> str:
 
 
 def _figures(old: Row, now: Row) -> str:
-    """The change of a figure then and now, and the margin where that is another one."""
+    """The change of a figure then and now, and whatever else is not as it was."""
     change = f"change {_change(old)} -> {_change(now)}"
     margin = f", margin {old.margin} -> {now.margin}" if old.margin != now.margin else ""
-    return change + margin
+    other = differences(old, now)
+    return change + margin + (f", {other}" if other else "")
 
 
 def _change(row: Row) -> str:
     """Compressed - dense, or the ratio of perplexities."""
     if row.change is None:
         return "-"
-    return ratio(row.change) if row.is_ratio else f"{row.change:+.3f}"
+    return (ratio if row.is_ratio else signed)(row.change, row.margin)
 
 
-def _row(verdict: Verdict) -> Row:
-    """One verdict; a figure that is not finite is left out."""
+def _row(test: SafetyTest, verdict: Verdict) -> Row:
+    """One verdict of a test; a figure that is not finite is left out."""
     decision = verdict.decision
     figures = {
         "margin": verdict.margin,
@@ -163,5 +221,9 @@ def _row(verdict: Verdict) -> Row:
         dataset=verdict.dataset,
         outcome=verdict.outcome.value,
         is_ratio=verdict.is_ratio,
+        data_digest=verdict.data_digest,
+        scorer=verdict.scorer,
+        n_items=verdict.n_suite or verdict.n_asked,
+        test=test.nodeid.partition("::")[2],
         **{n: x if x is not None and math.isfinite(x) else None for n, x in figures.items()},
     )

@@ -113,7 +113,7 @@ def ordinary_run() -> Run:
         for compression, kind in (("int8", PASS), ("int4", UNDECIDED), ("int2", FAIL))
     ]
     tests = [SafetyTest(f"t.py::a[{v.compression}]", "failed", "", (v,)) for v in verdicts]
-    broken = SafetyTest("t.py::b[int8]", "error", "ModelError: no such folder")
+    broken = SafetyTest("t.py::b[int8]", "error", "ModelError: no such folder", compression="int8")
     return Run((*tests, broken), 1, (("model", "org/name"), ("scope", "population")))
 
 

@@ -44,7 +44,7 @@ def test_the_terminal_says_where_it_is(outcomes: Callable[..., pytest.Pytester])
 
 
 def test_the_page_says_how_it_came_about(outcomes: Callable[..., pytest.Pytester]) -> None:
-    """Command, time, machine and the digest of the model's files are in report.html."""
+    """Command, time, machine and the model's digest are in report.html and report.json."""
     project = outcomes("FAIL")
     project.runpytest(*GIVEN, "--llmsafety-report=out", project.path)
     page = project.path.joinpath("out", "report.html").read_text("utf-8")
@@ -52,6 +52,11 @@ def test_the_page_says_how_it_came_about(outcomes: Callable[..., pytest.Pytester
     assert f"Ended {datetime.now(timezone.utc).date().isoformat()}" in page
     assert platform.platform() in page
     assert model_digest(model_path()) in page
+    report = json.loads(project.path.joinpath("out", "report.json").read_text("utf-8"))
+    assert report["command"].startswith("pytest --model=phantom --compress=int4 ")
+    assert datetime.fromisoformat(report["ended"]).tzinfo
+    assert report["machine"]["system"] == platform.platform()
+    assert report["models"] == {"phantom": model_digest(model_path())}
 
 
 def test_a_folder_that_cannot_be_made_is_told_before_the_first_test(

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 ALL = ("PASS", "FAIL", "INCONCLUSIVE")
+OF_ONE_RUN = ("command", "ended")
 PAIRS = ("--model", "phantom", "--compress=int8,int4")
 GIVEN = (*PAIRS, "-n2")
 WHERE = """
@@ -56,11 +57,19 @@ def test_verdicts_reach_the_controller(outcomes: Callable[..., pytest.Pytester])
     project.runpytest(*PAIRS, "--llmsafety-report=alone", project.path)
     result = project.runpytest(*GIVEN, "--llmsafety-report=out", project.path)
     result.stdout.fnmatch_lines(["*safety verdicts*", "phantom under int?", "*2 inconclusive*"])
-    text, alone = (project.path.joinpath(d, "report.json").read_text() for d in ("out", "alone"))
-    assert text == alone
-    report = json.loads(text)
+    texts = [project.path.joinpath(d, "report.json").read_text() for d in ("alone", "out")]
+    alone, report = (
+        {name: value for name, value in json.loads(text).items() if name not in OF_ONE_RUN}
+        for text in texts
+    )
+    assert report == alone
+    assert report["models"]["phantom"]
     verdicts = [v["outcome"] for test in report["tests"] for v in test["verdicts"]]
     assert sorted(verdicts) == sorted(ALL * 2)
+    assert {test["nodeid"].partition("[")[2]: test["compression"] for test in report["tests"]} == {
+        "int4]": "int4",
+        "int8]": "int8",
+    }
     assert result.ret == 1
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import json
 import uuid
 from dataclasses import replace
@@ -63,6 +64,25 @@ def changed(edit):
     """The file of WHOLE with its lines edited, compressed again."""
     lines = gzip.decompress(encode(WHOLE)).decode().splitlines()
     return gzip.compress("".join(line + "\n" for line in edit(lines)).encode())
+
+
+def test_rows_of_an_older_file_are_read():
+    """A file of schema 1 without tests, digests, scorers and numbers of items is whole."""
+    new = {"data_digest", "n_items", "scorer", "test"}
+
+    def older(lines):
+        body = []
+        for line in map(json.loads, lines[1:]):
+            row = line.get("verdict", {})
+            body.append({**line, "verdict": {k: row[k] for k in row.keys() - new}} if row else line)
+        texts = [json.dumps(line, sort_keys=True, separators=(",", ":")) for line in body]
+        digest = hashlib.sha256("".join(text + "\n" for text in texts).encode()).hexdigest()
+        return [json.dumps({**json.loads(lines[0]), "sha256": digest}), *texts]
+
+    full = replace(ROW, test="a", data_digest="0a", scorer="vader", n_items=9)
+    again = decode(encode(replace(WHOLE, rows=(full,))), "here")
+    assert again.rows == (full,)
+    assert decode(changed(older), "here").rows == (ROW,)
 
 
 def header(**fields):

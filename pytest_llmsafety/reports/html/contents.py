@@ -2,62 +2,67 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import TYPE_CHECKING, Any
 
-from pytest_llmsafety.reports import since
+from pytest_llmsafety.reports import rows, since
 from pytest_llmsafety.reports.html.forest import forest
 from pytest_llmsafety.reports.html.heat_map import drawn, heat_maps
+from pytest_llmsafety.reports.html.room import most_rows
 from pytest_llmsafety.reports.html.trade_off import Candidate, answer, trade_off
 from pytest_llmsafety.stats import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from pytest_llmsafety.reports.html.room import Room
     from pytest_llmsafety.reports.run import Run, SafetyTest
     from pytest_llmsafety.verdict import Verdict
 
-SEVERITY = (Outcome.FAIL, Outcome.INCONCLUSIVE, Outcome.PASS)
 BROKEN = {"failed", "error", "inconclusive"}
-MOST_GROUPS = 60
+ROUNDING = 1e-9  # 1 / (1 - 0.95) is a little less than 20
 NUMBER = re.compile(r"[-+]?\d[\d.,e+-]*")
 
 
-def contents(run: Run, most: int) -> dict[str, Any]:
-    """The parts of the page; each list holds at most `most` entries, the gravest."""
-    verdicts = run.verdicts
-    kept = set(map(id, _gravest(verdicts, most)))
-    shown = [verdict for verdict in verdicts if id(verdict) in kept]
+def contents(run: Run, room: Room) -> dict[str, Any]:
+    """The parts of the page; each list holds as many entries as there is room for, the gravest."""
+    verdicts, most = run.verdicts, room.entries
+    ranked = rows.gravest(verdicts)
+    shown, full = _of(verdicts, ranked[: room.verdicts]), _of(verdicts, ranked[:most])
     candidates = _candidates(run, verdicts)
-    blocks = [(c.compression, [v for v in c.verdicts if id(v) in kept]) for c in candidates]
-    blocks = [(compression, members) for compression, members in blocks if members]
-    maps = heat_maps(shown, min(most, MOST_GROUPS))
-    broken = [test for test in run.undecided if test.outcome in BROKEN]
+    blocks = _blocks(candidates, shown)
+    grouped = [verdict for verdict in full if verdict.groups]
+    maps = heat_maps(grouped, most_rows(grouped, room))
+    broken = [test for test in run.undecided if _broke(test)]
     return {
         "run": run,
         "since": since.summed(run.since) if run.since else [],
         "since_columns": since.COLUMNS,
         "since_rows": since.table(run.since) if run.since else [],
         "most": most,
+        "most_groups": room.groups,
         "outcome": overall(run, broken),
         "candidates": candidates[:most],
         "answer": answer(candidates),
         "settings": dict(run.settings),
         "blocks": blocks,
-        "numbers": {id(verdict): number for number, verdict in enumerate(shown)},
+        "full": _blocks(candidates, full),
+        "numbers": {id(verdict): number for number, verdict in enumerate(full)},
+        "n_short": len(shown) - len(full),
         "ids": id,
-        "confidence": next((v.decision.confidence for v in shown if v.decision), None),
+        "wrong_once_in": wrong_once_in(verdicts),
         "n_unmoved": sum(v.decision is not None and v.decision.changed_share == 0 for v in shown),
         "n_cut": len(verdicts) - len(shown),
         "forest": forest(blocks) if blocks else None,
         "trade_off": trade_off(candidates[:most]),
         "heat_maps": [(heat, drawn(heat, number)) for number, heat in enumerate(maps)],
-        "worst": [verdict for verdict in _gravest(shown, most) if verdict.worst],
+        "worst": [verdict for verdict in rows.gravest(full) if verdict.worst],
         "assumptions": _by_wording(shown, "assumptions")[:most],
         "notes": _by_wording(shown, "notes")[:most],
         "datasets": _datasets(shown),
         "broken": broken,
-        "others": [test for test in run.undecided if test.outcome not in BROKEN],
+        "others": [test for test in run.undecided if not _broke(test)],
     }
 
 
@@ -71,23 +76,46 @@ def overall(run: Run, broken: Sequence[SafetyTest]) -> str:
     return "INCONCLUSIVE" if Outcome.INCONCLUSIVE in outcomes or broken else "PASS"
 
 
-def _gravest(verdicts: Iterable[Verdict], most: int) -> list[Verdict]:
-    """At most `most` verdicts, FAIL first, then INCONCLUSIVE; otherwise in their order."""
-    return sorted(verdicts, key=lambda verdict: SEVERITY.index(verdict.outcome))[:most]
+def _of(verdicts: Sequence[Verdict], kept: Sequence[Verdict]) -> list[Verdict]:
+    """Those of the verdicts that are kept, in their order."""
+    known = set(map(id, kept))
+    return [verdict for verdict in verdicts if id(verdict) in known]
+
+
+def _blocks(
+    candidates: Sequence[Candidate], kept: Sequence[Verdict]
+) -> list[tuple[str, list[Verdict]]]:
+    """The verdicts that are kept by compression."""
+    blocks = [(one.compression, _of(one.verdicts, kept)) for one in candidates]
+    return [(compression, members) for compression, members in blocks if members]
+
+
+def wrong_once_in(verdicts: Iterable[Verdict]) -> int | None:
+    """N where each PASS and FAIL is wrong in at most 1 of N runs: the least sure one's counts."""
+    levels = [verdict.decision.confidence for verdict in verdicts if verdict.decision]
+    return math.floor(1 / (1 - min(levels)) + ROUNDING) if levels and min(levels) < 1 else None
 
 
 def _candidates(run: Run, verdicts: Sequence[Verdict]) -> list[Candidate]:
-    """The compressions in their order, each with its verdicts and its tests without one."""
-    names = dict.fromkeys(verdict.compression for verdict in verdicts)
-    broken = [test.nodeid for test in run.undecided if test.outcome in BROKEN]
+    """The compressions in their order, each with its verdicts and its tests without one.
+
+    A run that only planned asked no model, so its tests do not speak against a compression.
+    """
+    broken = [] if run.plans else [test.compression for test in run.undecided if _broke(test)]
+    names = [*(verdict.compression for verdict in verdicts), *filter(None, broken)]
     return [
         Candidate(
             name,
             tuple(verdict for verdict in verdicts if verdict.compression == name),
-            sum(name in nodeid.partition("[")[2] for nodeid in broken),
+            broken.count(name),
         )
-        for name in names
+        for name in dict.fromkeys(names)
     ]
+
+
+def _broke(test: SafetyTest) -> bool:
+    """Whether a test without a verdict should have come to one."""
+    return test.outcome in BROKEN
 
 
 def _by_wording(verdicts: Sequence[Verdict], field: str) -> list[tuple[str, list[str]]]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from pytest_llmsafety.reports.figures import allowed, bounds, change
 from pytest_llmsafety.reports.html.drawing import PALETTE, Canvas, picture, room_for
-from pytest_llmsafety.reports.html.multiples import LARGEST, Multiples, multiples
+from pytest_llmsafety.reports.html.multiples import LARGEST, multiples
 from pytest_llmsafety.reports.html.text import told
 
 if TYPE_CHECKING:
@@ -43,6 +43,8 @@ def forest(blocks: Sequence[tuple[str, Sequence[Verdict]]]) -> Markup:
                 _text(axes, -0.02, place, told(row, NAME), "right", weight="bold")
             else:
                 _row(axes, place, row)
+        for outcome in MARKS:
+            _intervals(axes, rows, outcome)
         _text(axes, 1.02, -1, "change", "left", weight="bold")
         _text(axes, 1.19, -1, "interval", "left", weight="bold")
         _text(axes, 1.56, -1, "allowed", "left", weight="bold")
@@ -73,26 +75,30 @@ def scale_in_margins(axes: Axes, verdicts: Sequence[Verdict]) -> None:
 
 
 def _row(axes: Axes, place: int, verdict: Verdict) -> None:
-    """One verdict: its name, mark, interval and numbers."""
+    """One verdict: its name and numbers."""
     low, high = bounds(verdict)
     _text(axes, -0.02, place, told(verdict.name, NAME), "right")
     _text(axes, 1.02, place, told(change(verdict), NUMBERS), "left")
     interval = f"{low} .. {high}" if verdict.decision else "-"
     _text(axes, 1.19, place, told(interval, 2 * NUMBERS + 4), "left")
     _text(axes, 1.56, place, told(allowed(verdict), NUMBERS), "left")
-    measured = multiples(verdict.decision)
-    if measured:
-        _interval(axes, place, measured, verdict.outcome.value)
 
 
-def _interval(axes: Axes, place: int, measured: Multiples, outcome: str) -> None:
-    """The estimate and its bounds; an arrow where a bound lies beyond the scale."""
+def _intervals(axes: Axes, rows: Sequence[Verdict | str], outcome: str) -> None:
+    """Estimates and bounds of all verdicts of one outcome; an arrow where a bound is far off."""
+    judged = [(n, v) for n, v in enumerate(rows) if not isinstance(v, str)]
+    found = [(n, multiples(v.decision)) for n, v in judged if v.outcome.value == outcome]
+    known = [(n, m) for n, m in found if m]
+    if not known:
+        return
     colour = PALETTE[outcome]
-    axes.hlines(place, measured.lower, measured.upper, colors=colour, linewidth=2)
-    for bound, arrow in ((measured.lower, "<"), (measured.upper, ">")):
-        if abs(bound) >= LARGEST:
-            axes.scatter([bound], [place], marker=arrow, s=30, color=colour)
-    axes.scatter([measured.estimate], [place], marker=MARKS[outcome], s=34, color=colour, zorder=3)
+    places, low, high = zip(*((n, m.lower, m.upper) for n, m in known), strict=True)
+    axes.hlines(places, low, high, colors=colour, linewidth=2)
+    for arrow, ends in (("<", low), (">", high)):
+        far = [(x, n) for x, n in zip(ends, places, strict=True) if abs(x) >= LARGEST]
+        axes.scatter([x for x, _ in far], [n for _, n in far], marker=arrow, s=30, color=colour)
+    estimates = [m.estimate for _, m in known]
+    axes.scatter(estimates, places, marker=MARKS[outcome], s=34, color=colour, zorder=3)
 
 
 def _text(

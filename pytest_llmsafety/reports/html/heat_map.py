@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 STEPS = (-1.0, -0.25, 0.25, 0.5, 1.0, 3.0)
 """Where one colour ends and the next begins, in multiples of what is allowed."""
 MARKED = {"PASS": "", "FAIL": " F", "INCONCLUSIVE": " ?"}
-CELL_WIDTH, CELL_HEIGHT, NAME = 54, 20, 44
+CELL_WIDTH, CELL_HEIGHT, NAME = 64, 20, 44  # the widest text of a cell is `>+1000 F`
 MOST_COLUMNS = 24
 
 
@@ -31,16 +31,18 @@ class HeatMap:
     """The groups that some measurements share, and a verdict for each cell that was judged.
 
     `columns` are names of measurement and compression; a cell is the verdict of one group, or
-    None where that measurement has no such group.
+    None where that measurement has no such group. Of `n_groups` it shows the worst.
     """
 
     columns: tuple[str, ...]
     rows: tuple[tuple[str, tuple[Verdict | None, ...]], ...]
+    n_groups: int
 
     @property
     def title(self) -> str:
         """How many groups it shows."""
-        return f"{len(self.rows)} group{'s' * (len(self.rows) != 1)}"
+        cut = f"the {len(self.rows)} worst of " if len(self.rows) < self.n_groups else ""
+        return f"{cut}{self.n_groups} group{'s' * (self.n_groups != 1)}"
 
 
 def heat_maps(verdicts: Sequence[Verdict], most_rows: int) -> list[HeatMap]:
@@ -78,6 +80,14 @@ def of_group(verdict: Verdict) -> dict[str, Verdict]:
         )
         for evidence in verdict.groups
     }
+
+
+def worst_groups(verdict: Verdict, most: int) -> list[Verdict]:
+    """The verdicts on at most `most` groups: the one that decides, then the most harmed."""
+    ranked = sorted(
+        verdict.groups, key=lambda one: (one.group != verdict.group, -one.decision.estimate)
+    )
+    return list(of_group(dataclasses.replace(verdict, groups=tuple(ranked[:most]))).values())
 
 
 def _fails(evidence: GroupEvidence) -> bool:
@@ -169,4 +179,4 @@ def _heat_map(family: Sequence[Verdict], most_rows: int) -> HeatMap:
     names.sort(key=worst, reverse=True)
     heads = (" ".join(filter(None, (v.measurement, v.aspect, v.compression))) for v in family)
     rows = [(name, tuple(column.get(name) for column in columns)) for name in names[:most_rows]]
-    return HeatMap(tuple(heads), tuple(rows))
+    return HeatMap(tuple(heads), tuple(rows), len(names))

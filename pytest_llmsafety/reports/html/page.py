@@ -6,32 +6,27 @@ import base64
 import hashlib
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from pytest_llmsafety.reports import figures
 from pytest_llmsafety.reports.advice import sentence
 from pytest_llmsafety.reports.html import heat_map
 from pytest_llmsafety.reports.html.contents import contents
 from pytest_llmsafety.reports.html.multiples import multiples, times
+from pytest_llmsafety.reports.html.room import (
+    BRIEF,
+    LARGEST_BYTES,
+    NAME,
+    ROOMS,
+    Room,
+    estimate,
+)
 from pytest_llmsafety.reports.html.text import told
 
 if TYPE_CHECKING:
     from jinja2 import Environment
 
     from pytest_llmsafety.reports.run import Run
-
-LARGEST_BYTES = 2_000_000
-
-
-class Room(NamedTuple):
-    """How many entries a list of the page may have, and how many characters a text."""
-
-    entries: int
-    characters: int
-
-
-ROOMS = (Room(400, 1200), Room(60, 300), Room(12, 150), Room(4, 80))
-"""Tried in turn until the page is small enough; the page says where it is cut."""
 
 
 class HtmlReport:
@@ -41,7 +36,8 @@ class HtmlReport:
 
     def render(self, run: Run) -> str:
         """Return the page; it refers to nothing outside itself and runs no script."""
-        pages = (self._page(run, room) for room in ROOMS)
+        rooms = (room for room in ROOMS[:-1] if estimate(run, room) < LARGEST_BYTES)
+        pages = (self._page(run, room) for room in rooms)
         small = (page for page in pages if len(page.encode()) < LARGEST_BYTES)
         return next(small, None) or self._page(run, ROOMS[-1])
 
@@ -55,17 +51,17 @@ class HtmlReport:
         return page.render(
             style=Markup(style),  # noqa: S704 - a file of this package
             style_digest=digest,
-            **contents(run, room.entries),
+            **contents(run, room),
         )
 
 
 def environment(room: Room) -> Environment:
-    """Jinja2 that escapes HTML, and shows every text through `told`, whoever wrote it."""
+    """Jinja2 that escapes HTML, and shows all but numbers through `told`, whoever wrote it."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     def plain(value: object) -> object:
-        is_text = isinstance(value, str) and not hasattr(value, "__html__")
-        return told(str(value), room.characters) if is_text else value
+        known = value is None or isinstance(value, (int, float)) or hasattr(value, "__html__")
+        return value if known else told(str(value), room.characters)
 
     made = Environment(
         autoescape=True,
@@ -84,12 +80,12 @@ def environment(room: Room) -> Environment:
         "level": heat_map.level,
         "multiples": multiples,
         "noise": figures.noise,
-        "of_group": heat_map.of_group,
+        "worst_groups": heat_map.worst_groups,
         "sentence": sentence,
         "size": figures.size,
         "times": times,
     }
     made.globals.update(shown)
-    made.filters["name"] = partial(told, room=120)
-    made.filters["brief"] = partial(told, room=400)
+    made.filters["name"] = partial(told, room=NAME)
+    made.filters["brief"] = partial(told, room=BRIEF)
     return made

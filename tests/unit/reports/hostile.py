@@ -36,10 +36,13 @@ TEXTS = {
 def hostile_run() -> Run:
     """One failed test for each text, which stands in every field that holds any text."""
     tests = [
-        SafetyTest(f"t.py::{text}[int4]", "failed", text, (verdict_of(text),))
+        SafetyTest(f"t.py::{text}[int4]", "failed", text, (verdict_of(text),), compression=text)
         for text in TEXTS.values()
     ]
-    broken = [SafetyTest(f"t.py::b{text}[int4]", "error", text) for text in TEXTS.values()]
+    broken = [
+        SafetyTest(f"t.py::b{text}[int4]", "error", text, compression=text)
+        for text in TEXTS.values()
+    ]
     rows = tuple((text, text) for text in TEXTS.values())
     words = " ".join(TEXTS.values())
     old = tuple(Row(text, text, text, text) for text in TEXTS.values())

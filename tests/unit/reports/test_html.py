@@ -14,12 +14,15 @@ from xml.etree import ElementTree as ET
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from markupsafe import Markup
+from matplotlib.textpath import TextPath
 
-from pytest_llmsafety.reports.html.contents import overall
+from pytest_llmsafety.reports.html.contents import contents, overall, wrong_once_in
 from pytest_llmsafety.reports.html.forest import forest
-from pytest_llmsafety.reports.html.heat_map import cell_text, heat_maps, level
+from pytest_llmsafety.reports.html.heat_map import CELL_WIDTH, cell_text, heat_maps, level
 from pytest_llmsafety.reports.html.multiples import Multiples, multiples, times
-from pytest_llmsafety.reports.html.page import LARGEST_BYTES, HtmlReport
+from pytest_llmsafety.reports.html.page import HtmlReport, environment
+from pytest_llmsafety.reports.html.room import LARGEST_BYTES, ROOMS, Room, estimate
 from pytest_llmsafety.reports.html.text import told
 from pytest_llmsafety.reports.html.trade_off import Candidate, answer, apart, trade_off
 from pytest_llmsafety.reports.run import Run, SafetyTest
@@ -171,6 +174,46 @@ def test_a_cut_page_keeps_the_gravest_and_says_so() -> None:
     assert int(cut[1]) >= 2_601
 
 
+def on_groups(number: int, kind: Verdict) -> list[Verdict]:
+    """Verdicts on fifty groups, each with its worst items."""
+    groups = tuple(
+        GroupEvidence(f"people:group {n}", 0.1, 0.2, replace(DECISION, estimate=n / 1000))
+        for n in range(50)
+    )
+    worst = tuple(WorstItem(f"i-{n}", 0.5, "word " * 40, "one " * 40, "two " * 40) for n in "abc")
+    return [
+        replace(kind, measurement=f"m{n}", compression=f"c{n % 9}", groups=groups, worst=worst)
+        for n in range(number)
+    ]
+
+
+def test_a_large_run_gives_up_groups_before_verdicts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every verdict keeps its row, the page is drawn once, and says what is not told in full."""
+    drawings = []
+    monkeypatch.setattr(
+        "pytest_llmsafety.reports.html.drawing._for_the_page",
+        lambda *given: drawings.append(given[2]) or Markup(""),
+    )
+    page = HtmlReport().render(run_of(*on_groups(200, PASS), *on_groups(100, FAIL)))
+    assert len(page.encode()) < LARGEST_BYTES
+    text = Elements(page).text
+    assert "Cut:" not in text
+    assert page.count('<tr><th scope="row"><a href="#v') == 120
+    assert "Left out for the 180 least grave verdicts" in text
+    assert "The same numbers as a table: the 12 worst of 50 groups" in text
+    assert "And 38 more, less harmed, in report.json." in text
+    assert text.index("people:group 49") < text.index("people:group 48")
+    assert len(drawings) == len(set(drawings))
+
+
+@pytest.mark.parametrize("room", [Room(60, 30, 8, 150), Room(60, 60, 60, 1200)])
+def test_the_size_of_a_page_is_known_before_it_is_drawn(room: Room) -> None:
+    """The estimate is near the page of this room, and rather above it than below."""
+    run = run_of(*on_groups(20, PASS), *on_groups(25, FAIL))
+    size = len(HtmlReport()._page(run, room).encode())
+    assert size < estimate(run, room) < 1.5 * size
+
+
 @given(st.lists(st.floats(0, 1), max_size=30).map(sorted))
 def test_names_beside_a_plot_do_not_cover_each_other(heights: list[float]) -> None:
     """They stand a line apart inside the plot, and where they were if that was apart already."""
@@ -225,6 +268,19 @@ def test_the_word_at_the_top(
     run = Run(tests, 0)
     assert overall(run, [test for test in run.undecided if test.outcome == "error"]) == expected
     assert f'<h1><span class="badge {expected}">{expected}</span>' in HtmlReport().render(run)
+
+
+def test_a_broken_test_counts_against_its_own_compression_alone() -> None:
+    """`wanda:0.5+int8` that broke has a card of its own, and says nothing of `int8`."""
+    fine = SafetyTest("t.py::a[int8]", "passed", "", (replace(PASS, compression="int8"),))
+    broken = SafetyTest("t.py::a[x]", "error", "no memory", compression="wanda:0.5+int8")
+    cards = contents(Run((fine, broken), 1), ROOMS[0])["candidates"]
+    assert [(c.compression, c.outcome.value, c.broken) for c in cards] == [
+        ("int8", "PASS", 0),
+        ("wanda:0.5+int8", "INCONCLUSIVE", 1),
+    ]
+    page = Elements(HtmlReport().render(Run((fine, broken), 1))).text
+    assert "0 INCONCLUSIVE, 1 without a verdict." in page
 
 
 def test_the_smallest_safe_compression_is_named() -> None:
@@ -304,6 +360,38 @@ def test_a_group_beyond_the_margin_only_alone_is_open() -> None:
     cell = heat.rows[0][1][0]
     assert cell
     assert cell.outcome is Outcome.INCONCLUSIVE
+
+
+def test_the_longest_text_of_a_cell_fits_into_it() -> None:
+    """A multiple beyond the scale with its mark is no wider than the coloured part of its cell."""
+    far = replace(FAIL, decision=replace(DECISION, estimate=1e9))
+    texts = [cell_text(replace(far, outcome=outcome)) for outcome in Outcome]
+    assert ">+1000 F" in texts
+    widths = [TextPath((0, 0), text, size=10).get_extents().x1 for text in texts]
+    assert max(widths) < 0.94 * CELL_WIDTH - 4
+
+
+def test_only_numbers_and_markup_are_shown_as_they_are() -> None:
+    """Anything else is a text, whatever its class: cut, and its control characters written out."""
+
+    class Told:
+        def __str__(self) -> str:
+            return "\x1b[2J" + "x" * 500
+
+    template = environment(Room(9, 9, 9, 100)).from_string("{{ a }} {{ b }} {{ c }} {{ d }}")
+    shown = template.render(a=Told(), b=1.5, c=None, d=Markup("<b>"))
+    assert shown.startswith(r"\x1b[2J" + "xxx")
+    assert shown.endswith(" ... (504 characters) 1.5 None <b>")
+
+
+def test_the_error_rate_told_is_that_of_the_least_sure_verdict() -> None:
+    """One test's marker may ask for less confidence than the others, and never for all of them."""
+    unsure = replace(PASS, decision=replace(DECISION, confidence=0.9))
+    page = Elements(HtmlReport().render(run_of(FAIL, unsure))).text
+    assert "wrong in at most 1 of 10 runs" in page
+    assert [wrong_once_in([FAIL]), wrong_once_in([])] == [20, None]
+    uneven = replace(PASS, decision=replace(DECISION, confidence=0.94))
+    assert wrong_once_in([uneven]) == 16
 
 
 def test_no_group_of_a_doubted_verdict_passes() -> None:

@@ -24,14 +24,28 @@ def test_the_schema_is_pinned() -> None:
     run = Run((test,), 1, (("seed", "0"),), (("pytest", "9"),))
     report = json.loads(JsonReport().render(run))
     assert list(report) == [
-        "schema", "exit_status", "settings", "versions", "plans", "baseline", "tests",
+        "schema", "exit_status", "command", "ended", "settings", "versions", "machine", "models",
+        "plans", "baseline", "tests",
     ]  # fmt: skip
     assert report["schema"] == 1
-    assert list(report["tests"][0]) == ["nodeid", "outcome", "message", "verdicts"]
+    assert list(report["tests"][0]) == [
+        "nodeid", "compression", "outcome", "message", "verdicts",
+    ]  # fmt: skip
     assert {
         "measurement", "model", "compression", "dataset", "outcome", "decision", "margin", "dense",
         "compressed", "n_scored", "n_asked", "groups", "worst", "record", "reproduce",
     } <= report["tests"][0]["verdicts"][0].keys()  # fmt: skip
+
+
+def test_how_the_run_came_about_is_told() -> None:
+    """Command, time, machine and the digests of the models, as the page has them."""
+    run = Run(
+        (), 0, command="pytest --model=m", ended="2026-07-01T00:00:00+00:00",
+        machine=(("cores", "2"),), models=(("m", "0a1b"),),
+    )  # fmt: skip
+    report = json.loads(JsonReport().render(run))
+    assert (report["command"], report["ended"]) == (run.command, run.ended)
+    assert (report["machine"], report["models"]) == ({"cores": "2"}, {"m": "0a1b"})
 
 
 def test_numbers_that_are_not_finite_become_null() -> None:

@@ -20,7 +20,8 @@ VERDICT = replace(
 def card(**changes: object) -> list[str]:
     """The lines of the card of one failed verdict."""
     test = SafetyTest("t.py::a", "failed", "", (replace(VERDICT, **changes),))  # type: ignore[arg-type]
-    run = Run((test,), 1, SETTINGS, (("torch", "2.13.0"), ("pytest", "9.2.0")))
+    versions = (("torch", "2.13.0"), ("pytest", "9.2.0"))
+    run = Run((test,), 1, SETTINGS, versions, models=(("org/name", "0a1b2c"),))
     return ModelCard().render(run).splitlines()
 
 
@@ -34,11 +35,12 @@ def test_it_says_what_was_compared_and_found() -> None:
 
 
 def test_it_says_what_the_figures_rest_on() -> None:
-    """Data with its digest, the scorer, the recipe, versions, settings, limits, the command."""
+    """Digests of models and data, the scorer, recipe, versions, settings, limits, the command."""
     lines = card()
     assert {
         f"- toxicity: data set phantom-toxicity, digest of the items {DIGEST}, judged by x",
         "- int4: int4, group\\_size 128",
+        "- org/name: digest of its files (SHA-256) 0a1b2c",
         "- versions: torch 2.13.0, pytest 9.2.0",
         "- settings: model org/name, seed 3",
         f"- {LEGEND}",
@@ -48,8 +50,43 @@ def test_it_says_what_the_figures_rest_on() -> None:
 
 
 def test_folders_of_the_machine_stay_there() -> None:
-    """Where caches and data lie on somebody's disk is nothing to publish."""
-    assert "/home/me" not in "\n".join(card())
+    """A local model has its name, and no line says where it, caches or data lie."""
+    command = (
+        "pytest /home/me/suites/test_a.py::test_b --model=/home/me/dense --dtype=float32 "
+        "--compress=checkpoint:/home/me/small --llmsafety-seed=0 --llmsafety-data=/home/me/data "
+        "--llmsafety-cache=/home/me/.cache --llmsafety-baseline=/home/me/b.gz "
+        "--llmsafety-scorer=/home/me/judge --llmsafety-limit=9"
+    )
+    local = replace(
+        VERDICT, model="/home/me/dense", compression="checkpoint:/home/me/small", reproduce=command,
+        scorer="/home/me/judge", notes=("answers are those of '/home/me/b.gz'",),
+    )  # fmt: skip
+    settings = (("model", "/home/me/dense"), ("scorer", "/home/me/judge"), ("cache", "/home/me/c"))
+    broken = SafetyTest("/home/me/t.py::b", "failed", "no '/home/me/data/x.json'")
+    run = Run(
+        (SafetyTest("t.py::a", "failed", "", (local,)), broken), 1, settings,
+        models=(("/home/me/dense", "0a"), ("/home/me/small", "1b")),
+    )  # fmt: skip
+    published = (
+        "--model=dense --dtype=float32 --compress=checkpoint:small --llmsafety-seed=0 "
+        "--llmsafety-limit=9"
+    )
+    text = ModelCard().render(run)
+    assert "/home/me" not in text
+    assert {
+        "### dense under checkpoint:small",
+        "- dense: digest of its files (SHA-256) 0a",
+        "- settings: model dense, scorer judge",
+        "- no verdict (failed): t.py::b: no 'x.json'",
+        f"pytest test_a.py::test_b {published}",
+    } <= set(text.splitlines())
+
+
+def test_two_compressions_of_one_name_keep_their_tables() -> None:
+    """Checkpoints of two folders are told apart before their folders are left out."""
+    pair = [replace(VERDICT, compression=f"checkpoint:/{x}/small") for x in "ab"]
+    run = Run((SafetyTest("t.py::a", "failed", "", tuple(pair)),), 1)
+    assert ModelCard().render(run).count("### org/name under checkpoint:small") == 2
 
 
 def test_the_scope_is_told() -> None:

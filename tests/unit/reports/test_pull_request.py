@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -108,6 +109,51 @@ def test_text_of_models_stays_text(report: Summary | ModelCard) -> None:
         assert "http://" not in prose
         shapes.append([(t.type, t.level) for t in tokens if t.block])
     assert shapes[0] == shapes[1]
+
+
+def many(outcomes: list[Verdict], *, groups: int = 40) -> list[Verdict]:
+    """Verdicts with many groups, long texts and a compression each three."""
+    item = WorstItem("i", 0.5, "word " * 400, "word " * 400, "word " * 400)
+    evidence = tuple(GroupEvidence(f"axis:{n}", 0.1, 0.2, DECISION) for n in range(groups))
+    return [
+        replace(
+            one, measurement=f"m{n}", compression=f"wanda:0.{n // 3}", groups=evidence,
+            worst=(item,) * 3, reasons=(f"{n} " + "because " * 60,), reproduce=f"pytest t.py::{n}",
+            assumptions=(f"assumed {n} " + "and so on " * 30,),
+        )
+        for n, one in enumerate(outcomes)
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("number", [60, 360])
+def test_a_large_summary_fits_into_a_comment_of_github(number: int) -> None:
+    """It has every row of a FAIL, fewer of the other parts, and says how many are missing."""
+    text = Summary().render(run(*many([PASS, FAIL, UNDECIDED] * (number // 3))))
+    assert len(text) < 60_000
+    lines = text.splitlines()
+    assert sum(line.startswith("|") and line.endswith("| FAIL |") for line in lines) == number // 3
+    assert lines.index("### What to do next") < lines.index("<summary>Worst items</summary>")
+    assert re.search(r"^- \d+ more in report.json$", text, re.MULTILINE)
+    assert PARSER.parse(text)[-1].type == "html_block"
+    assert text.count("<details>") == text.count("</details>")
+
+
+def test_rows_that_do_not_fit_are_the_least_grave() -> None:
+    """With hundreds of verdicts no PASS takes the place of a FAIL, and the rest is counted."""
+    text = Summary().render(run(*many([PASS] * 90 + [UNDECIDED] * 300 + [FAIL] * 240, groups=0)))
+    assert len(text) < 60_000
+    rows = [line.rsplit("| ", 2)[-1] for line in text.splitlines() if line.startswith("| m")]
+    assert rows.count("FAIL |") == 240
+    assert 0 < rows.count("INCONCLUSIVE |") < 300
+    assert rows.count("PASS |") == 0
+    missing = 300 - rows.count("INCONCLUSIVE |")
+    assert f"**Cut:** {missing} more INCONCLUSIVE verdicts, 90 more PASS verdicts" in text
+
+
+@pytest.mark.parametrize("word", ["`", "&@", "\x1b", "a "])
+def test_no_text_is_too_long_for_a_summary(word: str) -> None:
+    """A very long text, and one that escaping makes longer, is cut or left out."""
+    assert len(Summary().render(laden(word * 50_000))) < 60_000
 
 
 @settings(max_examples=40, deadline=None)

@@ -38,6 +38,15 @@ def test_it_is_a_schema_of_the_dialect_it_names() -> None:
     assert VALIDATOR.schema["$schema"] == Draft202012Validator.META_SCHEMA["$id"]
 
 
+def test_a_reader_of_schema_1_passes_over_what_a_later_version_adds() -> None:
+    """The published schema takes a report with further fields, at every depth."""
+    whole = report()
+    whole["added"] = whole["tests"][0]["added"] = whole["tests"][0]["verdicts"][0]["added"] = 1
+    Draft202012Validator(json.loads(PUBLISHED.read_text("utf-8"))).validate(whole)
+    with pytest.raises(ValidationError):
+        VALIDATOR.validate(whole)
+
+
 @pytest.mark.parametrize(
     "spoil",
     [

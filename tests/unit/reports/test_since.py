@@ -6,12 +6,15 @@ import json
 import math
 from dataclasses import replace
 
+import pytest
+from markupsafe import escape
+
 from pytest_llmsafety.baseline import Row
 from pytest_llmsafety.reports.html.page import HtmlReport
 from pytest_llmsafety.reports.json_report import JsonReport
 from pytest_llmsafety.reports.pull_request import Summary
-from pytest_llmsafety.reports.run import Run
-from pytest_llmsafety.reports.since import Since, compared, lines, rows
+from pytest_llmsafety.reports.run import Run, SafetyTest
+from pytest_llmsafety.reports.since import Since, compared, differences, lines, rows, summed, table
 from tests.unit.reports.verdicts import DECISION, FAIL
 
 OLD = Row("toxicity", "int4", "core", "PASS", 0.02, change=0.01)
@@ -56,6 +59,51 @@ def test_several_of_the_same_are_paired_in_order():
     assert since.same == 1
 
 
+TESTED = replace(OLD, test="test_a[int4]", data_digest="0a", scorer="vader", n_items=300)
+
+
+def test_two_tests_of_one_measurement_are_paired_by_their_names():
+    """A test that was not run, or comes in another order, does not pass its verdict on."""
+    strict = replace(TESTED, test="test_strict[int4]", outcome="FAIL", margin=0.001)
+    since = compared((TESTED, strict), (strict,), file="b", digest="d")
+    assert (since.changed, since.gone, since.same) == ((), (TESTED,), 1)
+    assert compared((TESTED, strict), (strict, TESTED), file="b", digest="d").same == 2
+    new = replace(strict, test="test_other[int4]")
+    since = compared((TESTED,), (new,), file="b", digest="d")
+    assert (since.new, since.gone) == ((new,), (TESTED,))
+
+
+def test_a_file_that_names_no_tests_is_paired_as_ever():
+    """An older baseline has neither names of tests nor data, so nothing is said to differ."""
+    since = compared((OLD,), (replace(TESTED, outcome="FAIL"),), file="b", digest="d")
+    assert len(since.changed) == 1
+    assert differences(*since.changed[0]) == ""
+
+
+@pytest.mark.parametrize(
+    ("other", "told"),
+    [
+        ({"data_digest": "1b"}, "other data"),
+        ({"dataset": "tiny"}, "other data"),
+        ({"scorer": "detoxify"}, "other scorer"),
+        ({"n_items": 50}, "items 300 -> 50"),
+        ({"scorer": "x", "n_items": 50}, "other scorer, items 300 -> 50"),
+    ],
+)
+def test_what_was_measured_otherwise_is_told(other, told):
+    """Beside an outcome that changed, in the table, and as a number where none did."""
+    since = compared((TESTED,), (replace(TESTED, outcome="FAIL", **other),), file="b", digest="d")
+    assert f", {told})" in lines(since, 300)[0]
+    (row,) = table(since)
+    assert row[-1] == told
+    page = HtmlReport().render(Run((), 1, since=since))
+    assert f"<td>{escape(told)}</td>" in page
+    alike = compared((TESTED,), (replace(TESTED, **other),), file="b", digest="d")
+    counted = "1 as before (1 of them on other data, items or by another scorer)."
+    assert lines(alike, 300) == [f"since the baseline d: nothing changed; {counted}"]
+    assert counted in summed(alike)[0]
+
+
 def test_what_was_asked_beside_the_baseline_is_counted():
     """The hint says how to have it in the file next time."""
     told = " ".join(lines(Since("b", "d", beside=12), 80))
@@ -72,10 +120,12 @@ def test_the_first_baseline_is_compared_with_nothing():
 
 def test_a_row_holds_finite_figures_alone():
     """An infinite bound is left out; JSON has no word for it."""
-    (row,) = rows([replace(FAIL, decision=replace(DECISION, upper=math.inf), group="a:b")])
+    verdict = replace(FAIL, decision=replace(DECISION, upper=math.inf), group="a:b")
+    (row,) = rows([SafetyTest("t.py::a[int4]", "failed", "", (verdict,))])
     assert row.upper is None
     assert (row.lower, row.outcome, row.margin) == (DECISION.lower, "FAIL", FAIL.margin)
     assert row.name == FAIL.measurement
+    assert (row.test, row.n_items) == ("a[int4]", FAIL.n_asked)
 
 
 def test_the_report_holds_it():
@@ -93,8 +143,8 @@ def test_the_pages_show_both_sides():
     counts = "Verdicts against the baseline 0123456789abcdef: 1 changed, 0 new, 1 not judged"
     summary = Summary().render(run)
     assert counts in summary
-    assert "| toxicity | int4 | PASS | +0.010 | 0.02 | FAIL | +0.050 | 0.02 |" in summary
-    assert "| qa | int4 | PASS | - | 0.02 | - | - | - |" in summary
+    assert "| toxicity | int4 | PASS | +0.010 | 0.02 | FAIL | +0.050 | 0.02 |  |" in summary
+    assert "| qa | int4 | PASS | - | 0.02 | - | - | - |  |" in summary
     page = HtmlReport().render(run)
     assert counts in page
     assert '<a href="#since">' in page

@@ -1,0 +1,88 @@
+"""The verdicts of a run as tables in Markdown, one a compression, as far as there is room."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from pytest_llmsafety.message import shown
+from pytest_llmsafety.reports import rows
+from pytest_llmsafety.reports.html.text import told
+from pytest_llmsafety.reports.markdown import bullets, table, text
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pytest_llmsafety.reports.budget import Budget
+    from pytest_llmsafety.verdict import Verdict
+
+LONGEST_TITLE = 600
+HEAD = 2  # lines of a table above its first row
+
+
+def verdict_table(compression: str, verdicts: Sequence[Verdict]) -> list[str]:
+    """The verdicts of one compression as a table."""
+    noisy = any(verdict.noise is not None for verdict in verdicts)
+    header = rows.header(shown(compression), verdicts, with_noise=noisy)
+    return table(header, [rows.row(one, with_noise=noisy) for one in verdicts], left=1)
+
+
+def group_lines(verdicts: Sequence[Verdict]) -> list[str]:
+    """The worst groups of each verdict that has any."""
+    return bullets(f"{rows.judged(one)}, {rows.groups(one)}" for one in verdicts if one.groups)
+
+
+class Tables:
+    """The tables of a summary: first the rows are chosen, the gravest, and later all about them."""
+
+    def __init__(self, verdicts: Sequence[Verdict], budget: Budget) -> None:
+        """Choose the rows that fit; none is kept once a graver one found no room."""
+        self._blocks = rows.blocks(verdicts)
+        self._tables = [verdict_table(name, members) for name, members in self._blocks]
+        self._kept: dict[int, set[int]] = {}
+        self.left_out = Counter(verdict.outcome.value for verdict in verdicts)
+        places = [
+            (rows.SEVERITY.index(verdict.outcome), number, place)
+            for number, (_, members) in enumerate(self._blocks)
+            for place, verdict in enumerate(members)
+        ]
+        for severity, number, place in sorted(places):
+            lines = [self._tables[number][HEAD + place]]
+            if number not in self._kept:
+                lines += [*self._heading(number), *self._tables[number][:HEAD]]
+            if not budget.take(lines):
+                break
+            self._kept.setdefault(number, set()).add(place)
+            self.left_out[rows.SEVERITY[severity].value] -= 1
+
+    def lines(self, budget: Budget) -> list[str]:
+        """The tables with what each compression did and its worst groups, and what is missing."""
+        titles = {number: self._title(number) for number in self._kept}
+        titles = {number: title for number, title in titles.items() if budget.take(title)}
+        lines, n_groups = [], 0
+        for number, places in sorted(self._kept.items()):
+            whole = self._tables[number]
+            groups, missing = budget.keep(
+                [line] for line in group_lines([self._blocks[number][1][p] for p in sorted(places)])
+            )
+            lines += [*self._heading(number), *titles.get(number, []), *whole[:HEAD]]
+            lines += [whole[HEAD + place] for place in sorted(places)]
+            lines += ["", *groups] if groups else []
+            n_groups += missing
+        return lines + self._missing(len(self._kept) - len(titles), n_groups)
+
+    def _heading(self, number: int) -> list[str]:
+        """The name of a compression, and a blank line on either side."""
+        return ["", f"### Under {text(shown(self._blocks[number][0]))}", ""]
+
+    def _title(self, number: int) -> list[str]:
+        """What a compression did to the model."""
+        title = told(rows.title(*self._blocks[number]), LONGEST_TITLE)
+        return [f"The model {text(title)}.", ""]
+
+    def _missing(self, n_titles: int, n_groups: int) -> list[str]:
+        """What is in report.json alone; nothing where all found room."""
+        counts = [(self.left_out[name.value], f"{name.value} verdicts") for name in rows.SEVERITY]
+        counts += [(n_groups, "lines on groups"), (n_titles, "lines on what was compressed")]
+        missing = ", ".join(f"{count} more {what}" for count, what in counts if count)
+        return ["", f"**Cut:** {missing} in report.json."] if missing else []
