@@ -57,13 +57,15 @@ class Row:
 class Baseline:
     """`model` is its name as asked for, `identity` what identifies its dense arm.
 
-    `entries` are texts by key: answers, token ids, and what is remembered of the weights.
+    `entries` are texts by key: answers, token ids, and what is remembered of the weights. `seed`
+    is that of the run, None in files of older versions.
     """
 
     model: str
     identity: Identity
     rows: tuple[Row, ...] = ()
     entries: Mapping[str, str] = field(default_factory=dict)
+    seed: int | None = None
 
     @property
     def digest(self) -> str:
@@ -138,7 +140,7 @@ def write(url: str, baseline: Baseline) -> None:
 
 def _body(baseline: Baseline) -> bytes:
     """Everything below the header."""
-    about = {"model": baseline.model, "identity": asdict(baseline.identity)}
+    about = {"model": baseline.model, "identity": asdict(baseline.identity), "seed": baseline.seed}
     lines: list[dict[str, Any]] = [{"about": about}]
     lines += [{"verdict": asdict(row)} for row in baseline.rows]
     lines += [{"key": key, "text": text} for key, text in sorted(baseline.entries.items())]
@@ -156,7 +158,8 @@ def _baseline(lines: list[dict[str, Any]]) -> Baseline:
     (about,) = (line["about"] for line in lines if "about" in line)
     rows = tuple(Row(**line["verdict"]) for line in lines if "verdict" in line)
     entries = {line["key"]: line["text"] for line in lines if "key" in line}
-    return Baseline(about["model"], _identity(about["identity"]), rows, entries)
+    identity = _identity(about["identity"])
+    return Baseline(about["model"], identity, rows, entries, about.get("seed"))
 
 
 def _identity(fields: dict[str, Any]) -> Identity:

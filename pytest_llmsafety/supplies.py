@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pytest_llmsafety.baseline import read
+from pytest_llmsafety.baseline import UPDATE, read
 from pytest_llmsafety.compressors import looks_at_texts
 from pytest_llmsafety.compressors.stored import GIGABYTE, Store
 from pytest_llmsafety.datasets.calibration import load_calibration
+from pytest_llmsafety.errors import BaselineError
 from pytest_llmsafety.paths import MODELS_FOLDER
 from pytest_llmsafety.records import CalibrationTexts
 from pytest_llmsafety.reference import Reference
@@ -35,13 +36,22 @@ def calibration(options: Options) -> CalibrationTexts | None:
 def reference(options: Options) -> Reference:
     """What is known of the dense model: from the baseline, unless that is to be written.
 
-    Raises BaselineError for one that cannot be read.
+    Raises BaselineError for one that cannot be read, or of another seed: with that, other items are
+    drawn and other texts sampled, and none of its answers would be of use.
     """
     if options.baseline is None or options.plan:
         return Reference(options.model)
     if options.update_baseline:
         return Reference(options.model, records=True)
-    return Reference(options.model, read(options.baseline))
+    baseline = read(options.baseline)
+    if baseline.seed not in (None, options.seed):
+        message = (
+            f"--llmsafety-baseline: '{options.baseline}' was written with seed {baseline.seed}, "
+            f"and this run has seed {options.seed}. Run with --llmsafety-seed={baseline.seed}, or "
+            f"write the baseline again with {UPDATE}."
+        )
+        raise BaselineError(message)
+    return Reference(options.model, baseline)
 
 
 def store(options: Options) -> Store | None:

@@ -267,7 +267,7 @@ class Workbench:
     def baseline(self, rows: tuple[Row, ...], entries: Mapping[str, str]) -> Baseline:
         """A baseline of this session's dense model, with these verdicts and entries."""
         identity = self.engine.identity(Arm(self.model))
-        return Baseline(str(self.model), identity, rows, entries)
+        return Baseline(str(self.model), identity, rows, entries, self.options.seed)
 
     def close(self) -> None:
         """Free the models and close the cache."""

@@ -232,6 +232,13 @@ def test_a_model_of_another_name_will_do_where_its_files_are_the_same(project: P
     assert "nothing changed" in told
 
 
+def test_a_baseline_of_another_seed_is_a_usage_error(project: Project) -> None:
+    """Other items would be drawn; both seeds are named."""
+    status, told = project.run("checkpoint:./eight", "--llmsafety-seed=3")
+    assert status == 4
+    assert "was written with seed 0, and this run has seed 3" in told
+
+
 def test_a_damaged_baseline_is_a_usage_error(project: Project) -> None:
     """It is refused before the first test."""
     path = project.path / "b.gz"
