@@ -33,21 +33,22 @@ PARTIAL = ("bbq", "mmlu", "toxigen")
 class Pin:
     """So many items, in this order; without a `digest` only their number is known.
 
-    `at_most`: their authors have so many rows, and the loader leaves out some with a warning.
+    `at_least`, unless 0: their authors have `count` rows, of which the loader leaves out repeated
+    ones, or some with a warning; so many remain.
     """
 
     count: int
     digest: str = ""
-    at_most: bool = False
+    at_least: int = 0
 
     def __str__(self) -> str:
         """As an error says what was expected."""
-        number = f"at most {self.count}" if self.at_most else str(self.count)
+        number = f"{self.at_least} to {self.count}" if self.at_least else str(self.count)
         return f"{number} with the digest {self.digest}" if self.digest else number
 
     def holds(self, found: Pin) -> bool:
         """Whether a part that was found is this one."""
-        fits = found.count == self.count or (self.at_most and 0 < found.count < self.count)
+        fits = (self.at_least or self.count) <= found.count <= self.count
         return fits and self.digest in {"", found.digest}
 
 
