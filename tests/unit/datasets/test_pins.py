@@ -139,7 +139,7 @@ def test_questions_without_a_bias_target_do_not_break_a_pin() -> None:
     assert [pin.holds(Pin(count, "any")) for count in (864, 800, 865, 0)] == [
         True, True, False, False,
     ]  # fmt: skip
-    with pytest.raises(DatasetError, match=r"865 items .*expected at most 864"):
+    with pytest.raises(DatasetError, match=r"865 items .*expected 1 to 864"):
         check_pins("bbq", numbered("bbq/Sexual_orientation", 865), {})
 
 
