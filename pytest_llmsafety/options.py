@@ -150,7 +150,7 @@ class Options:
             aa=bool(texts["aa"]),
             samples=read_whole("samples", texts["samples"], least=1) or 1,
             calibration=_calibration(texts["calibration"]),
-            store=_store(texts["store"]),
+            store=read_whole("store", texts["store"] or str(STORE), least=0) or 0,
             arguments=tuple(_arguments(given)),
             prefix=prefix,
             fixed=_fixed(given, margins.fixed),
@@ -276,11 +276,6 @@ def _is_asked(given: Mapping[str, Any], texts: Mapping[str, Any]) -> bool:
             message = f"--{here} was given without --{missing}. Give both, such as: {BOTH}"
             raise ConfigurationError(message)
     return texts["model"] is not None and texts["compress"] is not None
-
-
-def _store(text: str | None) -> int:
-    """Read --llmsafety-store."""
-    return STORE if text is None else read_whole("store", text, least=0) or 0
 
 
 def _fixed(given: Mapping[str, Any], margins: frozenset[str]) -> frozenset[str]:
