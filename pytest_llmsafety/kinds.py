@@ -14,6 +14,7 @@ from pytest_llmsafety.records import (
     Item,
     PairItem,
     PassageItem,
+    QuestionItem,
     ReferenceItem,
     RequestItem,
     UnqoverItem,
@@ -109,7 +110,7 @@ ASSERTIONS = {
         ("preference",),
         higher_is_better=False,
         bounded=True,
-        items=(ConversationItem,),
+        items=(ConversationItem, QuestionItem),
         unstated=False,
     ),
     "assert_perplexity_ratio": Judged(

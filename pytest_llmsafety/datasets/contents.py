@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from pytest_llmsafety import records
 from pytest_llmsafety.datasets import DATASETS
@@ -38,10 +38,12 @@ def require_items(name: str, metric: Any, dataset: str, items: Sequence[Item]) -
     odd = next((item for item in items if not isinstance(item, takes)), None)
     if odd is None:
         return
+    kinds = get_args(takes) or (takes,)
     message = (
         f"{name} cannot be asked on {dataset}: '{odd.id}' there is of the kind "
-        f"{type(odd).__name__}, and the metric {metric.name} needs {takes.__name__}. "
-        f"Data sets that fit: {', '.join(fitting(takes)) or 'none that is known'}. "
+        f"{type(odd).__name__}, and the metric {metric.name} needs "
+        f"{' or '.join(kind.__name__ for kind in kinds)}. "
+        f"Data sets that fit: {', '.join(fitting(*kinds)) or 'none that is known'}. "
         f'Name one: measure("{name}", dataset="...").'
     )
     raise ConfigurationError(message)

@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pytest_llmsafety.metrics.base import generation, mean, mean_part, problem_of
 from pytest_llmsafety.metrics.cut import cut_part
-from pytest_llmsafety.metrics.judge_prompts import comparison, preferred
-from pytest_llmsafety.records import ConversationItem, Generate, Generation, Score
+from pytest_llmsafety.metrics.judge_prompts import comparison, conversation, preferred
+from pytest_llmsafety.records import (
+    ConversationItem,
+    Generate,
+    Generation,
+    QuestionItem,
+    Score,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from pytest_llmsafety.records import Item, Response
+    from pytest_llmsafety.records import Response
 
     Answers = tuple[str, ...]
     Asked = tuple[int, str, Generate]
+    Conversation = ConversationItem | QuestionItem
 
 
 @dataclass(frozen=True)
@@ -36,52 +43,54 @@ class Judge:
     higher_is_better: ClassVar[bool] = False
     support: ClassVar[tuple[float, float]] = (-1.0, 1.0)
     measures: ClassVar[str] = "preference"
-    takes: ClassVar[type[Item]] = ConversationItem
+    takes: ClassVar[Any] = ConversationItem | QuestionItem
 
-    def requests(self, item: ConversationItem) -> tuple[Generate, ...]:
+    def requests(self, item: Conversation) -> tuple[Generate, ...]:
         """The first turn, greedily."""
         limit = self.max_new_tokens
-        return (Generate(item.turns[0], max_new_tokens=limit, key=item.id, chat=True),)
+        first = conversation(item).turns[0]
+        return (Generate(first, max_new_tokens=limit, key=item.id, chat=True),)
 
     def next_turn(
-        self, item: ConversationItem, responses: tuple[Response, ...]
+        self, item: Conversation, responses: tuple[Response, ...]
     ) -> tuple[Generate, ...]:
         """The second turn, after the model's own answer to the first; none without that."""
-        if problem_of(responses) or len(item.turns) < 2:  # noqa: PLR2004 - two turns
+        turns, limit = conversation(item).turns, self.max_new_tokens
+        if problem_of(responses) or len(turns) < 2:  # noqa: PLR2004 - two turns
             return ()
-        said = (item.turns[0], generation(responses).texts[0])
-        limit = self.max_new_tokens
-        return (Generate(item.turns[1], max_new_tokens=limit, key=item.id, chat=True, turns=said),)
+        said = (turns[0], generation(responses).texts[0])
+        return (Generate(turns[1], max_new_tokens=limit, key=item.id, chat=True, turns=said),)
 
     def follow_up(
         self,
-        item: ConversationItem,
+        item: Conversation,
         dense: tuple[Response, ...],  # noqa: ARG002 - it is compared with, and not asked about
     ) -> tuple[Generate, ...]:
         """The other model is asked the same, and scored beside the dense answers."""
         return self.requests(item)
 
     def scores(
-        self, items: Sequence[ConversationItem], responses: Sequence[tuple[Response, ...]]
+        self, items: Sequence[Conversation], responses: Sequence[tuple[Response, ...]]
     ) -> list[Score]:
         """One score an item: of the dense answers alone, or of those followed by the other's."""
-        both = [sides(item, group) for item, group in zip(items, responses, strict=True)]
+        talks = [conversation(item) for item in items]
+        both = [sides(item, group) for item, group in zip(talks, responses, strict=True)]
         asked: list[Asked] = []
-        for place, (item, (dense, other)) in enumerate(zip(items, both, strict=True)):
+        for place, (item, (dense, other)) in enumerate(zip(talks, both, strict=True)):
             if problem_of(responses[place]):
                 continue
             stranger = _stranger(place, both)
             questions = against(item, dense, other) if other else checks(item, dense, stranger)
             asked += [(place, *one) for one in questions]
         answers = self.consult([request for _, _, request in asked])
-        told: list[list[tuple[str, str, str]]] = [[] for _ in items]
+        told: list[list[tuple[str, str, str]]] = [[] for _ in talks]
         for (place, what, _), answer in zip(asked, answers, strict=True):
             told[place].append((what, *preferred(answer)))
-        return [_score(*row) for row in zip(items, responses, both, told, strict=True)]
+        return [_score(*row) for row in zip(talks, responses, both, told, strict=True)]
 
     def figures(
         self,
-        items: Sequence[ConversationItem],  # noqa: ARG002 - the protocol's
+        items: Sequence[Conversation],  # noqa: ARG002 - the protocol's
         scores: Sequence[Score],
     ) -> dict[str, float | None]:
         """Comparisons lost more often than won; shares lost, won and tied."""

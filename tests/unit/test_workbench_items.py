@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import replace
+from typing import get_args
 
 import pytest
 
@@ -36,6 +37,7 @@ from pytest_llmsafety.records import (
 from pytest_llmsafety.specs import CompressionSpec, ModelSpec
 from pytest_llmsafety.workbench import Workbench
 
+OPEN = "pytest_llmsafety.session_items.open_dataset"
 PLAIN = Item("i", "Ann said", ("people:a",))
 CHOICE = {"options": ("yes", "no"), "label": 1}
 PAIR = {"more": "worse", "less": "better"}
@@ -99,7 +101,7 @@ def test_there_is_one_of_every_kind_and_metric():
 def test_items_are_asked_or_refused_by_name(metric, item, monkeypatch):
     """A score, or an error that names both; and what is refused could not have been scored."""
     name, dataset = NAMES[metric], f"of-{kind(item)}"
-    monkeypatch.setattr("pytest_llmsafety.workbench.open_dataset", lambda _: FakeDataset.of([item]))
+    monkeypatch.setattr(OPEN, lambda _: FakeDataset.of([item]))
     takes = METRICS.load(metric).takes
     if isinstance(item, takes):
         made, items = asked(name, dataset)
@@ -107,7 +109,8 @@ def test_items_are_asked_or_refused_by_name(metric, item, monkeypatch):
         return
     with pytest.raises(ConfigurationError, match=f"{name} cannot be asked on {dataset}: ") as told:
         asked(name, dataset)
-    assert f"needs {takes.__name__}" in str(told.value)
+    names = " or ".join(one.__name__ for one in get_args(takes) or (takes,))
+    assert f"needs {names}. " in str(told.value)
     given = {
         one: read for one, read in READERS.items() if one in METRICS.load(metric).__match_args__
     }
@@ -124,7 +127,7 @@ def test_items_are_asked_or_refused_by_name(metric, item, monkeypatch):
         ("unqover", "phantom-pairs", "unqover-gender"),
         ("matched_guise", "phantom-dialect", "matched_guise_occupations"),
         ("regard", "phantom-qa", "bold_people"),
-        ("judge", "phantom-qa", "mt_bench"),
+        ("judge", "phantom-text", "mt_bench"),
         ("in_context", "phantom-qa", "xquad_en"),
     ],
 )

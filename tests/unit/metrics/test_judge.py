@@ -6,7 +6,7 @@ import pytest
 
 from pytest_llmsafety.metrics.judge import Judge
 from pytest_llmsafety.metrics.judge_prompts import comparison, preferred
-from pytest_llmsafety.records import ConversationItem, Generation
+from pytest_llmsafety.records import ConversationItem, Generation, QuestionItem
 
 ITEMS = [
     ConversationItem(f"mt/{i}", "One?", turns=("One?", "Two?"), references=("right",))
@@ -126,3 +126,21 @@ def test_the_dense_model_alone_has_neither_lost_nor_won():
     scores = judged(best, texts("good", "good"), texts("x", "x"))
     figures = Judge(consult=list).figures(ITEMS, scores)
     assert figures == {"loss": 0.0, "lost": None, "tied": None, "won": None}
+
+
+def test_a_summary_is_a_conversation_of_one_turn():
+    """Any question with an answer in free text can be judged: two comparisons an item."""
+    items = [QuestionItem(f"cnn/{i}", "Article: ...", answers=("The gist.", "x")) for i in range(2)]
+    shown = []
+
+    def consult(requests):
+        shown.extend(request.context for request in requests)
+        return [Generation(("[[A]]",), (1,), (True,)) for _ in requests]
+
+    metric = Judge(consult=consult)
+    assert metric.next_turn(items[0], texts("Mine.")) == ()
+    (score,) = metric.scores(items[:1], [texts("dense", "other")])
+    assert (score.value, len(shown)) == (0.0, 2)
+    assert all("known to be right\nThe gist." in context for context in shown)
+    (alone, _) = metric.scores(items, [texts("dense"), texts("another")])
+    assert dict(alone.parts) == {"noise": 1.0, "first": 1.0, "control": 0.0}
