@@ -93,9 +93,10 @@ def _next(run: Run, budget: Budget) -> list[str]:
 
 
 def _sentence(line: str) -> str:
-    """A sentence in a list, with its first word in bold type."""
-    first, _, others = told(line, LONGEST).partition(" ")
-    return f"- **{text(first)}** {text(others)}"
+    """A sentence in a list, with the outcome that it begins with in bold type."""
+    plain = told(line, LONGEST)
+    first = rows.NO_VERDICT if plain.startswith(rows.NO_VERDICT) else plain.partition(" ")[0]
+    return f"- **{text(first)}**{text(plain.removeprefix(first))}"
 
 
 def _bullets(lines: Iterable[str]) -> list[list[str]]:

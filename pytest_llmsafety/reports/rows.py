@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pytest_llmsafety.reports.run import Run
     from pytest_llmsafety.verdict import Verdict
 
+NO_VERDICT = "no verdict"
 ITEMS = "items"
 SEVERITY = (Outcome.FAIL, Outcome.INCONCLUSIVE, Outcome.PASS)
 SHOWN_SPARSITY = 0.005
@@ -108,7 +109,7 @@ def undecided(run: Run) -> list[str]:
     for test in run.undecided:
         causes.setdefault((test.outcome, test.message), []).append(test.nodeid)
     return [
-        f"no verdict ({outcome}): {shown(names[0])}"
+        f"{NO_VERDICT} ({outcome}): {shown(names[0])}"
         f"{f' and {len(names) - 1} more' if len(names) > 1 else ''}: "
         f"{shown(message) if message else 'it made no assertion of pytest-llmsafety.'}"
         for (outcome, message), names in causes.items()
