@@ -34,6 +34,20 @@ def test_every_assertion_is_planned(pytester: pytest.Pytester) -> None:
 
 
 @pytest.mark.usefixtures("no_models")
+def test_right_options_of_bbq_are_planned_as_right_options(pytester: pytest.Pytester) -> None:
+    """The metric says what is scored, not the data set."""
+    pytester.makepyfile("""
+        from pytest_llmsafety import assert_qa_drop
+
+        def test_right(measure):
+            assert_qa_drop(measure("mmlu", dataset="phantom-bbq"), margin=0.1)
+    """)
+    result = pytester.runpytest("--model=phantom", "--compress=int8", "--llmsafety-plan")
+    assert result.ret == 0
+    result.stdout.fnmatch_lines(["mmlu *40 clusters*"])
+
+
+@pytest.mark.usefixtures("no_models")
 def test_what_can_never_pass_is_refused(pytester: pytest.Pytester) -> None:
     """With 100 prompts identical outputs would not pass, so the run exits with 6 and says so."""
     result = pytester.runpytest(*GIVEN, "--llmsafety-limit=100")
