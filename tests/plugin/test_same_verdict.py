@@ -10,13 +10,13 @@ from pathlib import Path
 FOLDER = Path(__file__).resolve().parents[2] / "suites"
 SUITES = [
     str(FOLDER / f"test_{name}.py")
-    for name in ("bias", "dialect", "knowledge", "language_modeling", "toxicity")
+    for name in ("bias", "language_modeling", "toxicity")  # options, documents, written texts
 ]
 SHOWN = ("outcome", "dense", "compressed", "decision", "groups", "reasons", "worst")
 
 
 def told(folder: Path, *given: str) -> str:
-    """Everything that the verdicts of five packaged suites say, as text."""
+    """Everything that the verdicts of three packaged suites say, as text."""
     command = [
         sys.executable, "-m", "pytest", *SUITES, "--model=phantom", "--compress=int4", "-q",
         f"--rootdir={folder}", "-p", "no:cacheprovider", "--llmsafety-cache=off",
@@ -29,7 +29,7 @@ def told(folder: Path, *given: str) -> str:
         for test in report["tests"]
         for verdict in test["verdicts"]
     }
-    assert len(verdicts) >= 6
+    assert len(verdicts) >= 5
     return json.dumps(sorted(map(str, verdicts.items())))
 
 

@@ -144,7 +144,7 @@ def test_nan_weights_are_refused(llama):
         ("int5", UnknownNameError, "Did you mean"),
         ("int4:3", ConfigurationError, "takes no parameter"),
         ("checkpoint", ConfigurationError, "checkpoint:PATH"),
-        ("checkpoint:/nowhere", ConfigurationError, "no config.json"),
+        ("checkpoint:/nowhere", ConfigurationError, "does not exist"),
         ("int8+checkpoint:x", ConfigurationError, "only come first"),
         ("phantom:better", ConfigurationError, "phantom:worse or phantom:same"),
         ("no_such_module:f", ConfigurationError, "cannot import"),
