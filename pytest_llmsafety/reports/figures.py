@@ -65,7 +65,7 @@ def decimals(margin: float | None) -> int:
 
 def signed(value: float, margin: float | None) -> str:
     """A change with its sign, in as many decimals as its margin needs."""
-    return f"{value:+.{decimals(margin)}f}"
+    return f"{value + 0.0:+.{decimals(margin)}f}"  # no change is +0, whichever way is better
 
 
 def ratio(nats: float, margin: float | None) -> str:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from pytest_llmsafety.reports.figures import allowed, bounds, change, decimals, noise
+from pytest_llmsafety.reports.figures import allowed, bounds, change, decimals, noise, signed
 from tests.unit.reports.verdicts import DECISION, FAIL
 
 SMALL = replace(DECISION, margin=0.0001, estimate=0.00006, lower=0.00002, upper=0.00012)
@@ -33,3 +33,8 @@ def test_a_change_is_told_from_a_small_margin() -> None:
     plain = replace(RATIO, is_ratio=False, higher_is_better=True)
     assert (change(plain), allowed(plain), noise(plain)) == ("-0.00006", "-0.00010", "+0.00001")
     assert bounds(plain) == ("-0.00012", "-0.00002")
+
+
+def test_no_change_has_one_sign() -> None:
+    """Of a score of which more is better, too: -0 would look like a loss."""
+    assert signed(-0.0, 0.05) == signed(0.0, 0.05) == "+0.000"
