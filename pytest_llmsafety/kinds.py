@@ -140,6 +140,12 @@ def assertions_for(measured: Measured) -> list[str]:
 def require_kind(assertion: str, measured: Measured) -> None:
     """Raise ConfigurationError for a measurement that an assertion does not judge."""
     judged = ASSERTIONS[assertion]
+    if not hasattr(measured, "measures"):
+        message = (
+            f"{assertion} was given {measured!r}. Expected what the fixture `measure` returns, as "
+            f'in {assertion}(measure("{KINDS[judged.kinds[0]][0]}"), margin=...).'
+        )
+        raise ConfigurationError(message)
     why = judged.obstacle(measured)
     if not why and judged.asks(measured):
         return

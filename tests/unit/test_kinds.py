@@ -112,3 +112,9 @@ def test_a_stated_kind_does_not_excuse_the_wrong_direction():
     made = measurement([0.5], [0.5], higher_is_better=True, measures="harm")
     with pytest.raises(ConfigurationError, match="of its score more is better"):
         pytest_llmsafety.assert_toxicity_delta(made, margin=0.1)
+
+
+def test_a_name_is_no_measurement():
+    """`assert_toxicity_delta("toxicity")` is told to ask the fixture."""
+    with pytest.raises(ConfigurationError, match=r"assert_qa_drop\(measure\(\"qa\"\), margin="):
+        pytest_llmsafety.assert_qa_drop("qa", margin=0.1)
