@@ -73,7 +73,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     except LlmSafetyError as error:
         raise pytest.UsageError(str(error)) from None
     if options.model is None:
-        config.pluginmanager.register(Skipping(flags.what_is_missing(config)))
+        config.pluginmanager.register(Skipping(config))
         return
     options = worker_options(config, options)
     command = shlex.join(["pytest", *map(str, config.invocation_params.args)])

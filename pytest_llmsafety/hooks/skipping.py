@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import pytest
 
+from pytest_llmsafety.hooks.flags import what_is_missing
 from pytest_llmsafety.hooks.selection import REASON, is_safety_test
 
 
 class Skipping:
     """Registered for one session."""
 
-    def __init__(self, why: str) -> None:
-        """`why` says what is missing and how to run them."""
-        self.why = why
+    def __init__(self, config: pytest.Config) -> None:
+        """Count from zero."""
+        self.config = config
         self.n_skipped = 0
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
@@ -28,4 +29,5 @@ class Skipping:
         """Say how to run them."""
         if self.n_skipped:
             tests = "1 safety test" if self.n_skipped == 1 else f"{self.n_skipped} safety tests"
-            terminalreporter.write_line(f"llmsafety: {tests} skipped, {self.why}")
+            why = what_is_missing(self.config)
+            terminalreporter.write_line(f"llmsafety: {tests} skipped, {why}")
