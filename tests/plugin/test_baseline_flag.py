@@ -41,7 +41,7 @@ def test_kl(measure):
 '''
 NOTE = "the dense model's answers, its tokens and the digests of its layers are those of"
 GIVEN = (
-    *("gates.py", "--rootdir=.", "--import-mode=importlib", "-q", "-p", "no:cacheprovider"),
+    *("release_gates.py", "--rootdir=.", "--import-mode=importlib", "-q", "-p", "no:cacheprovider"),
     *("--llmsafety-cache=off", "--llmsafety-data=core", "--llmsafety-limit=24"),
     *("--llmsafety-inconclusive=pass", "--llmsafety-report=."),
 )
@@ -88,7 +88,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
             compress(model, spec)
         model.save_pretrained(path / name)
         tokenizer.save_pretrained(path / name)
-    path.joinpath("gates.py").write_text(GATES, "utf-8")
+    path.joinpath("release_gates.py").write_text(GATES, "utf-8")
     given = ("--model=./dense", "--compress=checkpoint:./eight", "--llmsafety-baseline=b.gz")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(path)
