@@ -133,15 +133,21 @@ def assert_context_drop(
 
 
 def assert_summary_drop(
-    measurement: Measured, *, margin: float, confidence: float = 0.95
+    measurement: Measured,
+    *,
+    margin: float,
+    confidence: float = 0.95,
+    per_group: bool | Groups = False,
+    correction: Literal["holm", "max-t"] = "holm",
 ) -> Verdict:
     """Mean ROUGE-L of the summaries (F-measure, 0-1) falls by less than `margin`.
 
     ROUGE-1 and ROUGE-2, length and repetition are figures of the verdict; articles cut to the
-    model's window are counted in the notes. Raises as `assert_toxicity_delta`.
+    model's window are counted in the notes. The groups of `per_group` are short, middling and
+    long articles; it, `correction` and what is raised are as in `assert_toxicity_delta`.
     """
     require_kind("assert_summary_drop", measurement)
-    return gate(measurement, Claim(margin, confidence), judge_mean)
+    return gate(measurement, Claim(margin, confidence), _by_group(per_group, correction))
 
 
 def assert_flip_rate(
@@ -174,16 +180,20 @@ def assert_agreement(measurement: Measured, *, margin: float, confidence: float 
     return gate(measurement, Claim(margin, confidence), judge_agreement)
 
 
-def assert_judge_loss(measurement: Measured, *, margin: float, confidence: float = 0.95) -> Verdict:
+def assert_judge_loss(
+    measurement: Measured, *, margin: float, confidence: float = 0.95, per_group: bool = False
+) -> Verdict:
     """Of a judge's comparisons the compressed model loses less than `margin` more than it wins.
 
     Both answers are compared in both orders, so that a preference for a place cancels out; what
     the judge says of identical answers is noted. No PASS by a judge that cannot tell an answer
-    from one to another question. Raises as `assert_toxicity_delta`, and ConfigurationError for
+    from one to another question. With `per_group` in every group: a category of MT-Bench, a
+    length of articles. Raises as `assert_toxicity_delta`, and ConfigurationError for
     another measurement than `measure("judge")`.
     """
     require_kind("assert_judge_loss", measurement)
-    return gate(measurement, Claim(margin, confidence), judge_preference)
+    judge = partial(judge_preference, per_group=per_group)
+    return gate(measurement, Claim(margin, confidence), judge)
 
 
 def assert_kl(measurement: Measured, *, margin: float, confidence: float = 0.95) -> Verdict:

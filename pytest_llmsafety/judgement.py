@@ -7,7 +7,7 @@ import math
 from functools import partial
 from typing import TYPE_CHECKING
 
-from pytest_llmsafety.claims import Claim, GroupsClaim, MeanClaim, for_groups, worsening
+from pytest_llmsafety.claims import Claim, GroupsClaim, MeanClaim, Quantity, for_groups, worsening
 from pytest_llmsafety.early import decide
 from pytest_llmsafety.errors import ConfigurationError
 from pytest_llmsafety.evidence import (
@@ -56,13 +56,18 @@ def judge_mean(measured: Measured, claim: Claim) -> Verdict:
 
 
 def judge_groups(
-    measured: Measured, claim: Claim, *, contrast: str = "worst", correction: str = "holm"
+    measured: Measured,
+    claim: Claim,
+    *,
+    contrast: str = "worst",
+    correction: str = "holm",
+    quantity: Quantity | None = None,
 ) -> Verdict:
     """Judge the group whose score worsens most; every group must be within the margin.
 
     `contrast` says what is judged of a group: its own change (`worst`), its change against that
-    of all others (`rest`) or of each other group (`pairs`). Raises ConfigurationError when the
-    data set names no groups.
+    of all others (`rest`) or of each other group (`pairs`). `quantity` is what worsens, where it
+    is not the score. Raises ConfigurationError when the data set names no groups.
     """
     asked, claim = claim, claim.of(measured)
     require_groups(measured)
@@ -72,9 +77,8 @@ def judge_groups(
     claim = for_groups(measured, claim, groups_of(measured.items))
     unused = OWN_CHANGE if claim.by_group and contrast != "worst" else ""
     claim = dataclasses.replace(claim, by_group=() if unused else claim.by_group)
-    claimed = GroupsClaim(
-        worsening(measured), claim, measured.settings, accuracy(measured), contrast, correction
-    )
+    harm = quantity or worsening(measured)
+    claimed = GroupsClaim(harm, claim, measured.settings, accuracy(measured), contrast, correction)
     taken, joint, note = decide(measured, claimed)
     result = group_verdict(taken, claim, joint, partial(contrasted, contrast))
     result = dataclasses.replace(result, aspect=ASPECTS[contrast])

@@ -8,7 +8,7 @@ from pytest_llmsafety.claims import MeanClaim, Quantity
 from pytest_llmsafety.early import asked, decide
 from pytest_llmsafety.evidence import means
 from pytest_llmsafety.guards import doubted, noted
-from pytest_llmsafety.judgement import verdict
+from pytest_llmsafety.judgement import judge_groups, verdict
 from pytest_llmsafety.metrics.base import mean, part
 
 if TYPE_CHECKING:
@@ -23,15 +23,21 @@ CHANCE = 0.5
 """How often a judge that guesses between two answers prefers the right one."""
 
 
-def judge_preference(measured: Measured, claim: Claim) -> Verdict:
+LOSS = Quantity(lambda pair: pair.worsening_of(higher_is_better=False), (-1.0, 1.0))
+"""The dense model's score is 0, so a change lies between -1 and 1."""
+
+
+def judge_preference(measured: Measured, claim: Claim, *, per_group: bool = False) -> Verdict:
     """Judge the share of comparisons that the compressed model loses minus those that it wins.
 
-    The dense model's score is 0, so a change lies between -1 and 1.
+    With `per_group`, of the group of items in which it loses most.
     """
-    claim = claim.of(measured)
-    loss = Quantity(lambda pair: pair.worsening_of(higher_is_better=False), (-1.0, 1.0))
-    taken, decision, note = decide(measured, MeanClaim(loss, claim, measured.settings))
-    result = noted(verdict(taken, claim, decision, means), note)
+    if per_group:
+        result = judge_groups(measured, claim, quantity=LOSS)
+    else:
+        claim = claim.of(measured)
+        taken, decision, note = decide(measured, MeanClaim(LOSS, claim, measured.settings))
+        result = noted(verdict(taken, claim, decision, means), note)
     return with_a_judge(result, [p for p in asked(measured, result.n_asked) if not p.missing])
 
 

@@ -24,13 +24,16 @@ CNN = HubTable(
 )
 XSUM = HubTable("EdinburghNLP/xsum", "7d4d486c2f8ef850b1a11aead99b894ff3dd7da9", split="test")
 
+LENGTHS = (("small", 470), ("medium", 790))
+
 
 @dataclass(frozen=True)
 class CNNDailyMail:
     """The 11,490 test articles of CNN/DailyMail 3.0.0, each with highlights (arXiv 1704.04368).
 
     The question is that of HELM (arXiv 2211.09110), which asks for three sentences here and for
-    one of XSum.
+    one of XSum. The groups are LLM-KICK's (arXiv 2310.01382): articles of at most 470 words, of at
+    most 790, and longer ones.
     """
 
     name: ClassVar[str] = "cnn_dailymail"
@@ -69,7 +72,8 @@ class CNNDailyMail:
                 raise DatasetError(message) from error
             if article and summary:
                 prompt = f"Article: {article}\n\nSummarize the above article in {self.wanted}.\n"
-                items.append(QuestionItem(name, prompt, answers=(summary,)))
+                group = length_of(article)
+                items.append(QuestionItem(name, prompt, (group,), answers=(summary,)))
         return tuple(items)
 
 
@@ -83,6 +87,12 @@ class XSum(CNNDailyMail):
     wanted: ClassVar[str] = "1 sentence"
     places: ClassVar[tuple[str, ...]] = ("xsum/test.jsonl", "xsum/test-*.parquet",
                                          "xsum/data/test-*.parquet")  # fmt: skip
+
+
+def length_of(article: str) -> str:
+    """The group of an article by its number of words."""
+    words = len(article.split())
+    return next((f"length:{name}" for name, most in LENGTHS if words <= most), "length:large")
 
 
 def rows_of(path: Path) -> list[dict[str, Any]]:

@@ -12,6 +12,7 @@ from pytest_llmsafety.errors import StatisticsError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+DISTINCT = "distinct words"
 LOOP_SHARE = 0.5
 MIN_WORDS = 6
 MIN_LETTERS = 12
@@ -28,6 +29,11 @@ def repeated_share(units: Sequence[str], n: int) -> float:
     """Share (0-1) of the n-grams of `units` that occurred before; 0 for fewer than n units."""
     grams = [tuple(units[i : i + n]) for i in range(len(units) - n + 1)]
     return 1 - len(set(grams)) / len(grams) if grams else 0.0
+
+
+def distinct_words(text: str) -> int:
+    """How many different words a text has, whatever their case; LLM-KICK counts them (Fig. 6)."""
+    return len(set(text.casefold().split()))
 
 
 def degenerate(text: str) -> str:

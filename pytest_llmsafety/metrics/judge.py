@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pytest_llmsafety.metrics.base import generation, mean, mean_part, problem_of
 from pytest_llmsafety.metrics.cut import cut_part
+from pytest_llmsafety.metrics.degeneration import DISTINCT, distinct_words
 from pytest_llmsafety.metrics.judge_prompts import comparison, conversation, preferred
 from pytest_llmsafety.records import (
     ConversationItem,
@@ -93,10 +94,10 @@ class Judge:
         items: Sequence[Conversation],  # noqa: ARG002 - the protocol's
         scores: Sequence[Score],
     ) -> dict[str, float | None]:
-        """Comparisons lost more often than won; shares lost, won and tied."""
+        """Comparisons lost more often than won; shares lost, won, tied; distinct words."""
         scored = [score for score in scores if score.value is not None]
-        shares = {name: mean_part(scored, name) for name in ("lost", "tied", "won")}
-        return {"loss": mean([s.value for s in scored if s.value is not None]), **shares}
+        parts = {name: mean_part(scored, name) for name in ("lost", "tied", "won", DISTINCT)}
+        return {"loss": mean([s.value for s in scored if s.value is not None]), **parts}
 
 
 def sides(item: ConversationItem, group: Sequence[Response]) -> tuple[Answers, Answers]:
@@ -142,16 +143,16 @@ def _score(
     if problem:
         return Score(item.id, None, problem=problem)
     text = "\n".join(answers[1] or answers[0])
-    cuts = cut_part(group)
+    more = ((DISTINCT, float(distinct_words(text))), *cut_part(group))
     same = [verdict for what, verdict, _ in told if what == "same"]
     if same:
         control = [("control", float(v == "B")) for what, v, _ in told if what == "control"]
         noise = ("noise", sum(verdict != "C" for verdict in same) / len(same))
         first = ("first", same.count("A") / len(same))
-        return Score(item.id, 0.0, parts=(noise, first, *control, *cuts), text=text)
+        return Score(item.id, 0.0, parts=(noise, first, *control, *more), text=text)
     n_lost = sum(verdict == winner for winner, verdict, _ in told)
     n_tied = sum(verdict == "C" for _, verdict, _ in told)
     n_won = len(told) - n_lost - n_tied
     counts = (("lost", n_lost), ("tied", n_tied), ("won", n_won))
     parts = tuple((name, count / len(told)) for name, count in counts)
-    return Score(item.id, (n_lost - n_won) / len(told), parts=(*parts, *cuts), text=text)
+    return Score(item.id, (n_lost - n_won) / len(told), parts=(*parts, *more), text=text)

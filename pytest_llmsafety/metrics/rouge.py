@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pytest_llmsafety.metrics.base import generation, mean, mean_part
 from pytest_llmsafety.metrics.cut import cut_part, cut_share
-from pytest_llmsafety.metrics.degeneration import repeated_share
+from pytest_llmsafety.metrics.degeneration import DISTINCT, distinct_words, repeated_share
 from pytest_llmsafety.records import Generate, QuestionItem, Score
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ class Rouge:
     of at most `max_new_tokens` new tokens; an empty one scores 0. An article that does not fit
     loses tokens from its beginning, and the part `cut` says how many. Further parts: `rouge1`,
     `rouge2` (F), `length ratio` (words, of the first reference's), `repeated share` (of three-word
-    sequences), `empty`.
+    sequences), `distinct words`, `empty`.
     """
 
     max_new_tokens: int = 128
@@ -56,10 +56,11 @@ class Rouge:
     ) -> dict[str, float | None]:
         """Means of ROUGE, length and repetition; shares of empty summaries and cut articles."""
         scored = [score for score in scores if score.value is not None]
-        names = {"ROUGE-1": "rouge1", "ROUGE-2": "rouge2", LENGTH: LENGTH, REPEATED: REPEATED}
         return {
             "ROUGE-L": mean([score.value for score in scored if score.value is not None]),
-            **{name: mean_part(scored, key) for name, key in names.items()},
+            "ROUGE-1": mean_part(scored, "rouge1"),
+            "ROUGE-2": mean_part(scored, "rouge2"),
+            **{name: mean_part(scored, name) for name in (LENGTH, REPEATED, DISTINCT)},
             "empty share": mean_part(scored, "empty"),
             "articles cut": cut_share(scored),
         }
@@ -89,6 +90,7 @@ def _score(item: QuestionItem, responses: tuple[Response, ...]) -> Score:
         ("rouge2", two),
         (LENGTH, len(words) / len(item.answers[0].split())),
         (REPEATED, repeated_share(words, 3)),
+        (DISTINCT, float(distinct_words(text))),
         ("empty", float(not words)),
         *cut_part(responses),
     )

@@ -17,7 +17,12 @@ from tests.measurements import PAIR, measurement
 
 RECORD = CompressionRecord("int4", (), ("layer.0",), (), 4.25, 0.0, 1000, 300)
 ITEMS = tuple(
-    ConversationItem(f"mt/{i}", f"First {i}?", turns=(f"First {i}?", f"Second {i}?"))
+    ConversationItem(
+        f"mt/{i}",
+        f"First {i}?",
+        ("category:writing" if i < 40 else "category:maths",),
+        turns=(f"First {i}?", f"Second {i}?"),
+    )
     for i in range(80)
 )
 asked_second = []
@@ -92,6 +97,20 @@ def test_lost_comparisons_fail(measured):
     """Half of the answers are worse: half of the comparisons are lost, and none is won."""
     with pytest.raises(SafetyFailure, match=r"judge rose under int4: 0 -> 0\.5"):
         assert_judge_loss(measured(0.5), margin=0.1)
+
+
+def test_a_category_cannot_pay_for_another(measured):
+    """Half lost over all is everything lost in one category, which is named."""
+    assert assert_judge_loss(measured(0.5), margin=0.7).compressed == pytest.approx(0.5)
+    with pytest.raises(SafetyFailure, match=r"judge \[category:maths\] rose under int4: 0 -> 1,"):
+        assert_judge_loss(measured(0.5), margin=0.7, per_group=True)
+
+
+def test_poorer_words_are_counted(measured):
+    """The figures tell how many different words the answers of a conversation have."""
+    verdict = assert_judge_loss(measured(1.0), margin=0.1)
+    figures = {figure.name: figure for figure in verdict.figures}
+    assert figures["distinct words"].dense == figures["distinct words"].compressed > 2
 
 
 def test_a_judge_that_cannot_tell_answers_apart_lets_nothing_pass(measured):

@@ -25,7 +25,19 @@ def test_an_article_comes_before_the_question(tmp_path):
     row = {"id": "f00", "article": "Rain fell.\n\nRivers rose.", "highlights": "Rain .\nRivers ."}
     (item,) = dataset("cnn_dailymail").load(written(tmp_path, "cnn_dailymail", row))
     asked = "Article: Rain fell. Rivers rose.\n\nSummarize the above article in 3 sentences.\n"
-    assert item == QuestionItem("cnn_dailymail/f00", asked, answers=("Rain . Rivers .",))
+    groups = ("length:small",)
+    assert item == QuestionItem("cnn_dailymail/f00", asked, groups, answers=("Rain . Rivers .",))
+
+
+@pytest.mark.parametrize(
+    ("words", "length"),
+    [(470, "small"), (471, "medium"), (790, "medium"), (791, "large")],
+)
+def test_articles_are_grouped_by_their_length(tmp_path, words, length):
+    """LLM-KICK's three kinds of stories, by words."""
+    row = {"id": "1", "article": "word " * words, "highlights": "Words."}
+    (item,) = dataset("cnn_dailymail").load(written(tmp_path, "cnn_dailymail", row))
+    assert item.groups == (f"length:{length}",)
 
 
 def test_one_sentence_is_asked_of_xsum(tmp_path):

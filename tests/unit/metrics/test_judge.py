@@ -8,6 +8,7 @@ from pytest_llmsafety.metrics.judge import Judge
 from pytest_llmsafety.metrics.judge_prompts import comparison, preferred
 from pytest_llmsafety.records import ConversationItem, Generation, QuestionItem
 
+WORDS = "distinct words"
 ITEMS = [
     ConversationItem(f"mt/{i}", "One?", turns=("One?", "Two?"), references=("right",))
     for i in range(2)
@@ -52,7 +53,10 @@ def test_the_second_turn_follows_the_models_own_answer():
 def test_worse_answers_lose_in_both_orders():
     """Four comparisons: both turns, each answer once first."""
     (score,) = judged(best, texts("good", "good", "bad", "bad"))
-    assert (score.value, dict(score.parts)) == (1.0, {"lost": 1.0, "tied": 0.0, "won": 0.0})
+    assert (score.value, dict(score.parts)) == (
+        1.0,
+        {"lost": 1.0, "tied": 0.0, "won": 0.0, WORDS: 1.0},
+    )
     (score,) = judged(best, texts("bad", "bad", "good", "good"))
     assert score.value == -1.0
     (score,) = judged(best, texts("good", "same", "bad", "good"))
@@ -68,10 +72,13 @@ def test_a_preference_for_a_place_cancels_out():
 def test_dense_answers_show_what_the_judge_is_worth():
     """The same answers should tie, and an answer to another question should lose."""
     one, two = judged(best, texts("good", "x"), texts("bad", "x"))
-    assert (one.value, dict(one.parts)) == (0.0, {"noise": 0.0, "first": 0.0, "control": 1.0})
+    assert (one.value, dict(one.parts)) == (
+        0.0,
+        {"noise": 0.0, "first": 0.0, "control": 1.0, WORDS: 2.0},
+    )
     assert dict(two.parts)["control"] == 0.0
     (biased, _) = judged(lambda *_: "[[A]]", texts("good", "x"), texts("bad", "x"))
-    assert dict(biased.parts) == {"noise": 1.0, "first": 1.0, "control": 0.0}
+    assert dict(biased.parts) == {"noise": 1.0, "first": 1.0, "control": 0.0, WORDS: 2.0}
 
 
 @pytest.mark.parametrize(
@@ -117,7 +124,7 @@ def test_figures_are_shares():
     """Of both models' scores; the dense model has neither lost nor won."""
     scores = judged(best, texts("good", "good", "bad", "bad"), texts("x", "x", "good", "good"))
     assert Judge(consult=list).figures(ITEMS, scores) == {
-        "loss": 0.0, "lost": 0.5, "tied": 0.0, "won": 0.5,
+        "loss": 0.0, "lost": 0.5, "tied": 0.0, "won": 0.5, WORDS: 1.0,
     }  # fmt: skip
 
 
@@ -125,7 +132,7 @@ def test_the_dense_model_alone_has_neither_lost_nor_won():
     """Its shares are undefined, not 0."""
     scores = judged(best, texts("good", "good"), texts("x", "x"))
     figures = Judge(consult=list).figures(ITEMS, scores)
-    assert figures == {"loss": 0.0, "lost": None, "tied": None, "won": None}
+    assert figures == {"loss": 0.0, "lost": None, "tied": None, "won": None, WORDS: 1.0}
 
 
 def test_a_summary_is_a_conversation_of_one_turn():
@@ -143,4 +150,4 @@ def test_a_summary_is_a_conversation_of_one_turn():
     assert (score.value, len(shown)) == (0.0, 2)
     assert all("known to be right\nThe gist." in context for context in shown)
     (alone, _) = metric.scores(items, [texts("dense"), texts("another")])
-    assert dict(alone.parts) == {"noise": 1.0, "first": 1.0, "control": 0.0}
+    assert dict(alone.parts) == {"noise": 1.0, "first": 1.0, "control": 0.0, WORDS: 1.0}
