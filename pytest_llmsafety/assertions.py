@@ -187,9 +187,8 @@ def assert_judge_loss(
 
     Both answers are compared in both orders, so that a preference for a place cancels out; what
     the judge says of identical answers is noted. No PASS by a judge that cannot tell an answer
-    from one to another question. With `per_group` in every group: a category of MT-Bench, a
-    length of articles. Raises as `assert_toxicity_delta`, and ConfigurationError for
-    another measurement than `measure("judge")`.
+    from one to another question. With `per_group` in each category or length of articles. Raises
+    as `assert_toxicity_delta`, and ConfigurationError for another measurement than `judge`.
     """
     require_kind("assert_judge_loss", measurement)
     judge = partial(judge_preference, per_group=per_group)

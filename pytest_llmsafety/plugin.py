@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
-import sys
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -18,6 +17,7 @@ from pytest_llmsafety.hooks.sharing import Sharing
 from pytest_llmsafety.hooks.skipping import Skipping
 from pytest_llmsafety.hooks.unmeasured import not_decided
 from pytest_llmsafety.hooks.workers import CHOSEN, Workers, chooses_distribution, worker_options
+from pytest_llmsafety.progress import Progress, on_stderr
 from pytest_llmsafety.session import SafetySession
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
         return
     options = worker_options(config, options)
     command = shlex.join(["pytest", *map(str, config.invocation_params.args)])
-    safety = SafetySession(options, _progress_file(config), command=command)
+    safety = SafetySession(options, _progress(config), command=command)
     config.stash[SESSION] = safety
     config.pluginmanager.register(Selection(config, safety))
     config.pluginmanager.register(Outcomes(config, safety))
@@ -181,9 +181,10 @@ def _address(item: pytest.Item) -> list[str]:
     return words
 
 
-def _progress_file(config: pytest.Config) -> TextIO | None:
-    """The terminal behind stderr, which pytest captures later; None where nobody watches."""
-    watched = sys.stderr.isatty() and not os.environ.get("CI")
-    if not watched or config.option.verbose < 0 or hasattr(config, "workerinput"):
-        return None
-    return os.fdopen(os.dup(sys.stderr.fileno()), "w", encoding="utf-8")
+def _progress(config: pytest.Config) -> Progress:
+    """What is shown of long work; with -q and in workers nothing."""
+    if config.getoption("verbose", 0) < 0 or hasattr(config, "workerinput"):
+        return Progress()
+    progress = on_stderr()
+    config.add_cleanup(progress.close)
+    return progress

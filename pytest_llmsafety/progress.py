@@ -1,8 +1,11 @@
-"""A progress bar on a terminal, and nothing anywhere else."""
+"""How far a run is: a bar on a terminal, a line a minute in a log."""
 
 from __future__ import annotations
 
+import os
+import sys
 from contextlib import contextmanager
+from time import monotonic
 from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
@@ -54,7 +57,58 @@ class Progress:
         if self._bar is not None:
             self._bar.update(requests)
 
+    def close(self) -> None:
+        """Let go of the file."""
+        if self._file is not None:
+            self._file.close()
+
     def note(self, text: str) -> None:
         """Write a line above the bar, without breaking it."""
         if self._bar is not None:
             self._bar.write(text, file=self._file)
+
+
+class Log(Progress):
+    """The same as lines on `file`, no terminal: the first after a minute, then one a minute."""
+
+    def __init__(self, file: TextIO, *, seconds: float = 60.0) -> None:
+        """Count from now; there are `seconds` between lines."""
+        super().__init__()
+        self._log, self._seconds, self._last = file, seconds, monotonic()
+        self._what, self._done, self._total = "", 0, 0
+
+    @contextmanager
+    def bar(self, what: str, total: int) -> Iterator[Progress]:
+        """Count `total` requests named `what` while the block runs."""
+        self._what, self._done, self._total = what, 0, total
+        yield self
+
+    def stage(self, what: str, done: int, total: int) -> None:
+        """Tell how much of a longer work is done."""
+        self._tell(f"{what}: {done:,} of {total:,}")
+
+    def advance(self, requests: int) -> None:
+        """Tell how many requests are finished."""
+        self._done += requests
+        self._tell(f"{self._what}: {self._done:,} of {self._total:,} requests")
+
+    def _tell(self, text: str) -> None:
+        now = monotonic()
+        if now - self._last >= self._seconds:
+            self._last = now
+            self._log.write(f"\nllmsafety: {text}\n")  # below the dots of pytest
+            self._log.flush()
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._log.close()
+
+
+def on_stderr() -> Progress:
+    """On the stderr of now, which pytest captures later; nothing where that is no file."""
+    try:
+        file = os.fdopen(os.dup(sys.stderr.fileno()), "w", encoding="utf-8")
+    except OSError:
+        return Progress()
+    watched = sys.stderr.isatty() and not os.environ.get("CI")
+    return Progress(file) if watched else Log(file)

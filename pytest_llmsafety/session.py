@@ -9,7 +9,7 @@ from datetime import datetime, timezone
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
 from itertools import chain, islice
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any
 
 from pytest_llmsafety.release import Release, share
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from pytest_llmsafety.options import Options
     from pytest_llmsafety.plan import Plan
+    from pytest_llmsafety.progress import Progress
     from pytest_llmsafety.reports.run import Run, SafetyTest
     from pytest_llmsafety.workbench import Workbench
 
@@ -35,13 +36,13 @@ class SafetySession:
     """Knows nothing of pytest; `plugin.py` tells it what happens, one call an event."""
 
     def __init__(
-        self, options: Options, progress_file: TextIO | None = None, *, command: str = ""
+        self, options: Options, progress: Progress | None = None, *, command: str = ""
     ) -> None:
         """Start empty; nothing heavy is imported before `workbench` is asked for."""
         self.options = options
         self.command = command
         self.written: list[Path] = []
-        self._progress_file = progress_file
+        self._progress = progress
         self._tests: dict[str, SafetyTest] = {}
         self._plans: dict[str, list[Plan]] = {}
         self._checked = False
@@ -52,7 +53,7 @@ class SafetySession:
         """The workbench of this process, made when it is first needed."""
         from pytest_llmsafety.workbench import Workbench
 
-        return Workbench(self.options, self._progress_file)
+        return Workbench(self.options, self._progress)
 
     def preflight(self) -> None:
         """Check, once, all that can be checked before the first test; raises LlmSafetyError."""
@@ -180,7 +181,7 @@ class SafetySession:
             versions=(("python", sys.version.split()[0]), *_versions()),
         )
 
-    def summary(self, width: int) -> list[str]:
+    def summary(self, width: int, *, verbose: bool = False) -> list[str]:
         """The lines under the tests: the table, and whatever must not be overlooked."""
         if not self._tests:
             return []
@@ -190,7 +191,8 @@ class SafetySession:
             return plan_table(self.run(PASSED).plans, width=width)
         from pytest_llmsafety.reports.terminal import summary
 
-        lines = summary(self.run(PASSED), width=width, inconclusive=self.options.inconclusive)
+        policy = self.options.inconclusive
+        lines = summary(self.run(PASSED), width=width, inconclusive=policy, verbose=verbose)
         if self.release.since:
             from pytest_llmsafety.reports.since import lines as changes
 

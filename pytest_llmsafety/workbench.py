@@ -27,7 +27,6 @@ from pytest_llmsafety.metrics import METRICS
 from pytest_llmsafety.metrics.scorers import check_scorer
 from pytest_llmsafety.pair import Arm, ModelPair
 from pytest_llmsafety.paths import CACHE_FILE
-from pytest_llmsafety.progress import Progress
 from pytest_llmsafety.recipes import check_margin, recipe_of
 from pytest_llmsafety.scorer_calibration import load
 from pytest_llmsafety.session_items import SessionItems
@@ -36,12 +35,12 @@ from pytest_llmsafety.supplies import calibration, reference, store
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from typing import TextIO
 
     from pytest_llmsafety.baseline import Row
     from pytest_llmsafety.consulting import Consult
     from pytest_llmsafety.harness.choice import Choice
     from pytest_llmsafety.options import Options
+    from pytest_llmsafety.progress import Progress
     from pytest_llmsafety.recipes import Recipe
     from pytest_llmsafety.records import Item
     from pytest_llmsafety.specs import CompressionSpec, ModelSpec
@@ -51,7 +50,7 @@ if TYPE_CHECKING:
 class Workbench:
     """Holds what is shared by all tests of a session: the engine, items and scorers."""
 
-    def __init__(self, options: Options, progress_file: TextIO | None = None) -> None:
+    def __init__(self, options: Options, progress: Progress | None = None) -> None:
         """Open the cache; no model is loaded before it is asked something."""
         self.options = options
         self.cache = Cache(options.cache and options.cache / CACHE_FILE)
@@ -61,7 +60,7 @@ class Workbench:
             seed=options.seed,
             calibration=calibration(options),
             store=store(options),
-            progress=Progress(progress_file),
+            progress=progress,
         )
         self.engine.one_model = options.one_model
         self.engine.reference = reference(options)

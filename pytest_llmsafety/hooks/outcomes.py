@@ -152,7 +152,9 @@ class Outcomes:
             for test in undecided:
                 terminalreporter.write_sep("_", test.nodeid.partition("::")[2])
                 terminalreporter.write_line(test.message)
-        lines = self.session.summary(self.config.get_terminal_writer().fullwidth)
+        lines = self.session.summary(
+            self.config.get_terminal_writer().fullwidth, verbose=self.config.option.verbose > 0
+        )
         if lines:
             terminalreporter.section(
                 "safety plan" if self.session.options.plan else "safety verdicts"

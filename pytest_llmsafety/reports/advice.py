@@ -61,8 +61,8 @@ def _next(verdict: Verdict) -> str:
     for needed, when in plans:
         if needed and needed > decision.n_units:
             return (
-                f"Next: ask more; about {needed:,} {kind} decide it four times in five {when} "
-                f"(now {decision.n_units:,}). Or compress less."
+                f"Next: ask more (--llmsafety-limit, a larger data set); about {needed:,} {kind} "
+                f"decide it four times in five {when} (now {decision.n_units:,}). Or compress less."
             )
     if decision.n_needed_80:
         return "Next: compress less; the change is too close to what is allowed to be told apart."

@@ -19,12 +19,12 @@ def change(verdict: Verdict) -> str:
     return _moved(verdict, verdict.decision.estimate) if verdict.decision else "-"
 
 
-def worst_groups(verdict: Verdict) -> list[tuple[str, str]]:
-    """Two groups with their changes: the one that decides, then the worst of the others."""
+def worst_groups(verdict: Verdict, most: int | None = 2) -> list[tuple[str, str]]:
+    """Groups with their changes: the one that decides, then the worst of the others; `most`."""
     ranked = sorted(
         verdict.groups, key=lambda one: (one.group != verdict.group, -one.decision.estimate)
     )
-    return [(one.group, _moved(verdict, one.decision.estimate)) for one in ranked[:2]]
+    return [(one.group, _moved(verdict, one.decision.estimate)) for one in ranked[:most]]
 
 
 def _moved(verdict: Verdict, estimate: float) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from itertools import groupby
 from typing import TYPE_CHECKING
 
@@ -74,11 +75,24 @@ def header(compression: str, verdicts: Sequence[Verdict], *, with_noise: bool) -
     return [*names, "allowed", ITEMS, "verdict"]
 
 
-def row(verdict: Verdict, *, with_noise: bool) -> list[str]:
+def rows(verdicts: Sequence[Verdict], *, with_noise: bool) -> list[list[str]]:
+    """The cells of each verdict on one compression, in the order of the header.
+
+    A measurement on several data sets is named with them.
+    """
+    asked = {(verdict.measurement, verdict.dataset) for verdict in verdicts}
+    several = Counter(name for name, _ in asked)
+    return [
+        row(verdict, with_noise=with_noise, with_data=several[verdict.measurement] > 1)
+        for verdict in verdicts
+    ]
+
+
+def row(verdict: Verdict, *, with_noise: bool, with_data: bool) -> list[str]:
     """The cells of one verdict, in the order of the header."""
     low, high = bounds(verdict)
     return [
-        judged(verdict),
+        judged(verdict) + (f" ({shown(verdict.dataset)})" if with_data else ""),
         figure(verdict.dense),
         figure(verdict.compressed),
         change(verdict),
@@ -95,12 +109,12 @@ def judged(verdict: Verdict) -> str:
     return shown(" ".join(filter(None, (verdict.measurement, verdict.aspect))))
 
 
-def groups(verdict: Verdict) -> str:
-    """The two worst groups with their changes; empty where no groups were judged."""
+def groups(verdict: Verdict, most: int | None = 2) -> str:
+    """The worst groups with their changes; empty where no groups were judged."""
     if not verdict.groups:
         return ""
-    told = ", ".join(f"{shown(group)} {moved}" for group, moved in worst_groups(verdict))
-    return f"worst of {len(verdict.groups)} groups: {told}"
+    told = ", ".join(f"{shown(group)} {moved}" for group, moved in worst_groups(verdict, most))
+    return f"{'worst of ' if most else ''}{len(verdict.groups)} groups: {told}"
 
 
 def undecided(run: Run) -> list[str]:

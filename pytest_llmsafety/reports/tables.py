@@ -24,7 +24,7 @@ def verdict_table(compression: str, verdicts: Sequence[Verdict]) -> list[str]:
     """The verdicts of one compression as a table."""
     noisy = any(verdict.noise is not None for verdict in verdicts)
     header = rows.header(shown(compression), verdicts, with_noise=noisy)
-    return table(header, [rows.row(one, with_noise=noisy) for one in verdicts], left=1)
+    return table(header, rows.rows(verdicts, with_noise=noisy), left=1)
 
 
 def group_lines(verdicts: Sequence[Verdict]) -> list[str]:

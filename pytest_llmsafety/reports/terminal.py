@@ -6,7 +6,7 @@ import textwrap
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from pytest_llmsafety.message import shown
+from pytest_llmsafety.message import escaped, shown
 from pytest_llmsafety.reports.advice import sentences
 from pytest_llmsafety.reports.replicates import spreads
 from pytest_llmsafety.reports.rows import (
@@ -15,7 +15,7 @@ from pytest_llmsafety.reports.rows import (
     blocks,
     groups,
     header,
-    row,
+    rows,
     title,
     undecided,
 )
@@ -32,9 +32,9 @@ LONGEST_NAME, LONGEST_SPEC = 34, 12
 SUITE = "suite scope: every verdict is about the items of this run and no others."
 
 
-def summary(run: Run, *, width: int, inconclusive: str) -> list[str]:
+def summary(run: Run, *, width: int, inconclusive: str, verbose: bool = False) -> list[str]:
     """Lines that sum up a run: the table, the tests without a verdict, the policy in force."""
-    lines = table(run.verdicts, width=width) if run.verdicts else []
+    lines = table(run.verdicts, width=width, verbose=verbose) if run.verdicts else []
     for told in undecided(run):
         lines += ["", *_wrapped(told, width)]
     if inconclusive != "fail" and any(v.outcome is Outcome.INCONCLUSIVE for v in run.verdicts):
@@ -46,27 +46,28 @@ def summary(run: Run, *, width: int, inconclusive: str) -> list[str]:
     return lines
 
 
-def table(verdicts: Sequence[Verdict], *, width: int = 80) -> list[str]:
+def table(verdicts: Sequence[Verdict], *, width: int = 80, verbose: bool = False) -> list[str]:
     """Lines that show every verdict, by compression, then a sentence for each non-PASS.
 
     Lines fit into `width` columns where that is 60 or more. Where a verdict is too wide for one
-    line, its name and outcome stand above its figures.
+    line, its name and outcome stand above its figures. If `verbose`, every group and the notes
+    stand below them.
     """
     parts = blocks(verdicts)
     noisy = any(verdict.noise is not None for verdict in verdicts)
     cells = [
         [_shortened(header(name, group, with_noise=noisy))]
-        + [_shortened(row(verdict, with_noise=noisy)) for verdict in group]
+        + [_shortened(cells) for cells in rows(group, with_noise=noisy)]
         for name, group in parts
     ]
     cells, stacked = _fitted(cells, width)
     widths = [max(map(len, column)) for column in zip(*chain(*cells), strict=True)]
     lines = []
-    for (name, group), (head, *rows) in zip(parts, cells, strict=True):
+    for (name, group), (head, *others) in zip(parts, cells, strict=True):
         lines += ["", *_wrapped(title(name, group), width)]
         lines += _lines(head, widths, stacked=stacked)
-        for verdict, one in zip(group, rows, strict=True):
-            lines += _lines(one, widths, stacked=stacked) + _groups(verdict, width)
+        for verdict, one in zip(group, others, strict=True):
+            lines += _lines(one, widths, stacked=stacked) + _below(verdict, width, verbose=verbose)
     lines += ["", *_wrapped(LEGEND, width)]
     if any(verdict.scope == "suite" for verdict in verdicts):
         lines += ["", *_wrapped(SUITE, width)]
@@ -92,10 +93,14 @@ def _stops(stopped: Sequence[Verdict], total: int) -> str:
     return f"stopped when certain: {len(stopped)} of {total} verdicts, after {told}."
 
 
-def _groups(verdict: Verdict, width: int) -> list[str]:
-    """The two worst groups under the figures of the one that decides."""
-    text = INDENT + groups(verdict)
-    return textwrap.wrap(text, max(width, 40), subsequent_indent=2 * INDENT)
+def _below(verdict: Verdict, width: int, *, verbose: bool) -> list[str]:
+    """What stands under the figures of a verdict: its two worst groups, or all it tells."""
+    told = [groups(verdict, None if verbose else 2)]
+    if verbose:
+        told += [f"data: {shown(verdict.dataset)}"] if verdict.dataset else []
+        told += [f"note: {escaped(note)}" for note in verdict.notes]
+    wrap = textwrap.TextWrapper(max(width, 40), initial_indent=INDENT, subsequent_indent=2 * INDENT)
+    return [line for text in told for line in wrap.wrap(text)]
 
 
 def _shortened(cells: list[str]) -> list[str]:
@@ -106,19 +111,19 @@ def _shortened(cells: list[str]) -> list[str]:
 
 def _fitted(cells: list[list[list[str]]], width: int) -> tuple[list[list[list[str]]], bool]:
     """The cells as they fit into `width`, and whether figures stand under their name."""
-    rows = [row for block in cells for row in block]
-    if _width(rows) <= width:
+    lines = [row for block in cells for row in block]
+    if _width(lines) <= width:
         return cells, False
-    place = rows[0].index(ITEMS)
-    if len(INDENT) + _width([row[1:-1] for row in rows]) > width:
+    place = lines[0].index(ITEMS)
+    if len(INDENT) + _width([row[1:-1] for row in lines]) > width:
         cells = [[row[:place] + row[place + 1 :] for row in block] for block in cells]
     room = max(width - len(GAP) - len(Outcome.INCONCLUSIVE.value), 11)
     return [[[_cut(row[0], room), *row[1:]] for row in block] for block in cells], True
 
 
-def _width(rows: Sequence[Sequence[str]]) -> int:
+def _width(lines: Sequence[Sequence[str]]) -> int:
     """How many columns of a terminal these rows take."""
-    return sum(max(map(len, column)) + len(GAP) for column in zip(*rows, strict=True)) - len(GAP)
+    return sum(max(map(len, column)) + len(GAP) for column in zip(*lines, strict=True)) - len(GAP)
 
 
 def _lines(cells: Sequence[str], widths: Sequence[int], *, stacked: bool) -> list[str]:

@@ -35,7 +35,7 @@ class Workbench:
 
     cache = None
 
-    def __init__(self, options, progress_file=None):
+    def __init__(self, options, progress=None):
         self.options = options
         note(f"open {os.environ.get('PYTEST_XDIST_WORKER', 'controller')}")
 

@@ -6,7 +6,10 @@ import json
 from pathlib import Path
 
 import pytest
+import transformers.models.llama.modeling_llama  # noqa: F401
+from optimum import quanto  # noqa: F401
 
+import pytest_llmsafety.workbench  # noqa: F401
 from pytest_llmsafety.hooks.selection import SUITES
 from tests.judge_stand_in import standing
 from tests.random_models import letter_tokenizer, random_model
@@ -51,7 +54,7 @@ def test_without_a_judge_the_gate_is_undecided(
     pytester: pytest.Pytester, given: tuple[str, ...]
 ) -> None:
     """The reason says which flag names one, and how to leave the gate out."""
-    result = pytester.runpytest_subprocess(*given)
+    result = pytester.runpytest_inprocess(*given)
     result.stdout.fnmatch_lines(["why: no judge was named.*--llmsafety-judge*-k 'not instruct*"])
     assert result.ret == 6
 
@@ -60,7 +63,7 @@ def test_a_judge_is_asked_and_remembered(pytester: pytest.Pytester, given: tuple
     """Seven questions an item at most, through HTTP; a second run asks none."""
     with standing(lambda _: TIE) as stand:
         results = [
-            pytester.runpytest_subprocess(*given, f"--llmsafety-judge={stand.url}#m")
+            pytester.runpytest_inprocess(*given, f"--llmsafety-judge={stand.url}#m")
             for _ in range(2)
         ]
         asked = len(stand.asked)
@@ -76,7 +79,7 @@ def test_a_judge_that_refuses_is_an_error(
 ) -> None:
     """A wrong key is no verdict on the model: the test fails with the endpoint's words."""
     with standing(lambda _: TIE, *[(401, {})] * 9) as stand:
-        result = pytester.runpytest_subprocess(*given, f"--llmsafety-judge={stand.url}#m")
+        result = pytester.runpytest_inprocess(*given, f"--llmsafety-judge={stand.url}#m")
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(["EndpointError: http*refuses to answer as 'm' (HTTP 401*"])
 
@@ -85,13 +88,13 @@ def test_an_address_without_a_model_is_a_usage_error(
     pytester: pytest.Pytester, given: tuple[str, ...]
 ) -> None:
     """Found before any test runs."""
-    result = pytester.runpytest_subprocess(*given, "--llmsafety-judge=http://host/v1")
+    result = pytester.runpytest_inprocess(*given, "--llmsafety-judge=http://host/v1")
     assert result.ret == 4
     result.stderr.fnmatch_lines(["*Expected URL#MODEL*"])
 
 
 def test_the_built_in_model_is_not_judged(pytester: pytest.Pytester) -> None:
     """It follows no instructions."""
-    result = pytester.runpytest_subprocess(SUITE, "--model=phantom", "--compress=int8")
+    result = pytester.runpytest_inprocess(SUITE, "--model=phantom", "--compress=int8")
     result.assert_outcomes(skipped=1)
     result.stdout.fnmatch_lines(["*built-in*"])

@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 FOLDER = Path(__file__).resolve().parents[2] / "suites"
 SUITES = [
     str(FOLDER / f"test_{name}.py")
@@ -17,12 +19,16 @@ SHOWN = ("outcome", "dense", "compressed", "decision", "groups", "reasons", "wor
 
 def told(folder: Path, *given: str) -> str:
     """Everything that the verdicts of three packaged suites say, as text."""
-    command = [
-        sys.executable, "-m", "pytest", *SUITES, "--model=phantom", "--compress=int4", "-q",
+    words = [
+        *SUITES, "--model=phantom", "--compress=int4", "-q",
         f"--rootdir={folder}", "-p", "no:cacheprovider", "--llmsafety-cache=off",
         "--llmsafety-limit=30", f"--llmsafety-report={folder}", *given,
     ]  # fmt: skip
-    subprocess.run(command, cwd=folder, check=False, capture_output=True)  # noqa: S603 - our own
+    if "-n2" in given:
+        command = [sys.executable, "-m", "pytest", *words]
+        subprocess.run(command, cwd=folder, check=False, capture_output=True)  # noqa: S603 - ours
+    else:
+        pytest.main([*words, "-p", "no:xdist"])
     report = json.loads((folder / "report.json").read_text("utf-8"))
     verdicts = {
         (test["nodeid"], verdict["aspect"]): {name: verdict[name] for name in SHOWN}

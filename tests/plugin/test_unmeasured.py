@@ -6,6 +6,10 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
+import transformers.models.llama.modeling_llama  # noqa: F401
+from optimum import quanto  # noqa: F401
+
+import pytest_llmsafety.workbench  # noqa: F401
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,7 +30,7 @@ def missing(pytester: pytest.Pytester) -> Callable[..., pytest.RunResult]:
     pytester.mkdir("data")
 
     def run(*more: str) -> pytest.RunResult:
-        return pytester.runpytest_subprocess(
+        return pytester.runpytest_inprocess(
             *GIVEN, "--llmsafety-data=data", "--llmsafety-cache=off", "test_missing.py", *more
         )
 
@@ -93,7 +97,7 @@ def test_a_missing_scorer_is_inconclusive(pytester: pytest.Pytester) -> None:
             assert_toxicity_delta(measure("toxicity"), margin=0.02)
     """)
     scorer = "--llmsafety-scorer=classifier:no-such-folder#toxic"
-    result = pytester.runpytest_subprocess(*GIVEN, "--llmsafety-cache=off", scorer, pytester.path)
+    result = pytester.runpytest_inprocess(*GIVEN, "--llmsafety-cache=off", scorer, pytester.path)
     assert result.ret == 6
     result.stdout.fnmatch_lines(["toxicity under int4: not decided*", "why: cannot read *"])
 
@@ -103,7 +107,7 @@ def test_the_built_in_model_skips_what_it_has_no_counterpart_for(
 ) -> None:
     """No gap of the user's: the gate is skipped, and the last lines say why."""
     pytester.makepyfile(test_manners='def test_manners(measure):\n    measure("refusal")')
-    result = pytester.runpytest_subprocess(*GIVEN, "--llmsafety-cache=off", "test_manners.py")
+    result = pytester.runpytest_inprocess(*GIVEN, "--llmsafety-cache=off", "test_manners.py")
     result.assert_outcomes(skipped=1)
     assert result.ret == 0
     result.stdout.fnmatch_lines(
@@ -130,7 +134,7 @@ def test_shots_of_a_set_without_examples_say_which_sets_have_some(
 ) -> None:
     """The built-in model's questions have none, so the test fails by the user's mistake."""
     pytester.makepyfile(test_shots='def test_facts(measure):\n    measure("qa", shots=2)')
-    result = pytester.runpytest_subprocess(*GIVEN, "--llmsafety-cache=off", "test_shots.py")
+    result = pytester.runpytest_inprocess(*GIVEN, "--llmsafety-cache=off", "test_shots.py")
     assert result.ret == 1
     result.stdout.fnmatch_lines(
         ["*shots: phantom-qa has no split of solved examples. Data sets with one: arc, *"]

@@ -22,7 +22,7 @@ from pytest_llmsafety.compressors.record import CompressionRecord
 from pytest_llmsafety.engine import Engine
 from pytest_llmsafety.errors import CacheError, ModelError, ScorerError
 from pytest_llmsafety.pair import Arm, ModelPair
-from pytest_llmsafety.progress import Progress
+from pytest_llmsafety.progress import Log, Progress
 from pytest_llmsafety.records import Generate, Generation, Likelihood, Loglikelihood
 from pytest_llmsafety.specs import CompressionSpec, ModelSpec
 
@@ -323,7 +323,16 @@ def test_a_bar_shows_what_runs():
         assert words in shown.getvalue()
 
 
+def test_a_log_has_a_line_now_and_then():
+    """It tells which model answers and how far it is; before the first minute nothing."""
+    told, silent = io.StringIO(), io.StringIO()
+    for log in (Log(told, seconds=0), Log(silent)):
+        Engine(Cache(None), backend="fake", progress=log).answer(PAIR.compressed, REQUESTS)
+    assert told.getvalue().endswith("\nllmsafety: made-up int4: 40 of 40 requests\n")
+    assert not silent.getvalue()
+
+
 def test_no_bar_without_a_place_for_it(capfd):
-    """CI logs and quiet runs stay as they are."""
+    """Quiet runs stay as they are."""
     Engine(Cache(None), backend="fake").answer(PAIR.dense, REQUESTS)
     assert capfd.readouterr() == ("", "")

@@ -114,6 +114,19 @@ def test_the_worst_groups_stand_under_their_figures() -> None:
     lines = table([replace(FAIL, group="a:x", groups=groups)], width=120)
     assert lines[2].startswith("toxicity  ")
     assert lines[3] == "  worst of 3 groups: a:x +0.010, a:y +0.050"
+    told = replace(FAIL, group="a:x", groups=groups, notes=("cut\x1b[2J",))
+    assert table([told], width=120, verbose=True)[3:6] == [
+        "  3 groups: a:x +0.010, a:y +0.050, a:z +0.040",
+        f"  data: {FAIL.dataset}",
+        "  note: cut\\x1b[2J",
+    ]
+
+
+def test_one_measurement_of_two_data_sets_is_told_apart() -> None:
+    """The data set is named where the measurement alone would not say which row is which."""
+    lines = table([PASS, replace(PASS, dataset="other")], width=160)
+    names = [line.partition("  ")[0] for line in lines[2:4]]
+    assert names == [f"toxicity ({PASS.dataset})", "toxicity (other)"]
 
 
 @pytest.mark.parametrize("width", [60, 72, 80, 100, 200])
