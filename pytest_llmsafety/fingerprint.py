@@ -188,12 +188,21 @@ def resolve(spec: ModelSpec) -> tuple[str, str]:
         elif kind == "auto":
             device = "cpu"
         elif not seen:
-            message = f"device '{device}' was asked for, but torch sees no GPU. Use cpu or auto."
-            raise ConfigurationError(message)
+            raise _absent(device)
+    elif kind == "mps":
+        import torch
+
+        if not torch.backends.mps.is_available():
+            raise _absent(device)
     dtype = spec.dtype
     if dtype == "auto":
         dtype = "float32" if device == "cpu" else "bfloat16"
     return dtype, device
+
+
+def _absent(device: str) -> ConfigurationError:
+    message = f"device '{device}' was asked for, but torch sees no such GPU. Use cpu or auto."
+    return ConfigurationError(message)
 
 
 def platform_of(spec: ModelSpec, backend: str) -> Platform:

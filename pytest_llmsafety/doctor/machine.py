@@ -62,6 +62,8 @@ def hardware(seen: tuple[GPU, ...]) -> Iterator[str]:
     yield cpu if seen else f"{cpu}, no CUDA GPU"
     for gpu in seen:
         yield f"{gpu.device}: {gpu.name}, {gpu.free / GB:.1f} of {gpu.total / GB:.1f} GB free"
+    if (platform.system(), platform.machine()) == ("Darwin", "arm64"):
+        yield "mps: the GPU of this Mac, in the same memory; used with --device=mps"
 
 
 def packages() -> Iterator[str]:
@@ -109,7 +111,7 @@ def room(spec: ModelSpec, seen: tuple[GPU, ...]) -> Iterator[str]:
     on_gpu = spec.device.startswith("cuda") or (spec.device == "auto" and bool(seen))
     usual = "cuda:0" if seen else "cpu"
     device = {"auto": usual, "cuda": "cuda:0"}.get(spec.device, spec.device)
-    dtype = spec.dtype if spec.dtype != "auto" else "bfloat16" if on_gpu else "float32"
+    dtype = spec.dtype if spec.dtype != "auto" else "float32" if device == "cpu" else "bfloat16"
     free = {gpu.device: gpu.free for gpu in seen}.get(device)
     if free is None and on_gpu:
         yield f"{spec}: torch sees no {device} on this machine"

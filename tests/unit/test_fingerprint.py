@@ -233,8 +233,10 @@ def test_absent_gpu_is_a_named_error(monkeypatch):
     import torch
 
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    with pytest.raises(ConfigurationError, match="sees no GPU"):
-        resolve(ModelSpec("m", device="cuda"))
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    for device in ("cuda", "mps"):
+        with pytest.raises(ConfigurationError, match=f"'{device}' was asked for, but torch sees"):
+            resolve(ModelSpec("m", device=device))
 
 
 @pytest.mark.parametrize(

@@ -75,6 +75,14 @@ def test_gpus_are_listed_with_their_memory() -> None:
     assert next(iter(machine.hardware(()))).endswith("no CUDA GPU")
 
 
+def test_the_gpu_of_a_mac_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It shares the memory, and is used where it is asked for."""
+    assert not any(line.startswith("mps") for line in machine.hardware(()))
+    monkeypatch.setattr("platform.system", lambda: "Darwin")
+    monkeypatch.setattr("platform.machine", lambda: "arm64")
+    assert any(line.startswith("mps: the GPU of this Mac") for line in machine.hardware(()))
+
+
 def test_packages_are_those_that_are_installed() -> None:
     """Version by version; what is not there is absent."""
     [line] = machine.packages()
