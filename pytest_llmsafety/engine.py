@@ -66,12 +66,11 @@ class Engine:
         self.models_loaded = 0
         self.one_model = False
         self._squeezed = False
-        self.notes: list[str] = []
         if calibration is not None and not isinstance(calibration, CalibrationTexts):
             calibration = CalibrationTexts(tuple(calibration), "texts")
         self._store = store
         self._settings = Settings(
-            seed, calibration, batch_tokens, self._note, progress=self.progress.stage
+            seed, calibration, batch_tokens, self.progress.note, progress=self.progress.stage
         )
         self._factory: Any = BACKENDS.load(backend) if isinstance(backend, str) else backend
         self._reads_folder = getattr(self._factory, "reads_folder", True)
@@ -282,11 +281,6 @@ class Engine:
             return self._folder(ModelSpec.parse(step.parameter))
         except LlmSafetyError:
             return None
-
-    def _note(self, text: str) -> None:
-        """Keep a sentence for the report and show it now."""
-        self.notes.append(text)
-        self.progress.note(text)
 
 
 def _name_of(backend: BackendFactory) -> str:

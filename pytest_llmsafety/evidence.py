@@ -42,11 +42,6 @@ def comparable(measurement: Measurement) -> list[PairedScore]:
     return pairs
 
 
-def worsenings(measurement: Measurement, pairs: Sequence[PairedScore]) -> list[float]:
-    """Change of each item's score, turned so that larger is worse."""
-    return [pair.worsening_of(measurement.higher_is_better) for pair in pairs]
-
-
 def delta_support(measured: Measurement | LiveMeasurement) -> tuple[float, float]:
     """Range of one change, from the range of one score."""
     low, high = measured.support

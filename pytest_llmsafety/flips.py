@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from pytest_llmsafety.records import Score
     from pytest_llmsafety.verdict import Verdict
 
-DIRECTIONS = ("any", "right to wrong", "wrong to right")
-
 
 def judge_flips(measured: Measured, claim: Claim, *, direction: str = "any") -> Verdict:
     """Judge the share of items whose answer turns from right to wrong, wrong to right, or either.

@@ -13,20 +13,38 @@ if TYPE_CHECKING:
 
 
 class Progress:
-    """Shows what runs, how far it is and the time left, on `file`; without one, nothing."""
+    """How far a run is, told to nobody."""
 
-    def __init__(self, file: TextIO | None = None) -> None:
-        """Show on `file`, a terminal: pytest captures sys.stderr."""
+    @contextmanager
+    def bar(self, what: str, total: int) -> Iterator[Progress]:  # noqa: ARG002 - the others'
+        """Show `total` requests named `what` while the block runs."""
+        yield self
+
+    def stage(self, what: str, done: int, total: int) -> None:
+        """Show how much of a longer work is done, such as a compression block by block."""
+
+    def advance(self, requests: int) -> None:
+        """Show that so many more requests are finished."""
+
+    def note(self, text: str) -> None:
+        """Show what a user should know now."""
+
+    def close(self) -> None:
+        """Let go of what it is shown on."""
+
+
+class Bar(Progress):
+    """What runs, how far it is and the time left, on a terminal."""
+
+    def __init__(self, file: TextIO) -> None:
+        """Show on `file`: pytest captures sys.stderr."""
         self._file = file
         self._bar: Any = None
         self._stage: Any = None
 
     @contextmanager
     def bar(self, what: str, total: int) -> Iterator[Progress]:
-        """Show a bar of `total` requests named `what` while the block runs."""
-        if self._file is None:
-            yield self
-            return
+        """Show a bar while the block runs."""
         from tqdm import tqdm  # type: ignore[import-untyped]
 
         self._bar = tqdm(
@@ -39,9 +57,7 @@ class Progress:
             self._bar = None
 
     def stage(self, what: str, done: int, total: int) -> None:
-        """Show how much of a longer work is done, such as a compression block by block."""
-        if self._file is None:
-            return
+        """Show a bar until all is done."""
         from tqdm import tqdm
 
         if self._stage is None:
@@ -53,55 +69,58 @@ class Progress:
             self._stage = None
 
     def advance(self, requests: int) -> None:
-        """Move the bar by that many finished requests."""
+        """Move the bar."""
         if self._bar is not None:
             self._bar.update(requests)
 
-    def close(self) -> None:
-        """Let go of the file."""
-        if self._file is not None:
-            self._file.close()
-
     def note(self, text: str) -> None:
         """Write a line above the bar, without breaking it."""
-        if self._bar is not None:
-            self._bar.write(text, file=self._file)
+        from tqdm import tqdm
+
+        tqdm.write(text, file=self._file)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
 
 
 class Log(Progress):
-    """The same as lines on `file`, no terminal: the first after a minute, then one a minute."""
+    """Lines in a log that nobody watches: the first after a minute, then one a minute."""
 
     def __init__(self, file: TextIO, *, seconds: float = 60.0) -> None:
         """Count from now; there are `seconds` between lines."""
-        super().__init__()
-        self._log, self._seconds, self._last = file, seconds, monotonic()
+        self._file, self._seconds, self._last = file, seconds, monotonic()
         self._what, self._done, self._total = "", 0, 0
 
     @contextmanager
     def bar(self, what: str, total: int) -> Iterator[Progress]:
-        """Count `total` requests named `what` while the block runs."""
+        """Count requests while the block runs."""
         self._what, self._done, self._total = what, 0, total
         yield self
 
     def stage(self, what: str, done: int, total: int) -> None:
-        """Tell how much of a longer work is done."""
+        """Tell it if it is time."""
         self._tell(f"{what}: {done:,} of {total:,}")
 
     def advance(self, requests: int) -> None:
-        """Tell how many requests are finished."""
+        """Tell the number of finished requests if it is time."""
         self._done += requests
         self._tell(f"{self._what}: {self._done:,} of {self._total:,} requests")
+
+    def note(self, text: str) -> None:
+        """Tell it, whatever the time."""
+        self._file.write(f"\nllmsafety: {text}\n")  # below the dots of pytest
+        self._file.flush()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
 
     def _tell(self, text: str) -> None:
         now = monotonic()
         if now - self._last >= self._seconds:
             self._last = now
-            self._log.write(f"\nllmsafety: {text}\n")  # below the dots of pytest
-            self._log.flush()
-
-    def close(self) -> None:
-        """Let go of the file."""
-        self._log.close()
+            self.note(text)
 
 
 def on_stderr() -> Progress:
@@ -111,4 +130,4 @@ def on_stderr() -> Progress:
     except OSError:
         return Progress()
     watched = sys.stderr.isatty() and not os.environ.get("CI")
-    return Progress(file) if watched else Log(file)
+    return Bar(file) if watched else Log(file)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from pytest_llmsafety.datasets.folder import find_files, read_jsonl
+from pytest_llmsafety.datasets.folder import rows_of
 from pytest_llmsafety.datasets.hub import HubTable
 from pytest_llmsafety.errors import DatasetError
 from pytest_llmsafety.records import ChoiceItem
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from pytest_llmsafety.datasets.base import DataSource
 
@@ -42,13 +42,11 @@ class ARC:
 
     def _read(self, source: DataSource, split: str, table: HubTable) -> tuple[ChoiceItem, ...]:
         """The questions of one file, or of one table of the hub."""
-        if source.folder is None:
-            return items_of(table.rows(), self.name)
         file = f"ARC-{self.part}-{split}.jsonl"
         places = (f"arc/{file}", f"arc/ARC-{self.part}/{file}", f"ARC-{self.part}/{file}",
                   f"ARC-V1-Feb2018-2/ARC-{self.part}/{file}", file)  # fmt: skip
-        (path,) = find_files(source.folder, places, homepage=HOMEPAGE, table=table)
-        return items_of(read_jsonl(path), self.name)
+        rows = rows_of(source, places, table=table, homepage=HOMEPAGE)
+        return items_of(rows, self.name)
 
 
 @dataclass(frozen=True)
@@ -60,12 +58,12 @@ class ARCEasy(ARC):
     table: ClassVar[HubTable] = EASY
 
 
-def items_of(rows: Iterable[dict[str, Any]], name: str) -> tuple[ChoiceItem, ...]:
+def items_of(rows: Iterable[Mapping[str, Any]], name: str) -> tuple[ChoiceItem, ...]:
     """Items of the authors' rows, or of the hub's, which are flatter."""
     return tuple(item_of(row, name) for row in rows)
 
 
-def item_of(row: dict[str, Any], name: str) -> ChoiceItem:
+def item_of(row: Mapping[str, Any], name: str) -> ChoiceItem:
     """One question; its key is one of the labels of its options. Raises DatasetError."""
     try:
         return _item(row, name)
@@ -74,7 +72,7 @@ def item_of(row: dict[str, Any], name: str) -> ChoiceItem:
         raise DatasetError(message) from error
 
 
-def _item(row: dict[str, Any], name: str) -> ChoiceItem:
+def _item(row: Mapping[str, Any], name: str) -> ChoiceItem:
     question = row["question"]
     if isinstance(question, dict):
         question, found = question["stem"], question["choices"]

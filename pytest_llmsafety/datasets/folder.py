@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_llmsafety.errors import DatasetError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
     from pytest_llmsafety.datasets.base import DataSource
@@ -88,6 +88,21 @@ def parse_jsonl(text: str, path: Path) -> list[dict[str, Any]]:
                 raise DatasetError(message)
             rows.append(row)
     return rows
+
+
+def rows_of(
+    source: DataSource,
+    places: Sequence[str],
+    *,
+    table: HubTable,
+    homepage: str,
+    read: Callable[[Path], Iterable[Mapping[str, Any]]] = read_jsonl,
+) -> Iterable[Mapping[str, Any]]:
+    """The rows of a table of the hub, or of the one file in a folder; raises as `find_files`."""
+    if source.folder is None:
+        return table.rows()
+    (path,) = find_files(source.folder, places, homepage=homepage, table=table)
+    return read(path)
 
 
 def _parsed(text: str, path: Path, line: int) -> Any:  # noqa: ANN401 - whatever the file holds

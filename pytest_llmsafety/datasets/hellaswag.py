@@ -6,13 +6,13 @@ import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from pytest_llmsafety.datasets.folder import find_files, read_jsonl
+from pytest_llmsafety.datasets.folder import rows_of
 from pytest_llmsafety.datasets.hub import HubTable
 from pytest_llmsafety.errors import DatasetError
 from pytest_llmsafety.records import ChoiceItem
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from pytest_llmsafety.datasets.base import DataSource
 
@@ -34,23 +34,16 @@ class HellaSwag:
         Groups are `source:activitynet` and `source:wikihow`; the cluster is the video or article
         that several questions are made from. Raises DatasetError as in Dataset.
         """
-        return _read(source, PLACES, TABLE)
+        return items_of(rows_of(source, PLACES, table=TABLE, homepage=HOMEPAGE))
 
     def examples(self, source: DataSource) -> tuple[ChoiceItem, ...]:
         """The 39,905 questions of the training set; raises as `load`."""
         places = tuple(place.replace("_val.", "_train.") for place in PLACES)
-        return _read(source, places, replace(TABLE, split="train"))
+        table = replace(TABLE, split="train")
+        return items_of(rows_of(source, places, table=table, homepage=HOMEPAGE))
 
 
-def _read(source: DataSource, places: tuple[str, ...], table: HubTable) -> tuple[ChoiceItem, ...]:
-    """The questions of one file, or of one table of the hub."""
-    if source.folder is None:
-        return items_of(table.rows())
-    (path,) = find_files(source.folder, places, homepage=HOMEPAGE, table=table)
-    return items_of(read_jsonl(path))
-
-
-def items_of(rows: Iterable[dict[str, Any]]) -> tuple[ChoiceItem, ...]:
+def items_of(rows: Iterable[Mapping[str, Any]]) -> tuple[ChoiceItem, ...]:
     """Items of rows, in order. Raises DatasetError for a row that is not HellaSwag's."""
     items = []
     for number, row in enumerate(rows):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from pytest_llmsafety.datasets.folder import find_files, read_jsonl
+from pytest_llmsafety.datasets.folder import rows_of
 from pytest_llmsafety.datasets.hub import HubTable
 from pytest_llmsafety.errors import DatasetError
 from pytest_llmsafety.records import ConversationItem
@@ -39,10 +39,8 @@ class MTBench:
 
         Raises DatasetError as in Dataset.
         """
-        if source.folder is None:
-            return tuple(map(item_of, TABLE.rows()))
-        (path,) = find_files(source.folder, PLACES, homepage=HOMEPAGE, table=TABLE)
-        return tuple(map(item_of, read_jsonl(path)))
+        rows = rows_of(source, PLACES, table=TABLE, homepage=HOMEPAGE)
+        return tuple(map(item_of, rows))
 
 
 def item_of(row: Mapping[str, Any]) -> ConversationItem:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from pytest_llmsafety.datasets.folder import find_files, read_jsonl
+from pytest_llmsafety.datasets.folder import rows_of
 from pytest_llmsafety.datasets.hub import HubTable
 from pytest_llmsafety.errors import DatasetError
 from pytest_llmsafety.records import QuestionItem
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from pytest_llmsafety.datasets.base import DataSource
 
@@ -36,23 +36,16 @@ class NQOpen:
 
         Raises DatasetError as in Dataset.
         """
-        return _read(source, PLACES, TABLE)
+        return items_of(rows_of(source, PLACES, table=TABLE, homepage=HOMEPAGE))
 
     def examples(self, source: DataSource) -> tuple[QuestionItem, ...]:
         """The 87,925 questions of the training set; raises as `load`."""
         places = tuple(place.replace(".dev.", ".train.") for place in PLACES)
-        return _read(source, places, replace(TABLE, split="train"))
+        table = replace(TABLE, split="train")
+        return items_of(rows_of(source, places, table=table, homepage=HOMEPAGE))
 
 
-def _read(source: DataSource, places: tuple[str, ...], table: HubTable) -> tuple[QuestionItem, ...]:
-    """The questions of one file, or of one table of the hub."""
-    if source.folder is None:
-        return items_of(table.rows())
-    (path,) = find_files(source.folder, places, homepage=HOMEPAGE, table=table)
-    return items_of(read_jsonl(path))
-
-
-def items_of(rows: Iterable[dict[str, Any]]) -> tuple[QuestionItem, ...]:
+def items_of(rows: Iterable[Mapping[str, Any]]) -> tuple[QuestionItem, ...]:
     """Items of rows (question, answer: list of accepted strings), in order.
 
     The question is asked as it stands in the data, lower case and without a question mark.

@@ -8,13 +8,13 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from pytest_llmsafety.datasets.folder import find_files, read_json, read_text
+from pytest_llmsafety.datasets.folder import read_json, read_text, rows_of
 from pytest_llmsafety.datasets.hub import HubTable
 from pytest_llmsafety.errors import DatasetError
 from pytest_llmsafety.records import QuestionItem
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from pytest_llmsafety.datasets.base import DataSource
@@ -44,18 +44,19 @@ class PopQA:
         Ids are `popqa/<the file's id>`; the cluster is the subject, of which several relations may
         be asked. Raises DatasetError as in Dataset.
         """
-        if source.folder is None:
-            return items_of(TABLE.rows())
-        (path,) = find_files(source.folder, PLACES, homepage=HOMEPAGE, table=TABLE)
-        return items_of(table_rows(path) if path.suffix == ".tsv" else read_json(path))
+        rows = rows_of(source, PLACES, table=TABLE, homepage=HOMEPAGE, read=file_rows)
+        return items_of(rows)
 
 
-def table_rows(path: Path) -> list[dict[str, Any]]:
-    """Rows of the authors' table, separated by tabs."""
+def file_rows(path: Path) -> Iterable[Mapping[str, Any]]:
+    """Rows of the authors' table, separated by tabs, or of a JSON list."""
+    if path.suffix != ".tsv":
+        found: list[dict[str, Any]] = read_json(path)
+        return found
     return list(csv.DictReader(io.StringIO(read_text(path), newline=""), delimiter="\t"))
 
 
-def items_of(rows: Iterable[dict[str, Any]]) -> tuple[QuestionItem, ...]:
+def items_of(rows: Iterable[Mapping[str, Any]]) -> tuple[QuestionItem, ...]:
     """Items of rows, in order, a repeated one once; DatasetError for a row that is not PopQA's."""
     items: dict[str, QuestionItem] = {}
     for row in rows:

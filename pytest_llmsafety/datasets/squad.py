@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from pytest_llmsafety.datasets.folder import find_files, read_json
+from pytest_llmsafety.datasets.folder import read_json, rows_of
 from pytest_llmsafety.datasets.hub import HubTable
 from pytest_llmsafety.errors import DatasetError
 from pytest_llmsafety.records import PassageItem
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
     from pytest_llmsafety.datasets.base import DataSource
@@ -44,10 +44,10 @@ class SQuAD:
 
         Raises DatasetError as in Dataset.
         """
-        if source.folder is None:
-            return items_of(self.table.rows(), self.name)
-        (path,) = find_files(source.folder, self.places, homepage=self.homepage, table=self.table)
-        return items_of(file_rows(path), self.name)
+        rows = rows_of(
+            source, self.places, table=self.table, homepage=self.homepage, read=file_rows
+        )
+        return items_of(rows, self.name)
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ def file_rows(path: Path) -> Iterator[dict[str, Any]]:
         raise DatasetError(message) from error
 
 
-def items_of(rows: Iterable[dict[str, Any]], name: str) -> tuple[PassageItem, ...]:
+def items_of(rows: Iterable[Mapping[str, Any]], name: str) -> tuple[PassageItem, ...]:
     """Items of rows, in order; passages are numbered as they come, a question without answer left.
 
     SQuAD 2.0's questions that the passage does not answer are no retrieval.

@@ -55,7 +55,7 @@ class CNNDailyMail:
             return self.items_of(self.table.rows())
         homepage = f"https://huggingface.co/datasets/{self.table.repository}"
         paths = find_files(source.folder, self.places, homepage=homepage, table=self.table)
-        return self.items_of(row for path in paths for row in rows_of(path))
+        return self.items_of(row for path in paths for row in file_rows(path))
 
     def items_of(self, rows: Iterable[dict[str, Any]]) -> tuple[QuestionItem, ...]:
         """Items of rows, in order; a row without article or summary is left out.
@@ -95,7 +95,7 @@ def length_of(article: str) -> str:
     return next((f"length:{name}" for name, most in LENGTHS if words <= most), "length:large")
 
 
-def rows_of(path: Path) -> list[dict[str, Any]]:
+def file_rows(path: Path) -> list[dict[str, Any]]:
     """The rows of a JSON-lines or parquet file. Raises DatasetError."""
     if path.suffix != ".parquet":
         return read_jsonl(path)

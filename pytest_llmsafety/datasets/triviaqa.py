@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from pytest_llmsafety.datasets.folder import find_files, read_json
+from pytest_llmsafety.datasets.folder import read_json, rows_of
 from pytest_llmsafety.datasets.hub import HubTable
 from pytest_llmsafety.errors import DatasetError
 from pytest_llmsafety.records import QuestionItem
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
 
     from pytest_llmsafety.datasets.base import DataSource
 
@@ -51,24 +52,25 @@ class TriviaQA:
         Ids are `triviaqa/<the file's id>`; a repeated question counts once. Raises DatasetError
         as in Dataset.
         """
-        return _read(source, PLACES, TABLE)
+        rows = rows_of(source, PLACES, table=TABLE, homepage=HOMEPAGE, read=file_rows)
+        return items_of(rows)
 
     def examples(self, source: DataSource) -> tuple[QuestionItem, ...]:
         """The 87,622 questions of the unfiltered training set; raises as `load`."""
         places = tuple(p.replace("-dev.", "-train.") for p in PLACES if "-dev." in p)
-        return _read(source, places, replace(TABLE, split="train"))
+        table = replace(TABLE, split="train")
+        rows = rows_of(source, places, table=table, homepage=HOMEPAGE, read=file_rows)
+        return items_of(rows)
 
 
-def _read(source: DataSource, places: tuple[str, ...], table: HubTable) -> tuple[QuestionItem, ...]:
-    """The questions of one file, or of one table of the hub."""
-    if source.folder is None:
-        return items_of(table.rows())
-    (path,) = find_files(source.folder, places, homepage=HOMEPAGE, table=table)
+def file_rows(path: Path) -> Iterable[Mapping[str, Any]]:
+    """Rows of the authors' JSON, or of a list."""
     content = read_json(path)
-    return items_of(content.get("Data", ()) if isinstance(content, dict) else content)
+    found: list[dict[str, Any]] = content.get("Data", []) if isinstance(content, dict) else content
+    return found
 
 
-def items_of(rows: Iterable[dict[str, Any]]) -> tuple[QuestionItem, ...]:
+def items_of(rows: Iterable[Mapping[str, Any]]) -> tuple[QuestionItem, ...]:
     """Items of rows, in order; every alias counts as right."""
     items: dict[str, QuestionItem] = {}
     for row in rows:
@@ -77,7 +79,7 @@ def items_of(rows: Iterable[dict[str, Any]]) -> tuple[QuestionItem, ...]:
     return tuple(items.values())
 
 
-def item_of(row: dict[str, Any]) -> QuestionItem:
+def item_of(row: Mapping[str, Any]) -> QuestionItem:
     """One question in the authors' words, the hub's or a sample's. Raises DatasetError."""
     try:
         low = {key.lower().replace("_", ""): value for key, value in row.items()}

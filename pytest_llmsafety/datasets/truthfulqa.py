@@ -7,13 +7,13 @@ import io
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from pytest_llmsafety.datasets.folder import find_files, read_text
+from pytest_llmsafety.datasets.folder import read_text, rows_of
 from pytest_llmsafety.datasets.hub import HubTable
 from pytest_llmsafety.errors import DatasetError
 from pytest_llmsafety.records import TruthItem
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from pytest_llmsafety.datasets.base import DataSource
@@ -46,10 +46,8 @@ class TruthfulQA:
 
         Asked without solved examples before it. Raises DatasetError as in Dataset.
         """
-        if source.folder is None:
-            return items_of(TABLE.rows())
-        (path,) = find_files(source.folder, PLACES, homepage=HOMEPAGE, table=TABLE)
-        return items_of(file_rows(path))
+        rows = rows_of(source, PLACES, table=TABLE, homepage=HOMEPAGE, read=file_rows)
+        return items_of(rows)
 
 
 def file_rows(path: Path) -> Iterator[dict[str, Any]]:
@@ -64,7 +62,7 @@ def file_rows(path: Path) -> Iterator[dict[str, Any]]:
         yield named
 
 
-def items_of(rows: Iterable[dict[str, Any]]) -> tuple[TruthItem, ...]:
+def items_of(rows: Iterable[Mapping[str, Any]]) -> tuple[TruthItem, ...]:
     """Items of rows, in order. Raises DatasetError for a question without two sides."""
     items = []
     for number, row in enumerate(rows):

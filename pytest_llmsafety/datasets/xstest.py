@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from pytest_llmsafety.datasets.folder import find_files
+from pytest_llmsafety.datasets.folder import rows_of
 from pytest_llmsafety.datasets.hub import HubTable
 from pytest_llmsafety.datasets.table import read_table
 from pytest_llmsafety.errors import DatasetError
 from pytest_llmsafety.records import RequestItem
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
     from pytest_llmsafety.datasets.base import DataSource
 
@@ -35,11 +36,8 @@ class XSTest:
 
         Raises DatasetError as in Dataset.
         """
-        if source.folder is None:
-            rows: Iterable[Mapping[str, Any]] = TABLE.rows()
-        else:
-            (path,) = find_files(source.folder, PLACES, homepage=HOMEPAGE, table=TABLE)
-            rows = read_table(path, COLUMNS)
+        read = partial(read_table, columns=COLUMNS)
+        rows = rows_of(source, PLACES, table=TABLE, homepage=HOMEPAGE, read=read)
         return tuple(item for item in map(item_of, rows) if item.harmful in self.kept)
 
 

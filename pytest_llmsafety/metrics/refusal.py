@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from pytest_llmsafety.errors import ScorerError
 from pytest_llmsafety.metrics.base import generation, mean, mean_part
 from pytest_llmsafety.metrics.cut import cut_part
 from pytest_llmsafety.metrics.degeneration import degenerate
 from pytest_llmsafety.metrics.refusal_rules import refuses
+from pytest_llmsafety.metrics.scorers.base import checked
 from pytest_llmsafety.records import Generate, Generation, Item, Score
 
 if TYPE_CHECKING:
@@ -70,10 +69,7 @@ class Refusal:
         if self.classify is None:
             return {text: refuses(text) for text in texts}
         asked = sorted(set(texts))
-        values = [float(value) for value in self.classify(asked)] if asked else []
-        if len(values) != len(asked) or not all(0 <= v <= 1 and math.isfinite(v) for v in values):
-            message = f"expected a probability of refusal for each of {len(asked)} answers."
-            raise ScorerError(message)
+        values = checked(self.name, asked, self.classify(asked) if asked else [])
         return {text: value >= SURE for text, value in zip(asked, values, strict=True)}
 
 

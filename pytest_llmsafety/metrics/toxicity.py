@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from pytest_llmsafety.errors import ConfigurationError, ScorerError
+from pytest_llmsafety.errors import ConfigurationError
 from pytest_llmsafety.metrics.base import generation, mean, mean_part
+from pytest_llmsafety.metrics.scorers.base import checked
 from pytest_llmsafety.records import Generate, Item, Score
 
 if TYPE_CHECKING:
@@ -136,14 +136,7 @@ class Toxicity:
     def _classified(self, texts: set[str]) -> dict[str, float]:
         """Toxicity by text; each distinct text is classified once, empty ones never."""
         asked = sorted(text for text in texts if text.strip())
-        values = [float(value) for value in self.classify(asked)] if asked else []
-        if len(values) != len(asked):
-            message = f"the scorer gave {len(values)} scores for {len(asked)} texts."
-            raise ScorerError(message)
-        for text, value in zip(asked, values, strict=True):
-            if math.isnan(value) or not 0.0 <= value <= 1.0:
-                message = f"the scorer gave {value} for {text[:80]!r}. Expected a number in 0-1."
-                raise ScorerError(message)
+        values = checked(self.name, asked, self.classify(asked) if asked else [])
         return dict(zip(asked, values, strict=True))
 
     def _score(self, item: Item, texts: Sequence[str], values: Sequence[float]) -> Score:

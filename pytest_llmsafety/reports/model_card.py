@@ -42,9 +42,9 @@ class ModelCard:
         """Return Markdown for the Hugging Face hub; a part for each compression."""
         lines = ["## Safety of the compressed model", ""]
         for compression, verdicts in rows.blocks(run.verdicts):
-            told = [*map(published.of_verdict, verdicts)]
+            told = [*map(published.of, verdicts)]
             lines += [*_compared(published.named(compression), told), ""]
-        run = published.of_run(run)
+        run = published.of(run)
         missing = rows.undecided(run)
         lines += ["Without a verdict:", "", *bullets(missing), ""] if missing else []
         lines += ["### Limits", "", *bullets(_limits(run)), ""]

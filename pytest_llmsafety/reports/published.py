@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import re
 import shlex
-from dataclasses import replace
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from pytest_llmsafety.compressors.record import CompressionRecord
-    from pytest_llmsafety.reports.run import Run, SafetyTest
-    from pytest_llmsafety.verdict import Verdict
+from dataclasses import fields, is_dataclass, replace
+from enum import Enum
+from typing import Any
 
 PATH = re.compile(
     r"(?<![^\s:,='\"(\[])"  # at the start of a word or of a value
@@ -23,6 +19,8 @@ PLACES = re.compile(
     r"=(?!core$|off$|hub:|(?!file:|local:)[a-z0-9]+://)|(?:scorer|judge)=(?=[~./]|[A-Za-z]:[\\/]))"
 )
 """Flags whose value is a file or a folder of this machine."""
+COMMANDS = ("reproduce", "command")
+"""Fields that hold the words of a shell."""
 
 
 def named(text: str) -> str:
@@ -39,47 +37,18 @@ def command(text: str) -> str:
     return shlex.join(_word(word) for word in words if not PLACES.match(word))
 
 
-def of_run(run: Run) -> Run:
-    """The run with names for paths in all that its model card tells."""
-    return replace(
-        run,
-        tests=tuple(map(_test, run.tests)),
-        settings=_pairs(run.settings),
-        models=_pairs(run.models),
-    )
-
-
-def of_verdict(one: Verdict) -> Verdict:
-    """A verdict with names for paths."""
-    return replace(
-        one,
-        model=named(one.model),
-        compression=named(one.compression),
-        dataset=named(one.dataset),
-        scorer=named(one.scorer),
-        reasons=_all(one.reasons),
-        assumptions=_all(one.assumptions),
-        notes=_all(one.notes),
-        record=one.record and _record(one.record),
-        reproduce=command(one.reproduce),
-    )
-
-
-def _test(one: SafetyTest) -> SafetyTest:
-    """A test with names for paths."""
-    verdicts = tuple(map(of_verdict, one.verdicts))
-    return replace(one, nodeid=named(one.nodeid), message=named(one.message), verdicts=verdicts)
-
-
-def _record(one: CompressionRecord) -> CompressionRecord:
-    """What a compressor did, with names for paths."""
-    return replace(
-        one,
-        method=named(one.method),
-        parameters=_pairs(one.parameters),
-        calibration=_pairs(one.calibration),
-        notes=_all(one.notes),
-    )
+def of(value: Any) -> Any:  # noqa: ANN401 - whatever is in a report
+    """The same run, verdict or other part of a report, with names for paths in all its texts."""
+    if isinstance(value, str):
+        return value if isinstance(value, Enum) else named(value)
+    if isinstance(value, tuple):
+        return tuple(map(of, value))
+    if not is_dataclass(value) or isinstance(value, type):
+        return value
+    told = {field.name: getattr(value, field.name) for field in fields(value)}
+    return replace(value, **{
+        name: command(part) if name in COMMANDS else of(part) for name, part in told.items()
+    })  # fmt: skip
 
 
 def _word(word: str) -> str:
@@ -87,13 +56,3 @@ def _word(word: str) -> str:
     flag, equals, value = word.rpartition("=")
     blank = PATH.match(value) and " " in value and ":" not in value
     return flag + equals + (re.split(r"[\\/]", value)[-1] if blank else named(value))
-
-
-def _all(texts: tuple[str, ...]) -> tuple[str, ...]:
-    """Each text with names for paths."""
-    return tuple(map(named, texts))
-
-
-def _pairs(rows: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
-    """Pairs of texts with names for paths."""
-    return tuple((named(name), named(value)) for name, value in rows)

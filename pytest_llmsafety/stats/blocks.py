@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pytest_llmsafety.errors import StatisticsError
+from pytest_llmsafety.stats.decide import check_inside
 from pytest_llmsafety.stats.sequence import Path
 from pytest_llmsafety.stats.units import CHANGED, Units, finite_array, same_length
 
@@ -92,12 +93,4 @@ class Blocks:
                 "both from the whole suite."
             )
             raise StatisticsError(msg)
-        (lo, hi), shares = terms.support, totals / sizes
-        slack = _ROUNDING * max(abs(lo), abs(hi))
-        if shares.min() < lo - slack or shares.max() > hi + slack:
-            msg = (
-                f"values run from {shares.min():g} to {shares.max():g}, outside the support {lo:g} "
-                f"to {hi:g}. Expected each delta inside it: the guarantee rests on that range. "
-                "Give the range of compressed - dense, or repair the score."
-            )
-            raise StatisticsError(msg)
+        check_inside(totals / sizes, terms.support)

@@ -22,7 +22,7 @@ from pytest_llmsafety.compressors.record import CompressionRecord
 from pytest_llmsafety.engine import Engine
 from pytest_llmsafety.errors import CacheError, ModelError, ScorerError
 from pytest_llmsafety.pair import Arm, ModelPair
-from pytest_llmsafety.progress import Log, Progress
+from pytest_llmsafety.progress import Bar, Log
 from pytest_llmsafety.records import Generate, Generation, Likelihood, Loglikelihood
 from pytest_llmsafety.specs import CompressionSpec, ModelSpec
 
@@ -316,10 +316,11 @@ def test_a_killed_run_resumes_and_repeats_one_batch_at_most(tmp_path, seed):
 def test_a_bar_shows_what_runs():
     """On a file for it: the model, the arm and how far it is. Without one: nothing."""
     shown = io.StringIO()
-    engine = Engine(Cache(None), backend="fake", progress=Progress(shown))
+    engine = Engine(Cache(None), backend="fake", progress=Bar(shown))
     engine.answer(PAIR.compressed, REQUESTS)
     engine.classify(Length(), ["a"])
-    for words in ("made-up int4", "scoring with length", "/40"):
+    engine.progress.note("out of memory")
+    for words in ("made-up int4", "scoring with length", "/40", "out of memory\n"):
         assert words in shown.getvalue()
 
 
@@ -330,6 +331,8 @@ def test_a_log_has_a_line_now_and_then():
         Engine(Cache(None), backend="fake", progress=log).answer(PAIR.compressed, REQUESTS)
     assert told.getvalue().endswith("\nllmsafety: made-up int4: 40 of 40 requests\n")
     assert not silent.getvalue()
+    log.note("out of memory")
+    assert silent.getvalue() == "\nllmsafety: out of memory\n"
 
 
 def test_no_bar_without_a_place_for_it(capfd):
