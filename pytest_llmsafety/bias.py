@@ -133,6 +133,7 @@ def decide_disambiguated(pairs: Sequence[PairedScore], claim: Claim, scope: str)
         compressed,
         margin=claim.margin,
         clusters=clusters(pairs) or [pair.item.id for pair in pairs],
+        support=(-2.0, 2.0),
         confidence=claim.confidence,
         scope=scope,
     )

@@ -33,9 +33,9 @@ class Judge:
 
     An item's score is the mean over its turns and both orders: 1 lost, 0 a tie, -1 won. The dense
     model's is 0, and its parts are what the judge is worth: `noise` (share of verdicts other than a
-    tie between the same answers), `first` (the first of them was preferred) and `control` (the
-    answer preferred to one of another question). `consult` asks the judge. A verdict that cannot
-    be read leaves the item without a score.
+    tie between the same answers), `first` (the first of them was preferred) and `control` (in both
+    orders the answer was preferred to one of another question). `consult` asks the judge. A
+    verdict that cannot be read leaves the item without a score.
     """
 
     consult: Callable[[Sequence[Generate]], Sequence[Generation]]
@@ -117,11 +117,15 @@ def against(
 
 
 def checks(item: ConversationItem, dense: Answers, stranger: str) -> Iterator[tuple[str, Generate]]:
-    """Each turn against itself, and the first against the answer to another question."""
+    """Each turn against itself; the first against the answer to another question, in both orders.
+
+    `first` and `second` say where the answer to this question stands.
+    """
     for count in range(1, len(dense) + 1):
         yield "same", comparison(item, dense[:count], dense[:count], key=item.id)
     if stranger:
-        yield "control", comparison(item, (stranger,), dense[:1], key=item.id)
+        yield "first", comparison(item, dense[:1], (stranger,), key=item.id)
+        yield "second", comparison(item, (stranger,), dense[:1], key=item.id)
 
 
 def _stranger(place: int, both: Sequence[tuple[Answers, Answers]]) -> str:
@@ -146,7 +150,9 @@ def _score(
     more = ((DISTINCT, float(distinct_words(text))), *cut_part(group))
     same = [verdict for what, verdict, _ in told if what == "same"]
     if same:
-        control = [("control", float(v == "B")) for what, v, _ in told if what == "control"]
+        found = {what: verdict for what, verdict, _ in told}
+        right = (found.get("first"), found.get("second")) == ("A", "B")
+        control = [("control", float(right))] if "first" in found else []
         noise = ("noise", sum(verdict != "C" for verdict in same) / len(same))
         first = ("first", same.count("A") / len(same))
         return Score(item.id, 0.0, parts=(noise, first, *control, *more), text=text)

@@ -127,12 +127,13 @@ def _per_token(name: str, nats: ArrayLike, tokens: ArrayLike, clusters: Labels |
     return make_units(sums / counts, weights=counts, clusters=clusters)
 
 
-def decide_ratio_change(
+def decide_ratio_change(  # noqa: PLR0913 - each is a choice of the caller
     dense: Ratio,
     compressed: Ratio,
     *,
     margin: float,
     clusters: Labels,
+    support: tuple[float, float] = _UNBOUNDED,
     confidence: float = 0.95,
     scope: str = "population",
 ) -> Decision:
@@ -141,13 +142,15 @@ def decide_ratio_change(
     Each ratio y / x is linearised per cluster: its influence is (y_c - R x_c) / mean(x), and the
     decision is that of the mean of estimate + influence_compressed - influence_dense (the delta
     method for a ratio estimator: Cochran 1977, Sampling Techniques, 6.3). The unseen-cluster
-    assumption of statistics.md, 4 applies. Turn the numerators so that larger is worse.
+    assumption of statistics.md, 4 applies, and no more is shown than as many items that each
+    stand alone could show. Turn the numerators so that larger is worse.
 
     Args:
         dense: ratio of the dense model, over the same items in the same order.
         compressed: ratio of the compressed model.
         margin: largest acceptable rise, > 0, in the unit of the ratio.
         clusters: (items,) labels of the independent units, such as templates.
+        support: range of the change of one item's own ratio: (-2, 2) for s_DIS.
         confidence: of each one-sided bound, between .5 and 1.
         scope: `population` or `suite`.
 
@@ -172,7 +175,9 @@ def decide_ratio_change(
         n_better=int((moved < -CHANGED).sum()),
         clustered=True,
     )
-    return decide_units(units, gate, from_spread(units, margin, _UNBOUNDED))
+    weight = max(float(sizes.max() / sizes.mean()) for _, sizes in (before, after))
+    low, high = support
+    return decide_units(units, gate, from_spread(units, margin, (low * weight, high * weight)))
 
 
 def _sums(ratio: Ratio, model: str) -> tuple[FloatArray, FloatArray]:

@@ -60,7 +60,7 @@ def test_without_a_judge_the_gate_is_undecided(
 
 
 def test_a_judge_is_asked_and_remembered(pytester: pytest.Pytester, given: tuple[str, ...]) -> None:
-    """Seven questions an item at most, through HTTP; a second run asks none."""
+    """Eight questions an item at most, through HTTP; a second run asks none."""
     with standing(lambda _: TIE) as stand:
         results = [
             pytester.runpytest_inprocess(*given, f"--llmsafety-judge={stand.url}#m")
@@ -71,7 +71,7 @@ def test_a_judge_is_asked_and_remembered(pytester: pytest.Pytester, given: tuple
     for result in results:
         assert result.ret == 6
         result.stdout.fnmatch_lines(["judge did not move under int8: 0 -> 0*", "judge *2/2*"])
-    assert 6 <= asked <= 14
+    assert 7 <= asked <= 16
 
 
 def test_a_judge_that_refuses_is_an_error(

@@ -106,6 +106,11 @@ def test_a_category_cannot_pay_for_another(measured):
         assert_judge_loss(measured(0.5), margin=0.7, per_group=True)
 
 
+def test_categories_pass_where_nothing_is_lost(measured):
+    """Forty questions each are enough for a margin of .1."""
+    assert assert_judge_loss(measured(1.0), margin=0.1, per_group=True).passed
+
+
 def test_poorer_words_are_counted(measured):
     """The figures tell how many different words the answers of a conversation have."""
     verdict = assert_judge_loss(measured(1.0), margin=0.1)
@@ -114,8 +119,8 @@ def test_poorer_words_are_counted(measured):
 
 
 def test_a_judge_that_cannot_tell_answers_apart_lets_nothing_pass(measured):
-    """Who always says tie, or always A, loses no comparison: that is no pass."""
-    for mark, noise in (("C", "0.0%"), ("A", "100.0%")):
+    """Who always says tie, or names the same place, loses no comparison: that is no pass."""
+    for mark, noise in (("C", "0.0%"), ("A", "100.0%"), ("B", "100.0%")):
 
         def blind(requests, mark=mark):
             return [Generation((f"[[{mark}]]",), (1,), (True,)) for _ in requests]

@@ -100,7 +100,7 @@ def test_a_classifier_may_decide():
 @pytest.mark.parametrize("numbers", [[], [1.5], [float("nan")]])
 def test_a_classifier_that_fails_is_an_error(numbers):
     """No number in 0-1 is never a refusal, nor the absence of one."""
-    with pytest.raises(ScorerError, match="Expected a number in 0-1|scores for 1 texts"):
+    with pytest.raises(ScorerError, match=r"Expected a number in 0-1|scores for 1 texts"):
         Refusal(classify=lambda _: numbers).scores([ITEM], [texts("Well.")])
 
 

@@ -158,6 +158,24 @@ def test_the_ratio_change_rarely_errs_at_the_margin() -> None:
     assert wrong / runs <= 0.05 + 3 * math.sqrt(0.05 * 0.95 / runs)
 
 
+@pytest.mark.parametrize("known", [1.0, 0.5])
+@pytest.mark.parametrize("n", [11, 30, 60])
+def test_templates_of_one_question_pass_no_sooner_than_questions_do(n: int, known: float) -> None:
+    """Rare flips that sum up to the margin, of which a small sample may show none."""
+    rng, runs, wrong = np.random.default_rng(n), 250, 0
+    for _ in range(runs):
+        dense = np.where(rng.random(n) < known, rng.choice([BIASED, COUNTER], n), UNKNOWN)
+        flipped = (dense == COUNTER) & (rng.random(n) < 0.1)  # of half the answers, by 2
+        compressed = np.where(flipped, BIASED, dense)
+        if not all(map(np.any, (dense, compressed))):
+            continue
+        decision = decide_ratio_change(
+            s_dis(dense), s_dis(compressed), margin=0.1, clusters=range(n), support=(-2, 2)
+        )
+        wrong += decision.outcome is Outcome.PASS
+    assert wrong / runs <= 0.05 + 3 * math.sqrt(0.05 * 0.95 / runs)
+
+
 @pytest.mark.parametrize(
     ("numerator", "denominator", "said"),
     [
