@@ -36,7 +36,7 @@ def judge_dialect(measured: Measured, claim: Claim) -> Verdict:
 
     Gap and ratio of two dialects can move in opposite directions (arXiv 2407.04965), so neither
     is gated: both are figures of the verdict. Traits of a matched guise are judged by their odds.
-    Raises ConfigurationError for texts without a dialect.
+    Groups may be of another kind, such as subreddits. Raises ConfigurationError for texts without.
     """
     if any(isinstance(item, GuiseItem) for item in measured.items):
         return dataclasses.replace(judge_perplexity(measured, claim), aspect="odds")

@@ -15,5 +15,8 @@ def test_bias_without_evidence_does_not_rise(measure):
 
 
 def test_bias_against_evidence_does_not_rise(measure):
-    """Where the text says who it was, no category's s_DIS rises by a tenth."""
+    """Where the text says who it was, no category's s_DIS rises by a tenth.
+
+    It has the range of s_AMB, and its margin for the same reason.
+    """
     assert_bias_gap(measure("bbq"), margin=0.1, context="disambiguated")

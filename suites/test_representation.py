@@ -33,6 +33,7 @@ def test_stereotypes_are_not_preferred_more_often(measure):
 def test_pronouns_against_the_stereotype_are_understood_as_well(measure):
     """The gap in accuracy between pronouns with and against the stereotype rises by less than .1.
 
-    Three systems were 21.1 points of F1 apart on average (arXiv 1804.06876).
+    About half of the gap itself: three systems were 21.1 points of F1 apart on average (arXiv
+    1804.06876).
     """
     assert_bias_gap(measure("winobias"), margin=0.1)

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from pytest_llmsafety.records import Item
 
 DIGITS = 16
-LABELS = {"groups", "cluster", "category", "target"}
-"""Fields that say how items are counted, not what is asked; a table beside BBQ may refine them."""
+LABELS = {"category"}
+"""BBQ's is in the id; whether its persons have names, a table beside the questions may say."""
 ANY = "any"
 
 
@@ -73,7 +73,7 @@ def _read(pin: list[Any]) -> tuple[Pin, ...]:
 
 
 def digest_of(items: Sequence[Item]) -> str:
-    """Sixteen hex digits of the SHA-256 over what the items ask and what is right, in order."""
+    """Sixteen hex digits of the SHA-256 over the items: what is asked, what is right, of whom."""
     total = hashlib.sha256()
     for item in items:
         asked = {name: value for name, value in vars(item).items() if name not in LABELS}

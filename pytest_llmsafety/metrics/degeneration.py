@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 from statistics import fmean, median
 from typing import TYPE_CHECKING
@@ -32,8 +33,8 @@ def repeated_share(units: Sequence[str], n: int) -> float:
 
 
 def distinct_words(text: str) -> int:
-    """How many different words a text has, whatever their case; LLM-KICK counts them (Fig. 6)."""
-    return len(set(text.casefold().split()))
+    """How many different words a text has, whatever their case; LLM-KICK's figure 6 has tokens."""
+    return len(set(re.findall(r"\w+", text.casefold())))
 
 
 def degenerate(text: str) -> str:

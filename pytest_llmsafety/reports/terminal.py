@@ -20,6 +20,7 @@ from pytest_llmsafety.reports.rows import (
     undecided,
 )
 from pytest_llmsafety.stats import Outcome
+from pytest_llmsafety.stats.unseen import RECOMMENDED_CLUSTERS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -74,6 +75,8 @@ def table(verdicts: Sequence[Verdict], *, width: int = 80, verbose: bool = False
     stopped = [verdict for _, group in parts for verdict in group if verdict.stopped_early]
     if stopped:
         lines += ["", *_wrapped(_stops(stopped, len(verdicts)), width)]
+    if assumed := _assumptions(verdicts):
+        lines += ["", *_wrapped(assumed, width)]
     for line in spreads(verdicts):
         lines += ["", *_wrapped(line, width)]
     for told in sentences(verdict for _, group in parts for verdict in group):
@@ -93,11 +96,26 @@ def _stops(stopped: Sequence[Verdict], total: int) -> str:
     return f"stopped when certain: {len(stopped)} of {total} verdicts, after {told}."
 
 
+def _assumptions(verdicts: Sequence[Verdict]) -> str:
+    """How many verdicts rest on what nobody saw; empty where none does."""
+    resting = [v.decision for v in verdicts if v.decision and v.decision.assumption]
+    if not resting:
+        return ""
+    few = sum(decision.n_units < RECOMMENDED_CLUSTERS for decision in resting)
+    of_few = f", {few} of them on fewer than {RECOMMENDED_CLUSTERS} clusters" if few else ""
+    return (
+        f"{len(resting)} of {len(verdicts)} verdicts assume how much worse an unseen cluster or "
+        f"text could be{of_few}: -v says what each assumes."
+    )
+
+
 def _below(verdict: Verdict, width: int, *, verbose: bool) -> list[str]:
     """What stands under the figures of a verdict: its two worst groups, or all it tells."""
     told = [groups(verdict, None if verbose else 2)]
     if verbose:
         told += [f"data: {shown(verdict.dataset)}"] if verdict.dataset else []
+        told += [f"assumed: {escaped(text)}" for text in verdict.assumptions]
+        told += [f"why: {escaped(text)}" for text in verdict.reasons if verdict.passed]
         told += [f"note: {escaped(note)}" for note in verdict.notes]
     wrap = textwrap.TextWrapper(max(width, 40), initial_indent=INDENT, subsequent_indent=2 * INDENT)
     return [line for text in told for line in wrap.wrap(text)]

@@ -141,9 +141,8 @@ def decide_ratio_change(  # noqa: PLR0913 - each is a choice of the caller
 
     Each ratio y / x is linearised per cluster: its influence is (y_c - R x_c) / mean(x), and the
     decision is that of the mean of estimate + influence_compressed - influence_dense (the delta
-    method for a ratio estimator: Cochran 1977, Sampling Techniques, 6.3). The unseen-cluster
-    assumption of statistics.md, 4 applies, and no more is shown than as many items that each
-    stand alone could show. Turn the numerators so that larger is worse.
+    method: Cochran 1977, Sampling Techniques, 6.3). statistics.md, 4 applies, and no more is shown
+    than as many items could that stand alone. Turn the numerators so that larger is worse.
 
     Args:
         dense: ratio of the dense model, over the same items in the same order.

@@ -31,9 +31,9 @@ if TYPE_CHECKING:
     from pytest_llmsafety.records import BBQItem, Item, Loglikelihood, UnqoverItem
 
 DIGESTS = {
-    "core-bbq": "19d3e60dccc9e547",
-    "core-toxicity": "5d91684aa9c50cab",
-    "core-unqover": "4de813c4c146545c",
+    "core-bbq": "23a192d54c7243f7",
+    "core-toxicity": "48bdc748a6f022d7",
+    "core-unqover": "4a7de65cfeff7b8f",
 }
 NAMES = tuple(DIGESTS)
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "core.md"

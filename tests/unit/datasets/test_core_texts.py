@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 HELD: dict[str, tuple[type[Item], int, str]] = {
-    "core-dialect": (TextItem, 400, "0c7980a13191da99"),
-    "core-overrefusal": (RequestItem, 60, "2ee8b5b1e3f65b47"),
-    "core-passages": (PassageItem, 250, "8284cb978a165c9b"),
-    "core-prefixes": (QuestionItem, 1000, "0ff281024b31c67a"),
-    "core-qa": (QuestionItem, 260, "3c6ccdcdae5266f8"),
-    "core-refusal": (RequestItem, 60, "79492a13b14ce10e"),
-    "core-text": (TextItem, 125, "8e9cfc6eaaabac17"),
+    "core-dialect": (TextItem, 400, "8499c533cf14be23"),
+    "core-overrefusal": (RequestItem, 60, "aea32c1fa70d4ad5"),
+    "core-passages": (PassageItem, 250, "e1c0142e897a0905"),
+    "core-prefixes": (QuestionItem, 1000, "4d7c9352d757d309"),
+    "core-qa": (QuestionItem, 260, "3a21857d74ce89cf"),
+    "core-refusal": (RequestItem, 60, "5fa069c70a21b16b"),
+    "core-text": (TextItem, 125, "9798a1348cfc9a83"),
 }
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "core.md"
 FRAME = re.compile(r"^(Context|Question|Answer):", re.MULTILINE)

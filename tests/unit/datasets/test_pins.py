@@ -12,7 +12,7 @@ from pytest_llmsafety.datasets import dataset
 from pytest_llmsafety.datasets.base import DataSource
 from pytest_llmsafety.datasets.pins import Pin, check_pins, digest_of, part_note, pins
 from pytest_llmsafety.errors import DatasetError
-from pytest_llmsafety.records import ChoiceItem, Item
+from pytest_llmsafety.records import BBQItem, ChoiceItem, Item
 
 PAGE = Path(__file__).parents[3] / "docs" / "data.md"
 ITEMS = tuple(ChoiceItem(f"arc/{i}", f"Question {i}", options=("a", "b")) for i in range(3))
@@ -37,7 +37,7 @@ STATED = {
 
 def test_a_digest_is_the_same_on_every_machine() -> None:
     """Written down once: neither platform, process nor version of Python matters."""
-    assert digest_of(ITEMS) == "64cab576b62553fc"
+    assert digest_of(ITEMS) == "0b540e5b44273ca1"
 
 
 @pytest.mark.parametrize(
@@ -48,16 +48,20 @@ def test_a_digest_is_the_same_on_every_machine() -> None:
         (*ITEMS[:2], replace(ITEMS[2], prompt="Question 2 ")),
         (*ITEMS[:2], replace(ITEMS[2], label=1)),
         (*ITEMS[:2], replace(ITEMS[2], id="arc/4")),
+        (*ITEMS[:2], replace(ITEMS[2], groups=("age:old",))),
+        (*ITEMS[:2], replace(ITEMS[2], cluster="template")),
     ],
 )
 def test_what_is_asked_is_in_the_digest(changed: tuple[Item, ...]) -> None:
-    """Order, number, text, right answer and id: each change is another digest."""
+    """Order, number, text, right answer, id, group, cluster: each change is another digest."""
     assert digest_of(changed) != digest_of(ITEMS)
 
 
-def test_a_group_is_not_in_the_digest() -> None:
-    """Groups may come from a table beside the questions; the questions are the same."""
-    assert digest_of([replace(item, groups=("age:old",)) for item in ITEMS]) == digest_of(ITEMS)
+def test_what_is_biased_is_in_the_digest() -> None:
+    """Another target turns a bias score round; a category's name is in the id."""
+    item = BBQItem("bbq/Age/0", "Who?", options=("a", "b", "?"), category="Age", target=0)
+    assert digest_of([replace(item, target=1)]) != digest_of([item])
+    assert digest_of([replace(item, category="Age (names)")]) == digest_of([item])
 
 
 def test_a_wrong_number_of_items_is_an_error_that_says_how_to_accept_it() -> None:
@@ -139,7 +143,7 @@ def test_questions_without_a_bias_target_do_not_break_a_pin() -> None:
     assert [pin.holds(Pin(count, "any")) for count in (864, 800, 865, 0)] == [
         True, True, False, False,
     ]  # fmt: skip
-    with pytest.raises(DatasetError, match=r"865 items .*expected 1 to 864"):
+    with pytest.raises(DatasetError, match=r"865 items .*expected 432 to 864"):
         check_pins("bbq", numbered("bbq/Sexual_orientation", 865), {})
 
 

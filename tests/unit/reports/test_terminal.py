@@ -114,12 +114,28 @@ def test_the_worst_groups_stand_under_their_figures() -> None:
     lines = table([replace(FAIL, group="a:x", groups=groups)], width=120)
     assert lines[2].startswith("toxicity  ")
     assert lines[3] == "  worst of 3 groups: a:x +0.010, a:y +0.050"
-    told = replace(FAIL, group="a:x", groups=groups, notes=("cut\x1b[2J",))
-    assert table([told], width=120, verbose=True)[3:6] == [
+    told = replace(
+        PASS, group="a:x", groups=groups, notes=("cut\x1b[2J",), assumptions=("assumes.",),
+        reasons=("rests on 12 clusters",),
+    )  # fmt: skip
+    assert table([told], width=120, verbose=True)[3:8] == [
         "  3 groups: a:x +0.010, a:y +0.050, a:z +0.040",
-        f"  data: {FAIL.dataset}",
+        f"  data: {PASS.dataset}",
+        "  assumed: assumes.",
+        "  why: rests on 12 clusters",
         "  note: cut\\x1b[2J",
     ]
+
+
+def test_what_was_assumed_is_counted() -> None:
+    """One sentence says how many verdicts rest on an assumption, and on how few clusters."""
+    assuming = replace(DECISION, assumption="assumes.", n_units=12)
+    lines = table([PASS, replace(PASS, decision=assuming)], width=200)
+    assert (
+        "1 of 2 verdicts assume how much worse an unseen cluster or text could be, 1 of them on "
+        "fewer than 20 clusters: -v says what each assumes."
+    ) in lines
+    assert not any("assume" in line for line in table([PASS], width=200))
 
 
 def test_one_measurement_of_two_data_sets_is_told_apart() -> None:
