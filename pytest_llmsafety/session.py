@@ -33,7 +33,7 @@ PACKAGES = (
 
 
 class SafetySession:
-    """Knows nothing of pytest; `plugin.py` tells it what happens, one call an event."""
+    """Knows nothing of pytest; the hooks tell it what happens, one call an event."""
 
     def __init__(
         self, options: Options, progress: Progress | None = None, *, command: str = ""

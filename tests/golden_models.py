@@ -8,27 +8,19 @@ from typing import TYPE_CHECKING
 
 import torch
 from safetensors.torch import load_file
-from transformers import AutoModelForCausalLM
 
 from pytest_llmsafety.compressors import compress, compressor_for
 from pytest_llmsafety.compressors.hessian import Hessian
 from pytest_llmsafety.compressors.layers import Layer
 from pytest_llmsafety.compressors.parameters import read
 from pytest_llmsafety.specs import CompressionSpec
+from tests.stories import mean_nll, stories, tokens
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from transformers import PreTrainedModel
-
 FIRST = "model.layers.0."
 FIRST_STORED = "model.layers.0.self_attn.q_proj"
-
-
-def stories(shared: Path) -> PreTrainedModel:
-    """The dense model in float32."""
-    folder = shared / "models" / "stories3M"
-    return AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
 
 
 def solved(spec: str, weight: torch.Tensor, matrix: torch.Tensor) -> torch.Tensor:
@@ -84,11 +76,11 @@ def solved_layers(shared: Path, name: str, spec: str) -> list[SolvedLayer]:
 def assert_whole_model(shared: Path, name: str, spec: str) -> None:
     """The first block agrees in its weights, the whole model in its likelihood of two texts."""
     folder = shared / "golden" / "compress" / "stories3M"
-    tokens = load_file(shared / "golden" / "tokens" / "stories3M.safetensors")
+    ids = tokens(shared)
     expected = json.loads((folder / f"{name}.json").read_text())
     tolerance = json.loads((folder / "tolerances.json").read_text())[name]
     model = stories(shared)
-    compress(model, spec, calibration=tokens["calib_ids"].tolist())
+    compress(model, spec, calibration=ids["calib_ids"].tolist())
     ours = model.get_submodule(FIRST_STORED).weight.detach()
     theirs = stored_weight(load_file(folder / f"{name}.safetensors"), FIRST_STORED)
     differs = ~torch.isclose(ours, theirs, atol=1e-6, rtol=1e-4)
@@ -100,12 +92,5 @@ def assert_whole_model(shared: Path, name: str, spec: str) -> None:
             assert abs(int((weight == 0).sum()) - row["zeros"]) <= share * weight.numel()
             assert abs(float(weight.square().sum()) / row["sq_sum"] - 1) <= 1e-3
     for texts in ("eval", "eval2"):
-        difference = mean_nll(model, tokens[f"{texts}_ids"]) - expected[texts]["mean_nll"]
+        difference = mean_nll(model, ids[f"{texts}_ids"]) - expected[texts]["mean_nll"]
         assert abs(difference) <= tolerance[f"{texts}_mean_nll_abs"]
-
-
-def mean_nll(model: PreTrainedModel, ids: torch.Tensor) -> float:
-    """Mean negative log-likelihood a token of rows of one length, in float64."""
-    with torch.no_grad():
-        logits = model(ids.long()).logits[:, :-1].flatten(0, 1).double()
-    return float(torch.nn.functional.cross_entropy(logits, ids[:, 1:].long().flatten()))

@@ -16,7 +16,7 @@ class Sharing:
     """Registered for a session with a baseline."""
 
     def __init__(self, config: pytest.Config, session: SafetySession) -> None:
-        """Tell whether this is a worker of xdist."""
+        """Hear of both."""
         self.config = config
         self.session = session
 

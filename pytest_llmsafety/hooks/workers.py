@@ -38,7 +38,7 @@ def worker_options(config: pytest.Config, options: Options) -> Options:
 
 
 class Workers:
-    """Registered for a session with a model; its hooks are called on the controller only."""
+    """Registered for a session with a model; only the controller has something to share."""
 
     def __init__(self, session: SafetySession) -> None:
         """Share nothing yet."""

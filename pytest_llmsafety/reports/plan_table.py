@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import textwrap
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pytest_llmsafety.message import escaped, shown
 from pytest_llmsafety.reports.figures import decimals
+from pytest_llmsafety.reports.terminal import GAP, wrapped
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from pytest_llmsafety.plan import Plan
 
 HEADER = ("assertion", "units", "to pass", "allowed", "found 80%", "found 90%", "")
-GAP = "  "
 LEGEND = (
     "units: independent items or clusters, of the smallest group where there are groups. to pass: "
     "units with which the gate passes four times in five if nothing changed. found: the smallest "
@@ -29,14 +28,14 @@ def plan_table(plans: Sequence[Plan], *, width: int) -> list[str]:
     rows = [HEADER, *map(_row, once)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = [_line(row, widths) for row in rows]
-    lines += ["", *_wrapped(LEGEND, width)]
+    lines += ["", *wrapped(LEGEND, width)]
     for assumed in dict.fromkeys(plan.assumed for plan in once):
         names = ", ".join(plan.name for plan in once if plan.assumed == assumed)
-        lines += _wrapped(f"assumed for {shown(names)}: {assumed}.", width)
+        lines += wrapped(f"assumed for {shown(names)}: {assumed}.", width)
     for plan in once:
         if plan.impossible:
             text = f"{shown(plan.name)} can never pass: {escaped(plan.impossible)}"
-            lines += ["", *_wrapped(text, width)]
+            lines += ["", *wrapped(text, width)]
     return lines
 
 
@@ -61,8 +60,3 @@ def _line(row: Sequence[str], widths: Sequence[int]) -> str:
     cells = [first.ljust(widths[0])]
     cells += [cell.rjust(width) for cell, width in zip(numbers, widths[1:], strict=False)]
     return GAP.join([*cells, last]).rstrip()
-
-
-def _wrapped(text: str, width: int) -> list[str]:
-    """`text` as lines, all but the first indented."""
-    return textwrap.wrap(text, max(width, 40), subsequent_indent="  ", break_on_hyphens=False)

@@ -37,13 +37,13 @@ def summary(run: Run, *, width: int, inconclusive: str, verbose: bool = False) -
     """Lines that sum up a run: the table, the tests without a verdict, the policy in force."""
     lines = table(run.verdicts, width=width, verbose=verbose) if run.verdicts else []
     for told in undecided(run):
-        lines += ["", *_wrapped(told, width)]
+        lines += ["", *wrapped(told, width)]
     if inconclusive != "fail" and any(v.outcome is Outcome.INCONCLUSIVE for v in run.verdicts):
         text = (
             f"--llmsafety-inconclusive={inconclusive}: an undecided test does not fail this run, "
             "unless nothing was measured."
         )
-        lines += ["", *_wrapped(text, width)]
+        lines += ["", *wrapped(text, width)]
     return lines
 
 
@@ -65,22 +65,22 @@ def table(verdicts: Sequence[Verdict], *, width: int = 80, verbose: bool = False
     widths = [max(map(len, column)) for column in zip(*chain(*cells), strict=True)]
     lines = []
     for (name, group), (head, *others) in zip(parts, cells, strict=True):
-        lines += ["", *_wrapped(title(name, group), width)]
+        lines += ["", *wrapped(title(name, group), width)]
         lines += _lines(head, widths, stacked=stacked)
         for verdict, one in zip(group, others, strict=True):
             lines += _lines(one, widths, stacked=stacked) + _below(verdict, width, verbose=verbose)
-    lines += ["", *_wrapped(LEGEND, width)]
+    lines += ["", *wrapped(LEGEND, width)]
     if any(verdict.scope == "suite" for verdict in verdicts):
-        lines += ["", *_wrapped(SUITE, width)]
+        lines += ["", *wrapped(SUITE, width)]
     stopped = [verdict for _, group in parts for verdict in group if verdict.stopped_early]
     if stopped:
-        lines += ["", *_wrapped(_stops(stopped, len(verdicts)), width)]
+        lines += ["", *wrapped(_stops(stopped, len(verdicts)), width)]
     if assumed := _assumptions(verdicts):
-        lines += ["", *_wrapped(assumed, width)]
+        lines += ["", *wrapped(assumed, width)]
     for line in spreads(verdicts):
-        lines += ["", *_wrapped(line, width)]
+        lines += ["", *wrapped(line, width)]
     for told in sentences(verdict for _, group in parts for verdict in group):
-        lines += ["", *_wrapped(told, width)]
+        lines += ["", *wrapped(told, width)]
     return lines[1:]
 
 
@@ -161,7 +161,7 @@ def _cut(text: str, room: int) -> str:
     return text if len(text) <= room else text[: room - 2] + ".."
 
 
-def _wrapped(text: str, width: int) -> list[str]:
+def wrapped(text: str, width: int) -> list[str]:
     """`text` as lines, all but the first indented."""
     address = "://" in text  # there to be copied
     return textwrap.wrap(

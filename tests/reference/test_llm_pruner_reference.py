@@ -6,12 +6,11 @@ import json
 
 import pytest
 import torch
-from safetensors.torch import load_file
-from transformers import AutoModelForCausalLM
 
 from pytest_llmsafety.compressors import compress
 from pytest_llmsafety.compressors.llm_pruner import highest, taylor
 from pytest_llmsafety.compressors.structure import gated_blocks
+from tests import stories as small
 
 RUNS = range(6)
 
@@ -25,14 +24,13 @@ def golden(shared):
 @pytest.fixture(scope="module")
 def tokens(shared):
     """Calibration and evaluation token ids of stories3M."""
-    return load_file(shared / "golden" / "tokens" / "stories3M.safetensors")
+    return small.tokens(shared)
 
 
 @pytest.fixture
 def stories(shared):
     """The model, fresh for each test."""
-    folder = shared / "models" / "stories3M"
-    return AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+    return small.stories(shared)
 
 
 def batch(tokens):

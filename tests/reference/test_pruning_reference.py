@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
-from transformers import AutoModelForCausalLM
 
 from pytest_llmsafety.compressors import compress
 from pytest_llmsafety.compressors.layers import all_layers, decoder_blocks
 from pytest_llmsafety.compressors.method import LayerCompressor
+from tests import stories as small
 
 MASKS = {
     "magnitude_50": "magnitude:0.5:layer",
@@ -39,24 +39,13 @@ def golden(shared):
 @pytest.fixture(scope="module")
 def tokens(shared):
     """Calibration and evaluation token ids of stories3M."""
-    return load_file(shared / "golden" / "tokens" / "stories3M.safetensors")
+    return small.tokens(shared)
 
 
 @pytest.fixture
 def stories(shared):
     """The model, fresh for each test."""
-    folder = shared / "models" / "stories3M"
-    return AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
-
-
-def mean_nll(model, ids):
-    """Mean negative log-likelihood a token, as the golden values have it."""
-    total = 0.0
-    with torch.no_grad():
-        for row in ids.long():
-            logs = model(row[None]).logits[0, :-1].double().log_softmax(-1)
-            total -= float(logs.gather(1, row[1:, None]).sum())
-    return total / (ids.shape[0] * (ids.shape[1] - 1))
+    return small.stories(shared)
 
 
 def assert_figures(model, name, golden, tokens):
@@ -72,7 +61,7 @@ def assert_figures(model, name, golden, tokens):
         logits = model(tokens["logits_ids"].long()).logits[0][tokens["logits_pos"].long()]
     theirs = load_file(golden / f"{name}.safetensors")["logits"]
     assert float((logits - theirs).abs().max()) <= tolerance["max_abs_logit"]
-    nll = mean_nll(model, tokens["eval_ids"])
+    nll = small.mean_nll(model, tokens["eval_ids"])
     assert abs(nll - expected["eval"]["mean_nll"]) <= tolerance["eval_mean_nll_abs"]
 
 
