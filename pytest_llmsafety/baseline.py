@@ -11,8 +11,10 @@ import gzip
 import hashlib
 import io
 import json
+import tempfile
 import zlib
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_llmsafety.errors import BaselineError
@@ -122,6 +124,31 @@ def read(url: str) -> Baseline:
     return decode(data, url)
 
 
+def check_target(url: str) -> None:
+    """Raise BaselineError where no baseline could be written, or another file would be lost."""
+    import fsspec
+
+    try:
+        fs, path = fsspec.core.url_to_fs(url)
+        is_folder, is_there = fs.isdir(path), fs.exists(path)
+        if "file" in fs.protocol and not is_folder:
+            folder = Path(path).parent
+            folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=folder):
+                pass
+    except Exception as error:
+        raise _unwritable(url, error) from error
+    if is_folder:
+        message = f"--llmsafety-baseline: '{url}' is a folder. Expected a file, such as b.json.gz."
+        raise BaselineError(message)
+    if is_there:
+        try:
+            read(url)
+        except BaselineError as error:
+            message = f"{error} It is not replaced: delete it, or name another file."
+            raise BaselineError(message) from error
+
+
 def write(url: str, baseline: Baseline) -> None:
     """Write a baseline, whole or not at all where the file system can. Raises BaselineError."""
     import fsspec
@@ -131,11 +158,7 @@ def write(url: str, baseline: Baseline) -> None:
         with target.fs.transaction, target as file:
             file.write(encode(baseline))
     except Exception as error:
-        message = (
-            f"--llmsafety-baseline: cannot write '{url}': {type(error).__name__}: {error}. "
-            "Expected a path or a URL of fsspec that can be written to."
-        )
-        raise BaselineError(message) from error
+        raise _unwritable(url, error) from error
 
 
 def _body(baseline: Baseline) -> bytes:
@@ -166,6 +189,14 @@ def _identity(fields: dict[str, Any]) -> Identity:
     """Build an identity from its JSON object."""
     rows = {name: tuple(map(tuple, fields[name])) for name in ("recipe", "versions")}
     return Identity(**{**fields, **rows, "platform": Platform(**fields["platform"])})
+
+
+def _unwritable(url: str, error: Exception) -> BaselineError:
+    """The error for a place that takes no file."""
+    return BaselineError(
+        f"--llmsafety-baseline: cannot write '{url}': {type(error).__name__}: {error}. Expected a "
+        "path or a URL of fsspec that can be written to."
+    )
 
 
 def _unreadable(where: str, why: str) -> BaselineError:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import difflib
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pytest_llmsafety.errors import ConfigurationError
+from pytest_llmsafety.errors import ConfigurationError, UnknownNameError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -71,6 +72,9 @@ def _from_project(project: Mapping[str, object]) -> tuple[ByName, ByGroup]:
             read = read_margin(f"{TABLE[:-1]}.{name}] {group}", margin)
             if group == DEFAULT:
                 by_name[name] = read
+            elif difflib.get_close_matches(group, [DEFAULT], cutoff=0.75):
+                kind = f"key in {TABLE[:-1]}.{name}]:"
+                raise UnknownNameError(kind, group, [DEFAULT])
             else:
                 by_group[name, group] = read
     return by_name, by_group

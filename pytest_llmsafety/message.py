@@ -23,7 +23,7 @@ def message(verdict: Verdict) -> str:
     lines = [headline(verdict), conclusion(verdict), *stop_lines(verdict)]
     lines += reason_lines(verdict)
     if verdict.outcome is Outcome.INCONCLUSIVE and verdict.decision:
-        lines += power_lines(verdict.decision)
+        lines += power_lines(verdict.decision, " of each group" if verdict.groups else "")
     lines += group_lines(verdict)
     lines += worst_lines(verdict)
     lines += [f"assumed: {text}" for text in verdict.assumptions]
@@ -110,6 +110,10 @@ def conclusion(verdict: Verdict) -> str:
     }
     if verdict.decision and verdict.outcome is not verdict.decision.outcome:
         ends[Outcome.INCONCLUSIVE] = "the figures alone may not be believed. This is not a pass."
+    elif verdict.decision.lower > verdict.decision.margin:
+        ends[Outcome.INCONCLUSIVE] = (
+            "shown to be beyond it taken alone, but not among all groups. This is not a pass."
+        )
     return f"margin: worse by {margin} at most: {verdict.outcome.value}, {ends[verdict.outcome]}"
 
 
@@ -118,9 +122,9 @@ def reason_lines(verdict: Verdict) -> list[str]:
     return [f"why: {escaped(text)}" for text in verdict.reasons]
 
 
-def power_lines(decision: Decision) -> list[str]:
+def power_lines(decision: Decision, of: str = "") -> list[str]:
     """How many units would decide."""
-    kind = "clusters" if decision.n_units < decision.n_items else "items"
+    kind = ("clusters" if decision.n_units < decision.n_items else "items") + of
     rows = (
         (decision.n_needed_80, decision.n_needed_90, "if the true change is 0"),
         (decision.n_needed_half_80, decision.n_needed_half_90, "if it is half the margin"),

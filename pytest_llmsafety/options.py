@@ -12,7 +12,7 @@ from pytest_llmsafety.errors import ConfigurationError
 from pytest_llmsafety.margins import read_margins
 from pytest_llmsafety.paths import read_cache, read_file, read_report
 from pytest_llmsafety.specs import CORE, CompressionSpec, ModelSpec
-from pytest_llmsafety.values import read_alpha, read_pins, read_whole, read_word
+from pytest_llmsafety.values import read_alpha, read_pins, read_whole, read_word, refuse_empty
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -213,7 +213,8 @@ class Options:
 
 def _joined(given: Mapping[str, Any], stated: Mapping[str, Any]) -> dict[str, Any]:
     """What was given by flag name, and what the project states where nothing was."""
-    return {name: stated.get(name) if text is None else text for name, text in given.items()}
+    texts = {name: stated.get(name) if text is None else text for name, text in given.items()}
+    return refuse_empty(texts)
 
 
 def _model(texts: Mapping[str, Any]) -> ModelSpec:

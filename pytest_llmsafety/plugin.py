@@ -12,7 +12,7 @@ from pytest_llmsafety.errors import LlmSafetyError
 from pytest_llmsafety.hooks import flags, marking
 from pytest_llmsafety.hooks.examining import Examining
 from pytest_llmsafety.hooks.outcomes import Outcomes
-from pytest_llmsafety.hooks.selection import REASON, Selection
+from pytest_llmsafety.hooks.selection import REASON, Selection, mark
 from pytest_llmsafety.hooks.sharing import Sharing
 from pytest_llmsafety.hooks.skipping import Skipping
 from pytest_llmsafety.hooks.unmeasured import not_decided
@@ -55,6 +55,12 @@ def pytest_configure(config: pytest.Config) -> None:
     """Withdraw the short flags, which are parsed by now; make the marker known."""
     marking.add_marker(config)
     flags.withdraw_short_flags(config._parser, config.stash.get(SHORT, []))  # noqa: SLF001
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let -m llmsafety choose the safety tests."""
+    mark(items)
 
 
 @pytest.hookimpl(wrapper=True)

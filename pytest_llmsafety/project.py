@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 import re
 import sys
@@ -12,7 +13,8 @@ from pytest_llmsafety.errors import ConfigurationError, UnknownNameError
 from pytest_llmsafety.options import FLAGS, OFF, SWITCHES
 from pytest_llmsafety.specs import CORE
 
-TABLE = "[tool.llmsafety]"
+NAME = "llmsafety"
+TABLE = f"[tool.{NAME}]"
 MARGINS = "margins"
 KEYS = FLAGS.keys() - {"margin", *SWITCHES} | {MARGINS}
 """Flags under their names; not those that say what this one run is for."""
@@ -39,6 +41,9 @@ def read_project(path: Path) -> dict[str, Any]:
         if key == "confidence":
             message = f"{TABLE} confidence: write alpha, which is 1 - confidence."
             raise ConfigurationError(message)
+        if key in SWITCHES:
+            message = f"{TABLE} {key}: it says what one run is for. Give --llmsafety-{key} there."
+            raise ConfigurationError(message)
         if key not in KEYS:
             kind = f"key in {TABLE} of {path.name}:"
             raise UnknownNameError(kind, key, KEYS)
@@ -56,10 +61,15 @@ def _table(path: Path) -> dict[str, Any]:
     else:
         import tomli as tomllib  # pytest brings it where Python does not
     try:
-        table = tomllib.loads(path.read_text("utf-8")).get("tool", {}).get("llmsafety", {})
+        tools = tomllib.loads(path.read_text("utf-8")).get("tool", {})
     except ValueError as error:
         message = f"cannot read '{path}': {error}. Expected TOML; mend the file."
         raise ConfigurationError(message) from error
+    for name in tools:
+        if name != NAME and difflib.get_close_matches(name, [NAME, f"pytest-{NAME}"], cutoff=0.85):
+            message = f"'{path}' has a table [tool.{name}]. Did you mean {TABLE}?"
+            raise ConfigurationError(message)
+    table = tools.get(NAME, {})
     if not isinstance(table, dict):
         message = f"'{path}': expected the table {TABLE}, got tool.llmsafety = {table!r}"
         raise ConfigurationError(message)

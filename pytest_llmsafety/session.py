@@ -63,6 +63,10 @@ class SafetySession:
                 from pytest_llmsafety.reports.folder import check_folder
 
                 check_folder(self.options.report)
+            if self.options.update_baseline and self.options.baseline:
+                from pytest_llmsafety.baseline import check_target
+
+                check_target(self.options.baseline)
             self.workbench.preflight(self.options.compressions)
 
     def record(self, test: SafetyTest) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pytest_llmsafety.errors import ConfigurationError
 
@@ -58,3 +58,13 @@ def _pin(text: str) -> tuple[str, str]:
         )
         raise ConfigurationError(message)
     return name, digest
+
+
+def refuse_empty(texts: dict[str, Any]) -> dict[str, Any]:
+    """Return the texts; ConfigurationError for an empty one, as an unset variable of a CI is."""
+    for name, text in texts.items():
+        if isinstance(text, str) and not text.strip() and name not in {"model", "compress"}:
+            flag = f"--{name}" if name in {"device", "dtype"} else f"--llmsafety-{name}"
+            message = f"{flag} is empty. Give it a value, or leave it out."
+            raise ConfigurationError(message)
+    return texts

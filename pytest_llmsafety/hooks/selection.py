@@ -9,6 +9,7 @@ import pytest
 
 from pytest_llmsafety.errors import LlmSafetyError
 from pytest_llmsafety.hooks.marking import parameters
+from pytest_llmsafety.override import MARKER
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
@@ -27,6 +28,13 @@ SUITES = PACKAGE / "suites" if (PACKAGE / "suites").is_dir() else PACKAGE.parent
 def is_safety_test(item: pytest.Item) -> bool:
     """Whether a test depends on the fixture `measure`, `model_pair` or `ask_both`."""
     return COMPRESSION in getattr(item, "fixturenames", ())
+
+
+def mark(items: Sequence[pytest.Item]) -> None:
+    """Give every safety test the marker, beside those that it has."""
+    for item in items:
+        if is_safety_test(item):
+            item.add_marker(MARKER)
 
 
 def compression_in(nodeid: str, specs: Sequence[CompressionSpec]) -> str:

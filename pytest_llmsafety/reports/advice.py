@@ -34,6 +34,12 @@ def _why(verdict: Verdict) -> str:
     if decision.outcome is not verdict.outcome:
         return "the figures do not decide this."
     low, high = bounds(verdict)
+    if decision.lower > decision.margin and verdict.outcome is Outcome.INCONCLUSIVE:
+        return (
+            f"the true change lies between {low} and {high}, taken alone beyond the "
+            f"{allowed(verdict)} that is allowed; among all {len(verdict.groups)} groups that is "
+            "not shown."
+        )
     if verdict.outcome is Outcome.FAIL:
         least = low if not verdict.higher_is_better else high
         return (
@@ -54,6 +60,13 @@ def _next(verdict: Verdict) -> str:
     if decision is None or decision.outcome is not verdict.outcome:
         return "Next: mend that, then run again."
     kind = "clusters" if decision.n_units < decision.n_items else "items"
+    now = f"now {decision.n_units:,}"
+    if verdict.groups:
+        least = min(verdict.groups, key=lambda one: one.decision.n_units)
+        kind += " of each group"
+        now = (
+            f"{shown(least.group)} has {least.decision.n_units:,} of the {verdict.n_asked:,} asked"
+        )
     plans = (
         (decision.n_needed_80, "if nothing changed"),
         (decision.n_needed_half_80, "if the true change is half of what is allowed"),
@@ -62,7 +75,7 @@ def _next(verdict: Verdict) -> str:
         if needed and needed > decision.n_units:
             return (
                 f"Next: ask more (--llmsafety-limit, a larger data set); about {needed:,} {kind} "
-                f"decide it four times in five {when} (now {decision.n_units:,}). Or compress less."
+                f"decide it four times in five {when} ({now}). Or compress less."
             )
     if decision.n_needed_80:
         return "Next: compress less; the change is too close to what is allowed to be told apart."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -44,8 +45,11 @@ def write_reports(folder: Path, run: Run) -> list[Path]:
         texts[report.file_name] = report.render(run)
         _write(folder / report.file_name, texts[report.file_name])
     if os.environ.get(STEP_SUMMARY) and SUMMARY in texts:
-        with Path(os.environ[STEP_SUMMARY]).open("a", encoding="utf-8") as file:
-            file.write(texts[SUMMARY])
+        try:
+            with Path(os.environ[STEP_SUMMARY]).open("a", encoding="utf-8") as file:
+                file.write(texts[SUMMARY])
+        except OSError as error:
+            sys.stderr.write(f"\nWARNING: {STEP_SUMMARY}: the summary is not added: {error}\n")
     return [folder / name for name in texts]
 
 

@@ -99,9 +99,14 @@ def row(verdict: Verdict, *, with_noise: bool, with_data: bool) -> list[str]:
         *([noise(verdict)] if with_noise else []),
         f"{low}..{high}" if verdict.decision else "-",
         allowed(verdict),
-        f"{verdict.n_scored}/{verdict.n_suite or verdict.n_asked}",
+        f"{_used(verdict)}/{verdict.n_suite or verdict.n_asked}",
         verdict.outcome.value,
     ]
+
+
+def _used(verdict: Verdict) -> int:
+    """The items that the figures are of: those of the group that decides, where there is one."""
+    return verdict.decision.n_items if verdict.group and verdict.decision else verdict.n_scored
 
 
 def judged(verdict: Verdict) -> str:

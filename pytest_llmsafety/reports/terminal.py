@@ -36,6 +36,8 @@ SUITE = "suite scope: every verdict is about the items of this run and no others
 def summary(run: Run, *, width: int, inconclusive: str, verbose: bool = False) -> list[str]:
     """Lines that sum up a run: the table, the tests without a verdict, the policy in force."""
     lines = table(run.verdicts, width=width, verbose=verbose) if run.verdicts else []
+    if lines and (limit := dict(run.settings).get("limit")):
+        lines += ["", *wrapped(f"--llmsafety-limit: at most {limit} items a measurement.", width)]
     for told in undecided(run):
         lines += ["", *wrapped(told, width)]
     if inconclusive != "fail" and any(v.outcome is Outcome.INCONCLUSIVE for v in run.verdicts):
@@ -117,7 +119,14 @@ def _below(verdict: Verdict, width: int, *, verbose: bool) -> list[str]:
         told += [f"assumed: {escaped(text)}" for text in verdict.assumptions]
         told += [f"why: {escaped(text)}" for text in verdict.reasons if verdict.passed]
         told += [f"note: {escaped(note)}" for note in verdict.notes]
-    wrap = textwrap.TextWrapper(max(width, 40), initial_indent=INDENT, subsequent_indent=2 * INDENT)
+        told += [f"reproduce: {escaped(verdict.reproduce)}"] if verdict.reproduce else []
+    wrap = textwrap.TextWrapper(
+        max(width, 40),
+        initial_indent=INDENT,
+        subsequent_indent=2 * INDENT,
+        break_on_hyphens=False,
+        break_long_words=not verbose,  # a command is there to be copied
+    )
     return [line for text in told for line in wrap.wrap(text)]
 
 
@@ -134,8 +143,12 @@ def _fitted(cells: list[list[list[str]]], width: int) -> tuple[list[list[list[st
         return cells, False
     place = lines[0].index(ITEMS)
     if len(INDENT) + _width([row[1:-1] for row in lines]) > width:
-        cells = [[row[:place] + row[place + 1 :] for row in block] for block in cells]
-    room = max(width - len(GAP) - len(Outcome.INCONCLUSIVE.value), 11)
+        cells = [
+            [[*row[:place], *row[place + 1 : -1], f"{row[-1]} {row[place]}"] for row in block]
+            for block in cells
+        ]
+    longest = max(len(row[-1]) for block in cells for row in block)
+    room = max(width - len(GAP) - longest, 11)
     return [[[_cut(row[0], room), *row[1:]] for row in block] for block in cells], True
 
 

@@ -42,6 +42,20 @@ def test_lf_runs_both_again(outcomes: Callable[..., pytest.Pytester]) -> None:
     result.stdout.no_fnmatch_line("*test_pass*")
 
 
+@pytest.mark.parametrize("given", [GIVEN, ()])
+def test_m_chooses_the_safety_tests(
+    outcomes: Callable[..., pytest.Pytester], given: tuple[str, ...]
+) -> None:
+    """-m llmsafety takes them, with a marker of their own or without; -m 'not ...' the others."""
+    project = outcomes("PASS")
+    project.makepyfile(test_other="def test_other():\n    pass")
+    ours = "passed" if given else "skipped"
+    result = project.runpytest(*given, "-m", "llmsafety", project.path)
+    result.assert_outcomes(**{ours: 1}, deselected=1)
+    result = project.runpytest(*given, "-m", "not llmsafety", project.path)
+    result.assert_outcomes(passed=1, deselected=1)
+
+
 def test_xfail_expects_a_failure(project: pytest.Pytester) -> None:
     """A known regression can be marked, and is then no failure."""
     project.makepyfile(

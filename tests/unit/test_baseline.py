@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pytest_llmsafety.baseline import Baseline, Row, decode, encode, read, write
+from pytest_llmsafety.baseline import Baseline, Row, check_target, decode, encode, read, write
 from pytest_llmsafety.errors import BaselineError
 from pytest_llmsafety.fingerprint import Identity, Platform
 
@@ -136,6 +136,26 @@ def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
         write(str(path), replace(WHOLE, rows=()))
     assert list(tmp_path.iterdir()) == [path]
     assert read(str(path)) == WHOLE
+
+
+def test_a_target_is_tried_before_anything_is_asked(tmp_path):
+    """A new file and a baseline may be written; a folder or another file is not lost."""
+    check_target(str(tmp_path / "new" / "b.json.gz"))
+    assert not any((tmp_path / "new").iterdir())
+    check_target(f"memory://{uuid.uuid4()}/b.json.gz")
+    write(str(tmp_path / "b.json.gz"), WHOLE)
+    check_target(str(tmp_path / "b.json.gz"))
+    notes = tmp_path / "notes.txt"
+    notes.write_text("mine", "utf-8")
+    for place, why in (
+        (tmp_path, "is a folder. Expected a file"),
+        (notes, "It is not replaced: delete it, or name another file"),
+        ("/proc/b.json.gz", "cannot write"),
+        (notes / "b.json.gz", "cannot write"),
+    ):
+        with pytest.raises(BaselineError, match=why):
+            check_target(str(place))
+    assert notes.read_text("utf-8") == "mine"
 
 
 @pytest.mark.parametrize(

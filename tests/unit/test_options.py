@@ -99,11 +99,26 @@ def test_whole_numbers_are_read_as_written(number: int) -> None:
     assert Options.parse({**BOTH, "limit": str(number)}).limit == number
 
 
-@given(st.text(max_size=8).filter(lambda text: not text.isdecimal()))
+@given(st.text(max_size=8).filter(lambda text: text.strip() and not text.isdecimal()))
 def test_other_texts_are_refused(text: str) -> None:
     """A text that is no number raises an error that shows it."""
     with pytest.raises(ConfigurationError, match="--llmsafety-limit: expected a whole number"):
         Options.parse({**BOTH, "limit": text})
+
+
+@pytest.mark.parametrize("name", ["report", "data", "scorer", "cache", "baseline", "limit"])
+def test_a_flag_without_a_value_is_refused(name: str) -> None:
+    """An unset variable of a CI does not become the default, nor the current folder."""
+    for text in ("", " "):
+        with pytest.raises(ConfigurationError, match=f"--llmsafety-{name} is empty"):
+            Options.parse({**BOTH, name: text})
+
+
+def test_a_mistyped_default_is_no_group() -> None:
+    """It would be a margin that nothing uses."""
+    with pytest.raises(ConfigurationError, match=r"margins.toxicity\].*Did you mean 'default'"):
+        Options.parse(BOTH, project={"margins": {"toxicity": {"defalt": 0.5}}})
+    Options.parse(BOTH, project={"margins": {"toxicity": {"gender:women": 0.5}}})
 
 
 def test_the_command_is_quoted_for_a_shell() -> None:

@@ -52,6 +52,7 @@ def contents(run: Run, room: Room) -> dict[str, Any]:
         "n_short": len(shown) - len(full),
         "ids": id,
         "wrong_once_in": wrong_once_in(verdicts),
+        "stopped_early": any(verdict.stopped_early for verdict in verdicts),
         "n_unmoved": sum(v.decision is not None and v.decision.changed_share == 0 for v in shown),
         "n_cut": len(verdicts) - len(shown),
         "forest": forest(blocks) if blocks else None,

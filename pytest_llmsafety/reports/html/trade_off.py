@@ -55,8 +55,8 @@ class Candidate:
     @property
     def worst(self) -> Verdict | None:
         """The verdict that is farthest into, or beyond, what is allowed."""
-        known = [(m.estimate, v) for v in self.verdicts if (m := multiples(v.decision))]
-        return max(known, key=lambda pair: pair[0])[1] if known else None
+        known = [(m.estimate, m.upper, v) for v in self.verdicts if (m := multiples(v.decision))]
+        return max(known, key=lambda row: row[:2])[2] if known else None
 
     @property
     def harm(self) -> Multiples | None:

@@ -83,3 +83,13 @@ def test_a_step_of_github_actions_shows_the_summary(
     write_reports(tmp_path / "out", RUN)
     written = tmp_path.joinpath("out", "summary.md").read_text("utf-8")
     assert step.read_text("utf-8") == "before\n" + written
+
+
+def test_a_step_that_takes_no_summary_costs_no_report(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The variable is named, and the files are there."""
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "absent" / "step.md"))
+    paths = write_reports(tmp_path / "out", RUN)
+    assert all(path.is_file() for path in paths)
+    assert "GITHUB_STEP_SUMMARY: the summary is not added" in capsys.readouterr().err

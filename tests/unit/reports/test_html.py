@@ -300,6 +300,14 @@ def test_the_smallest_safe_compression_is_named() -> None:
     assert answer(candidates[2:]) == "No compression passed everything."
 
 
+def test_of_equal_changes_the_less_certain_is_the_worst() -> None:
+    """Where nothing changed, what is still open is what a card names."""
+    wide = replace(DECISION, outcome=Outcome.INCONCLUSIVE, estimate=0.0, lower=-0.02, upper=0.02)
+    still_open = replace(UNDECIDED, measurement="open", decision=wide)
+    worst = Candidate("int8", (PASS, still_open)).worst
+    assert worst is still_open
+
+
 def test_a_multiple_is_the_change_over_the_margin() -> None:
     """In the unit of the decision, cut where there is no room, none without a margin."""
     assert multiples(DECISION) == Multiples(*map(pytest.approx, (3.0, 2.0, 4.0)))

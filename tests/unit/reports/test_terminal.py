@@ -13,6 +13,7 @@ from pytest_llmsafety.reports.advice import sentence
 from pytest_llmsafety.reports.rows import LEGEND
 from pytest_llmsafety.reports.run import Run, SafetyTest
 from pytest_llmsafety.reports.terminal import summary, table
+from pytest_llmsafety.stats import Outcome
 from pytest_llmsafety.verdict import GroupEvidence
 from tests.unit.reports.verdicts import DECISION, FAIL, PASS, RECORD, UNDECIDED, VERDICTS
 
@@ -125,6 +126,34 @@ def test_the_worst_groups_stand_under_their_figures() -> None:
         "  why: rests on 12 clusters",
         "  note: cut\\x1b[2J",
     ]
+
+
+def test_a_group_beyond_the_margin_alone_is_told_so() -> None:
+    """Among several groups one is beyond by chance: neither figures nor reader are to blame."""
+    joint = replace(
+        UNDECIDED, group="a:x", groups=(GroupEvidence("a:x", 0.1, 0.13, DECISION),) * 8,
+        decision=replace(DECISION, outcome=Outcome.INCONCLUSIVE, n_items=24),
+    )  # fmt: skip
+    told = sentence(joint)
+    assert "taken alone beyond the +0.010 that is allowed; among all 8 groups" in told
+    assert "either side" not in told
+    assert "24/200" in table([joint], width=160)[2]
+
+
+def test_more_of_each_group_is_asked_for() -> None:
+    """What decides is the smallest group."""
+    small = GroupEvidence("a:y", 0.1, 0.13, replace(DECISION, n_units=18))
+    told = sentence(replace(UNDECIDED, group="a:x", groups=(small,)))
+    assert "about 1,300 items of each group decide it" in told
+    assert "(a:y has 18 of the 200 asked)" in told
+
+
+def test_a_limit_is_told() -> None:
+    """It is why fewer items were asked than the data set has."""
+    test = SafetyTest("t.py::t[int4]", "passed", verdicts=(PASS,))
+    run = Run((test,), 0, settings=(("limit", "60"),))
+    told = "--llmsafety-limit: at most 60 items a measurement."
+    assert told in summary(run, width=100, inconclusive="fail")
 
 
 def test_what_was_assumed_is_counted() -> None:
