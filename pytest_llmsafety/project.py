@@ -78,6 +78,9 @@ def _table(path: Path) -> dict[str, Any]:
 
 def _text(key: str, value: object, root: Path) -> str | list[str]:
     """A value as the flag of that name has it."""
+    if value == []:
+        message = f"{TABLE} {key} is empty. Give it a value, or leave it out."
+        raise ConfigurationError(message)
     if isinstance(value, list) and key in LISTS and all(isinstance(each, str) for each in value):
         texts = [_from(root, key, each) for each in value]
         return ",".join(texts) if key == "compress" else texts

@@ -176,6 +176,10 @@ def _undefined(parser: pytest.Parser, args: Sequence[str]) -> list[str]:
     """Return the short flags in `args` that no one has defined."""
     unknown = parser.parse_known_and_unknown_args(args)[1]
     given = {flag.partition("=")[0] for flag in unknown}
+    argparser: Any = parser.optparser
+    defined = argparser._option_string_actions  # noqa: SLF001 - it has no public way
+    # argparse takes an unknown flag for a path where its value has a blank
+    given |= {arg.partition("=")[0] for arg in args if " " in arg} - defined.keys()
     return [name for name in SHORT if f"--{name}" in given]
 
 

@@ -65,7 +65,8 @@ def decimals(margin: float | None) -> int:
 
 def signed(value: float, margin: float | None) -> str:
     """A change with its sign, in as many decimals as its margin needs."""
-    return f"{value + 0.0:+.{decimals(margin)}f}"  # no change is +0, whichever way is better
+    text = f"{value:+.{decimals(margin)}f}"
+    return text if float(text) else text.replace("-", "+")  # no change is +0, whichever is better
 
 
 def ratio(nats: float, margin: float | None) -> str:

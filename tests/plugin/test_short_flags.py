@@ -23,6 +23,14 @@ def test_both_forms_work(project: pytest.Pytester, words: list[str]) -> None:
     result.stdout.fnmatch_lines(["*measured int4"])
 
 
+def test_a_value_may_have_a_blank(project: pytest.Pytester) -> None:
+    """Such as a folder; argparse would take an unknown flag with one for a path."""
+    project.makepyfile("def test_pair(model_pair):\n    print('model', model_pair.model)")
+    result = project.runpytest("--model=my model", "--compress=int4", "-s", project.path)
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(["*model my model*"])
+
+
 def test_they_work_from_addopts(project: pytest.Pytester) -> None:
     """A project may put them into its ini file."""
     project.makeini("[pytest]\naddopts = --model phantom --compress=int4")

@@ -57,6 +57,7 @@ def test_no_file_and_no_table_state_nothing(tmp_path: Path) -> None:
         ("limit = [1]", r"\[tool.llmsafety\] limit: expected a text or a number, got \[1\]"),
         ("limit = true", "limit: expected a text or a number, got True"),
         ("compress = [4]", r"compress: expected a text or a list of texts, got \[4\]"),
+        ("compress = []", "compress is empty"),
         ("margins = 0.1", "margins: expected a table"),
         ("limit = ", "Expected TOML"),
     ],
