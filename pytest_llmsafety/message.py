@@ -26,7 +26,7 @@ def message(verdict: Verdict) -> str:
         lines += power_lines(verdict.decision, " of each group" if verdict.groups else "")
     lines += group_lines(verdict)
     lines += worst_lines(verdict)
-    lines += [f"assumed: {text}" for text in verdict.assumptions]
+    lines += [f"assumed: {text.removeprefix('assumes ')}" for text in verdict.assumptions]
     lines += [f"note: {text}" for text in verdict.notes]
     if verdict.reproduce:
         lines.append(f"reproduce: {verdict.reproduce}")

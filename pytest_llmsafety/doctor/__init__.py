@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import textwrap
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["examine"]
 
-WIDTH, LABEL = 80, 10
+WIDEST, LABEL = 80, 10
 TITLE = "What this machine can do (no network was used, and no model loaded)"
 
 
@@ -34,10 +35,12 @@ def examine(options: Options, *, with_model: bool) -> list[str]:
         ("data", data_sets(options.data)),
         ("cache", (*cached_answers(options.cache), *stored_models(options.cache, options.store))),
     ]
-    return [TITLE, *(line for label, texts in rows for line in _row(label, texts))]
+    title = textwrap.wrap(TITLE, min(WIDEST, shutil.get_terminal_size().columns))
+    return [*title, *(line for label, texts in rows for line in _row(label, texts))]
 
 
 def _row(label: str, texts: Iterable[str]) -> list[str]:
     """One row: a label, and its texts beside it, each on lines of its own."""
-    lines = [line for text in texts for line in textwrap.wrap(text, WIDTH - LABEL)]
+    width = min(WIDEST, shutil.get_terminal_size().columns)
+    lines = [line for text in texts for line in textwrap.wrap(text, width - LABEL)]
     return [f"{'' if i else label:{LABEL}}{line}" for i, line in enumerate(lines)]

@@ -116,13 +116,13 @@ def test_the_worst_groups_stand_under_their_figures() -> None:
     assert lines[2].startswith("toxicity  ")
     assert lines[3] == "  worst of 3 groups: a:x +0.010, a:y +0.050"
     told = replace(
-        PASS, group="a:x", groups=groups, notes=("cut\x1b[2J",), assumptions=("assumes.",),
+        PASS, group="a:x", groups=groups, notes=("cut\x1b[2J",), assumptions=("assumes that.",),
         reasons=("rests on 12 clusters",),
     )  # fmt: skip
     assert table([told], width=120, verbose=True)[3:8] == [
         "  3 groups: a:x +0.010, a:y +0.050, a:z +0.040",
         f"  data: {PASS.dataset}",
-        "  assumed: assumes.",
+        "  assumed: that.",
         "  why: rests on 12 clusters",
         "  note: cut\\x1b[2J",
     ]
