@@ -188,9 +188,9 @@ def _address(item: pytest.Item) -> list[str]:
 
 
 def _progress(config: pytest.Config) -> Progress:
-    """What is shown of long work; with -q and in workers nothing."""
-    if config.getoption("verbose", 0) < 0 or hasattr(config, "workerinput"):
+    """What is shown of long work; with -q nothing."""
+    if config.getoption("verbose", 0) < 0:
         return Progress()
-    progress = on_stderr()
+    progress = on_stderr(getattr(config, "workerinput", {}).get("workerid", ""))
     config.add_cleanup(progress.close)
     return progress

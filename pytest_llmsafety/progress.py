@@ -87,9 +87,10 @@ class Bar(Progress):
 class Log(Progress):
     """Lines in a log that nobody watches: the first after a minute, then one a minute."""
 
-    def __init__(self, file: TextIO, *, seconds: float = 60.0) -> None:
-        """Count from now; there are `seconds` between lines."""
+    def __init__(self, file: TextIO, *, who: str = "", seconds: float = 60.0) -> None:
+        """Count from now; there are `seconds` between lines. `who` is a process of several."""
         self._file, self._seconds, self._last = file, seconds, monotonic()
+        self._start = f"llmsafety {who}".rstrip()
         self._what, self._done, self._total = "", 0, 0
 
     @contextmanager
@@ -109,7 +110,7 @@ class Log(Progress):
 
     def note(self, text: str) -> None:
         """Tell it, whatever the time."""
-        self._file.write(f"\nllmsafety: {text}\n")  # below the dots of pytest
+        self._file.write(f"\n{self._start}: {text}\n")  # below the dots of pytest
         self._file.flush()
 
     def close(self) -> None:
@@ -123,11 +124,14 @@ class Log(Progress):
             self.note(text)
 
 
-def on_stderr() -> Progress:
-    """On the stderr of now, which pytest captures later; nothing where that is no file."""
+def on_stderr(who: str = "") -> Progress:
+    """On the stderr of now, which pytest captures later; nothing where that is no file.
+
+    A process of several, `who`, writes lines and draws no bar.
+    """
     try:
         file = os.fdopen(os.dup(sys.stderr.fileno()), "w", encoding="utf-8")
     except OSError:
         return Progress()
-    watched = sys.stderr.isatty() and not os.environ.get("CI")
-    return Bar(file) if watched else Log(file)
+    watched = sys.stderr.isatty() and not os.environ.get("CI") and not who
+    return Bar(file) if watched else Log(file, who=who)

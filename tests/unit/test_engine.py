@@ -327,9 +327,9 @@ def test_a_bar_shows_what_runs():
 def test_a_log_has_a_line_now_and_then():
     """It tells which model answers and how far it is; before the first minute nothing."""
     told, silent = io.StringIO(), io.StringIO()
-    for log in (Log(told, seconds=0), Log(silent)):
+    for log in (Log(told, who="gw1", seconds=0), Log(silent)):
         Engine(Cache(None), backend="fake", progress=log).answer(PAIR.compressed, REQUESTS)
-    assert told.getvalue().endswith("\nllmsafety: made-up int4: 40 of 40 requests\n")
+    assert told.getvalue().endswith("\nllmsafety gw1: made-up int4: 40 of 40 requests\n")
     assert not silent.getvalue()
     log.note("out of memory")
     assert silent.getvalue() == "\nllmsafety: out of memory\n"
