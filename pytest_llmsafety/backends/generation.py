@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from pytest_llmsafety.backends.packing import Budget
     from pytest_llmsafety.records import Generate
 
+NUCLEUS = 256
+"""So many of the likeliest tokens are looked through for a nucleus, before all are sorted."""
 LEAVE_AT = 0.75
 SHORTEST_SHARED = 8
 
@@ -163,37 +165,50 @@ def next_tokens(live: Sequence[Sample], logits: torch.Tensor) -> list[int]:
     Drawing adds Gumbel noise to the warped log-probabilities and takes the maximum, which is
     a draw from that distribution (Gumbel-max; Yellott 1977).
     """
-    rows = [row for row, sample in enumerate(live) if sample.request.temperature > 0]
+    drawn = [row for row, sample in enumerate(live) if sample.request.temperature > 0]
     best: list[int] = logits.argmax(dim=-1).tolist()
-    if rows:
-        warped = warp(logits[rows], [live[row].request for row in rows])
-        noise = gumbel(
-            [live[row].key for row in rows],
-            [len(live[row].tokens) for row in rows],
-            logits.shape[-1],
-            logits.device,
-        )
-        drawn = (warped.double() + noise).argmax(dim=-1).tolist()
-        for row, token in zip(rows, drawn, strict=True):
+    if not drawn:
+        return best
+    for part, tokens, logs in warp(logits[drawn], [live[row].request for row in drawn]):
+        rows = [drawn[place] for place in part]
+        keys, steps = [live[row].key for row in rows], [len(live[row].tokens) for row in rows]
+        places = (logs.double() + gumbel(keys, steps, tokens)).argmax(dim=-1, keepdim=True)
+        for row, token in zip(rows, tokens.gather(-1, places)[:, 0].tolist(), strict=True):
             best[row] = token
     return best
 
 
-def warp(logits: torch.Tensor, requests: Sequence[Generate]) -> torch.Tensor:
-    """Return log-probabilities (rows, vocabulary) under each request's temperature and top_p.
+def warp(
+    logits: torch.Tensor, requests: Sequence[Generate]
+) -> Iterator[tuple[list[int], torch.Tensor, torch.Tensor]]:
+    """Yield numbers of rows, token ids, and their log-probabilities (rows, tokens).
 
-    Top-p (nucleus sampling, Holtzman et al. 2020) keeps the likeliest tokens up to and with
-    the one that makes their sum reach `top_p`; the others get -inf.
+    They are those under each request's temperature and top_p. Top-p (nucleus sampling, Holtzman et
+    al. 2020) keeps the likeliest tokens up to and with the one that makes their sum reach `top_p`;
+    the others get -inf, or are left out. What becomes of a row depends on no other row.
     """
     heat = torch.tensor([r.temperature for r in requests], device=logits.device)
     scaled = torch.log_softmax(logits / heat[:, None], dim=-1)
     limits = [r.top_p for r in requests]
     if min(limits) >= 1:
-        return scaled
-    top_p = torch.tensor(limits, device=logits.device)[:, None]
-    ordered, order = scaled.sort(dim=-1, descending=True)
+        everything = torch.arange(scaled.shape[-1], device=logits.device).expand_as(scaled)
+        yield [*range(len(limits))], everything, scaled
+        return
+    top_p = torch.tensor(limits, device=logits.device)
+    likeliest, ids = scaled.topk(min(NUCLEUS, scaled.shape[-1]), dim=-1)
+    narrow = (likeliest.exp().cumsum(dim=-1)[:, -1] >= top_p) & (top_p < 1)
+    for rows in (narrow.nonzero()[:, 0], (~narrow).nonzero()[:, 0]):
+        if rows.numel():
+            few = bool(narrow[rows[0]])
+            ordered, tokens = (
+                (likeliest[rows], ids[rows]) if few else scaled[rows].sort(dim=-1, descending=True)
+            )
+            yield rows.tolist(), tokens, _nucleus(ordered, top_p[rows, None])
+
+
+def _nucleus(ordered: torch.Tensor, top_p: torch.Tensor) -> torch.Tensor:
+    """Log-probabilities, the largest first, with -inf for those outside the nucleus."""
     before = ordered.exp().cumsum(dim=-1) - ordered.exp()
     dropped = (before >= top_p) & (top_p < 1)
     dropped[:, 0] = False
-    kept = ordered.masked_fill(dropped, -torch.inf)
-    return torch.full_like(scaled, -torch.inf).scatter(-1, order, kept)
+    return ordered.masked_fill(dropped, -torch.inf)

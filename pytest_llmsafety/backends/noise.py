@@ -21,20 +21,17 @@ def row_key(seed: int, item: str, sample: int) -> int:
     return int.from_bytes(hashlib.sha256(text).digest()[:8], "big", signed=True)
 
 
-def gumbel(
-    keys: Sequence[int], steps: Sequence[int], vocabulary: int, device: torch.device
-) -> torch.Tensor:
-    """Return standard Gumbel noise of shape (rows, vocabulary), float64.
+def gumbel(keys: Sequence[int], steps: Sequence[int], tokens: torch.Tensor) -> torch.Tensor:
+    """Return standard Gumbel noise, float64, of shape (rows, n) for token ids (rows, n) or (n,).
 
     Row r depends on `keys[r]`, `steps[r]` and the token id alone: the counter-based generator
     SplitMix64 (Steele, Lea and Flood 2014) is evaluated at the token id, with a state mixed
     from key and step. Integers wrap alike on CPU and GPU.
     """
-    key = torch.tensor(list(keys), dtype=torch.int64, device=device)
-    step = torch.tensor(list(steps), dtype=torch.int64, device=device)
+    key = torch.tensor(list(keys), dtype=torch.int64, device=tokens.device)
+    step = torch.tensor(list(steps), dtype=torch.int64, device=tokens.device)
     state = _mix(key + (step + 1) * GOLDEN)
-    tokens = torch.arange(1, vocabulary + 1, dtype=torch.int64, device=device)
-    bits = _mix(state[:, None] + tokens * GOLDEN)
+    bits = _mix(state[:, None] + (tokens + 1) * GOLDEN)
     uniform = (_shift(bits, 12).double() + 0.5) * 2.0**-52
     return -torch.log(-torch.log(uniform))
 

@@ -35,12 +35,20 @@ def write(model, tokenizer, requests, **settings):
     return [found[index] for index in range(len(requests))]
 
 
+def warped(logits, asked):
+    """Log-probabilities (rows, vocabulary), -inf where a token is left out."""
+    found = torch.full_like(logits, -torch.inf)
+    for rows, tokens, logs in warp(logits, asked):
+        found[rows] = found[rows].scatter(-1, tokens, logs)
+    return found
+
+
 @settings(deadline=None)
 @given(st.floats(0.05, 1.0), st.floats(0.1, 3.0), st.integers(0, 99))
 def test_warping_equals_that_of_transformers(top_p, temperature, seed):
     """Temperature and top-p keep the tokens that transformers keeps, with their probabilities."""
     logits = torch.randn(3, 20, generator=torch.Generator().manual_seed(seed))
-    ours = warp(logits, [Generate("", temperature=temperature, top_p=top_p)] * 3).exp()
+    ours = warped(logits, [Generate("", temperature=temperature, top_p=top_p)] * 3).exp()
     theirs = TopPLogitsWarper(top_p)(None, logits / temperature).softmax(-1)
     kept = ours / ours.sum(-1, keepdim=True)
     # a sum that meets top_p up to rounding may fall on either side
@@ -53,10 +61,25 @@ def test_each_row_is_warped_by_its_own_request():
     """Rows with and without top-p in one batch keep their own rule."""
     logits = torch.randn(2, 30, generator=torch.Generator().manual_seed(0))
     asked = [Generate("", temperature=0.7, top_p=0.3), Generate("", temperature=1.5)]
-    together = warp(logits, asked)
+    together = warped(logits, asked)
     for row, request in enumerate(asked):
-        alone = warp(logits[row : row + 1], [request])
+        alone = warped(logits[row : row + 1], [request])
         torch.testing.assert_close(together[row : row + 1], alone, atol=1e-6, rtol=0)
+
+
+def test_a_wide_nucleus_is_found_beside_narrow_ones():
+    """Of 2,000 tokens one row keeps a few, one over a thousand, one all: as if sorted alone."""
+    logits = torch.randn(3, 2000, generator=torch.Generator().manual_seed(1))
+    logits[0] *= 8
+    asked = [Generate("", temperature=1.0, top_p=p) for p in (0.9, 0.95, 1.0)]
+    found = warped(logits, asked)
+    kept = (found > -torch.inf).sum(-1).tolist()
+    assert kept[0] < 256 < kept[1] < kept[2] == 2000
+    for row, request in enumerate(asked):
+        theirs = TopPLogitsWarper(request.top_p)(None, logits[row : row + 1])[0] > -torch.inf
+        assert ((found[row] > -torch.inf) != theirs).sum() <= 1
+        alone = warped(logits[row : row + 1], [request])
+        assert torch.equal(found[row : row + 1], alone)
 
 
 def test_draws_follow_the_probabilities():
