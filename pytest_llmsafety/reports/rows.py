@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from itertools import groupby
 from typing import TYPE_CHECKING
@@ -78,21 +79,33 @@ def header(compression: str, verdicts: Sequence[Verdict], *, with_noise: bool) -
 def rows(verdicts: Sequence[Verdict], *, with_noise: bool) -> list[list[str]]:
     """The cells of each verdict on one compression, in the order of the header.
 
-    A measurement on several data sets is named with them.
+    Verdicts on the same quantity are named with their data sets, or else with their tests.
     """
-    asked = {(verdict.measurement, verdict.dataset) for verdict in verdicts}
-    several = Counter(name for name, _ in asked)
+    names = _told_apart([*map(judged, verdicts)], [verdict.dataset for verdict in verdicts])
+    names = _told_apart(names, [*map(_test, verdicts)])
+    pairs = zip(names, verdicts, strict=True)
+    return [[name, *_figures(verdict, with_noise=with_noise)] for name, verdict in pairs]
+
+
+def _told_apart(names: Sequence[str], details: Sequence[str]) -> list[str]:
+    """The names, those that several have with a detail where it differs."""
+    rows = [*zip(names, details, strict=True)]
+    several = Counter(name for name, _ in set(rows))
     return [
-        row(verdict, with_noise=with_noise, with_data=several[verdict.measurement] > 1)
-        for verdict in verdicts
+        f"{name} ({shown(told)})" if told and several[name] > 1 else name for name, told in rows
     ]
 
 
-def row(verdict: Verdict, *, with_noise: bool, with_data: bool) -> list[str]:
-    """The cells of one verdict, in the order of the header."""
+def _test(verdict: Verdict) -> str:
+    """The name of the test, from the command that repeats it."""
+    found = re.search(r"::(\w+)(?![\w:])", verdict.reproduce)
+    return found[1] if found else ""
+
+
+def _figures(verdict: Verdict, *, with_noise: bool) -> list[str]:
+    """The cells of one verdict after its name."""
     low, high = bounds(verdict)
     return [
-        judged(verdict) + (f" ({shown(verdict.dataset)})" if with_data else ""),
         figure(verdict.dense),
         figure(verdict.compressed),
         change(verdict),

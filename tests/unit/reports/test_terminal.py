@@ -174,6 +174,14 @@ def test_one_measurement_of_two_data_sets_is_told_apart() -> None:
     assert names == [f"toxicity ({PASS.dataset})", "toxicity (other)"]
 
 
+def test_two_tests_of_one_measurement_are_told_apart() -> None:
+    """Of two gates on the same items each is named with its test; a group of tests is no test."""
+    commands = ["pytest t.py::test_mean[int4]", "pytest 't.py::TestGroups::test_worst[int4]'"]
+    one, two = (replace(PASS, reproduce=f"{command} --model=m") for command in commands)
+    names = [line.partition("  ")[0] for line in table([one, two, FAIL], width=160)[2:5]]
+    assert names == ["toxicity (test_mean)", "toxicity (test_worst)", "toxicity"]
+
+
 @pytest.mark.parametrize("width", [60, 72, 80, 100, 200])
 @settings(max_examples=30, deadline=None)
 @given(st.lists(st.sampled_from([PASS, FAIL, UNDECIDED]), min_size=1), st.text(max_size=60))
