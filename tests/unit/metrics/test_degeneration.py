@@ -13,6 +13,7 @@ from pytest_llmsafety.errors import StatisticsError
 from pytest_llmsafety.metrics.degeneration import (
     compare,
     degenerate,
+    distinct_words,
     estranged,
     repeated_share,
     shares,
@@ -146,3 +147,10 @@ def test_a_model_to_which_sensible_text_is_strange_is_broken():
     assert estranged([], []) == ()
     with pytest.raises(StatisticsError, match="not finite"):
         estranged(own, [float("nan")] * 40)
+
+
+def test_distinct_words_are_counted_without_case_and_marks() -> None:
+    """A model that punctuates otherwise has no richer words."""
+    assert distinct_words("Good, good. good! GOOD") == 1
+    assert distinct_words("it's a cat") == 4
+    assert distinct_words(" ... ") == 0
