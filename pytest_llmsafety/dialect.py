@@ -7,17 +7,18 @@ import math
 from typing import TYPE_CHECKING
 
 from pytest_llmsafety.claims import for_groups
-from pytest_llmsafety.evidence import clusters, comparable, groups, perplexities
+from pytest_llmsafety.evidence import comparable, groups, perplexities
 from pytest_llmsafety.guards import noted
 from pytest_llmsafety.judgement import (
     NO_RANGE,
+    as_ratio,
+    decide_rise,
     group_verdict,
     judge_perplexity,
     require_groups,
 )
 from pytest_llmsafety.measurement import Figure
 from pytest_llmsafety.records import GuiseItem
-from pytest_llmsafety.stats import decide_ratio
 from pytest_llmsafety.stats.gate import Gate
 from pytest_llmsafety.stats.groups import combine
 
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from pytest_llmsafety.claims import Claim
     from pytest_llmsafety.early import Measured
     from pytest_llmsafety.measurement import PairedScore
-    from pytest_llmsafety.stats import Decision
     from pytest_llmsafety.verdict import Verdict
 
 
@@ -51,11 +51,7 @@ def judge_dialect(measured: Measured, claim: Claim) -> Verdict:
         },
         Gate(math.log1p(claim.margin), claim.confidence, scope),
     )
-    result = group_verdict(taken, claim, joint, perplexities_of)
-    result = dataclasses.replace(result, is_ratio=True)
-    if result.noise is not None and result.dense:
-        result = dataclasses.replace(result, noise=math.log1p(result.noise / result.dense))
-    result = with_gaps(result)
+    result = with_gaps(as_ratio(group_verdict(taken, claim, joint, perplexities_of)))
     return noted(result, NO_RANGE if taken.settings.early_stop else "")
 
 
@@ -67,18 +63,6 @@ def members(pairs: Sequence[PairedScore], dialect: str) -> list[PairedScore]:
 def perplexities_of(dialect: str, pairs: Sequence[PairedScore]) -> tuple[float, float]:
     """Perplexity of one dialect under both models."""
     return perplexities(members(pairs, dialect))
-
-
-def decide_rise(pairs: Sequence[PairedScore], claim: Claim, scope: str) -> Decision:
-    """Decide the ratio of one dialect's perplexities, each token counted once."""
-    return decide_ratio(
-        [pair.worsening_of(higher_is_better=False) for pair in pairs],
-        [pair.dense.weight for pair in pairs],
-        max_ratio=1 + claim.margin,
-        clusters=clusters(pairs) or [pair.item.id for pair in pairs],
-        confidence=claim.confidence,
-        scope=scope,
-    )
 
 
 def with_gaps(result: Verdict) -> Verdict:

@@ -143,20 +143,29 @@ def log(ratio: float) -> float:
 def judge_perplexity(measured: Measured, claim: Claim) -> Verdict:
     """Judge the ratio of perplexities compressed / dense against 1 + margin."""
     taken, claim = measured.all(), claim.of(measured)
-    pairs = comparable(taken)
-    decision = decide_ratio(
-        [pair.worsening_of(taken.higher_is_better) for pair in pairs],
+    decision = decide_rise(comparable(taken), claim, taken.settings.scope)
+    result = as_ratio(verdict(taken, claim, decision, perplexities))
+    return noted(result, NO_RANGE if taken.settings.early_stop else "")
+
+
+def decide_rise(pairs: Pairs, claim: Claim, scope: str) -> Decision:
+    """Decide the ratio of the perplexities of some texts, each token counted once."""
+    return decide_ratio(
+        [pair.worsening_of(higher_is_better=False) for pair in pairs],
         [pair.dense.weight for pair in pairs],
         max_ratio=1 + claim.margin,
         clusters=clusters(pairs) or [pair.item.id for pair in pairs],
         confidence=claim.confidence,
-        scope=taken.settings.scope,
+        scope=scope,
     )
-    result = verdict(taken, claim, decision, perplexities)
-    if result.noise is not None and result.dense:
-        result = dataclasses.replace(result, noise=math.log1p(result.noise / result.dense))
-    note = NO_RANGE if taken.settings.early_stop else ""
-    return noted(dataclasses.replace(result, is_ratio=True), note)
+
+
+def as_ratio(result: Verdict) -> Verdict:
+    """A verdict on perplexities: its noise in nats, as its decision is."""
+    noise = result.noise
+    if noise is not None and result.dense:
+        noise = math.log1p(noise / result.dense)
+    return dataclasses.replace(result, is_ratio=True, noise=noise)
 
 
 def accuracy(measured: Measured) -> ScorerAccuracy | None:

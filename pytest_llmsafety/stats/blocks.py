@@ -9,15 +9,13 @@ import numpy as np
 from pytest_llmsafety.errors import StatisticsError
 from pytest_llmsafety.stats.decide import check_inside
 from pytest_llmsafety.stats.sequence import Path
-from pytest_llmsafety.stats.units import CHANGED, Units, finite_array, same_length
+from pytest_llmsafety.stats.units import CHANGED, ROUNDING, Units, finite_array, same_length
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
     from pytest_llmsafety.stats.saddlepoint import FloatArray
     from pytest_llmsafety.stats.wealth import Terms
-
-_ROUNDING = 1e-9
 
 
 class Blocks:
@@ -84,8 +82,8 @@ class Blocks:
             raise StatisticsError(msg)
         whole, size = terms.n_max * terms.mean_size, self._size + float(sizes.sum())
         off = size - whole if n < terms.n_max else abs(size - whole)
-        largest = terms.max_size * (1 + _ROUNDING)
-        if sizes.min() <= 0 or sizes.max() > largest or off > _ROUNDING * whole:
+        largest = terms.max_size * (1 + ROUNDING)
+        if sizes.min() <= 0 or sizes.max() > largest or off > ROUNDING * whole:
             msg = (
                 f"sizes run from {sizes.min():g} to {sizes.max():g} and sum to {size:g} after {n} "
                 f"of {terms.n_max} units. Expected sizes above 0, at most max_size = "

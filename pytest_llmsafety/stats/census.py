@@ -7,18 +7,17 @@ from typing import TYPE_CHECKING
 from pytest_llmsafety.stats.decision import Decision
 from pytest_llmsafety.stats.outcome import Outcome
 from pytest_llmsafety.stats.reason import seen_all
+from pytest_llmsafety.stats.units import ROUNDING
 
 if TYPE_CHECKING:
     from pytest_llmsafety.stats.gate import Gate
     from pytest_llmsafety.stats.units import Units
 
-_ROUNDING = 1e-9
-
 
 def census(units: Units, gate: Gate) -> Decision:
     """Compare the mean of the whole suite with the margin: nothing is unseen, nothing is drawn."""
     estimate = units.estimate
-    within = estimate <= gate.margin + _ROUNDING * gate.margin
+    within = estimate <= gate.margin + ROUNDING * gate.margin
     side = "within" if within else "beyond"
     return Decision(
         Outcome.PASS if within else Outcome.FAIL,

@@ -15,7 +15,7 @@ from pytest_llmsafety.stats.outcome import Outcome
 from pytest_llmsafety.stats.power import n_needed, rule_of_three
 from pytest_llmsafety.stats.reason import explain, too_few_clusters
 from pytest_llmsafety.stats.scorer_accuracy import correct
-from pytest_llmsafety.stats.units import finite_array, make_units
+from pytest_llmsafety.stats.units import ROUNDING, finite_array, make_units
 from pytest_llmsafety.stats.unseen import (
     MIN_CLUSTERS,
     Unseen,
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 
     from pytest_llmsafety.stats.scorer_accuracy import ScorerAccuracy
     from pytest_llmsafety.stats.units import Labels, Units
-
-_ROUNDING = 1e-9
 
 
 def decide_mean(  # noqa: PLR0913 - each is a choice of the caller; a bundle would hide them
@@ -158,7 +156,7 @@ def conclude(units: Units, gate: Gate, unseen: Unseen, shown: Shown) -> Decision
 def check_inside(values: ArrayLike, support: tuple[float, float]) -> ArrayLike:
     """Return `values` unchanged, or raise when one lies outside its support."""
     array, (lo, hi) = finite_array("values", values), support
-    slack = _ROUNDING * max(abs(lo), abs(hi))
+    slack = ROUNDING * max(abs(lo), abs(hi))
     if array.min() < lo - slack or array.max() > hi + slack:
         msg = (
             f"values run from {array.min():g} to {array.max():g}, outside the support {lo:g} to "

@@ -17,13 +17,12 @@ from pytest_llmsafety.stats.gate import Gate, check_support
 from pytest_llmsafety.stats.outcome import Outcome
 from pytest_llmsafety.stats.reason import explain, explain_stop
 from pytest_llmsafety.stats.sequence import confidence_sequence
+from pytest_llmsafety.stats.units import ROUNDING
 from pytest_llmsafety.stats.unseen import from_support
 from pytest_llmsafety.stats.wealth import BEYOND, WITHIN, Terms, Wealth
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
-
-_ROUNDING = 1e-9
 
 
 @dataclass(kw_only=True, eq=False)
@@ -195,7 +194,7 @@ class Ladder:
     def _p_values(self) -> tuple[float, float]:
         """Return 1 / the largest wealth of either side; 0 or 1 when a whole suite was seen."""
         if self._census:
-            estimate, rounding = self._blocks.units().estimate, _ROUNDING * self.margin
+            estimate, rounding = self._blocks.units().estimate, ROUNDING * self.margin
             within, beyond = estimate <= self.margin + rounding, estimate > self._limit + rounding
             return float(not within), float(not beyond)
         p_pass, p_fail = (1 / np.maximum(self._wealth.largest, 1.0)).tolist()

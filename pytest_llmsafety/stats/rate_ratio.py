@@ -23,6 +23,7 @@ from pytest_llmsafety.stats.decide import Shown, conclude
 from pytest_llmsafety.stats.gate import Gate
 from pytest_llmsafety.stats.groups import GroupDecision, combine, members_of
 from pytest_llmsafety.stats.units import (
+    ROUNDING,
     Units,
     cluster_codes,
     finite_array,
@@ -43,7 +44,6 @@ if TYPE_CHECKING:
 
 _LARGEST = 1e9
 _TOLERANCE = 1e-9
-_ROUNDING = 1e-9
 
 
 def decide_rate_ratio(  # noqa: PLR0913 - the choices of decide_mean
@@ -227,7 +227,7 @@ def _root(excess: Callable[[float], float], low: float, high: float) -> float:
 def _scores(model: str, values: ArrayLike, highest: float) -> FloatArray:
     """Return one model's scores, checked."""
     scores = finite_array(f"{model} scores", values)
-    if scores.min() < 0 or scores.max() > highest * (1 + _ROUNDING):
+    if scores.min() < 0 or scores.max() > highest * (1 + ROUNDING):
         msg = (
             f"{model} scores run from {scores.min():g} to {scores.max():g}. Expected numbers from "
             f"0 to {highest:g}. Give the highest possible score, or rescale."

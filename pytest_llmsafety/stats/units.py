@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 Labels = Sequence[Hashable] | NDArray[np.generic]
 
+ROUNDING = 1e-9
+"""Relative slack of a comparison of sums."""
 CHANGED = 1e-12
 """A delta at or below this in size is rounding, not a change."""
 
