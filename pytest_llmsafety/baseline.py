@@ -11,7 +11,6 @@ import gzip
 import hashlib
 import io
 import json
-import tempfile
 import zlib
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_llmsafety.errors import BaselineError
 from pytest_llmsafety.fingerprint import Identity, Platform
+from pytest_llmsafety.paths import require_writable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -132,10 +132,7 @@ def check_target(url: str) -> None:
         fs, path = fsspec.core.url_to_fs(url)
         is_folder, is_there = fs.isdir(path), fs.exists(path)
         if "file" in fs.protocol and not is_folder:
-            folder = Path(path).parent
-            folder.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryFile(dir=folder):
-                pass
+            require_writable(Path(path).parent)
     except Exception as error:
         raise _unwritable(url, error) from error
     if is_folder:

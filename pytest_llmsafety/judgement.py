@@ -202,7 +202,7 @@ def verdict(
     scored = [pair for pair in taken.pairs if not pair.missing]
     told = decision.reason if len(scored) == len(taken.pairs) else ""
     dense, compressed = figure(scored)
-    assumed = [decision.assumption]
+    assumed = [decision.assumption.removeprefix("assumes ")]
     if taken.scorer and taken.settings.scorer_accuracy is None:
         assumed.append(NOT_INCLUDED)
     return Verdict(

@@ -26,7 +26,7 @@ def message(verdict: Verdict) -> str:
         lines += power_lines(verdict.decision, " of each group" if verdict.groups else "")
     lines += group_lines(verdict)
     lines += worst_lines(verdict)
-    lines += [f"assumed: {text.removeprefix('assumes ')}" for text in verdict.assumptions]
+    lines += [f"assumed: {text}" for text in verdict.assumptions]
     lines += [f"note: {text}" for text in verdict.notes]
     if verdict.reproduce:
         lines.append(f"reproduce: {verdict.reproduce}")
@@ -110,7 +110,7 @@ def conclusion(verdict: Verdict) -> str:
     }
     if verdict.decision and verdict.outcome is not verdict.decision.outcome:
         ends[Outcome.INCONCLUSIVE] = "the figures alone may not be believed. This is not a pass."
-    elif verdict.decision.lower > verdict.decision.margin:
+    elif verdict.alone:
         ends[Outcome.INCONCLUSIVE] = (
             "shown to be beyond it taken alone, but not among all groups. This is not a pass."
         )
@@ -166,11 +166,10 @@ def group_line(evidence: GroupEvidence, *, is_ratio: bool) -> str:
     else:
         change, low, high = (f"{value:+.4f}" for value in numbers)
         moved = f"worse by {change}"
-    alone = decision.outcome is Outcome.FAIL and not evidence.kept
     return (
         f"  {evidence.group}: {evidence.dense:.4g} -> {evidence.compressed:.4g}, {moved} "
         f"({low}..{high}, n={decision.n_items}) "
-        f"{'beyond the margin only taken alone' if alone else decision.outcome.value}"
+        f"{'beyond the margin only taken alone' if evidence.alone else decision.outcome.value}"
     )
 
 

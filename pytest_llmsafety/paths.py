@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from pathlib import Path
 
 from pytest_llmsafety.errors import ConfigurationError
@@ -10,6 +11,13 @@ from pytest_llmsafety.errors import ConfigurationError
 CACHE_FILE = "answers.sqlite"
 MODELS_FOLDER = "models"
 """What is in the folder of --llmsafety-cache: answers, and compressed models."""
+
+
+def require_writable(folder: Path) -> None:
+    """Make a folder; OSError where no file can be written into it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=folder):
+        pass
 
 
 def read_cache(text: str | None) -> Path | None:

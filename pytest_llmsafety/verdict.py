@@ -28,6 +28,11 @@ class GroupEvidence:
     decision: Decision
     kept: bool = False
 
+    @property
+    def alone(self) -> bool:
+        """Whether it is beyond the margin only taken alone: among all groups that is not shown."""
+        return self.decision.outcome is Outcome.FAIL and not self.kept
+
 
 @dataclass(frozen=True)
 class WorstItem:
@@ -107,6 +112,12 @@ class Verdict:
     def passed(self) -> bool:
         """Whether the compressed model was shown to be within the margin."""
         return self.outcome is Outcome.PASS
+
+    @property
+    def alone(self) -> bool:
+        """Whether it is open because the group that decides is beyond the margin only alone."""
+        deciding = (one for one in self.groups if one.group == self.group)
+        return self.outcome is Outcome.INCONCLUSIVE and any(one.alone for one in deciding)
 
     @property
     def stopped_early(self) -> bool:

@@ -197,9 +197,9 @@ def warp(
     top_p = torch.tensor(limits, device=logits.device)
     likeliest, ids = scaled.topk(min(NUCLEUS, scaled.shape[-1]), dim=-1)
     narrow = (likeliest.exp().cumsum(dim=-1)[:, -1] >= top_p) & (top_p < 1)
-    for rows in (narrow.nonzero()[:, 0], (~narrow).nonzero()[:, 0]):
+    for few in (True, False):
+        rows = (narrow == few).nonzero()[:, 0]
         if rows.numel():
-            few = bool(narrow[rows[0]])
             ordered, tokens = (
                 (likeliest[rows], ids[rows]) if few else scaled[rows].sort(dim=-1, descending=True)
             )

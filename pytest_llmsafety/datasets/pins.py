@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pytest_llmsafety.records import Item
 
 DIGITS = 16
-LABELS = {"category"}
+LEFT_OUT = {"category"}
 """BBQ's is in the id; whether its persons have names, a table beside the questions may say."""
 ANY = "any"
 
@@ -76,7 +76,7 @@ def digest_of(items: Sequence[Item]) -> str:
     """Sixteen hex digits of the SHA-256 over the items: what is asked, what is right, of whom."""
     total = hashlib.sha256()
     for item in items:
-        asked = {name: value for name, value in vars(item).items() if name not in LABELS}
+        asked = {name: value for name, value in vars(item).items() if name not in LEFT_OUT}
         total.update(json.dumps(asked, sort_keys=True).encode("ascii") + b"\n")
     return total.hexdigest()[:DIGITS]
 

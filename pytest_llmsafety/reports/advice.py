@@ -34,7 +34,7 @@ def _why(verdict: Verdict) -> str:
     if decision.outcome is not verdict.outcome:
         return "the figures do not decide this."
     low, high = bounds(verdict)
-    if decision.lower > decision.margin and verdict.outcome is Outcome.INCONCLUSIVE:
+    if verdict.alone:
         return (
             f"the true change lies between {low} and {high}, taken alone beyond the "
             f"{allowed(verdict)} that is allowed; among all {len(verdict.groups)} groups that is "

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_llmsafety.errors import ConfigurationError
+from pytest_llmsafety.paths import require_writable
 from pytest_llmsafety.reports import REPORTS
 
 if TYPE_CHECKING:
@@ -21,9 +22,7 @@ SUMMARY = "summary.md"
 def check_folder(folder: Path) -> None:
     """Make the folder; ConfigurationError where no file can be written into it."""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
+        require_writable(folder)
     except OSError as error:
         message = (
             f"--llmsafety-report: cannot write to {folder}: {error}. Expected a folder that can be "

@@ -76,7 +76,7 @@ def _limits(run: Run) -> list[str]:
     told = [rows.LEGEND, LIMIT, family]
     told += [SUITE] if any(one.scope == "suite" for one in run.verdicts) else []
     for verdict in run.verdicts:
-        told += [f"assumed: {line.removeprefix('assumes ')}" for line in verdict.assumptions]
+        told += [f"assumed: {line}" for line in verdict.assumptions]
         told += [f"note: {line}" for line in verdict.notes]
     return list(dict.fromkeys(told))
 

@@ -116,9 +116,7 @@ def _below(verdict: Verdict, width: int, *, verbose: bool) -> list[str]:
     told = [groups(verdict, None if verbose else 2)]
     if verbose:
         told += [f"data: {shown(verdict.dataset)}"] if verdict.dataset else []
-        told += [
-            f"assumed: {escaped(text.removeprefix('assumes '))}" for text in verdict.assumptions
-        ]
+        told += [f"assumed: {escaped(text)}" for text in verdict.assumptions]
         told += [f"why: {escaped(text)}" for text in verdict.reasons if verdict.passed]
         told += [f"note: {escaped(note)}" for note in verdict.notes]
         told += [f"reproduce: {escaped(verdict.reproduce)}"] if verdict.reproduce else []

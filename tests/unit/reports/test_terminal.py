@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pytest_llmsafety.message import message
 from pytest_llmsafety.reports.advice import sentence
 from pytest_llmsafety.reports.rows import LEGEND
 from pytest_llmsafety.reports.run import Run, SafetyTest
@@ -116,7 +117,7 @@ def test_the_worst_groups_stand_under_their_figures() -> None:
     assert lines[2].startswith("toxicity  ")
     assert lines[3] == "  worst of 3 groups: a:x +0.010, a:y +0.050"
     told = replace(
-        PASS, group="a:x", groups=groups, notes=("cut\x1b[2J",), assumptions=("assumes that.",),
+        PASS, group="a:x", groups=groups, notes=("cut\x1b[2J",), assumptions=("that.",),
         reasons=("rests on 12 clusters",),
     )  # fmt: skip
     assert table([told], width=120, verbose=True)[3:8] == [
@@ -138,6 +139,14 @@ def test_a_group_beyond_the_margin_alone_is_told_so() -> None:
     assert "taken alone beyond the +0.010 that is allowed; among all 8 groups" in told
     assert "either side" not in told
     assert "24/200" in table([joint], width=160)[2]
+
+
+def test_too_few_clusters_are_no_matter_of_groups() -> None:
+    """Its bounds may lie beyond the margin, too: there are no groups to speak of."""
+    few = replace(UNDECIDED, decision=replace(DECISION, outcome=Outcome.INCONCLUSIVE))
+    assert few.decision.lower > few.decision.margin
+    assert "taken alone" not in sentence(few)
+    assert "taken alone" not in message(few)
 
 
 def test_more_of_each_group_is_asked_for() -> None:
