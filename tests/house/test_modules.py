@@ -43,8 +43,8 @@ def test_a_module_says_what_it_is_for(path: Path) -> None:
 
 @pytest.mark.parametrize("path", MODULES, ids=named)
 def test_a_file_holds_one_concept(path: Path) -> None:
-    """At most 300 lines, under a name that says something."""
-    assert len(path.read_text("utf-8").splitlines()) <= 300
+    """At most 600 lines, under a name that says something; 100 to 300 are usual."""
+    assert len(path.read_text("utf-8").splitlines()) <= 600
     assert path.name not in EMPTY_NAMES
 
 
