@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
+from pytest_llmsafety.datasets.rows import PlacedDataset
 from pytest_llmsafety.errors import UnknownNameError
 from pytest_llmsafety.registry import Registry
 
@@ -104,4 +105,4 @@ def dataset(name: str) -> Dataset:
     """
     kind, _, address = name.partition(":")
     made: Dataset = DATASETS.load(kind)(address) if kind in ADDRESSED else DATASETS.load(name)()
-    return made
+    return cast("Dataset", PlacedDataset(made))

@@ -31,12 +31,13 @@ class AaveLiterature:
     def load(self, source: DataSource) -> tuple[TextItem, ...]:
         """Read the books, or JSON lines (`text`); ids are `aave_literature/<file>/<number from 0>`.
 
-        Books are cut into passages as in `text:PATH`. Raises DatasetError as in Dataset.
+        Books are cut into passages as in `text:PATH`; those that are not UTF-8 are read as
+        Windows-1252. Raises DatasetError as in Dataset.
         """
         found: list[TextItem] = []
         for path in find_local(source, PLACES, name=self.name, homepage=HOMEPAGE):
             name = f"{self.name}/{path.name}"
-            passages = items_of(read_documents(path), name, GROUPS)
+            passages = items_of(read_documents(path, otherwise="cp1252"), name, GROUPS)
             is_book = path.suffix == ".txt"
             found += [replace(item, cluster=name) if is_book else item for item in passages]
         return tuple(found)

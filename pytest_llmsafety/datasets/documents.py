@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from pytest_llmsafety.datasets.folder import parse_jsonl, read_jsonl, read_text
+from pytest_llmsafety.datasets.folder import decoded, parse_jsonl, read_jsonl, read_text
 from pytest_llmsafety.datasets.hub import HubTable
 from pytest_llmsafety.errors import DatasetError
 from pytest_llmsafety.records import TextItem
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pytest_llmsafety.datasets.base import DataSource
 
 FIELD = "text"
+NO_TEXTS = (".csv", ".gz", ".json", ".parquet", ".tsv", ".xz", ".zip")
 PASSAGE_CHARACTERS = 2000
 BLANK_LINES = re.compile(r"\n[ \t\r]*\n\s*")
 HUB = re.compile(r"([^@:]+/[^@:]+)@([0-9a-f]{40}):([^:]*):([^:]+):([^:]+)")
@@ -78,13 +79,20 @@ class HubText:
         return items_of((row.get(column) for row in rows), name)
 
 
-def read_documents(path: Path) -> list[object]:
+def read_documents(path: Path, *, otherwise: str = "utf-8-sig") -> list[object]:
     """The documents of a file, in order; raises DatasetError when it cannot be read."""
-    if path.name.endswith(".jsonl.gz"):
+    name = path.name.lower()
+    if name.endswith(".jsonl.gz"):
         return [row.get(FIELD) for row in parse_jsonl(_unzipped(path), path)]
-    if path.name.endswith(".jsonl"):
+    if name.endswith(".jsonl"):
         return [row.get(FIELD) for row in read_jsonl(path)]
-    return list(passages(read_text(path)))
+    if name.endswith(NO_TEXTS):
+        message = (
+            f"'{path}' is not read as text. Expected a plain text, or .jsonl with one object "
+            f'{{"{FIELD}": ...}} a line (also .jsonl.gz).'
+        )
+        raise DatasetError(message)
+    return list(passages(read_text(path, otherwise=otherwise)))
 
 
 def passages(text: str, characters: int = PASSAGE_CHARACTERS) -> list[str]:
@@ -120,7 +128,7 @@ def items_of(
 
 def _unzipped(path: Path) -> str:
     try:
-        return gzip.decompress(path.read_bytes()).decode("utf-8")
-    except (OSError, EOFError, UnicodeDecodeError, zlib.error) as error:
-        message = f"'{path}' is no gzipped UTF-8 text ({error}). Fetch the original again."
+        return decoded(gzip.decompress(path.read_bytes()), path)
+    except (OSError, EOFError, zlib.error) as error:
+        message = f"'{path}' is not a whole gzip file ({error}). Fetch the original again."
         raise DatasetError(message) from error

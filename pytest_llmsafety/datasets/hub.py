@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from pytest_llmsafety.datasets.rows import Row
 from pytest_llmsafety.errors import DatasetError
 
 if TYPE_CHECKING:
@@ -60,7 +61,8 @@ def _load(
     finally:
         if bars:
             datasets.enable_progress_bars()
-    yield from rows
+    for number, row in enumerate(rows, start=1):
+        yield Row(row, f"{table} row {number}")
 
 
 def unreachable(table: HubTable, error: Exception) -> str:

@@ -1,0 +1,66 @@
+"""A row of a data file, which remembers where it is from, so that errors can say it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pytest_llmsafety.errors import DatasetError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pytest_llmsafety.datasets.base import Dataset, DataSource
+    from pytest_llmsafety.records import Item
+
+MALFORMED = (AttributeError, IndexError, KeyError, TypeError, ValueError)
+SHOWN = 200
+
+
+class Row(dict[str, Any]):
+    """The fields of one row; `place` names its file and line."""
+
+    def __init__(self, fields: Mapping[str, Any], place: str) -> None:
+        """Take the fields of a row that was read at `place`."""
+        super().__init__(fields)
+        self.place = place
+
+
+class PlacedDataset:
+    """A data set whose errors name the file and the row that could not be read."""
+
+    def __init__(self, inner: Dataset) -> None:
+        """Read nothing yet."""
+        self._inner = inner
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever the data set has
+        """Give what the data set itself has, such as its name."""
+        return getattr(self._inner, name)
+
+    def load(self, source: DataSource) -> tuple[Item, ...]:
+        """Load the items; raises DatasetError as in Dataset, also for a malformed row."""
+        try:
+            return self._inner.load(source)
+        except DatasetError as error:
+            row = row_at(error)
+            if row is None or row.place in str(error):
+                raise
+            message = f"{row.place}: {error}"
+            raise DatasetError(message) from error
+        except MALFORMED as error:
+            row = row_at(error)
+            if row is None:
+                raise
+            message = (
+                f"{row.place} is not a row of {self._inner.name} ({error!r}): "
+                f"{str(row)[:SHOWN]}. Fetch the original again, or correct the row."
+            )
+            raise DatasetError(message) from error
+
+
+def row_at(error: BaseException) -> Row | None:
+    """Return the row that the innermost function was working on when `error` was raised."""
+    found, step = None, error.__traceback__
+    while step is not None:
+        rows = [value for value in step.tb_frame.f_locals.values() if isinstance(value, Row)]
+        found, step = (rows[-1] if rows else found), step.tb_next
+    return found
