@@ -23,6 +23,7 @@ from pytest_llmsafety.backends.packing import (
     Budget,
     packed,
 )
+from pytest_llmsafety.backends.probe import check_causal
 from pytest_llmsafety.backends.scoring import Scorer
 from pytest_llmsafety.backends.tokens import (
     LONGEST_WINDOW,
@@ -79,6 +80,7 @@ class HuggingFaceBackend:
         if arm.compression is not None:
             record = _compressed(model, arm.compression, tokenizer, settings)
         self._ready(model, tokenizer, settings)
+        check_causal(self.decoder, compressed=arm.compression is not None)
         self.record: CompressionRecord | None = record
 
     @classmethod

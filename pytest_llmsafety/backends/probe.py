@@ -6,11 +6,17 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from pytest_llmsafety.compressors.runtime import exact
+from pytest_llmsafety.errors import ModelError
+
 if TYPE_CHECKING:
     from pytest_llmsafety.backends.decoder import Decoder
 
 TEXTS = ((3, 5, 7, 4, 6, 8, 9, 3), (3, 5, 7, 4, 11), (3, 5, 7, 4, 6, 10))
 SHARED = 3
+SEEN, LATER = 6, 12  # tokens of the causality probe: the same ones, then others
+TRIALS = 3
+NOISE = 10.0  # a difference is one of the tokens beyond so many times that of a repetition
 WINDOWS = ("sliding_window", "window_size", "attention_window_size", "local_attention")
 
 
@@ -58,6 +64,57 @@ def can_ride(decoder: Decoder) -> bool:
     return _equal(decoder, whole, together)
 
 
+@torch.inference_mode()
+def check_causal(decoder: Decoder, *, compressed: bool = False) -> None:
+    """Raise ModelError when the logits at a place depend on the tokens behind it.
+
+    Two texts of the same length begin alike. A model that reads both ways differs at their common
+    beginning in every trial; a model that chooses experts or draws numbers does not, or differs as
+    much when the same text is read twice. Kernels of a `compressed` model may round the inputs of
+    all tokens together, which shows as a small difference and is tolerated.
+    """
+    with exact(decoder.model):
+        if not all(_sees_later(decoder, trial, compressed) for trial in range(TRIALS)):
+            return
+    model = decoder.model
+    message = (
+        f"'{model.name_or_path}' ({type(model).__name__}) is not causal: its logits at a token "
+        "change when later tokens change, so it sees what it should predict. Expected a "
+        "decoder-only language model that reads from left to right. Use such a model; if this "
+        "one was trained as a decoder, its config.json must say so (is_decoder: true)."
+    )
+    raise ModelError(message)
+
+
+def _sees_later(decoder: Decoder, trial: int, compressed: bool) -> bool:  # noqa: FBT001 - private
+    """Whether other later tokens change the logits of one beginning beyond noise."""
+    text, other = _causality_texts(decoder, trial)
+    reads = [(0, place) for place in range(min(SEEN, len(text) - 1))]
+    try:
+        one, _ = decoder.forward([text], reads)
+        two, _ = decoder.forward([other], reads)
+        if _equal(decoder, one, two, rounded=compressed) or not bool(torch.isfinite(two).all()):
+            return False
+        again, _ = decoder.forward([text], reads)
+    except Warning:  # as above
+        raise
+    except Exception:  # noqa: BLE001 - a model that does not run is refused by what runs it
+        return False
+    return bool((one - two).abs().max() > NOISE * (one - again).abs().max())
+
+
+def _causality_texts(decoder: Decoder, trial: int) -> tuple[list[int], list[int]]:
+    """Return two texts that begin alike and go on with other tokens, none of them special."""
+    config = decoder.model.config.get_text_config()
+    names = ("bos_token_id", "eos_token_id", "pad_token_id")
+    found = [getattr(config, name, None) for name in names]
+    special = {t for f in found for t in (f if isinstance(f, (list, tuple)) else [f])}
+    plain = [t for t in range(min(decoder.vocabulary, 1000)) if t not in special] or [0]
+    steps = [(7 * place + 3 + 31 * trial) % len(plain) for place in range(SEEN + 2 * LATER)]
+    ids = [plain[step] for step in steps]
+    return ids[: SEEN + LATER], ids[:SEEN] + ids[SEEN + LATER :]
+
+
 def window_of_attention(config: Any) -> int | None:  # noqa: ANN401 - any model's configuration
     """Return how far the layers with local attention see, in tokens; None when all see all."""
     config = config.get_text_config()
@@ -70,9 +127,12 @@ def _texts(decoder: Decoder) -> list[list[int]]:
     return [[token % decoder.vocabulary for token in text] for text in TEXTS]
 
 
-def _equal(decoder: Decoder, one: torch.Tensor, other: torch.Tensor) -> bool:
+def _equal(
+    decoder: Decoder, one: torch.Tensor, other: torch.Tensor, *, rounded: bool = False
+) -> bool:
     """Whether two sets of logits agree to rounding; a model that is broken anyway may pass."""
     if not bool(torch.isfinite(one).all()):
         return True
-    tolerance = 1e-3 if decoder.model.dtype in {torch.float32, torch.float64} else 0.1
+    wide = decoder.model.dtype in {torch.float32, torch.float64} and not rounded
+    tolerance = 1e-3 if wide else 0.1
     return bool((one - other).abs().max() <= tolerance * one.std().clamp(min=1e-3))

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel
 
-EXPERTS = ("num_experts", "num_local_experts", "n_routed_experts", "moe_num_experts")
+EXPERTS = ("Experts", "MoE")  # how transformers' classes of expert layers end
 
 
 @dataclass(frozen=True)
@@ -159,20 +159,30 @@ def check_finite(layers: Sequence[Layer]) -> None:
 
 def _refuse(model: PreTrainedModel) -> None:
     """Raise UnsupportedModelError for kinds of models whose layers are not one chain."""
-    config = model.config.get_text_config()
     if model.config.is_encoder_decoder:
         message = f"{type(model).__name__} has an encoder. Expected a decoder-only model."
         raise UnsupportedModelError(message)
-    experts = max((int(getattr(config, name, 0) or 0) for name in EXPERTS), default=0)
-    named = next((n for n, _ in model.named_modules() if n.endswith(".experts")), "")
-    if experts > 1 or named:
+    experts = expert_module(model)
+    if experts:
         message = (
-            f"{type(model).__name__} is a mixture of experts ({named or experts}): each token "
+            f"{type(model).__name__} is a mixture of experts ({experts}): each token "
             "reaches only some of them, so few calibration tokens would speak for a weight, and "
             "no published value says what is right. Expected a dense model. A checkpoint that "
             "was compressed elsewhere can be judged with checkpoint:PATH."
         )
         raise UnsupportedModelError(message)
+
+
+def expert_module(model: PreTrainedModel) -> str:
+    """Return the name of the first module that holds experts; empty for a dense model.
+
+    The modules decide: dense models of some families (Nemotron-H, Doge) count experts in their
+    configuration.
+    """
+    for name, module in model.named_modules():
+        if name.rpartition(".")[2] == "experts" or type(module).__name__.endswith(EXPERTS):
+            return str(name)
+    return ""
 
 
 def _outermost_lists(

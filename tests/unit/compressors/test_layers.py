@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 import torch
+import transformers
 
 from pytest_llmsafety.compressors.layers import all_layers, decoder_blocks, outside
 from pytest_llmsafety.errors import NonFiniteWeightsError, UnsupportedModelError
-from tests.random_models import random_model
+from tests.random_models import LLAMA_LIKE, random_model
 
 LLAMA = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 LAYERS = {
@@ -71,6 +72,29 @@ def test_a_mixture_of_experts_is_refused():
     """The error says what it is, why not, and what can be done."""
     with pytest.raises(UnsupportedModelError, match=r"mixture of experts.*checkpoint:PATH"):
         decoder_blocks(random_model("mixtral"))
+
+
+@pytest.mark.parametrize(
+    ("config", "arguments"),
+    [
+        ("DogeConfig", {"is_moe": False}),
+        (
+            "NemotronHConfig",
+            {
+                "layers_block_type": ["mlp", "full_attention", "linear_attention"],
+                "mamba_num_heads": 4,
+                "mamba_head_dim": 16,
+                "ssm_state_size": 8,
+                "n_groups": 1,
+            },
+        ),
+    ],
+)
+def test_the_modules_say_whether_there_are_experts(config, arguments):
+    """A dense model whose configuration counts experts that it does not have is compressed."""
+    config = getattr(transformers, config)(**LLAMA_LIKE, **arguments)
+    model = transformers.AutoModelForCausalLM.from_config(config)
+    assert len(decoder_blocks(model)) == 3
 
 
 def test_a_model_without_blocks_is_refused():
