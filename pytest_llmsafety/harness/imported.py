@@ -80,6 +80,7 @@ def _read(path: Path, choice: Choice, higher_is_better: bool | None) -> Log:  # 
 
 def pair_of(dense: Log, compressed: Log) -> Measurement:
     """The measurement of two logs. Raises NotComparableError where they asked different things."""
+    require_two_runs(dense, compressed)
     require_same(dense, compressed)
     one, other = by_name(dense), by_name(compressed)
     pairs = tuple(
@@ -127,6 +128,16 @@ def by_name(log: Log) -> dict[str, Sample]:
             raise DatasetError(message)
         found[sample.item.id] = sample
     return found
+
+
+def require_two_runs(dense: Log, compressed: Log) -> None:
+    """Raise NotComparableError for one log under two names: it could only ever agree."""
+    if dense.run and dense.run == compressed.run:
+        message = (
+            f"'{dense.source}' and '{compressed.source}' are the same run: they hold the same "
+            "answers. Expected the log of the dense and that of the compressed model."
+        )
+        raise NotComparableError(message)
 
 
 def require_same(dense: Log, compressed: Log) -> None:

@@ -29,13 +29,20 @@ def read_inspect(path: Path, choice: Choice, higher_is_better: bool | None) -> L
     """
     log = _load(path)
     samples = log.samples or []
-    if log.status != "success" or not samples:
-        message = (
-            f"'{path}' is not finished: its status is '{log.status}', with {len(samples)} "
-            "samples. Expected 'success'; run the evaluation to its end."
-        )
-        raise DatasetError(message)
     scorers = dict.fromkeys(name for sample in samples for name in sample.scores or {})
+    problem = ""
+    if log.status != "success":
+        problem = (
+            f"is not finished: its status is '{log.status}', with {len(samples)} samples. Expected "
+            "'success'; run the evaluation to its end."
+        )
+    elif not samples:
+        problem = "holds no samples. Run the evaluation again with --log-samples."
+    elif not scorers:
+        problem = f"holds {len(samples)} samples without a score. Score it with 'inspect score'."
+    if problem:
+        message = f"'{path}' {problem}"
+        raise DatasetError(message)
     metric, _ = choice.picked(scorers, [""])
     given = [(sample.scores or {}).get(metric) for sample in samples]
     values = [score.value for score in given if score is not None]
@@ -54,6 +61,7 @@ def read_inspect(path: Path, choice: Choice, higher_is_better: bool | None) -> L
         ),
         scale=scale,
         samples=tuple(_sample(sample, scale, choice, epochs) for sample in samples),
+        run=str(log.eval.eval_id or log.eval.run_id),
     )
 
 

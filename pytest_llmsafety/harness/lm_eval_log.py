@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import math
 import re
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
@@ -115,6 +117,7 @@ def read_lm_eval(path: Path, choice: Choice, higher_is_better: bool | None) -> L
         ),
         scale=scales[0],
         samples=tuple(samples),
+        run=hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest(),
     )
 
 
@@ -164,8 +167,31 @@ def _sample(row: Row, task: str, scale: Scale, choice: Choice) -> Sample:
         name, row["doc"], choice=choice, prompt=prompt_of(arguments), extra=extra, options=options
     )
     value, weight, problem = scale.read(row.get(scale.metric))
+    if unanswered := _unanswered(row):
+        value, problem = None, unanswered
     score = Score(name, value, weight, text=_text(row, options), problem=problem)
     return Sample(item, score, tuple((key, row.get(key)) for key in ASKED))
+
+
+def _unanswered(row: Row) -> str:
+    """Why the model gave no answer to a document, whatever its score; empty when it did.
+
+    lm-evaluation-harness scores a likelihood of NaN like any other: as the less likely option.
+    """
+    given = [answer for each in row.get("resps") or () for answer in each or [None]]
+    if "resps" in row and (not given or None in given):
+        return "the log holds no answer to it"
+    likelihoods = [answer[0] for answer in given if isinstance(answer, list) and answer]
+    wrong = [value for value in likelihoods if not _is_finite(value)]
+    return f"a likelihood of it is {wrong[0]}" if wrong else ""
+
+
+def _is_finite(value: Any) -> bool:  # noqa: ANN401 - a number, or its text
+    """Whether a logged likelihood is a finite number."""
+    try:
+        return math.isfinite(float(value))
+    except (TypeError, ValueError):
+        return False
 
 
 def _pairs(arguments: Any) -> list[list[Any]]:  # noqa: ANN401 - lists, or tables by the version

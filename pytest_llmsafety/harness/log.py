@@ -24,7 +24,8 @@ class Log:
     """What one model scored.
 
     `model` is its name, `arguments` how it was loaded and `told` where the scores come from, all
-    as the log says it. What is in both logs' `setup` must be equal.
+    as the log says it. What is in both logs' `setup` must be equal. `run` identifies the run: two
+    logs with the same one are one log.
     """
 
     source: str
@@ -35,3 +36,4 @@ class Log:
     setup: tuple[tuple[str, Any], ...]
     scale: Scale
     samples: tuple[Sample, ...]
+    run: str = ""

@@ -46,10 +46,14 @@ def write(
     version: float = 1.0,
     higher_is_better: dict[str, bool] | None = None,
 ) -> Path:
-    """A file of samples and, unless `model` is empty, the results file beside it."""
+    """A file of samples and, unless `model` is empty, the results file beside it.
+
+    The last digits of the likelihoods depend on the folder's name: no two runs are the same.
+    """
     folder.mkdir(exist_ok=True)
     path = folder / f"samples_{task}_{DATE}.jsonl"
-    path.write_text("".join(json.dumps(one) + "\n" for one in rows))
+    text = "".join(json.dumps(one) + "\n" for one in rows)
+    path.write_text(text.replace('"-3.0"', f'"-3.0{sum(folder.name.encode())}"'))
     results = {
         "versions": {task: version},
         "n-shot": {task: 0},

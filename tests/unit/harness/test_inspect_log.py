@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -170,3 +172,32 @@ def test_an_unfinished_log_is_refused(evaluate, tmp_path):
     (tmp_path / "none.eval").write_bytes(b"PK")
     with pytest.raises(DatasetError, match="Inspect cannot read"):
         import_samples(dense, tmp_path / "none.eval")
+
+
+@needs_inspect
+@pytest.mark.parametrize(
+    ("lacks", "words"),
+    [("samples", "holds no samples"), ("scores", r"60 samples without a score\. Score it")],
+)
+def test_a_log_that_lacks_something_says_what(evaluate, tmp_path, lacks, words):
+    """A finished log without samples, or without their scores, is not called unfinished."""
+    path = Path(evaluate(["yes"] * N, ending="json"))
+    log = json.loads(path.read_text())
+    if lacks == "samples":
+        log["samples"] = None
+    else:
+        log["samples"] = [{**sample, "scores": None} for sample in log["samples"]]
+    other = tmp_path / "other.json"
+    other.write_text(json.dumps(log))
+    with pytest.raises(DatasetError, match=words):
+        import_samples(other, path)
+
+
+@needs_inspect
+def test_one_run_in_two_files_is_refused(evaluate, tmp_path):
+    """A copy of a log is the same run."""
+    path = Path(evaluate(["yes"] * N, ending="json"))
+    other = tmp_path / "other.json"
+    other.write_bytes(path.read_bytes())
+    with pytest.raises(NotComparableError, match="are the same run"):
+        import_samples(path, other)

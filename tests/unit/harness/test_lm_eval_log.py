@@ -87,6 +87,39 @@ def test_a_value_that_is_no_number_is_no_score(pair):
             assert_qa_drop(pair(RIGHT, [value, *RIGHT[1:]]), margin=0.02)
 
 
+def test_one_run_under_two_names_is_refused(tmp_path):
+    """Two identical logs could only ever agree, so they are no pair."""
+    one = write(tmp_path / "dense", [row(i, v) for i, v in enumerate(RIGHT)])
+    other = tmp_path / "small" / one.name
+    other.parent.mkdir()
+    other.write_bytes(one.read_bytes())
+    with pytest.raises(NotComparableError, match="are the same run"):
+        import_samples(one, other, higher_is_better=True)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"resps": [[["nan", "False"]], [["-1.0", "False"]]]}, "a likelihood of it is nan"),
+        ({"resps": [[[-math.inf, False]], [[-1.0, False]]]}, "a likelihood of it is -inf"),
+        ({"resps": []}, "the log holds no answer to it"),
+        ({"resps": [[]]}, "the log holds no answer to it"),
+        ({"resps": [[None]]}, "the log holds no answer to it"),
+    ],
+)
+def test_a_score_without_an_answer_is_no_score(pair, changes, words):
+    """The harness scores NaN as the less likely option: such a score is not read."""
+    measured = pair(RIGHT, RIGHT, changes=changes)
+    assert {one.compressed.value for one in measured.pairs} == {None}
+    assert measured.pairs[0].compressed.problem == words
+
+
+def test_a_generated_text_may_say_nan(pair):
+    """Texts are not read as likelihoods."""
+    measured = pair(RIGHT, RIGHT, changes={"resps": [["nan"]], "filtered_resps": ["nan"]})
+    assert not any(one.missing for one in measured.pairs)
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
