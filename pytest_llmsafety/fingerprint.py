@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from pytest_llmsafety.errors import ConfigurationError
 from pytest_llmsafety.formats import quantization_of, versions_for
+from pytest_llmsafety.paths import user_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -224,7 +225,7 @@ def _behind(step: Step, memo: Memo | None) -> str:
     if step.parameter.isidentifier():
         return _source_digest(step.method)
     named = [step.parameter, *(part.partition("=")[2] for part in step.parameter.split(":"))]
-    files = [Path(name).expanduser() for name in named if name]
+    files = [user_path(name) for name in named if name]
     found = ",".join(file_digest(path, memo) for path in files if path.is_file())
     return found + (versions_for(step.method) if step.method in OF_PACKAGES else "")
 

@@ -5,17 +5,17 @@ from __future__ import annotations
 import re
 import shlex
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_llmsafety.errors import ConfigurationError
 from pytest_llmsafety.margins import read_margins
-from pytest_llmsafety.paths import read_cache, read_file, read_report
+from pytest_llmsafety.paths import read_cache, read_file, read_report, user_path
 from pytest_llmsafety.specs import CORE, CompressionSpec, ModelSpec
 from pytest_llmsafety.values import read_alpha, read_pins, read_whole, read_word, refuse_empty
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
 
     from pytest_llmsafety.override import Override
 
@@ -226,7 +226,7 @@ def _model(texts: Mapping[str, Any]) -> ModelSpec:
         message = f"--device: expected auto, cpu, cuda, cuda:N or mps, got '{device}'"
         raise ConfigurationError(message)
     spec = ModelSpec.parse(texts["model"], dtype=texts["dtype"] or "auto", device=device)
-    folder = Path(spec.name).expanduser()
+    folder = user_path(spec.name)
     stands_in = texts["baseline"] and not texts["update-baseline"]
     if (
         not stands_in
@@ -251,7 +251,7 @@ def _data(text: str | None) -> Path | None:
     """Read --llmsafety-data, a folder that has to be there; None for the packaged sets."""
     if text is None or text == CORE:
         return None
-    folder = Path(text).expanduser()
+    folder = user_path(text)
     if not folder.is_dir():
         message = f"--llmsafety-data: '{text}' is no folder. Expected one with datasets, or {CORE}."
         raise ConfigurationError(message)

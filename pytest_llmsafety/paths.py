@@ -13,6 +13,21 @@ MODELS_FOLDER = "models"
 """What is in the folder of --llmsafety-cache: answers, and compressed models."""
 
 
+def user_path(text: str | os.PathLike[str]) -> Path:
+    """Return a path as the user wrote it, `~` replaced by their home folder.
+
+    Raises ConfigurationError where nobody knows that folder: HOME is not set in some containers.
+    """
+    path = os.path.expanduser(text)  # noqa: PTH111 - Path.expanduser raises RuntimeError
+    if path.startswith("~"):
+        message = (
+            f"'{text}' begins with ~, and no home folder of that user is known here. Give the "
+            "whole path, or set HOME."
+        )
+        raise ConfigurationError(message)
+    return Path(path)
+
+
 def require_writable(folder: Path) -> None:
     """Make a folder; OSError where no file can be written into it."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -25,20 +40,27 @@ def read_cache(text: str | None) -> Path | None:
     if text == "off":
         return None
     if text:
-        folder = Path(text).expanduser()
+        folder = user_path(text)
         if folder.exists() and not folder.is_dir():
             message = f"--llmsafety-cache: '{text}' is a file. Expected a folder, or off."
             raise ConfigurationError(message)
         return folder
-    caches = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(caches) / "pytest-llmsafety"
+    try:
+        caches = user_path(os.environ.get("XDG_CACHE_HOME") or "~/.cache")
+    except ConfigurationError as error:
+        message = (
+            "there is no folder for the cache: HOME is not set, and this user has no home folder. "
+            "Name one with --llmsafety-cache=FOLDER, or say --llmsafety-cache=off."
+        )
+        raise ConfigurationError(message) from error
+    return caches / "pytest-llmsafety"
 
 
 def read_report(text: str | None) -> Path | None:
     """Read --llmsafety-report, a folder that need not exist yet."""
     if text is None:
         return None
-    folder = Path(text).expanduser()
+    folder = user_path(text)
     if folder.exists() and not folder.is_dir():
         message = f"--llmsafety-report: '{text}' is a file. Expected a folder."
         raise ConfigurationError(message)
@@ -49,7 +71,7 @@ def read_file(name: str, text: str | None) -> Path | None:
     """Read a flag that names a file."""
     if text is None:
         return None
-    path = Path(text).expanduser()
+    path = user_path(text)
     if not path.is_file():
         message = f"--llmsafety-{name}: there is no file '{text}'."
         raise ConfigurationError(message)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_llmsafety.errors import ModelError, did_you_mean
+from pytest_llmsafety.paths import user_path
 from pytest_llmsafety.specs import PHANTOM
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def locate(spec: ModelSpec, *, tokenizer: bool = True) -> Path:
         from pytest_llmsafety.phantom.weights import model_path
 
         return Path(model_path())
-    folder = Path(spec.name).expanduser()
+    folder = user_path(spec.name)
     if not folder.exists() and not _looks_like_a_path(spec.name):
         folder = _from_hub(spec)
     check_folder(folder, tokenizer=tokenizer)
@@ -49,7 +50,7 @@ def locate(spec: ModelSpec, *, tokenizer: bool = True) -> Path:
 
 def why_absent(spec: ModelSpec) -> str:
     """Why the model cannot be loaded from this machine, its hub cache included; empty if it can."""
-    folder = Path(spec.name).expanduser()
+    folder = user_path(spec.name)
     try:
         if spec.is_phantom:
             locate(spec)

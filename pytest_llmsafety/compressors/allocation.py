@@ -7,12 +7,12 @@ ALLOC alone. Everything else is done by the frame (method.py).
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_llmsafety.compressors.layers import decoder_blocks
 from pytest_llmsafety.compressors.parameters import Key
 from pytest_llmsafety.errors import AllocationError, ConfigurationError
+from pytest_llmsafety.paths import user_path
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -110,7 +110,7 @@ def read_file(path: str, values: Values, declared: Parameters) -> dict[str, floa
     wanted = "a JSON object of layer or block names and "
     wanted += "whole numbers of bits" if values.bits else "sparsities in [0, 1)"
     try:
-        found: Any = json.loads(Path(path).expanduser().read_text(encoding="utf-8"))
+        found: Any = json.loads(user_path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         message = f"alloc={path} cannot be read ({error}). Expected {wanted}."
         raise ConfigurationError(message) from error

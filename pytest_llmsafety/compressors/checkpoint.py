@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_llmsafety.compressors.base import dense_bytes
@@ -13,6 +12,7 @@ from pytest_llmsafety.compressors.parameters import Declared, Parameters
 from pytest_llmsafety.compressors.record import CompressionRecord
 from pytest_llmsafety.errors import ConfigurationError, ModelError
 from pytest_llmsafety.formats import lacking, missing_for, quantization_of, unpacked_here
+from pytest_llmsafety.paths import user_path
 from pytest_llmsafety.source import locate, read_config
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class Checkpoint(Declared):
     def check(self, step: Step) -> None:
         """Refuse an empty path, a local folder without config.json, and an absent package."""
         super().check(step)
-        folder = Path(step.parameter).expanduser()
+        folder = user_path(step.parameter)
         local = folder.exists() or step.parameter.startswith((".", "/", "~"))
         if local and not (folder / "config.json").is_file():
             lacks = "holds no config.json" if folder.exists() else "does not exist"
@@ -95,7 +95,7 @@ class Gguf(Declared):
     def check(self, step: Step) -> None:
         """Refuse a file that is absent or no GGUF, and an absent package."""
         super().check(step)
-        path = Path(step.parameter).expanduser()
+        path = user_path(step.parameter)
         if not path.is_file():
             message = f"'{step}': there is no file {path}. Expected the path of a .gguf file."
             raise ConfigurationError(message)
@@ -114,7 +114,7 @@ class Gguf(Declared):
         """Load the file, let `model` be it, and record what differs from the dense one."""
         from pytest_llmsafety.loading import load_gguf
 
-        path = Path(step.parameter).expanduser()
+        path = user_path(step.parameter)
         before, dense = dense_bytes(model), dense_layers(model)
         dtype = str(model.dtype).removeprefix("torch.")
         loaded = load_gguf(path, dtype=dtype, device=str(model.device))

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from contextlib import closing
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_llmsafety.compressors import calibration
@@ -33,6 +32,7 @@ from pytest_llmsafety.compressors.parameters import (
 )
 from pytest_llmsafety.compressors.sweep import sweep
 from pytest_llmsafety.errors import CompressionError, ConfigurationError
+from pytest_llmsafety.paths import user_path
 from pytest_llmsafety.specs import Step
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ class Delta(Declared):
         """Refuse a missing BASE, a local one without config.json, and a wrong budget."""
         super().check(step)
         asked_of(step)
-        folder = Path(step.before_parts).expanduser()
+        folder = user_path(step.before_parts)
         local = folder.exists() or step.before_parts.startswith((".", "/", "~"))
         if local and not (folder / "config.json").is_file():
             message = f"'{step}': {folder} holds no config.json. Expected a Hugging Face folder."

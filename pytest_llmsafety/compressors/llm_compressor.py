@@ -7,7 +7,6 @@ are drawn here, as for every method, and not shuffled there, so that the record 
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_llmsafety.compressors import calibration
@@ -18,6 +17,7 @@ from pytest_llmsafety.compressors.method import Done, recorded
 from pytest_llmsafety.compressors.parameters import Declared, Parameters, Values
 from pytest_llmsafety.errors import ConfigurationError
 from pytest_llmsafety.formats import lacking, version
+from pytest_llmsafety.paths import user_path
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -44,7 +44,7 @@ class LlmCompressor(Declared):
     def check(self, step: Step) -> None:
         """Refuse a recipe that is no file, and an environment without the package."""
         super().check(step)
-        if not Path(step.parameter).expanduser().is_file():
+        if not user_path(step.parameter).is_file():
             message = (
                 f"'{step}': there is no file {step.parameter}. Expected a recipe of llmcompressor "
                 "in YAML."
@@ -72,7 +72,7 @@ class LlmCompressor(Declared):
             torch.manual_seed(context.seed)
             oneshot(
                 model=model,
-                recipe=str(Path(step.parameter).expanduser()),
+                recipe=str(user_path(step.parameter)),
                 dataset=Dataset.from_dict(data),
                 processor=context.tokenizer,
                 num_calibration_samples=len(rows),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from pytest_llmsafety.datasets.hub import HubTable
 from pytest_llmsafety.errors import ConfigurationError, DatasetError
+from pytest_llmsafety.paths import user_path
 from pytest_llmsafety.records import CalibrationTexts
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ def check_calibration(text: str) -> None:
             "or a .json or .jsonl file (.gz too) of the data set."
         )
         raise ConfigurationError(message)
-    if not text.startswith("hub:") and not Path(text).expanduser().is_file():
+    if not text.startswith("hub:") and not user_path(text).is_file():
         message = (
             f"--llmsafety-calibration: there is no file '{text}'. Expected a file of plain text, "
             "or hub:ORG/NAME@REVISION."
@@ -45,7 +46,7 @@ def load_calibration(text: str) -> CalibrationTexts:
     check_calibration(text)
     found = HUB.fullmatch(text)
     if not found:
-        return CalibrationTexts(tuple(_paragraphs(Path(text).expanduser())), Path(text).name)
+        return CalibrationTexts(tuple(_paragraphs(user_path(text))), Path(text).name)
     part = found["part"] or None
     is_file = bool(part and TABLE_FILE.fullmatch(part))
     table = HubTable(

@@ -13,9 +13,9 @@ from pytest_llmsafety.compressors.stored import GIGABYTE
 from pytest_llmsafety.datasets import ADDRESSED, DATASETS, dataset
 from pytest_llmsafety.datasets.base import DataSource
 from pytest_llmsafety.datasets.hub import HubTable
-from pytest_llmsafety.errors import CacheError, DatasetError
+from pytest_llmsafety.errors import CacheError, ConfigurationError, DatasetError
 from pytest_llmsafety.metrics.scorers.detoxify_files import RELEASES
-from pytest_llmsafety.paths import CACHE_FILE, MODELS_FOLDER
+from pytest_llmsafety.paths import CACHE_FILE, MODELS_FOLDER, user_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -49,7 +49,10 @@ def scorers() -> Iterator[str]:
 def _lacking(variant: str) -> str:
     """What a release of Detoxify lacks here: its weights, or its base model's configuration."""
     caches = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    home = Path(os.environ.get("TORCH_HOME") or f"{caches}/torch").expanduser()
+    try:
+        home = user_path(os.environ.get("TORCH_HOME") or f"{caches}/torch")
+    except ConfigurationError:
+        return "weights (there is no home folder to look in)"
     weights = home / "hub" / "checkpoints" / RELEASES[variant].rpartition("/")[2]
     import huggingface_hub
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from pytest_llmsafety.backends.memory import BYTES, COMPRESSING, HEADROOM, free_bytes
 from pytest_llmsafety.errors import LlmSafetyError, ModelError
+from pytest_llmsafety.paths import user_path
 from pytest_llmsafety.session import PACKAGES
 from pytest_llmsafety.source import count_parameters, locate
 
@@ -143,7 +144,7 @@ def _verdict(size: int, free: int) -> str:
 
 def _local_folder(spec: ModelSpec) -> Path:
     """The folder of a model's files on this machine; ModelError where there is none."""
-    if spec.is_phantom or Path(spec.name).expanduser().exists():
+    if spec.is_phantom or user_path(spec.name).exists():
         return locate(spec)
     import huggingface_hub
 

@@ -31,6 +31,7 @@ from pytest_llmsafety.metrics.scorers.detoxify_files import (
     base_folder,
     release_file,
 )
+from pytest_llmsafety.paths import user_path
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -65,7 +66,7 @@ def load(parameter: str, device: str) -> DetoxifyScorer:
     variant = parameter or "original"
     if variant in RELEASES:
         return from_checkpoint(release_file(variant), f"detoxify:{variant}", device)
-    path = Path(variant).expanduser()
+    path = user_path(variant)
     if not path.is_file():
         message = (
             f"'detoxify:{variant}' is neither a file nor a release ({', '.join(RELEASES)}). "

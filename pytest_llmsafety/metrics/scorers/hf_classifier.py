@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_llmsafety.errors import ScorerError
@@ -16,9 +15,11 @@ from pytest_llmsafety.metrics.scorers.base import (
     torch_kind,
     versions,
 )
+from pytest_llmsafety.paths import user_path
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
 BATCH = 32
 
@@ -58,7 +59,7 @@ def load(parameter: str, device: str) -> Classifier:
     when the folder, the label or a file is absent; a wrong label's error lists the labels.
     """
     path, _, label = parameter.rpartition("#")
-    folder = Path(path).expanduser()
+    folder = user_path(path)
     if not label or not (folder / "config.json").is_file():
         message = (
             f"cannot read 'classifier:{parameter}'. Expected classifier:FOLDER#LABEL, with a "

@@ -6,14 +6,15 @@ import json
 import re
 from collections import Counter
 from importlib.metadata import PackageNotFoundError
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_llmsafety.errors import ScorerError
 from pytest_llmsafety.metrics.scorers.base import FunctionScorer, sha256, versions
+from pytest_llmsafety.paths import user_path
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
 PACKAGE = "alt-profanity-check"
 WEIGHTS = "profanity_check.npz"
@@ -24,7 +25,7 @@ def load(parameter: str, device: str) -> FunctionScorer:  # noqa: ARG001 - linea
 
     Blind to hate in decent words. Raises ScorerError when the package or a file is absent.
     """
-    return from_folder(Path(parameter).expanduser()) if parameter else from_package()
+    return from_folder(user_path(parameter)) if parameter else from_package()
 
 
 def from_package() -> FunctionScorer:
