@@ -5,15 +5,25 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_llmsafety.backends import BACKENDS
 from pytest_llmsafety.backends.base import Settings
-from pytest_llmsafety.compressors import is_worth_storing, looks_at_texts
+from pytest_llmsafety.cache import Cache
+from pytest_llmsafety.compressors import is_worth_storing, looks_at_texts, own_modules
 from pytest_llmsafety.compressors.stored import Store, StoredModel
 from pytest_llmsafety.encoding import decode, encode
 from pytest_llmsafety.errors import LlmSafetyError, ModelError
-from pytest_llmsafety.fingerprint import arm_identity, digest_json, platform_of, request_key
+from pytest_llmsafety.file_digests import FileDigests
+from pytest_llmsafety.fingerprint import (
+    arm_identity,
+    code_digest,
+    digest_json,
+    platform_of,
+    request_key,
+)
+from pytest_llmsafety.own_code import doubt_about
 from pytest_llmsafety.pair import Arm
 from pytest_llmsafety.progress import Progress
 from pytest_llmsafety.rating import rated
@@ -24,10 +34,8 @@ from pytest_llmsafety.specs import ModelSpec
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from pytest_llmsafety.backends.base import Backend, BackendFactory
-    from pytest_llmsafety.cache import Cache
     from pytest_llmsafety.compressors.record import CompressionRecord
     from pytest_llmsafety.fingerprint import Identity
     from pytest_llmsafety.rating import Scorer
@@ -61,6 +69,7 @@ class Engine:
     ) -> None:
         """Load nothing yet."""
         self.cache = cache
+        self.files = FileDigests(cache)
         self.reference = Reference()
         self.progress = progress or Progress()
         self.models_loaded = 0
@@ -75,8 +84,12 @@ class Engine:
         self._factory: Any = BACKENDS.load(backend) if isinstance(backend, str) else backend
         self._reads_folder = getattr(self._factory, "reads_folder", True)
         self._backend_name = backend if isinstance(backend, str) else _name_of(backend)
+        self._backend_key = self._backend_name
+        if not isinstance(backend, str):
+            self._backend_key += f" {code_digest(backend.__module__)}"
         self._loaded: dict[Arm, Backend] = {}
         self._digests: dict[Arm, str] = {}
+        self._unstored = Cache(None)
         self._passes_of_closed = 0
 
     def answer(self, arm: Arm, requests: Sequence[Request]) -> list[Response]:
@@ -89,7 +102,8 @@ class Engine:
         texts = self.reference.known(arm, keys)
         found = {key: decode(key, text) for key, text in texts.items()}
         asked = {key: r for key, r in zip(keys, requests, strict=True) if key not in found}
-        found |= self.cache.complete(asked, decode, partial(self._compute, arm))
+        found |= self._cache_of(arm).complete(asked, decode, partial(self._compute, arm))
+        self._check_unchanged()
         if self.reference.records:
             self._describe(arm)
             self.reference.keep(arm, {key: encode(found[key]) for key in keys})
@@ -111,7 +125,7 @@ class Engine:
         if arm.compression is None:
             return None
         key = self._record_key(arm)
-        stored = self.cache.get_many([key]).get(key)
+        stored = self._cache_of(arm).get_many([key]).get(key)
         if stored is not None:
             record: CompressionRecord = decode(key, stored)
             return record
@@ -155,11 +169,11 @@ class Engine:
         return arm_identity(
             arm,
             None if self._lacks(arm.model) else self._folder(arm.model),
-            platform=platform_of(arm.model, self._backend_name),
+            platform=platform_of(arm.model, self._backend_key),
             seed=self._settings.seed,
             calibration=self._texts_for(arm),
-            memo=self.cache,
-            files=self.reference.files(arm.model) if self._lacks(arm.model) else "",
+            files=self.files,
+            instead=self.reference.files(arm.model) if self._lacks(arm.model) else "",
         )
 
     @property
@@ -186,7 +200,8 @@ class Engine:
         with self.progress.bar(f"{arm.model} {arm.name}", len(keys)) as bar:
             for batch in self._load(arm).answer(list(missing.values())):
                 new = {keys[index]: response for index, response in batch}
-                self.cache.put_many({key: encode(value) for key, value in new.items()})
+                self._check_unchanged()
+                self._cache_of(arm).put_many({key: encode(value) for key, value in new.items()})
                 answered.update(new)
                 bar.advance(len(new))
         if len(answered) != len(missing):
@@ -215,14 +230,34 @@ class Engine:
                 self._settings, batch_share=share, stored=self._stored(arm), dense=told
             )
             loaded = self._factory(arm, settings)
+            self._check_same(arm)
             self._loaded[arm] = loaded
             self.models_loaded += 1
             key = self._record_key(arm) if loaded.record is not None else ""
-            if loaded.record is not None and not self.cache.get_many([key]):
-                self.cache.put_many({key: encode(loaded.record)})
+            if loaded.record is not None and not self._cache_of(arm).get_many([key]):
+                self._cache_of(arm).put_many({key: encode(loaded.record)})
         else:
             self._loaded[arm] = self._loaded.pop(arm)  # the one used last is freed last
         return self._loaded[arm]
+
+    def _cache_of(self, arm: Arm) -> Cache:
+        """Return where answers of `arm` are stored: in memory where its code does not identify it.
+
+        A user's function that reads a file may give another model tomorrow, under the same key.
+        """
+        own = own_modules(arm.compression) if arm.compression else ()
+        return self._unstored if any(map(doubt_about, own)) else self.cache
+
+    def _check_same(self, arm: Arm) -> None:
+        """Raise ModelError where what was loaded is not what was digested before."""
+        if self.identity(arm).digest() != self.digest(arm):
+            raise _changed([self._folder(arm.model) or Path(str(arm.model))])
+
+    def _check_unchanged(self) -> None:
+        """Raise ModelError where a file that was digested has other bytes now."""
+        changed = self.files.changed()
+        if changed:
+            raise _changed(changed)
 
     def _texts_for(self, arm: Arm) -> tuple[str, ...] | None:
         """Return the calibration texts if they can change what `arm` answers."""
@@ -281,6 +316,16 @@ class Engine:
             return self._folder(ModelSpec.parse(step.parameter))
         except LlmSafetyError:
             return None
+
+
+def _changed(paths: Sequence[Path]) -> ModelError:
+    """Return the error for files that another program wrote to during the run."""
+    more = f" and {len(paths) - 1} more files" if len(paths) > 1 else ""
+    return ModelError(
+        f"'{paths[0]}'{more} changed while the run was going, so its answers would be those of two "
+        "different models. Nothing was stored since. Expected files that stay as they are until "
+        "the run ends: write a new model into a folder of its own, and run again."
+    )
 
 
 def _name_of(backend: BackendFactory) -> str:

@@ -8,27 +8,39 @@ from __future__ import annotations
 
 import hashlib
 import json
-import sys
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import cache
 from importlib import metadata
-from importlib.machinery import PathFinder
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from pytest_llmsafety.errors import ConfigurationError
+from pytest_llmsafety.file_digests import FileDigests, file_digest
 from pytest_llmsafety.formats import quantization_of, versions_for
+from pytest_llmsafety.own_code import find, own_code
 from pytest_llmsafety.paths import user_path
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Sequence
 
     from pytest_llmsafety.pair import Arm
     from pytest_llmsafety.records import Request
     from pytest_llmsafety.specs import ModelSpec, Step
 
 LIBRARIES = ("torch", "transformers", "tokenizers", "optimum-quanto", "bitsandbytes")
+CHANGES_SILENTLY = {
+    "accelerate": "accelerate", "apex": "apex", "auto_round": "auto-round",
+    "causal_conv1d": "causal-conv1d", "compressed_tensors": "compressed-tensors",
+    "deepspeed": "deepspeed", "fla": "flash-linear-attention", "flash_attn": "flash-attn",
+    "flash_attn_interface": "flash-attn-3", "gptqmodel": "gptqmodel", "hqq": "hqq",
+    "jinja2": "jinja2", "kernels": "kernels", "liger_kernel": "liger-kernel",
+    "mamba_ssm": "mamba-ssm", "mambapy": "mambapy", "mistral_common": "mistral-common",
+    "natten": "natten", "optimum": "optimum", "peft": "peft", "sentencepiece": "sentencepiece",
+    "tiktoken": "tiktoken", "torchao": "torchao", "triton": "triton", "xformers": "xformers",
+    "xlstm": "xlstm",
+}  # fmt: skip
+"""Packages by import name that transformers takes up, unasked, where they are installed."""
 READ_BY_LOADING = (".safetensors", ".json", ".jinja", ".txt", ".model", ".tiktoken", ".gguf")
 OWN_SOURCES = (
     "backends/**/*.py",
@@ -38,17 +50,6 @@ OWN_SOURCES = (
     "packed.py",
 )
 OF_PACKAGES = ("gguf", "llmcompressor")  # methods that another package carries out
-CHUNK_BYTES = 1 << 20
-
-
-class Memo(Protocol):
-    """Where digests of unchanged files are remembered; a Cache is one."""
-
-    def get_many(self, keys: Iterable[str]) -> dict[str, str]:
-        """Return what is stored of `keys`."""
-
-    def put_many(self, values: Mapping[str, str]) -> None:
-        """Store `values`."""
 
 
 @dataclass(frozen=True)
@@ -88,20 +89,21 @@ def arm_identity(  # noqa: PLR0913 - all that can change an answer
     platform: Platform,
     seed: int = 0,
     calibration: Sequence[str] | None = None,
-    memo: Memo | None = None,
-    files: str = "",
+    files: FileDigests | None = None,
+    instead: str = "",
 ) -> Identity:
     """Return what identifies `arm`, whose model's files are in `folder` (None: it has none).
 
-    Without files their digest `files` stands for them, and without that the model's name. `seed`
+    Without files their digest `instead` stands for them, and without that the model's name. `seed`
     (unless the compression has its own) and `calibration` count for a compressed arm only, so
     that all arms of a model share the dense one.
     """
+    files = files or FileDigests()
     steps = arm.compression.steps if arm.compression else ()
-    recipe = tuple((str(step), _behind(step, memo)) for step in steps)
+    recipe = tuple((str(step), _behind(step, files)) for step in steps)
     own_seed = arm.compression.seed if arm.compression else None
     return Identity(
-        model=model_digest(folder, memo) if folder else files or f"name:{arm.model}",
+        model=model_digest(folder, files) if folder else instead or f"name:{arm.model}",
         recipe=((arm.name, ""),) if arm.again else recipe,
         seed=(seed if own_seed is None else own_seed) if steps else 0,
         calibration=digest_json(list(calibration)) if steps and calibration else "",
@@ -121,54 +123,45 @@ def digest_json(value: object) -> str:
     return hashlib.sha256(text.encode("ascii")).hexdigest()
 
 
-def model_digest(folder: Path, memo: Memo | None = None) -> str:
+def model_digest(folder: Path, files: FileDigests | None = None) -> str:
     """Return the SHA-256 over names and contents of all files that loading a model may read.
 
-    Weights, configuration, generation configuration, tokenizer and chat templates. A file is
-    read again only when its size or time of change (ns) is new; `memo` keeps that knowledge.
+    Weights, configuration, generation configuration, tokenizer and chat templates. `files` reads
+    a file again only when its state (inode, size, times) is new.
     """
+    files = files or FileDigests()
     paths = [*folder.iterdir(), *folder.glob("additional_chat_templates/*")]
     read = sorted(path for path in paths if path.suffix in READ_BY_LOADING and path.is_file())
-    return digest_json([[str(p.relative_to(folder)), file_digest(p, memo)] for p in read])
-
-
-def file_digest(path: Path, memo: Memo | None = None) -> str:
-    """Return the SHA-256 of one file, in hex, remembered by path, size and time of change."""
-    real = path.resolve()
-    stat = real.stat()
-    if memo is None:
-        return _read_digest(real, stat.st_size, stat.st_mtime_ns)
-    key = "file:" + digest_json([str(real), stat.st_size, stat.st_mtime_ns])
-    known = memo.get_many([key]).get(key)
-    if known is None:
-        known = _read_digest(real, stat.st_size, stat.st_mtime_ns)
-        memo.put_many({key: known})
-    return known
-
-
-@cache
-def _read_digest(path: Path, size: int, mtime_ns: int) -> str:  # noqa: ARG001 - they are the key
-    """Return the SHA-256 of a file's content, once for each state of the file."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(CHUNK_BYTES):
-            digest.update(chunk)
-    return digest.hexdigest()
+    return digest_json([[str(p.relative_to(folder)), files.of(p)] for p in read])
 
 
 @cache
 def versions() -> tuple[tuple[str, str], ...]:
-    """Return (library, version) of all that computes, and a digest of this package's own part."""
+    """Return (library, version) of all that computes, and a digest of this package's own part.
+
+    Of the packages that transformers takes up unasked those that are installed.
+    """
     found = []
     for name in ("pytest-llmsafety", *LIBRARIES):
         version = "absent"
         with suppress(metadata.PackageNotFoundError):
             version = metadata.version(name)
         found.append((name, version))
+    found += [(name, state) for name, state in map(_installed, CHANGES_SILENTLY) if state]
     here = Path(__file__).parent
     sources = sorted(path for pattern in OWN_SOURCES for path in here.glob(pattern))
     own = digest_json([[str(path.relative_to(here)), file_digest(path)] for path in sources])
     return (*found, ("own sources", own))
+
+
+def _installed(module: str) -> tuple[str, str]:
+    """Return the distribution of a module and its version, empty where neither is there."""
+    name = CHANGES_SILENTLY[module]
+    with suppress(metadata.PackageNotFoundError):
+        return name, metadata.version(name)
+    spec = find(module)
+    path = Path(spec.origin) if spec and spec.has_location and spec.origin else None
+    return name, f"no version {file_digest(path)}" if path and path.is_file() else ""
 
 
 def resolve(spec: ModelSpec) -> tuple[str, str]:
@@ -212,32 +205,25 @@ def platform_of(spec: ModelSpec, backend: str) -> Platform:
     return Platform(backend, dtype, device.partition(":")[0])
 
 
-def _behind(step: Step, memo: Memo | None) -> str:
+def _behind(step: Step, files: FileDigests) -> str:
     """Return the digest of what a step stands for outside this package; empty for our own."""
     other = step.model
     if other is not None:
         from pytest_llmsafety.source import locate, read_config
 
         folder = locate(other, tokenizer=False)
-        return model_digest(folder, memo) + versions_for(quantization_of(read_config(folder)))
+        return model_digest(folder, files) + versions_for(quantization_of(read_config(folder)))
     for point in metadata.entry_points(group="pytest_llmsafety.compressors", name=step.method):
-        return f"{point.dist.version if point.dist else ''}:{_source_digest(point.module)}"
-    if step.parameter.isidentifier():
-        return _source_digest(step.method)
+        return f"{point.dist.version if point.dist else ''}:{code_digest(point.module)}"
+    if step.parameter.isidentifier() and find(step.method):
+        return code_digest(step.method)
     named = [step.parameter, *(part.partition("=")[2] for part in step.parameter.split(":"))]
-    files = [user_path(name) for name in named if name]
-    found = ",".join(file_digest(path, memo) for path in files if path.is_file())
+    paths = [user_path(name) for name in named if name]
+    found = ",".join(files.of(path) for path in paths if path.is_file())
     return found + (versions_for(step.method) if step.method in OF_PACKAGES else "")
 
 
-def _source_digest(module: str) -> str:
-    """Return the digest of a module's file, found without running it; empty when not found."""
-    path = [*sys.path, str(Path.cwd())]
-    spec = None
-    for part in module.split("."):
-        spec = PathFinder.find_spec(part, path)
-        if spec is None:
-            return ""
-        path = list(spec.submodule_search_locations or [])
-    origin = Path(spec.origin) if spec and spec.origin else None
-    return file_digest(origin) if origin and origin.is_file() else ""
+def code_digest(module: str) -> str:
+    """Return a digest of the code of a module and all that it imports of the user's own."""
+    code = own_code(module)
+    return digest_json([sorted(code.files.items()), sorted(code.packages.items())])

@@ -151,7 +151,8 @@ class SafetySession:
 
                 told = self.release.told(self.workbench)
                 model = None if told else self.options.model
-                digests = told + models(model, self.options.compressions, self.workbench.cache)
+                files = self.workbench.engine.files
+                digests = told + models(model, self.options.compressions, files)
             self.workbench.close()
         if folder is None or not self._tests:
             return exit_status

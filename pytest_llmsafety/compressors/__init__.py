@@ -123,6 +123,15 @@ def is_worth_storing(spec: CompressionSpec) -> bool:
     return slow and all(getattr(one, "weights_only", False) for one in steps)
 
 
+def own_modules(spec: CompressionSpec) -> list[str]:
+    """The modules of the user's own functions among the steps."""
+    return [
+        step.method
+        for step in spec.steps
+        if step.parameter.isidentifier() and step.method not in COMPRESSORS and not spec.is_dense
+    ]
+
+
 def follow_each_other(spec: CompressionSpec) -> list[tuple[Step, Before | None]]:
     """The steps that run, and with each the step before where it takes that into its own run.
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from pytest_llmsafety.compressors.changes import changes
 from pytest_llmsafety.compressors.parameters import Parameters
 from pytest_llmsafety.errors import ConfigurationError
+from pytest_llmsafety.own_code import doubt_about, watched
 from pytest_llmsafety.registry import load_attribute
 
 if TYPE_CHECKING:
@@ -42,10 +43,14 @@ class OwnFunction:
         import torch
 
         function = load_function(step)
-        with changes(model, step) as changed, torch.random.fork_rng():
+        with changes(model, step) as changed, torch.random.fork_rng(), watched(step.method):
             torch.manual_seed(context.seed)
             function(model)
-        return changed.record(notes=("bits per weight as in memory: the function packs nothing",))
+        notes = ["bits per weight as in memory: the function packs nothing"]
+        doubt = doubt_about(step.method)
+        if doubt:
+            notes.append(f"no answer is stored: {doubt}, and its code alone does not identify that")
+        return changed.record(notes=tuple(notes))
 
 
 def load_function(step: Step) -> Callable[[PreTrainedModel], object]:
@@ -53,7 +58,7 @@ def load_function(step: Step) -> Callable[[PreTrainedModel], object]:
 
     Raises ConfigurationError when there is no such thing or it cannot be called.
     """
-    with current_folder_importable():
+    with current_folder_importable(), watched(step.method):
         function = load_attribute(str(step))
     if not callable(function):
         message = f"'{step}' is a {type(function).__name__}; expected a function of one model."

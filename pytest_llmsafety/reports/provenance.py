@@ -16,7 +16,7 @@ from pytest_llmsafety.fingerprint import model_digest
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pytest_llmsafety.fingerprint import Memo
+    from pytest_llmsafety.file_digests import FileDigests
     from pytest_llmsafety.specs import CompressionSpec, ModelSpec
 
 CPUINFO = Path("/proc/cpuinfo")
@@ -35,17 +35,17 @@ def machine() -> tuple[tuple[str, str], ...]:
 
 
 def models(
-    model: ModelSpec | None, compressions: Sequence[CompressionSpec], memo: Memo | None
+    model: ModelSpec | None, compressions: Sequence[CompressionSpec], files: FileDigests
 ) -> tuple[tuple[str, str], ...]:
     """(name, digest of its files) of the model and of those that compressions name.
 
-    `memo` knows the digests of files that the run has read. What is not there is left out.
+    `files` knows the digests of files that the run has read. What is not there is left out.
     """
     named = [step.model for spec in compressions for step in spec.steps]
     found = {}
     for spec in filter(None, [model, *named]):
         with suppress(LlmSafetyError, OSError):
-            found[str(spec)] = model_digest(source.locate(spec, tokenizer=False), memo)
+            found[str(spec)] = model_digest(source.locate(spec, tokenizer=False), files)
     return tuple(found.items())
 
 

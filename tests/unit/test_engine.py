@@ -21,6 +21,7 @@ from pytest_llmsafety.cache import Cache
 from pytest_llmsafety.compressors.record import CompressionRecord
 from pytest_llmsafety.engine import Engine
 from pytest_llmsafety.errors import CacheError, ModelError, ScorerError
+from pytest_llmsafety.fingerprint import request_key
 from pytest_llmsafety.pair import Arm, ModelPair
 from pytest_llmsafety.progress import Bar, Log
 from pytest_llmsafety.records import Generate, Generation, Likelihood, Loglikelihood
@@ -339,3 +340,49 @@ def test_no_bar_without_a_place_for_it(capfd):
     """Quiet runs stay as they are."""
     Engine(Cache(None), backend="fake").answer(PAIR.dense, REQUESTS)
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("when", ["load", "answer"])
+def test_a_model_that_changes_under_the_run_is_an_error(calls, tmp_path, shared, when):
+    """Weights that are swapped between digest, load and answer are never stored as the old ones."""
+    folder = tmp_path / "model"
+    folder.mkdir()
+    for path in (shared / "models" / "stories260K").iterdir():
+        (folder / path.name).write_bytes(path.read_bytes())
+
+    class Swapped(telling(calls)):
+        reads_folder = True
+
+        def __init__(self, *asked):
+            super().__init__(*asked)
+            self.swap("load")
+
+        def answer(self, requests):
+            for batch in super().answer(requests):
+                self.swap("answer")
+                yield batch
+
+        def swap(self, now):
+            weights = folder / "model.safetensors"
+            if now == when:
+                weights.write_bytes(weights.read_bytes()[:-1] + b"!")
+
+    engine = Engine(Cache(None), backend=Swapped)
+    with pytest.raises(ModelError, match=r"model.*changed while the run was going"):
+        engine.answer(Arm(ModelSpec(str(folder), device="cpu")), REQUESTS)
+    stored = engine.cache.get_many(
+        [request_key(engine.digest(Arm(ModelSpec(str(folder), device="cpu"))), r) for r in REQUESTS]
+    )
+    assert not stored
+
+
+def test_answers_of_a_function_that_reads_a_file_are_not_stored(calls, tmp_path, monkeypatch):
+    """They are kept for the run that asked, and the next one asks again."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "reading.py").write_text("def prune(model): open('mask.txt')")
+    arm = Arm(MODEL, CompressionSpec.parse("reading:prune"))
+    for run in (1, 2):
+        engine = Engine(Cache(tmp_path / "c.db"), backend=telling(calls))
+        for _ in range(2):
+            engine.answer(arm, REQUESTS[:1])
+        assert sum(calls.values()) == run

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pytest_llmsafety import fingerprint
-from pytest_llmsafety.cache import Cache
 from pytest_llmsafety.errors import ConfigurationError
+from pytest_llmsafety.file_digests import FileDigests
 from pytest_llmsafety.fingerprint import (
     Identity,
     Platform,
@@ -135,14 +135,6 @@ def test_place_and_readme_do_not_change_the_digest(folder, tmp_path):
     assert model_digest(folder.rename(tmp_path / "moved")) == before
 
 
-def test_unchanged_files_are_read_once(folder, monkeypatch):
-    """With a cache, digests are remembered until size or time of change differ."""
-    memo = Cache(None)
-    first = model_digest(folder, memo)
-    monkeypatch.setattr(fingerprint, "_read_digest", lambda *_: pytest.fail("read again"))
-    assert model_digest(folder, memo) == first
-
-
 def arm(text):
     """Return the arm of this compression."""
     return Arm(ModelSpec("any"), CompressionSpec.parse(text))
@@ -168,13 +160,41 @@ def test_steps_count_in_their_order():
     assert len({digest(arm(text)) for text in texts}) == len(texts)
 
 
-def test_own_function_changes_the_key_with_its_file(tmp_path, monkeypatch):
-    """Editing the module of `module:function` makes its answers new."""
+@pytest.mark.parametrize(
+    "edited", ["__init__.py", "prune.py", "amounts.py", "lazy/__init__.py", "lazy/deep.py"]
+)
+def test_all_that_an_own_function_imports_changes_the_key(tmp_path, monkeypatch, edited):
+    """Submodules, relative imports and imports inside of functions count, byte by byte."""
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "my_compression.py").write_text("def halve(model): pass")
-    before = digest(arm("my_compression:halve"))
-    (tmp_path / "my_compression.py").write_text("def halve(model): return 1")
-    assert digest(arm("my_compression:halve")) != before
+    package = tmp_path / "theirs"
+    (package / "lazy").mkdir(parents=True)
+    (package / "__init__.py").write_text("from theirs.prune import prune\n")
+    (package / "prune.py").write_text(
+        "from . import amounts\ndef prune(model):\n    from .lazy import deep\n"
+    )
+    (package / "amounts.py").write_text("SHARE = 0.1\n")
+    (package / "lazy" / "__init__.py").write_text("")
+    (package / "lazy" / "deep.py").write_text("VALUE = 1\n")
+    before = digest(arm("theirs:prune"))
+    assert digest(arm("theirs:prune")) == before
+    path = package / edited
+    path.write_text(path.read_text() + "# another line\n")
+    assert digest(arm("theirs:prune")) != before
+
+
+def test_an_installed_package_that_is_taken_up_unasked_is_named(tmp_path, monkeypatch):
+    """With peft installed, or another version of it, the loaded model may be another one."""
+    versions.cache_clear()
+    assert "peft" not in dict(versions())
+    for version in ("1.0", "2.0"):
+        folder = tmp_path / version / f"peft-{version}.dist-info"
+        folder.mkdir(parents=True)
+        (folder / "METADATA").write_text(f"Name: peft\nVersion: {version}\n")
+        with monkeypatch.context() as patch:
+            patch.syspath_prepend(str(folder.parent))
+            versions.cache_clear()
+            assert dict(versions())["peft"] == version
+    versions.cache_clear()
 
 
 def test_a_file_that_a_step_names_counts_by_its_content(tmp_path):
@@ -201,7 +221,7 @@ def test_checkpoint_counts_by_its_content(tmp_path, shared):
 def _behind(path):
     """Return the digest of what a checkpoint step stands for."""
     (step,) = CompressionSpec.parse(f"checkpoint:{path}").steps
-    return fingerprint._behind(step, None)
+    return fingerprint._behind(step, FileDigests())
 
 
 def test_versions_name_every_library_and_our_own_sources():

@@ -1,0 +1,279 @@
+"""What a user's function is made of: the files that it imports, and whether it reads others.
+
+Files are found and parsed without running them. What cannot be seen so (data that is opened,
+modules that are imported by a computed name) is noticed by name, and again while the code runs.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import os
+import sys
+import sysconfig
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cache
+from importlib import metadata
+from importlib.machinery import BYTECODE_SUFFIXES, EXTENSION_SUFFIXES, PathFinder
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from importlib.machinery import ModuleSpec
+
+INSTALLED = ("site-packages", "dist-packages")
+COUNTED_ELSEWHERE = "pytest_llmsafety"
+MOST_FILES = 2000
+CALLS = frozenset({"open", "exec", "eval", "compile", "__import__", "input"})
+NAMES = frozenset({
+    "CDLL", "Popen", "check_output", "environ", "from_pretrained", "fromfile", "genfromtxt",
+    "get_data", "getenv", "import_module", "load", "load_dataset", "load_file", "load_model",
+    "loadtxt", "memmap", "read_bytes", "read_csv", "read_json", "read_parquet", "read_pickle",
+    "read_text", "run_module", "run_path", "safe_load", "safe_open", "spec_from_file_location",
+    "system", "urlopen", "urlretrieve",
+})  # fmt: skip
+"""What reads files, the environment or code of a computed name, called or passed on."""
+ATTRIBUTES = frozenset({"open"})
+EVENTS = frozenset({"open", "subprocess.Popen", "os.system", "socket.connect", "sqlite3.connect"})
+
+
+@dataclass
+class OwnCode:
+    """The code behind a module: digests of its `files` by module name, `packages` with their state.
+
+    `doubts` says what it does that no digest of its code can tell, such as reading a data file.
+    """
+
+    files: dict[str, str] = field(default_factory=dict)
+    packages: dict[str, str] = field(default_factory=dict)
+    doubts: list[str] = field(default_factory=list)
+
+
+def own_code(module: str) -> OwnCode:
+    """Return the code that importing and calling `module` may run, found without running it.
+
+    Own code is what lies outside the standard library and the installed packages, and the
+    top-level package of `module` wherever it lies. What runs is what was there when the module
+    was imported: from then on an edit changes nothing in this process.
+    """
+    return _imported[module] if module in _imported else _look(module)
+
+
+def doubt_about(module: str) -> str:
+    """Return the first reason why its code does not tell what `module` does; empty if it does."""
+    return next(iter([*own_code(module).doubts, *_observed.get(module, [])]), "")
+
+
+def _look(module: str) -> OwnCode:
+    """Find the files of a module and all that they import."""
+    PathFinder.invalidate_caches()
+    found = OwnCode()
+    root = module.partition(".")[0]
+    waiting = [module]
+    done: set[str] = set()
+    while waiting:
+        name = waiting.pop()
+        if name in done or not name:
+            continue
+        done.add(name)
+        parent = name.rpartition(".")[0]
+        if parent:
+            waiting.append(parent)
+        waiting += _look_at(name, root, found)
+        if len(found.files) > MOST_FILES:
+            found.doubts.append(f"it imports more than {MOST_FILES} files")
+            break
+    return found
+
+
+def _look_at(name: str, root: str, found: OwnCode) -> list[str]:
+    """Add one module to `found`; return the names of those that it imports."""
+    top = name.partition(".")[0]
+    spec = None if top in {*sys.builtin_module_names, COUNTED_ELSEWHERE} else find(name)
+    if spec is None or not spec.origin or not spec.has_location:
+        return []
+    path = Path(spec.origin)
+    if top != root and _is_foreign(path):
+        if not _is_standard(path):
+            found.packages[top] = _state_of(top)
+        return []
+    try:
+        content = path.read_bytes()
+        found.files[name] = hashlib.sha256(content).hexdigest()
+        if path.name.endswith((*EXTENSION_SUFFIXES, *BYTECODE_SUFFIXES)):
+            found.doubts.append(f"{path.name} has no source that could be looked at")
+            return []
+        tree = ast.parse(content)
+    except (OSError, SyntaxError, ValueError, RecursionError) as error:
+        found.doubts.append(f"{path.name} cannot be read ({type(error).__name__})")
+        return []
+    package = name if spec.submodule_search_locations is not None else name.rpartition(".")[0]
+    found.doubts += [f"{path.name} uses `{what}` in line {line}" for line, what in _reads(tree)]
+    return list(_imports(tree, package))
+
+
+def _imports(tree: ast.AST, package: str) -> Iterator[str]:
+    """Yield every module that the code imports, wherever in it; names that may be modules, too."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            parts = package.split(".")
+            start = parts[: len(parts) - node.level + 1] if node.level else []
+            base = ".".join([*start, *filter(None, [node.module])])
+            yield base
+            for alias in node.names:
+                if alias.name != "*":
+                    yield f"{base}.{alias.name}"
+                else:
+                    yield from _all_of(base)
+
+
+def _all_of(package: str) -> Iterator[str]:
+    """Yield the modules of a package, which `import *` may import."""
+    spec = find(package)
+    for folder in (spec.submodule_search_locations or []) if spec else []:
+        for path in Path(folder).iterdir() if Path(folder).is_dir() else ():
+            if path.suffix == ".py" or path.is_dir():
+                yield f"{package}.{path.stem}"
+
+
+def _reads(tree: ast.AST) -> Iterator[tuple[int, str]]:
+    """Yield (line, name) of each use of a name that can bring in what is not in the code."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name) and node.id in CALLS | NAMES:
+            yield node.lineno, node.id
+        elif isinstance(node, ast.Attribute) and node.attr in ATTRIBUTES | NAMES:
+            yield node.lineno, node.attr
+        elif isinstance(node, ast.alias) and node.name in NAMES:
+            yield node.lineno, node.name
+
+
+def find(module: str) -> ModuleSpec | None:
+    """Return where a module lies, as `python -m` in the current folder would find it."""
+    path = [str(Path.cwd()), *sys.path]
+    spec = None
+    for number, _ in enumerate(parts := module.split(".")):
+        name = ".".join(parts[: number + 1])
+        spec = PathFinder.find_spec(name, path) or _elsewhere(name, path)
+        if spec is None:
+            return None
+        path = list(spec.submodule_search_locations or [])
+    return spec
+
+
+def _elsewhere(name: str, path: list[str]) -> ModuleSpec | None:
+    """Return what the finders of editable installs know of a module."""
+    for finder in sys.meta_path:
+        if getattr(finder, "__module__", "").startswith("__editable__"):
+            found = finder.find_spec(name, path)
+            if found is not None:
+                return found
+    return None
+
+
+def _is_foreign(path: Path) -> bool:
+    """Return whether a file belongs to an installed package or to Python."""
+    return any(part in INSTALLED for part in path.parts) or _is_standard(path)
+
+
+def _is_standard(path: Path) -> bool:
+    """Return whether a file belongs to Python's own library."""
+    installed = any(part in INSTALLED for part in path.parts)
+    return not installed and any(path.is_relative_to(place) for place in _standard())
+
+
+@cache
+def _standard() -> tuple[str, ...]:
+    """Return the folders of Python's own library, with links resolved or not."""
+    places = [sysconfig.get_path(name) for name in ("stdlib", "platstdlib")]
+    return tuple({*places, *map(os.path.realpath, places)})
+
+
+@cache
+def _distributions() -> dict[str, list[str]]:
+    """Return the installed distributions by the name under which they are imported."""
+    return dict(metadata.packages_distributions())
+
+
+def _state_of(package: str) -> str:
+    """Return versions of the distributions that hold a package, and a digest of their files.
+
+    The list that pip writes holds a digest of each file: a new build of the same version counts.
+    """
+    told = []
+    for name in sorted({*_distributions().get(package, [])}):
+        found = metadata.distribution(name)
+        listed = (found.read_text("RECORD") or "").encode()
+        told.append(f"{name}=={found.version} {hashlib.sha256(listed).hexdigest()[:16]}")
+    return ", ".join(told)
+
+
+_imported: dict[str, OwnCode] = {}
+_observed: dict[str, list[str]] = {}
+_watched: list[str] = []
+_hooked: list[bool] = []
+
+
+@contextmanager
+def watched(module: str) -> Iterator[None]:
+    """Notice what `module` opens or imports, while the block runs, that its digest does not hold.
+
+    Python calls what watches for it until the process ends, so this is installed when first used.
+    """
+    if not _hooked:
+        _hooked.append(True)
+        sys.addaudithook(_notice)
+    if module not in _imported or module not in sys.modules:
+        _imported[module] = _look(module)
+        _observed.pop(module, None)
+    before = {*sys.modules}
+    _watched.append(module)
+    try:
+        yield
+    finally:
+        _watched.remove(module)
+        _notice_modules(module, before)
+
+
+def _notice(event: str, arguments: tuple[Any, ...]) -> None:
+    """Take an event of Python's; called for each one in the process."""
+    if not _watched or event not in EVENTS:
+        return
+    what = event
+    if event == "open":
+        path, mode = arguments[0], arguments[1]
+        if not isinstance(path, (str, bytes, os.PathLike)) or not _reads_data(path, mode):
+            return
+        what = f"it opens '{Path(os.fsdecode(path)).name}'"
+    for module in _watched:
+        told = _observed.setdefault(module, [])
+        if what not in told:
+            told.append(what)
+
+
+def _reads_data(path: Any, mode: Any) -> bool:  # noqa: ANN401 - whatever was given to `open`
+    """Return whether opening this can bring in something that is neither code nor the system's."""
+    text = os.path.abspath(os.fsdecode(path))  # noqa: PTH100 - resolves no link, asks no disk
+    if isinstance(mode, str) and "r" not in mode and "+" not in mode:
+        return False
+    if text.endswith((".py", *BYTECODE_SUFFIXES, *EXTENSION_SUFFIXES)):
+        return False
+    return not (_is_foreign(Path(text)) or text.startswith(("/proc/", "/sys/", "/dev/")))
+
+
+def _notice_modules(module: str, before: set[str]) -> None:
+    """See that what was imported of the user's meanwhile is what was found, byte by byte."""
+    known = {*own_code(module).files.values()}
+    root = module.partition(".")[0]
+    for name in {*sys.modules} - before:
+        origin = getattr(getattr(sys.modules[name], "__spec__", None), "origin", None)
+        top = name.partition(".")[0]
+        if not origin or not Path(origin).is_file() or top == COUNTED_ELSEWHERE:
+            continue
+        if top != root and _is_foreign(Path(origin)):
+            continue
+        if hashlib.sha256(Path(origin).read_bytes()).hexdigest() not in known:
+            _observed.setdefault(module, []).append(f"it imports {name}, which was not foreseen")

@@ -1,0 +1,81 @@
+"""The code behind a user's function: what it imports counts, and what it reads is a doubt."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+from pytest_llmsafety.own_code import doubt_about, own_code, watched
+
+
+@pytest.fixture
+def module(tmp_path, monkeypatch, request):
+    """The name of a module of its own in the current folder, gone afterwards, and its file."""
+    name = f"own_{abs(hash(request.node.name))}"
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    yield name, tmp_path / f"{name}.py"
+    for loaded in [loaded for loaded in sys.modules if loaded.startswith(name)]:
+        del sys.modules[loaded]
+
+
+def test_plain_code_raises_no_doubt(module):
+    """What only computes with installed packages is told by its code and their versions."""
+    name, path = module
+    path.write_text("import math\nimport torch\nimport numpy as np\ndef prune(model): model.eval()")
+    found = own_code(name)
+    assert set(found.files) == {name}
+    assert set(found.packages) == {"torch", "numpy"}
+    assert not doubt_about(name)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "mask = open('mask.txt').read()",
+        "import torch; mask = torch.load('mask.pt')",
+        "from pathlib import Path; mask = Path('mask').read_bytes()",
+        "import os; share = os.environ.get('SHARE')",
+        "from safetensors.torch import load_file",
+        "import importlib; other = importlib.import_module('other')",
+        "exec('x = 1')",
+        "def broken(:",
+    ],
+)
+def test_what_reads_something_else_is_a_doubt(module, line):
+    """A file, the environment and code of a computed name are nowhere in the digest."""
+    name, path = module
+    path.write_text(line)
+    assert doubt_about(name)
+
+
+def test_what_a_package_opens_for_a_function_is_noticed(module):
+    """A read that no name shows is seen while the function runs; installed files are no data."""
+    name, path = module
+    path.write_text("import fileinput\ndef prune(file): return list(fileinput.input(file))")
+    data = path.with_name("amounts.txt")
+    data.write_text("0.5")
+    with watched(name):
+        import fileinput
+
+        with fileinput.input([fileinput.__file__]) as lines:
+            assert list(lines)
+    assert not doubt_about(name)
+    with watched(name):
+        __import__(name).prune(str(data))
+    assert "amounts.txt" in doubt_about(name)
+
+
+def test_a_module_that_was_edited_after_the_first_look_is_a_doubt(module):
+    """What is imported late has to be what was digested."""
+    name, path = module
+    late = path.with_name(f"{name}_late.py")
+    path.write_text(f"def prune(model):\n    import {name}_late")
+    late.write_text("x = 1")
+    with watched(name):
+        function = __import__(name).prune
+    late.write_text("x = 2")
+    with watched(name):
+        function(None)
+    assert "was not foreseen" in doubt_about(name)
