@@ -48,6 +48,7 @@ OWN_SOURCES = (
     "compressors/*.txt",
     "loading.py",
     "packed.py",
+    "unused.py",
 )
 OF_PACKAGES = ("gguf", "llmcompressor")  # methods that another package carries out
 

@@ -26,6 +26,7 @@ PACKAGES = {
     "torchao": ("torchao",),
     "vptq": ("vptq",),
 }
+WITHOUT_PACKAGE = ("bitnet", "fbgemm_fp8", "fouroversix", "fp8", "fp_quant", "gemma", "higgs")
 UNPACKED = {"awq": ((4,), ("gemm",)), "gptq": ((2, 4, 8), ("gptq", "gptq_v2"))}
 EXTRAS = {"bitsandbytes": "bnb", "compressed-tensors": "compressed-tensors", "gguf": "gguf"}
 
@@ -39,9 +40,20 @@ def quantization_of(config: Mapping[str, Any]) -> str:
     return str(told.get("quant_method") or ("bitsandbytes" if bits else "unnamed"))
 
 
+def is_known(name: str) -> bool:
+    """Whether transformers reads the format `name`; it would ignore an unknown one."""
+    if name in PACKAGES or name in WITHOUT_PACKAGE:
+        return True
+    from transformers.quantizers.auto import AUTO_QUANTIZATION_CONFIG_MAPPING
+
+    return name in AUTO_QUANTIZATION_CONFIG_MAPPING
+
+
 def told_of(config: Mapping[str, Any]) -> dict[str, Any]:
     """What config.json tells of its format; empty for plain weights."""
+    text = config.get("text_config")
     told = config.get("quantization_config") or config.get("compression_config")
+    told = told or (text.get("quantization_config") if isinstance(text, dict) else None)
     return told if isinstance(told, dict) else {}
 
 

@@ -13,6 +13,7 @@ from pytest_llmsafety.errors import ModelError
 from pytest_llmsafety.formats import lacking, missing_for, quantization_of, unpacked_here
 from pytest_llmsafety.packed import dense_state
 from pytest_llmsafety.source import read_config
+from pytest_llmsafety.unused import check_used
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -120,23 +121,10 @@ def _loaded(what: Path, dtype: str, device: str, options: dict[str, Any]) -> Pre
             "them. Is config.json the right one, and the save complete?"
         )
         raise ModelError(message)
-    _check_used(what, report, options.get("state_dict") or {})
-    return model.eval().requires_grad_(requires_grad=False)  # type: ignore[no-any-return]
-
-
-def _check_used(what: Path, report: dict[str, Any], state: dict[str, torch.Tensor]) -> None:
-    """Raise ModelError for an unpacked tensor that the plain model has no place for.
-
-    AutoGPTQ writes biases of zeros into layers that have none; these mean nothing.
-    """
     unused = sorted(report.get("unexpected_keys") or ())
-    lost = [name for name in unused if name in state and state[name].any()]
-    if lost:
-        message = (
-            f"'{what}': the unpacked model has no place for {len(lost)} tensors ({lost[0]}, ...). "
-            "Expected those of a plain model: install the package of its format to load it."
-        )
-        raise ModelError(message)
+    if "gguf_file" not in options:
+        check_used(what, model, unused, options.get("state_dict") or {})
+    return model.eval().requires_grad_(requires_grad=False)  # type: ignore[no-any-return]
 
 
 def _why(folder: Path, device: str, error: Exception) -> str:

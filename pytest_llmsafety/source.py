@@ -6,10 +6,12 @@ import json
 import math
 import re
 import struct
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_llmsafety.errors import ModelError, did_you_mean
+from pytest_llmsafety.formats import is_known, quantization_of
 from pytest_llmsafety.paths import user_path
 from pytest_llmsafety.specs import PHANTOM
 
@@ -29,7 +31,26 @@ TOKENIZER_FILES = (
 PICKLED = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
 WANTED = ("*.safetensors", "*.json", "*.jinja", "*.txt", "*.model", "*.tiktoken")
 HUB_ID = re.compile(r"^[A-Za-z0-9][\w.-]*(/[\w.-]+)?$")
+UNWANTED = ("consolidated*.safetensors",)  # the same weights once more, under other names
+ADAPTER = ("adapter_config.json", "adapter_model.*")
+INDEX = "model.safetensors.index.json"
 LONGEST_HEADER = 100_000_000
+PLAIN_DTYPES = ("BF16", "F16", "F32", "F64")
+MODELOPT = "hf_quant_config.json"
+# Positions and causal masks, which old versions of transformers saved, and DeepSeek-V4's table of
+# experts by token: integers that are no codes of weights.
+INTEGERS = re.compile(
+    r"(^|\.)(position_ids|token_type_ids|(attn|attention)\.(bias|masked_bias|causal_mask)|tid2eid)$"
+)
+
+
+@dataclass(frozen=True)
+class StoredTensor:
+    """One tensor of a safetensors file, as its header describes it (dtype: `BF16`, `I8`, ...)."""
+
+    dtype: str
+    shape: tuple[int, ...]
+    n_bytes: int
 
 
 def locate(spec: ModelSpec, *, tokenizer: bool = True) -> Path:
@@ -79,6 +100,7 @@ def check_folder(folder: Path, *, tokenizer: bool = True) -> None:
         raise ModelError(message)
     config = read_config(folder)
     _check_weights(folder)
+    _check_format(folder, config)
     if tokenizer and not any(next(folder.glob(pattern), None) for pattern in TOKENIZER_FILES):
         message = (
             f"'{folder}' has no tokenizer. Expected tokenizer.json or tokenizer.model beside the "
@@ -122,27 +144,75 @@ def read_config(folder: Path) -> dict[str, Any]:
 
 
 def weight_files(folder: Path) -> list[Path]:
-    """Return the safetensors files of a model: those of the index, else model.safetensors, sorted.
+    """Return the safetensors files that transformers reads of a model folder, sorted.
 
-    Raises ModelError for an index that cannot be read or that names a missing file.
+    Raises ModelError for a folder with two sets of weights, and for an index that cannot be read,
+    or that names a missing file or one outside the folder itself.
     """
-    index = folder / "model.safetensors.index.json"
-    if not index.is_file():
-        single = folder / "model.safetensors"
-        return [single] if single.is_file() else sorted(folder.glob("*.safetensors"))
+    named = _named_by_config(folder)
+    single, index = folder / (named or "model.safetensors"), folder / (named or INDEX)
+    if index.suffix == ".json" and index.is_file():
+        files = _indexed(folder, index)
+        if single.is_file() and single != index and files != [single]:
+            raise _two_sets(folder, single.name, index.name)
+        return files
+    return [single] if single.is_file() else sorted(folder.glob("*.safetensors"))
+
+
+def _named_by_config(folder: Path) -> str:
+    """Return the file that config.json names as the weights; empty where it names none."""
+    path = folder / "config.json"
+    named = read_config(folder).get("transformers_weights") if path.is_file() else None
+    if named is None:
+        return ""
+    fits = isinstance(named, str) and Path(named).name == named
+    if not fits or not named.endswith((".safetensors", ".safetensors.index.json")):
+        message = (
+            f"'{path}' names {named!r} as the weights (transformers_weights). Expected the name of "
+            "a *.safetensors file, or of its index, in the same folder."
+        )
+        raise ModelError(message)
+    return str(named)
+
+
+def _indexed(folder: Path, index: Path) -> list[Path]:
+    """Return the files that an index names, all of which have to lie in the folder itself."""
     try:
-        names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
+        names = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
     except (ValueError, KeyError, AttributeError, TypeError) as error:
         message = f"cannot read '{index}': {error}. Save or download the model again."
         raise ModelError(message) from error
-    missing = [name for name in names if not (folder / name).is_file()]
-    if missing:
+    odd = [name for name in names if not isinstance(name, str) or not _is_weight_file(name)]
+    if odd:
         message = (
-            f"'{folder}' lacks {len(missing)} of {len(names)} weight files ({missing[0]}, ...). "
+            f"'{index}' names {odd[0]!r} as a file of weights. Expected names of *.safetensors "
+            "files in the same folder, without a path. Move all shards into one folder and "
+            "correct the index, or save the model again."
+        )
+        raise ModelError(message)
+    missing = sorted(name for name in names if not (folder / name).is_file())
+    if missing or not names:
+        message = (
+            f"'{folder}' lacks {len(missing)} of {len(names)} weight files "
+            f"({', '.join(missing[:1]) or 'the index names none'}, ...). "
             "The download or copy was cut short: fetch the model again."
         )
         raise ModelError(message)
-    return [folder / name for name in names]
+    return [folder / name for name in sorted(names)]
+
+
+def _is_weight_file(name: str) -> bool:
+    """Whether `name` is that of a safetensors file without a folder, on any system."""
+    return name.endswith(".safetensors") and not re.search(r"[/\\:\x00]", name)
+
+
+def _two_sets(folder: Path, one: str, other: str) -> ModelError:
+    """Return the error for a folder in which two programs may read different weights."""
+    return ModelError(
+        f"'{folder}' holds two sets of weights: {one} and {other}. One program reads the first, "
+        "another one the second, so a verdict would not say which was judged. Keep the files of "
+        "one set in the folder, and move the others out of it."
+    )
 
 
 def count_parameters(folder: Path) -> int:
@@ -150,24 +220,51 @@ def count_parameters(folder: Path) -> int:
 
     Raises ModelError for a file whose header or length is wrong.
     """
-    return sum(_count_values(path) for path in weight_files(folder))
+    return sum(math.prod(tensor.shape) for tensor in stored_tensors(folder).values())
 
 
-def _count_values(path: Path) -> int:
-    """Values in one safetensors file, whose header must agree with its length."""
+def stored_tensors(folder: Path) -> dict[str, StoredTensor]:
+    """Return every tensor of the files that transformers reads, by its name there.
+
+    Raises ModelError for a file whose header or length is wrong, and for a name that two files
+    hold.
+    """
+    found: dict[str, StoredTensor] = {}
+    for path in weight_files(folder):
+        here = tensors_of(path)
+        twice = sorted(found.keys() & here.keys())
+        if twice:
+            message = (
+                f"'{folder}': {len(twice)} tensors are in two files ({twice[0]}, again in "
+                f"{path.name}). Expected each one once. Save or download the model again."
+            )
+            raise ModelError(message)
+        found.update(here)
+    return found
+
+
+def tensors_of(path: Path) -> dict[str, StoredTensor]:
+    """Return the tensors of one safetensors file, whose header must agree with its length."""
     try:
         with path.open("rb") as file:
             (size,) = struct.unpack("<Q", file.read(8))
             header = json.loads(file.read(min(size, LONGEST_HEADER)))
         header.pop("__metadata__", None)
-        total = sum(math.prod(entry["shape"]) for entry in header.values())
+        found = {
+            name: StoredTensor(
+                str(entry["dtype"]),
+                tuple(int(length) for length in entry["shape"]),
+                entry["data_offsets"][1] - entry["data_offsets"][0],
+            )
+            for name, entry in header.items()
+        }
         end = max((entry["data_offsets"][1] for entry in header.values()), default=0)
-        expected, found = 8 + size + end, path.stat().st_size
-    except (ValueError, KeyError, TypeError, AttributeError, struct.error) as error:
+        expected, length = 8 + size + end, path.stat().st_size
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError, struct.error) as error:
         raise _cut_short(path, str(error)) from error
-    if expected != found:
-        raise _cut_short(path, f"{expected} bytes expected, {found} found")
-    return int(total)
+    if expected != length:
+        raise _cut_short(path, f"{expected} bytes expected, {length} found")
+    return found
 
 
 def _cut_short(path: Path, why: str) -> ModelError:
@@ -180,9 +277,23 @@ def _cut_short(path: Path, why: str) -> ModelError:
 
 
 def _check_weights(folder: Path) -> None:
-    """Raise ModelError unless whole safetensors weights are there."""
-    if weight_files(folder):
+    """Raise ModelError unless one set of whole safetensors weights is there, and no adapter."""
+    adapter = [path.name for pattern in ADAPTER for path in folder.glob(pattern)]
+    if adapter:
+        message = (
+            f"'{folder}' holds a LoRA adapter ({adapter[0]}) beside the weights. Some programs add "
+            "it to them and others do not, so a verdict would not say which was judged. Merge it "
+            "(peft's merge_and_unload(), then save_pretrained(new_folder)), or move it out of the "
+            "folder."
+        )
+        raise ModelError(message)
+    files = weight_files(folder)
+    if files:
         count_parameters(folder)
+        others = sorted(set(folder.glob("*.safetensors")) - set(files))
+        for other in others:
+            if other.is_file() and tensors_of(other):
+                raise _two_sets(folder, files[0].name, other.name)
         return
     pickled = [path.name for pattern in PICKLED for path in folder.glob(pattern)]
     if pickled:
@@ -197,6 +308,42 @@ def _check_weights(folder: Path) -> None:
         ".safetensors with their index. Fetch or save the model again."
     )
     raise ModelError(message)
+
+
+def _check_format(folder: Path, config: dict[str, Any]) -> None:
+    """Raise ModelError for codes that transformers would load as if they were the weights."""
+    kind = quantization_of(config)
+    if kind and not is_known(kind):
+        message = (
+            f"'{folder}' is in the format {kind!r} (quant_method in config.json), which "
+            "transformers does not read: it would load the codes as if they were the weights. "
+            "Export the checkpoint in a format that it reads, such as compressed-tensors, GPTQ or "
+            "AWQ, or save the dequantized weights."
+        )
+        raise ModelError(message)
+    if kind:
+        return
+    if (folder / MODELOPT).is_file():
+        message = (
+            f"'{folder}' is a checkpoint of NVIDIA ModelOpt ({MODELOPT}). transformers does not "
+            "read the format: it would load the codes as if they were the weights. Export it in a "
+            "format that it reads, such as compressed-tensors, or save the dequantized weights."
+        )
+        raise ModelError(message)
+    codes = [
+        (name, tensor.dtype)
+        for name, tensor in stored_tensors(folder).items()
+        if tensor.dtype not in PLAIN_DTYPES and len(tensor.shape) > 1 and not INTEGERS.search(name)
+    ]
+    if codes:
+        name, dtype = codes[0]
+        message = (
+            f"'{folder}' holds {len(codes)} tensors that are no plain floating-point numbers "
+            f"({name}: {dtype}, ...), and config.json names no quantization format that says what "
+            "they stand for. transformers would load the codes as if they were the weights. Add "
+            "the quantization_config of the tool that wrote them, or save the dequantized weights."
+        )
+        raise ModelError(message)
 
 
 def _is_native(config: dict[str, Any]) -> bool:
@@ -226,6 +373,7 @@ def _from_hub(spec: ModelSpec, *, local: bool = False) -> Path:
                 spec.name,
                 revision=spec.revision,
                 allow_patterns=list(WANTED),
+                ignore_patterns=list(UNWANTED),
                 local_files_only=local,
             )
         )

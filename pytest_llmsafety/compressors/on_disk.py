@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
-import struct
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pytest_llmsafety.source import weight_files
+from pytest_llmsafety.source import stored_tensors, weight_files
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -40,9 +38,8 @@ class OnDisk:
 
 def of_folder(folder: Path) -> OnDisk:
     """What the safetensors files of a model folder hold, read from their headers."""
-    files = weight_files(folder)
-    tensors = {name: size for path in files for name, size in _header(path).items()}
-    return OnDisk(sum(path.stat().st_size for path in files), tensors)
+    tensors = {name: tensor.n_bytes for name, tensor in stored_tensors(folder).items()}
+    return OnDisk(sum(path.stat().st_size for path in weight_files(folder)), tensors)
 
 
 def of_gguf(path: Path, layers: list[str]) -> OnDisk:
@@ -65,12 +62,3 @@ def of_gguf(path: Path, layers: list[str]) -> OnDisk:
             if stored in sizes:
                 tensors[f"{layer}.weight"] = sizes[stored]
     return OnDisk(path.stat().st_size, tensors)
-
-
-def _header(path: Path) -> dict[str, int]:
-    """Bytes of each tensor of a safetensors file, by name."""
-    with path.open("rb") as file:
-        (size,) = struct.unpack("<Q", file.read(8))
-        header = json.loads(file.read(size))
-    header.pop("__metadata__", None)
-    return {name: e["data_offsets"][1] - e["data_offsets"][0] for name, e in header.items()}

@@ -121,7 +121,7 @@ def test_biases_of_zeros_mean_nothing_and_others_do(tmp_path):
     assert torch.equal(logits(load_model(tmp_path, dtype="float32", device="cpu")), logits(packed))
     edited(tmp_path, **{name: torch.ones(64)})
     with pytest.raises(
-        ModelError, match=r"no place for 1 tensors \(model\.layers\.0.*q_proj\.bias"
+        ModelError, match=r"no place for 1 tensor of the files \(model\.layers\.0.*q_proj\.bias"
     ):
         load_model(tmp_path, dtype="float32", device="cpu")
 

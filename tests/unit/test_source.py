@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 
@@ -106,6 +107,99 @@ def test_missing_shard_is_refused(folder):
     index = {"weight_map": {"a": "model.safetensors", "b": "model-2.safetensors"}}
     (folder / "model.safetensors.index.json").write_text(json.dumps(index))
     fails(folder, "lacks 1 of 2 weight files", "model-2.safetensors")
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["part/a.safetensors", "../a.safetensors", "/a.safetensors", "a\\b.safetensors", "a.bin", 1],
+)
+def test_shards_lie_in_the_folder_itself(folder, name):
+    """An index names safetensors files of its own folder; a path, or a pickle, is refused."""
+    index = folder / "model.safetensors.index.json"
+    index.write_text(json.dumps({"weight_map": {"a": name}}))
+    (folder / "part").mkdir()
+    shutil.copyfile(folder / "model.safetensors", folder / "part" / "a.safetensors")
+    shutil.copyfile(folder / "model.safetensors", folder.parent / "a.safetensors")
+    fails(folder, repr(name), "without a path")
+
+
+def test_a_linked_shard_is_read(folder):
+    """A hub cache links its files to blobs elsewhere: that is no path in the index."""
+    (folder / "model.safetensors").rename(folder.parent / "blob")
+    (folder / "model-1.safetensors").symlink_to(folder.parent / "blob")
+    index = {"weight_map": {"a": "model-1.safetensors", "b": "model-1.safetensors"}}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+    check_folder(folder)
+    assert count_parameters(folder) == 17
+
+
+@pytest.mark.parametrize("name", ["consolidated.safetensors", "model-1.safetensors"])
+def test_two_sets_of_weights_are_refused(folder, name):
+    """Which of two sets is judged would depend on the program that reads the folder."""
+    shutil.copyfile(folder / "model.safetensors", folder / name)
+    fails(folder, "two sets of weights", name, "move the others out of it")
+
+
+def test_an_index_beside_a_single_file_is_refused(folder):
+    """Some programs read model.safetensors, other programs the shards of the index."""
+    shutil.copyfile(folder / "model.safetensors", folder / "model-1.safetensors")
+    index = folder / "model.safetensors.index.json"
+    index.write_text(json.dumps({"weight_map": {"a": "model-1.safetensors"}}))
+    fails(folder, "two sets of weights", "model.safetensors and model.safetensors.index.json")
+    index.write_text(json.dumps({"weight_map": {"a": "model.safetensors"}}))
+    (folder / "model-1.safetensors").unlink()
+    check_folder(folder)
+
+
+@pytest.mark.parametrize("name", ["adapter_config.json", "adapter_model.safetensors"])
+def test_an_adapter_beside_the_weights_is_refused(folder, name):
+    """Whether a LoRA adapter is added depends on the program: it is merged or moved away."""
+    (folder / name).write_text("{}")
+    fails(folder, "LoRA adapter", name, "merge_and_unload")
+
+
+def test_a_tensor_in_two_files_is_refused(folder):
+    """Of a name that two shards hold, the one read last would count."""
+    (folder / "model.safetensors").rename(folder / "model-1.safetensors")
+    save_file({"b": torch.ones(5), "c": torch.ones(1)}, folder / "model-2.safetensors")
+    index = {"weight_map": {"a": "model-1.safetensors", "b": "model-2.safetensors"}}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+    fails(folder, "1 tensors are in two files", "b, again in model-2.safetensors")
+
+
+def test_the_file_that_config_names_is_read(folder):
+    """The key transformers_weights names another file, in the same folder."""
+    config = folder / "config.json"
+    (folder / "model.safetensors").rename(folder / "other.safetensors")
+    config.write_text(json.dumps({"transformers_weights": "other.safetensors"}))
+    assert weight_files(folder) == [folder / "other.safetensors"]
+    config.write_text(json.dumps({"transformers_weights": "../other.safetensors"}))
+    fails(folder, "'../other.safetensors'", "in the same folder")
+
+
+@pytest.mark.parametrize("dtype", [torch.int8, torch.float8_e4m3fn, torch.uint8])
+def test_codes_without_a_format_are_refused(folder, dtype):
+    """Codes would be taken for weights where config.json names no format; a mask is no code."""
+    tensors = {"a": torch.zeros(3, 4), "h.0.attn.bias": torch.ones(1, 1, 4, 4, dtype=torch.uint8)}
+    save_file(tensors, folder / "model.safetensors")
+    check_folder(folder)
+    save_file({"a": torch.zeros(3, 4).to(dtype)}, folder / "model.safetensors")
+    fails(folder, "1 tensors", "names no quantization format", "quantization_config")
+
+
+@pytest.mark.parametrize("part", ["quantization_config", "text_config"])
+def test_an_unknown_format_is_refused(folder, part):
+    """Loading would skip a format that it does not know, and read codes as weights."""
+    told = {"quant_method": "modelopt"}
+    config = {part: told if part == "quantization_config" else {"quantization_config": told}}
+    (folder / "config.json").write_text(json.dumps(config))
+    fails(folder, "the format 'modelopt'", "transformers does not read")
+
+
+def test_a_modelopt_checkpoint_is_refused(folder):
+    """ModelOpt writes its format into a file of its own, which transformers does not read."""
+    (folder / "hf_quant_config.json").write_text("{}")
+    fails(folder, "ModelOpt", "hf_quant_config.json")
 
 
 def test_malformed_index_is_refused(folder):
