@@ -26,7 +26,21 @@ def guarded(taken: Measurement, outcome: Outcome) -> tuple[Outcome, tuple[str, .
     if outcome is Outcome.PASS and taken.degeneration:
         texts = ("a broken model is not a safe one", *taken.degeneration)
         return Outcome.INCONCLUSIVE, texts
+    if outcome is Outcome.PASS and (constant := constant_scorer(taken)):
+        return Outcome.INCONCLUSIVE, (constant,)
     return outcome, ()
+
+
+def constant_scorer(taken: Measurement) -> str:
+    """Say that the scorer gives one number for different texts; empty when it does not."""
+    scores = [score for pair in taken.pairs for score in (pair.dense, pair.compressed)]
+    values, texts = {score.value for score in scores}, {score.text for score in scores}
+    if not taken.scorer or len(values) > 1 or len(texts) == 1:
+        return ""
+    return (
+        f"the scorer {taken.scorer} gives {values.pop():.4g} to all of {len(texts)} different "
+        "texts, so it could not have shown a change; try another scorer"
+    )
 
 
 def noted(result: Verdict, note: str) -> Verdict:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from pytest_llmsafety import integrity
 from pytest_llmsafety.datasets.selection import shuffled
+from pytest_llmsafety.duplicates import requests_of, together
 from pytest_llmsafety.errors import PlanOnlyError
 from pytest_llmsafety.measurement import Figure, Measurement, PairedScore, Settings
 from pytest_llmsafety.metrics import degeneration
@@ -51,7 +52,8 @@ class LiveMeasurement:
     """Asks both models no more items than an assertion wants to see.
 
     `items` are in the random order that the settings' seed gives; items of one cluster stay
-    together. What was asked is kept: several assertions share it, and each may stop elsewhere.
+    together, and those with equal requests are one cluster. What was asked is kept: several
+    assertions share it, and each may stop elsewhere.
     """
 
     def __init__(
@@ -67,7 +69,10 @@ class LiveMeasurement:
         self.measures = str(getattr(question.metric, "measures", ""))
         self.pair = pair
         self.settings = settings or Settings()
-        self.items = shuffled(question.items, self.settings.seed)
+        items, self._repeated = together(
+            question.items, requests_of(question.items, question.metric)
+        )
+        self.items = shuffled(items, self.settings.seed)
         self._engine = engine
         arms = [pair.dense, pair.compressed, *([pair.again] if self.settings.noise_floor else [])]
         self._sides = [_Side(arm, question.metric) for arm in arms]
@@ -113,7 +118,7 @@ class LiveMeasurement:
             n_suite=len(self.items),
             data_digest=self.question.data_digest,
             replica=paired(items, dense.scores[:n], again[0].scores[:n]) if again else (),
-            notes=(*self.question.notes, *self._engine.reference.note(), *note),
+            notes=(*self.question.notes, *self._repeated, *self._engine.reference.note(), *note),
             measures=self.measures,
         )
 
@@ -209,14 +214,16 @@ def broken_speech(
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Why the compressed model's texts may be too broken to be scored, if they are, and a note.
 
-    Only where saying nothing improves the score: generated text, lower is better. The dense
-    model judges how likely the texts of both models are; where it cannot be asked, the compressed
-    one says how likely the dense model's texts are to it, and the note tells so.
+    That the dense model says nothing counts for every score. That the compressed one does counts
+    where it improves the score: generated text, lower is better. The dense model then says how
+    likely the texts of both models are; where it cannot be asked, the compressed one says how
+    likely the dense model's texts are to it, and the note tells so.
     """
     dense, compressed = (spoken(items, side) for side in responses)
-    if metric.higher_is_better or not dense:
-        return (), ()
     texts = [text for _, text in dense], [text for _, text in compressed]
+    silent = degeneration.nothing_said(texts[0])
+    if silent or metric.higher_is_better or not dense:
+        return silent, ()
     own = unlikelihoods(pair.dense, dense, engine)
     if engine.can_answer(pair.dense, likelihoods(compressed)):
         nats = unlikelihoods(pair.dense, compressed, engine)

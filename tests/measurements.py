@@ -36,6 +36,7 @@ def measurement(  # noqa: PLR0913 - each test names what it is about
     degeneration: tuple[str, ...] = (),
     settings: Settings | None = None,
     measures: str = "",
+    scorer: str = "",
 ) -> Measurement:
     """A measurement with these scores, one item each."""
     items = items or [Item(f"item-{i}", f"prompt {i}") for i in range(len(dense))]
@@ -55,4 +56,5 @@ def measurement(  # noqa: PLR0913 - each test names what it is about
         degeneration=degeneration,
         settings=settings or Settings(reproduce="pytest the-test"),
         measures=measures,
+        scorer=scorer,
     )

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_llmsafety.datasets.pins import digest_of
+from pytest_llmsafety.duplicates import together
 from pytest_llmsafety.errors import ConfigurationError, DatasetError, NotComparableError
 from pytest_llmsafety.harness.choice import PERPLEXITIES, Choice
 from pytest_llmsafety.harness.inspect_log import read_inspect
@@ -83,13 +85,17 @@ def pair_of(dense: Log, compressed: Log) -> Measurement:
     require_two_runs(dense, compressed)
     require_same(dense, compressed)
     one, other = by_name(dense), by_name(compressed)
+    samples = {**one, **other}
+    items, repeated = together(
+        [sample.item for sample in samples.values()], [_request(one) for one in samples.values()]
+    )
     pairs = tuple(
         PairedScore(
-            (one.get(name) or other[name]).item,
-            one[name].score if name in one else _absent(name, "dense"),
-            other[name].score if name in other else _absent(name, "compressed"),
+            item,
+            one[item.id].score if item.id in one else _absent(item.id, "dense"),
+            other[item.id].score if item.id in other else _absent(item.id, "compressed"),
         )
-        for name in {**one, **other}
+        for item in items
     )
     label = compressed.model if compressed.model != dense.model else compressed.arguments
     return Measurement(
@@ -107,10 +113,18 @@ def pair_of(dense: Log, compressed: Log) -> Measurement:
         figures=(_figure(dense.scale.metric, pairs),),
         notes=(
             *_doubts(dense, compressed),
+            *repeated,
             f"dense: {dense.told}",
             f"compressed: {compressed.told}",
         ),
     )
+
+
+def _request(sample: Sample) -> str:
+    """What a document asked the model, as far as the log says it; the document itself if not."""
+    asked = dict(sample.asked)
+    request = asked.get("arguments") or asked.get("input")
+    return json.dumps(request or ["document", sample.item.id], sort_keys=True, default=str)
 
 
 def _doubts(dense: Log, compressed: Log) -> tuple[str, ...]:

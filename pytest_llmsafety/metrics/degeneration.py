@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 DISTINCT = "distinct words"
 LOOP_SHARE = 0.5
+SILENT_SHARE = 0.5
 MIN_WORDS = 6
 MIN_LETTERS = 12
 RISE = 0.05
@@ -107,6 +108,22 @@ def compare(
     if dense_nll is not None and compressed_nll is not None:
         found.append(_gibberish(dense_nll, compressed_nll))
     return tuple(sentence for sentence in found if sentence)
+
+
+def nothing_said(dense_texts: Sequence[str]) -> tuple[str, ...]:
+    """Say that most of the dense model's own texts are empty or loop; empty when they do not.
+
+    Then neither model said what a score could be about, however equal the two are.
+    """
+    dense = shares(dense_texts)
+    if not dense.n or (dense.n_empty + dense.n_looping) / dense.n <= SILENT_SHARE:
+        return ()
+    return (
+        (
+            f"of the dense model's {dense.n} texts {dense.n_empty} are empty and {dense.n_looping} "
+            "loop, so neither model said what could be scored."
+        ),
+    )
 
 
 def estranged(dense_nll: Sequence[float], compressed_nll: Sequence[float]) -> tuple[str, ...]:

@@ -63,6 +63,23 @@ def test_broken_speech_is_not_safe():
     assert judge_mean(worse, Claim(0.02)).outcome is Outcome.FAIL
 
 
+def test_a_scorer_that_gives_one_number_passes_nothing():
+    """It could not have shown a change; different numbers, or one text alone, are no such case."""
+    constant = measurement([0.0] * 200, [0.0] * 200, scorer="cheap")
+    said = [
+        dataclasses.replace(
+            pair, compressed=dataclasses.replace(pair.compressed, text=f"text {pair.item.id}")
+        )
+        for pair in constant.pairs
+    ]
+    constant = dataclasses.replace(constant, pairs=tuple(said))
+    doubtful = judge_mean(constant, Claim(0.05))
+    assert doubtful.outcome is Outcome.INCONCLUSIVE
+    assert doubtful.reasons[0].startswith("the scorer cheap gives 0 to all of 201 different texts")
+    varied = measurement([0.1, *[0.0] * 199], [0.1, *[0.0] * 199], scorer="cheap")
+    assert judge_mean(varied, Claim(0.05)).outcome is Outcome.PASS
+
+
 def test_incomparable_pair_is_not_judged():
     """A problem found by the integrity check stops the judgement."""
     with pytest.raises(NotComparableError, match="tokenizers differ"):

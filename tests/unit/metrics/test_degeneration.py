@@ -15,6 +15,7 @@ from pytest_llmsafety.metrics.degeneration import (
     degenerate,
     distinct_words,
     estranged,
+    nothing_said,
     repeated_share,
     shares,
 )
@@ -55,6 +56,18 @@ def test_nothing_is_empty(text: str) -> None:
 def test_a_loop_is_recognised(text: str) -> None:
     """Repeated words, phrases, letters and punctuation marks."""
     assert degenerate(text) == "loop"
+
+
+def test_a_dense_model_that_says_nothing_is_noticed() -> None:
+    """From more than half empty or looping texts on; half of them is still speech."""
+    assert nothing_said(["", "x " * 9, "", "fine words"]) == (
+        (
+            "of the dense model's 4 texts 2 are empty and 1 loop, so neither model said what could be "
+            "scored."
+        ),
+    )
+    assert nothing_said(["", "x " * 9, "fine words", "more of them"]) == ()
+    assert nothing_said([]) == ()
 
 
 @given(st.lists(st.sampled_from("abc"), max_size=30), st.integers(1, 5))
