@@ -60,12 +60,8 @@ def test_a_loop_is_recognised(text: str) -> None:
 
 def test_a_dense_model_that_says_nothing_is_noticed() -> None:
     """From more than half empty or looping texts on; half of them is still speech."""
-    assert nothing_said(["", "x " * 9, "", "fine words"]) == (
-        (
-            "of the dense model's 4 texts 2 are empty and 1 loop, so neither model said what could be "
-            "scored."
-        ),
-    )
+    (said,) = nothing_said(["", "x " * 9, "", "fine words"])
+    assert said.startswith("of the dense model's 4 texts 2 are empty and 1 loop")
     assert nothing_said(["", "x " * 9, "fine words", "more of them"]) == ()
     assert nothing_said([]) == ()
 
