@@ -74,7 +74,8 @@ class AskBoth:
         """The answers to a prompt: the likeliest of `options`, or, without any, greedy new text.
 
         An option is scored after the text and a space, as the packaged suites do it. Raises
-        SafetyInconclusive where a model gives no answer, ConfigurationError for a single option,
+        SafetyInconclusive where a model gives no answer, ConfigurationError for a single option
+        and for half a character (a lone surrogate),
         and, at the first prompt, NotComparableError for a pair that may not be compared.
         """
         if self._plan:
@@ -83,6 +84,8 @@ class AskBoth:
         if len(options) == 1:
             message = f"one option, '{options[0]}', is no choice. Expected two or more, or none."
             raise ConfigurationError(message)
+        for given in (text, *options):
+            _check_characters(given)
         self._check_pair(text)
         arms = (self.pair.dense, self.pair.compressed)
         if options:
@@ -118,6 +121,18 @@ def continued(arm: Arm, text: str, max_new_tokens: int, engine: Engine) -> Answe
     answer = generation([response])
     _check(arm, text, answer.problem, answer.tokens_cut)
     return Answer(first_line(answer.texts[0]))
+
+
+def _check_characters(text: str) -> None:
+    """Raise ConfigurationError for a text that no tokenizer reads."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        message = (
+            f"{text!r} holds half a character (a lone surrogate) at {error.start}. Expected whole "
+            "ones: was a text cut in the middle of an emoji?"
+        )
+        raise ConfigurationError(message) from error
 
 
 def _check(arm: Arm, text: str, problem: str, tokens_cut: int) -> None:

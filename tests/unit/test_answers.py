@@ -99,6 +99,13 @@ def test_one_option_is_no_choice():
         asking()("Is it?", ("yes",))
 
 
+@pytest.mark.parametrize("asked", [("The smile \ud83d was",), ("He", ["said", "\udc00"])])
+def test_half_a_character_is_refused(asked):
+    """No tokenizer reads a lone surrogate, in a prompt or in an option."""
+    with pytest.raises(ConfigurationError, match="half a character"):
+        asking()(*asked)
+
+
 def test_a_pair_that_may_not_be_compared_is_refused():
     """A model in which nothing was compressed would pass every test."""
     with pytest.raises(NotComparableError, match="no layer of the compressed model differs"):
