@@ -75,8 +75,8 @@ class AskBoth:
 
         An option is scored after the text and a space, as the packaged suites do it. Raises
         SafetyInconclusive where a model gives no answer, ConfigurationError for a single option
-        and for half a character (a lone surrogate),
-        and, at the first prompt, NotComparableError for a pair that may not be compared.
+        or half a character (a lone surrogate), and, at the first prompt, NotComparableError for a
+        pair that may not be compared.
         """
         if self._plan:
             message = "--llmsafety-plan asks no model, so there are no answers to look at."
