@@ -24,8 +24,7 @@ def judge_agreement(measured: Measured, claim: Claim) -> Verdict:
     """Judge the share of items to which the two models answer in different words.
 
     On `measure("agreement")` an item is a place in a text and an answer the likeliest next token.
-    The margin that the user set for the measurement is one of its score, so it does not count
-    here. Raises ConfigurationError for a measurement whose answers are no texts.
+    Raises ConfigurationError for a measurement whose answers are no texts.
     """
     claimed = MeanClaim(Quantity(differs, (0.0, 1.0)), claim, measured.settings)
     taken, decision, note = decide(measured, claimed)

@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Literal, get_args
 
 from pytest_llmsafety.agreement import judge_agreement
-from pytest_llmsafety.claims import Claim
+from pytest_llmsafety.claims import AGREEMENT, FLIPS, RATIO, Claim
 from pytest_llmsafety.dialect import judge_dialect
 from pytest_llmsafety.divergence import judge_kl
 from pytest_llmsafety.errors import ConfigurationError, SafetyFailure, SafetyInconclusive
@@ -22,6 +22,7 @@ from pytest_llmsafety.preference import judge_preference
 from pytest_llmsafety.refusals import judge_overrefusal_rise, judge_refusal_drop
 from pytest_llmsafety.representation import judge_bias
 from pytest_llmsafety.retrieval import judge_context
+from pytest_llmsafety.settled import counted, settled
 from pytest_llmsafety.stats import Outcome
 
 if TYPE_CHECKING:
@@ -36,6 +37,9 @@ if TYPE_CHECKING:
 Groups = Literal["worst", "rest", "pairs", "ratio"]
 Flip = Literal["any", "right to wrong", "wrong to right"]
 
+NEXT_TOKENS = "next tokens"
+"""What a measurement measures whose own score is the agreement of two models."""
+
 _observers: ContextVar[tuple[tuple[Observer, frozenset[str]], ...]] = ContextVar(
     "llmsafety_observers", default=()
 )
@@ -46,23 +50,28 @@ def assert_toxicity_delta(
     *,
     margin: float,
     confidence: float = 0.95,
+    worst: float | None = None,
     per_group: bool | Groups = False,
     correction: Literal["holm", "max-t"] = "holm",
 ) -> Verdict:
     """Compressed continuations are less than `margin` more toxic on average.
 
     So it judges `measure("regard")` and `measure("sentiment")`: negative regard and negativity.
-    `margin` is in the scorer's unit (0-1). With `per_group`, every group must be within the
-    margin, so that one group cannot pay for the others (arXiv 2407.04965): by its own change
-    (True or `worst`), by its change against everyone else's (`rest`) or against each other
-    group's (`pairs`), or by the fraction by which its toxicity grows (`ratio`). `correction`
-    is what keeps many groups from failing by chance: `max-t` misses less where groups overlap.
+    `margin` is in the scorer's unit (0-1). `worst` is how far an unseen cluster may go, as a share
+    of the largest change that a score allows: 1.0 assumes nothing. With `per_group`, every group
+    must be within the margin, so that one group cannot pay for the others (arXiv 2407.04965): by
+    its own change (True or `worst`), by its change against everyone else's (`rest`) or against
+    each other group's (`pairs`), or by the fraction by which its toxicity grows (`ratio`).
+    `correction` is what keeps many groups from failing by chance: `max-t` misses less where groups
+    overlap.
 
     Raises SafetyFailure or SafetyInconclusive with the evidence, NotComparableError when the
     pair may not be judged, ConfigurationError when groups are asked for and there are none.
     """
     require_kind("assert_toxicity_delta", measurement)
-    return gate(measurement, Claim(margin, confidence), _by_group(per_group, correction))
+    quantity = RATIO if per_group == "ratio" else ""
+    claim = Claim(margin, confidence, quantity=quantity, worst=worst)
+    return gate(measurement, claim, _by_group(per_group, correction))
 
 
 def assert_bias_gap(
@@ -70,6 +79,7 @@ def assert_bias_gap(
     *,
     margin: float,
     confidence: float = 0.95,
+    worst: float | None = None,
     context: Literal["ambiguous", "disambiguated"] = "ambiguous",
     per_group: bool = False,
 ) -> Verdict:
@@ -84,11 +94,11 @@ def assert_bias_gap(
     _check("context", context, ("ambiguous", "disambiguated"))
     judge = partial(judge_bias, ambiguous=context == "ambiguous", per_group=per_group)
     require_kind("assert_bias_gap", measurement)
-    return gate(measurement, Claim(margin, confidence), judge)
+    return gate(measurement, Claim(margin, confidence, worst=worst), judge)
 
 
 def assert_dialect_gap(
-    measurement: Measured, *, margin: float, confidence: float = 0.95
+    measurement: Measured, *, margin: float, confidence: float = 0.95, worst: float | None = None
 ) -> Verdict:
     """No dialect's perplexity rises by the fraction `margin`: compressed / dense < 1 + margin.
 
@@ -99,7 +109,7 @@ def assert_dialect_gap(
     for texts without a dialect.
     """
     require_kind("assert_dialect_gap", measurement)
-    return gate(measurement, Claim(margin, confidence), judge_dialect)
+    return gate(measurement, Claim(margin, confidence, worst=worst), judge_dialect)
 
 
 def assert_qa_drop(
@@ -107,6 +117,7 @@ def assert_qa_drop(
     *,
     margin: float,
     confidence: float = 0.95,
+    worst: float | None = None,
     per_group: bool | Groups = False,
     correction: Literal["holm", "max-t"] = "holm",
 ) -> Verdict:
@@ -115,11 +126,13 @@ def assert_qa_drop(
     `per_group`, `correction` and what it raises are as in `assert_toxicity_delta`.
     """
     require_kind("assert_qa_drop", measurement)
-    return gate(measurement, Claim(margin, confidence), _by_group(per_group, correction))
+    quantity = RATIO if per_group == "ratio" else ""
+    claim = Claim(margin, confidence, quantity=quantity, worst=worst)
+    return gate(measurement, claim, _by_group(per_group, correction))
 
 
 def assert_context_drop(
-    measurement: Measured, *, margin: float, confidence: float = 0.95
+    measurement: Measured, *, margin: float, confidence: float = 0.95, worst: float | None = None
 ) -> Verdict:
     """The share of right answers with the passage at hand falls by less than `margin`.
 
@@ -129,7 +142,7 @@ def assert_context_drop(
     questions without passages.
     """
     require_kind("assert_context_drop", measurement)
-    return gate(measurement, Claim(margin, confidence), judge_context)
+    return gate(measurement, Claim(margin, confidence, worst=worst), judge_context)
 
 
 def assert_summary_drop(
@@ -137,6 +150,7 @@ def assert_summary_drop(
     *,
     margin: float,
     confidence: float = 0.95,
+    worst: float | None = None,
     per_group: bool | Groups = False,
     correction: Literal["holm", "max-t"] = "holm",
 ) -> Verdict:
@@ -147,7 +161,9 @@ def assert_summary_drop(
     long articles; it, `correction` and what is raised are as in `assert_toxicity_delta`.
     """
     require_kind("assert_summary_drop", measurement)
-    return gate(measurement, Claim(margin, confidence), _by_group(per_group, correction))
+    quantity = RATIO if per_group == "ratio" else ""
+    claim = Claim(margin, confidence, quantity=quantity, worst=worst)
+    return gate(measurement, claim, _by_group(per_group, correction))
 
 
 def assert_flip_rate(
@@ -155,6 +171,7 @@ def assert_flip_rate(
     *,
     margin: float,
     confidence: float = 0.95,
+    worst: float | None = None,
     direction: Flip = "any",
 ) -> Verdict:
     """Less than the fraction `margin` of the answers turn from right to wrong or back.
@@ -166,10 +183,13 @@ def assert_flip_rate(
     """
     _check("direction", direction, get_args(Flip))
     require_kind("assert_flip_rate", measurement)
-    return gate(measurement, Claim(margin, confidence), partial(judge_flips, direction=direction))
+    claim = Claim(margin, confidence, quantity=FLIPS, worst=worst)
+    return gate(measurement, claim, partial(judge_flips, direction=direction))
 
 
-def assert_agreement(measurement: Measured, *, margin: float, confidence: float = 0.95) -> Verdict:
+def assert_agreement(
+    measurement: Measured, *, margin: float, confidence: float = 0.95, worst: float | None = None
+) -> Verdict:
     """The two models answer less than the fraction `margin` of the items in different words.
 
     Of `measure("agreement")`: they differ in the likeliest next token at that share of the places
@@ -177,11 +197,18 @@ def assert_agreement(measurement: Measured, *, margin: float, confidence: float 
     for answers that are no texts.
     """
     require_kind("assert_agreement", measurement)
-    return gate(measurement, Claim(margin, confidence), judge_agreement)
+    quantity = "" if measurement.measures == NEXT_TOKENS else AGREEMENT
+    claim = Claim(margin, confidence, quantity=quantity, worst=worst)
+    return gate(measurement, claim, judge_agreement)
 
 
 def assert_judge_loss(
-    measurement: Measured, *, margin: float, confidence: float = 0.95, per_group: bool = False
+    measurement: Measured,
+    *,
+    margin: float,
+    confidence: float = 0.95,
+    worst: float | None = None,
+    per_group: bool = False,
 ) -> Verdict:
     """Of a judge's comparisons the compressed model loses less than `margin` more than it wins.
 
@@ -192,10 +219,12 @@ def assert_judge_loss(
     """
     require_kind("assert_judge_loss", measurement)
     judge = partial(judge_preference, per_group=per_group)
-    return gate(measurement, Claim(margin, confidence), judge)
+    return gate(measurement, Claim(margin, confidence, worst=worst), judge)
 
 
-def assert_kl(measurement: Measured, *, margin: float, confidence: float = 0.95) -> Verdict:
+def assert_kl(
+    measurement: Measured, *, margin: float, confidence: float = 0.95, worst: float | None = None
+) -> Verdict:
     """KL(dense || compressed) is less than `margin` nats per token, on fixed texts.
 
     Token-weighted, each text a cluster. What is judged is the KL over the dense model's likeliest
@@ -205,11 +234,11 @@ def assert_kl(measurement: Measured, *, margin: float, confidence: float = 0.95)
     ConfigurationError for another measurement than `measure("kl")`.
     """
     require_kind("assert_kl", measurement)
-    return gate(measurement, Claim(margin, confidence), judge_kl)
+    return gate(measurement, Claim(margin, confidence, worst=worst), judge_kl)
 
 
 def assert_refusal_drop(
-    measurement: Measured, *, margin: float, confidence: float = 0.95
+    measurement: Measured, *, margin: float, confidence: float = 0.95, worst: float | None = None
 ) -> Verdict:
     """Of what should be refused, the share that is refused falls by less than `margin`.
 
@@ -218,11 +247,11 @@ def assert_refusal_drop(
     ConfigurationError where anything else is asked than what should be refused.
     """
     require_kind("assert_refusal_drop", measurement)
-    return gate(measurement, Claim(margin, confidence), judge_refusal_drop)
+    return gate(measurement, Claim(margin, confidence, worst=worst), judge_refusal_drop)
 
 
 def assert_overrefusal_rise(
-    measurement: Measured, *, margin: float, confidence: float = 0.95
+    measurement: Measured, *, margin: float, confidence: float = 0.95, worst: float | None = None
 ) -> Verdict:
     """Of what should be answered, the share that is refused rises by less than `margin`.
 
@@ -230,11 +259,11 @@ def assert_overrefusal_rise(
     where anything else is asked than what should be answered.
     """
     require_kind("assert_overrefusal_rise", measurement)
-    return gate(measurement, Claim(margin, confidence), judge_overrefusal_rise)
+    return gate(measurement, Claim(margin, confidence, worst=worst), judge_overrefusal_rise)
 
 
 def assert_perplexity_ratio(
-    measurement: Measured, *, margin: float, confidence: float = 0.95
+    measurement: Measured, *, margin: float, confidence: float = 0.95, worst: float | None = None
 ) -> Verdict:
     """Perplexity rises by less than the fraction `margin`: compressed / dense < 1 + margin.
 
@@ -242,7 +271,7 @@ def assert_perplexity_ratio(
     `assert_toxicity_delta`.
     """
     require_kind("assert_perplexity_ratio", measurement)
-    return gate(measurement, Claim(margin, confidence), judge_perplexity)
+    return gate(measurement, Claim(margin, confidence, worst=worst), judge_perplexity)
 
 
 def _by_group(per_group: bool | Groups, correction: str) -> Judge:  # noqa: FBT001 - an assertion's own
@@ -266,10 +295,15 @@ def _check(name: str, value: str, known: tuple[str, ...]) -> None:
 
 
 def gate(measurement: Measured, claim: Claim, judge: Judge) -> Verdict:
-    """Judge a measurement and conclude; where the session only plans, plan the assertion."""
+    """Settle the claim, judge the measurement and conclude; where the session plans, only plan.
+
+    Margin, confidence, scope and `worst` of the run and of the test's marker are applied here, for
+    every assertion: a judge is given the claim that counts, and held to it (see `settled`).
+    """
+    claim = claim.of(measurement)
     if not (measurement.settings.plan and isinstance(measurement, LiveMeasurement)):
-        return conclude(judge(measurement, claim))
-    planned, verdict = plan(measurement, lambda imagined: judge(imagined, claim))
+        return conclude(counted(measurement, claim, settled(measurement, claim, judge)))
+    planned, verdict = plan(measurement, lambda imagined: settled(imagined, claim, judge))
     for callback, _ in _observers.get():
         callback(planned)
     return verdict

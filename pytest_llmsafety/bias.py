@@ -35,7 +35,7 @@ def judge_bbq(measured: Measured, claim: Claim, *, ambiguous: bool) -> Verdict:
     counter-biased -1); on disambiguated ones s_DIS is a ratio, linearised per template
     (Parrish et al. 2022, arXiv 2110.08193; statistics.md, 8).
     """
-    taken, claim = measured.all(), claim.of(measured)
+    taken = measured.all()
     pairs = comparable(taken)
     rows = by_category(pairs, ambiguous=ambiguous)
     if not rows:

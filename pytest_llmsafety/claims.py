@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from pytest_llmsafety.early import obstacle, units_of
 from pytest_llmsafety.errors import ConfigurationError, UnknownNameError
 from pytest_llmsafety.evidence import clusters, delta_support
-from pytest_llmsafety.margins import TABLE
+from pytest_llmsafety.margins import OTHERS, TABLE
 from pytest_llmsafety.stats import (
     Decision,
     GroupDecision,
@@ -33,16 +33,28 @@ if TYPE_CHECKING:
     from pytest_llmsafety.stats import ScorerAccuracy
 
 
+FLIPS, AGREEMENT, RATIO = OTHERS
+"""Quantities other than a measurement's own score that assertions of this package judge."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Claim:
     """What an assertion wants shown: a margin, and how surely.
 
-    `by_group` are margins of single groups, in place of `margin`.
+    `by_group` are margins of single groups, in place of `margin`. `quantity` names what is judged
+    where it is not the measurement's own score (`flips`): its margin is on another scale, so the
+    run gives it as `NAME.quantity` and not as `NAME`. `worst` is the largest change of an unseen
+    cluster that is possible, as a share of the largest change that the score allows: 1 assumes
+    nothing, and None leaves it to the statistics. `gate` settles all of them before it asks a
+    judge; `keys` are the margins of the run that it applied.
     """
 
     margin: float
     confidence: float = 0.95
     by_group: tuple[tuple[str, float], ...] = ()
+    quantity: str = ""
+    worst: float | None = None
+    keys: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse, before anything is asked, what no verdict can be about."""
@@ -50,27 +62,51 @@ class Claim:
             ("margin", self.margin, math.inf),
             ("confidence", self.confidence, 1.0),
         ):
-            number = isinstance(value, (int, float)) and not isinstance(value, bool)
-            if not (number and 0 < value < high):
+            if not (is_number(value) and 0 < value < high):
                 below = "" if high == math.inf else " and below 1"
                 message = f"{name}={value!r}. Expected a number above 0{below}."
                 raise ConfigurationError(message)
+        if self.worst is not None and not (is_number(self.worst) and 0 < self.worst <= 1):
+            message = (
+                f"worst={self.worst!r}. Expected a number above 0 and at most 1, the share of the "
+                "largest possible change that an unseen cluster may reach: 1 assumes nothing."
+            )
+            raise ConfigurationError(message)
 
     def of(self, measured: Measured) -> Claim:
-        """The claim with what the user set for this measurement, if anything."""
+        """Return the claim with what the run and the test's marker set for it, if anything.
+
+        A margin of the command line comes first, then that of the marker, then that of the
+        project's file, then the assertion's own (`Options.under` leaves the first two alone).
+        """
         settings = measured.settings
+        key = f"{measured.name}.{self.quantity}" if self.quantity else measured.name
+        given = dict(settings.margins)
         own = settings.own_margin or self.margin
-        return Claim(
-            dict(settings.margins).get(measured.name, own),
-            settings.confidence or self.confidence,
-            tuple(
-                (g, margin) for name, g, margin in settings.group_margins if name == measured.name
+        return dataclasses.replace(
+            self,
+            margin=given.get(key, own),
+            confidence=settings.confidence or self.confidence,
+            by_group=tuple(
+                (g, margin) for name, g, margin in settings.group_margins if name == key
             ),
+            worst=settings.worst or self.worst,
+            keys=(key,) if key in given else (),
         )
 
     def about(self, group: str) -> Claim:
-        """The claim about one group."""
-        return Claim(dict(self.by_group).get(group, self.margin), self.confidence)
+        """Return the claim about one group."""
+        own = dict(self.by_group).get(group, self.margin)
+        return dataclasses.replace(self, margin=own, by_group=())
+
+    def worst_of(self, support: tuple[float, float]) -> float | None:
+        """Return the largest change of an unseen cluster in the unit of the values, where given."""
+        return None if self.worst is None else self.worst * support[1]
+
+
+def is_number(value: object) -> bool:
+    """Return whether a value is a number and no truth value."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def for_groups(measured: Measured, claim: Claim, names: Iterable[str]) -> Claim:
@@ -137,6 +173,7 @@ class MeanClaim:
             clusters=clusters(pairs),
             confidence=self.claim.confidence,
             scope=self.settings.scope,
+            worst=self.claim.worst_of(self.quantity.support),
             scorer_accuracy=self.accuracy,
         )
 

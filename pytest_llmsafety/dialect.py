@@ -41,7 +41,7 @@ def judge_dialect(measured: Measured, claim: Claim) -> Verdict:
     if any(isinstance(item, GuiseItem) for item in measured.items):
         return dataclasses.replace(judge_perplexity(measured, claim), aspect="odds")
     require_groups(measured)
-    taken, claim = measured.all(), claim.of(measured)
+    taken = measured.all()
     pairs, scope = comparable(taken), taken.settings.scope
     claim = for_groups(taken, claim, groups(pairs))
     joint = combine(

@@ -24,7 +24,7 @@ WHOLE = 0.9999995
 
 def judge_kl(measured: Measured, claim: Claim) -> Verdict:
     """Judge the nats per token by which the compressed model's next tokens diverge."""
-    taken, claim = measured.all(), claim.of(measured)
+    taken = measured.all()
     pairs = comparable(taken)
     known = {figure.name: figure for figure in taken.figures}
     decision = decide_divergence(

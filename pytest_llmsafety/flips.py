@@ -27,8 +27,7 @@ def judge_flips(measured: Measured, claim: Claim, *, direction: str = "any") -> 
     """Judge the share of items whose answer turns from right to wrong, wrong to right, or either.
 
     Needs answers that are right or wrong (Dutta et al. 2024, arXiv 2407.09141). A wrong answer
-    that becomes another wrong one is no flip: the figure `answer changed` counts those, too. The
-    margin that the user set for the measurement is one of its score, so it does not count here.
+    that becomes another wrong one is no flip: the figure `answer changed` counts those, too.
     Raises ConfigurationError for a score that is neither 0 nor 1 and has no part `correct`, and
     for one without that part of which less is better: a 1 is then no right answer.
     """

@@ -48,7 +48,6 @@ NO_RANGE = "all items were asked: stopping early needs a change of known range"
 
 def judge_mean(measured: Measured, claim: Claim) -> Verdict:
     """Judge the mean change of a score over all items (clusters where items have them)."""
-    claim = claim.of(measured)
     claimed = MeanClaim(worsening(measured), claim, measured.settings, accuracy(measured))
     taken, decision, note = decide(measured, claimed)
     result = with_room(taken, noted(verdict(taken, claim, decision, means), note))
@@ -69,11 +68,9 @@ def judge_groups(
     of all others (`rest`) or of each other group (`pairs`). `quantity` is what worsens, where it
     is not the score. Raises ConfigurationError when the data set names no groups.
     """
-    asked, claim = claim, claim.of(measured)
     require_groups(measured)
     if contrast == "ratio":
-        margin = measured.settings.own_margin or asked.margin
-        return judge_group_ratios(measured, Claim(margin, claim.confidence), correction)
+        return judge_group_ratios(measured, claim, correction)
     claim = for_groups(measured, claim, groups_of(measured.items))
     unused = OWN_CHANGE if claim.by_group and contrast != "worst" else ""
     claim = dataclasses.replace(claim, by_group=() if unused else claim.by_group)
@@ -90,8 +87,7 @@ def judge_groups(
 def judge_group_ratios(measured: Measured, claim: Claim, correction: str) -> Verdict:
     """Judge the ratio of each group's mean scores compressed / dense against 1 + margin.
 
-    The decisions are turned into logarithms, as those of perplexities are. The margin that a run
-    sets for the measurement is one of its score, so it does not count here. Raises
+    The decisions are turned into logarithms, as those of perplexities are. Raises
     ConfigurationError for what a ratio cannot take, StatisticsError for a group whose dense
     scores are all 0.
     """
@@ -142,7 +138,7 @@ def log(ratio: float) -> float:
 
 def judge_perplexity(measured: Measured, claim: Claim) -> Verdict:
     """Judge the ratio of perplexities compressed / dense against 1 + margin."""
-    taken, claim = measured.all(), claim.of(measured)
+    taken = measured.all()
     decision = decide_rise(comparable(taken), claim, taken.settings.scope)
     result = as_ratio(verdict(taken, claim, decision, perplexities))
     return noted(result, NO_RANGE if taken.settings.early_stop else "")
@@ -216,7 +212,7 @@ def verdict(
         dense=dense,
         compressed=compressed,
         noise=noise(taken, figure),
-        p_fail=fail_p_value(decision) if told == decision.reason else 1.0,
+        p_fail=fail_p_value(decision) if len(scored) == len(taken.pairs) else 1.0,
         scope=taken.settings.scope,
         n_scored=len(scored),
         n_asked=len(taken.pairs),
@@ -231,6 +227,7 @@ def verdict(
         record=taken.record,
         reproduce=taken.settings.reproduce,
         data_digest=taken.data_digest,
+        n_data=taken.n_data,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
@@ -14,12 +15,13 @@ from pytest_llmsafety.errors import PlanOnlyError
 from pytest_llmsafety.measurement import Figure, Measurement, PairedScore, Settings
 from pytest_llmsafety.metrics import degeneration
 from pytest_llmsafety.metrics.base import FollowUp, NextTurn
-from pytest_llmsafety.records import Generation, Likelihood, Loglikelihood
+from pytest_llmsafety.records import Generate, Generation, Likelihood, Loglikelihood
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pytest_llmsafety.engine import Engine
+    from pytest_llmsafety.looks import Looks
     from pytest_llmsafety.metrics.base import Metric
     from pytest_llmsafety.pair import Arm, ModelPair
     from pytest_llmsafety.records import Item, Request, Response, Score
@@ -32,11 +34,19 @@ ESTRANGED = (
 )
 
 
+DRAWN = (
+    "suite scope was asked for, and the text is sampled: what another seed would draw is not known "
+    "even when all prompts were asked, so this verdict is judged in population scope, which counts "
+    "that noise"
+)
+
+
 @dataclass(frozen=True)
 class Question:
     """What is measured: items of a data set, and the metric that asks and scores them.
 
-    `notes` is what a reader of any verdict should know of the data.
+    `notes` is what a reader of any verdict should know of the data, and `n_data` how many items
+    the data set holds before a limit (0: not known).
     """
 
     name: str
@@ -46,6 +56,7 @@ class Question:
     scorer: str = ""
     data_digest: str = ""
     notes: tuple[str, ...] = ()
+    n_data: int = 0
 
 
 class LiveMeasurement:
@@ -57,9 +68,14 @@ class LiveMeasurement:
     """
 
     def __init__(
-        self, question: Question, pair: ModelPair, engine: Engine, settings: Settings | None = None
+        self,
+        question: Question,
+        pair: ModelPair,
+        engine: Engine,
+        settings: Settings | None = None,
+        looks: Looks | None = None,
     ) -> None:
-        """Ask nothing yet."""
+        """Ask nothing yet; `looks` counts how often a gate was judged."""
         self.question = question
         self.name = question.name
         self.dataset = question.dataset
@@ -68,7 +84,8 @@ class LiveMeasurement:
         self.support = question.metric.support
         self.measures = str(getattr(question.metric, "measures", ""))
         self.pair = pair
-        self.settings = settings or Settings()
+        self.settings, self._drawn = for_draws(question, settings or Settings())
+        self.looks = looks
         items, self._repeated = together(
             question.items, requests_of(question.items, question.metric)
         )
@@ -118,9 +135,22 @@ class LiveMeasurement:
             n_suite=len(self.items),
             data_digest=self.question.data_digest,
             replica=paired(items, dense.scores[:n], again[0].scores[:n]) if again else (),
-            notes=(*self.question.notes, *self._repeated, *self._engine.reference.note(), *note),
+            n_data=self.question.n_data,
+            notes=(
+                *self.question.notes,
+                *self._repeated,
+                *self._drawn,
+                *self._engine.reference.note(),
+                *note,
+            ),
             measures=self.measures,
         )
+
+    def identity(self) -> tuple[object, ...]:
+        """Return what tells this pair of models from others, whatever seed a run has."""
+        found = self._engine.identity(self.pair.compressed)
+        spec = self.pair.compression
+        return found.model, found.recipe, found.calibration, spec.seed
 
     def all(self) -> Measurement:
         """The measurement of every item; raises as `pairs`."""
@@ -150,6 +180,21 @@ class LiveMeasurement:
         dense.ask(self.items[len(dense.scores) : end], self._engine)
         if self._engine.reference.records and not self.higher_is_better:
             unlikelihoods(dense.arm, spoken(self.items, dense.responses), self._engine)
+
+
+def for_draws(question: Question, settings: Settings) -> tuple[Settings, tuple[str, ...]]:
+    """Return the settings that a question can keep, and a note where they had to change.
+
+    Sampled text is one draw of many: its mean over all prompts of a suite is not known when all
+    are measured once. So the draw's noise is counted, as that of a sample of prompts is.
+    """
+    sampled = any(
+        isinstance(request, Generate) and request.temperature > 0
+        for request in question.metric.requests(question.items[0])
+    )
+    if settings.scope != "suite" or not sampled:
+        return settings, ()
+    return dataclasses.replace(settings, scope="population"), (DRAWN,)
 
 
 class _Side:

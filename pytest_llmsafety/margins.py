@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING
 from pytest_llmsafety.errors import ConfigurationError, UnknownNameError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     ByName = dict[str, float]
     ByGroup = dict[tuple[str, str], float]
 
 TABLE = "[tool.llmsafety.margins]"
+OTHERS = ("flips", "agreement", "ratio")
+"""Quantities of a measurement other than its score; the key of their margin is `NAME.flips`."""
 DEFAULT = "default"
 """In the table of one measurement: the margin of the whole, and of groups that have none."""
 
@@ -24,7 +26,8 @@ DEFAULT = "default"
 class Margins:
     """Margins by measurement, and by group of one: (measurement, group, margin).
 
-    `fixed` are the measurements whose margin the command line gives.
+    A key `qa.flips` is of another quantity of the measurement `qa` than its score. `fixed` are the
+    keys whose margin the command line gives.
     """
 
     by_name: tuple[tuple[str, float], ...] = ()
@@ -48,6 +51,27 @@ def read_margins(project: Mapping[str, object], given: Sequence[str]) -> Margins
     )
 
 
+def unused(margins: Margins, used: Collection[str], judged: Collection[str]) -> tuple[str, ...]:
+    """Return the margins that no assertion used and that were meant for this run.
+
+    Those of the command line always are; those of a file where it is about a measurement among
+    the `judged` ones. `used` are the keys that were applied, `NAME GROUP` for a group's.
+    """
+    rows = [(name, name, value) for name, value in margins.by_name]
+    rows += [(name, f"{name} {group}", value) for name, group, value in margins.by_group]
+    told = []
+    for name, key, value in rows:
+        meant = name in margins.fixed or any(name in {one, *_others(one)} for one in judged)
+        if meant and key not in used:
+            told.append(f"{key}={value:g}")
+    return tuple(told)
+
+
+def _others(name: str) -> list[str]:
+    """The keys of a measurement's other quantities."""
+    return [f"{name}.{other}" for other in OTHERS]
+
+
 def read_margin(where: str, value: object) -> float:
     """Read one margin: a positive, finite number."""
     try:
@@ -61,7 +85,7 @@ def read_margin(where: str, value: object) -> float:
 
 
 def _from_project(project: Mapping[str, object]) -> tuple[ByName, ByGroup]:
-    """Read `NAME = VALUE`, and the tables `[NAME]` of groups."""
+    """Read `NAME = VALUE`, `NAME.flips = VALUE`, and the tables `[NAME]` of groups."""
     by_name: ByName = {}
     by_group: ByGroup = {}
     for name, value in project.items():
@@ -72,6 +96,8 @@ def _from_project(project: Mapping[str, object]) -> tuple[ByName, ByGroup]:
             read = read_margin(f"{TABLE[:-1]}.{name}] {group}", margin)
             if group == DEFAULT:
                 by_name[name] = read
+            elif group in OTHERS:
+                by_name[f"{name}.{group}"] = read
             elif difflib.get_close_matches(group, [DEFAULT], cutoff=0.75):
                 kind = f"key in {TABLE[:-1]}.{name}]:"
                 raise UnknownNameError(kind, group, [DEFAULT])

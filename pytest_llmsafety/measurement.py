@@ -54,7 +54,7 @@ class Settings:
 
     `margins` overrides the margins written in suites, by measurement name, and `group_margins`
     those of single groups: (measurement, group, margin). `own_margin` is that of the test's
-    marker, below `margins`; `confidence` overrides that of every assertion. `scope` is
+    marker, below `margins`; `confidence` and `worst` override those of every assertion. `scope` is
     `population` or `suite`; `reproduce` is the command that repeats this measurement. `seed`
     fixes the order in which items are asked, and `early_stop` whether asking ends at the first
     decisive look. `family` is what a FAIL is corrected over: `assertion` (nothing) or
@@ -66,6 +66,7 @@ class Settings:
     group_margins: tuple[tuple[str, str, float], ...] = ()
     own_margin: float | None = None
     confidence: float | None = None
+    worst: float | None = None
     scope: str = "population"
     reproduce: str = ""
     seed: int = 0
@@ -85,7 +86,8 @@ class Measurement:
     the pair may not be judged (integrity); `degeneration` why an improvement may not be
     believed. `scorer` names the classifier, where there is one. `replica` pairs the dense model
     with itself on the same items, where the noise floor is wanted. `data_digest` is that of all
-    items of the data set. `notes` is what else a reader of any verdict on it should know.
+    items of the data set, and `n_data` their number (0: not known). `notes` is what else a reader
+    of any verdict on it should know.
     `measures` is the kind of thing that the metric states to measure, empty where it states none.
     """
 
@@ -106,6 +108,7 @@ class Measurement:
     data_digest: str = ""
     notes: tuple[str, ...] = ()
     measures: str = ""
+    n_data: int = 0
 
     def __post_init__(self) -> None:
         """Take the pairs for the whole suite when its size is not given."""

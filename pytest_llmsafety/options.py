@@ -11,7 +11,14 @@ from pytest_llmsafety.errors import ConfigurationError
 from pytest_llmsafety.margins import read_margins
 from pytest_llmsafety.paths import read_cache, read_file, read_report, user_path
 from pytest_llmsafety.specs import CORE, CompressionSpec, ModelSpec
-from pytest_llmsafety.values import read_alpha, read_pins, read_whole, read_word, refuse_empty
+from pytest_llmsafety.values import (
+    read_alpha,
+    read_pins,
+    read_whole,
+    read_word,
+    read_worst,
+    refuse_empty,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -34,6 +41,7 @@ FLAGS = {
     "seed": "seed of item order and sampling (default: 0)",
     "margin": "NAME=VALUE, margin of one measurement, such as toxicity=0.02; may be repeated",
     "alpha": "error rate of each assertion (default: that in the suite, usually 0.05)",
+    "worst": "how far an unseen cluster may go, as a share of the possible; 1.0 assumes nothing",
     "scope": "population (default: new prompts of this kind) or suite (these prompts only)",
     "early-stop": "on (default: ask no more items than the verdict needs) or off (ask all)",
     "family": "assertion (default) or session: a FAIL has to hold among all assertions (Holm)",
@@ -68,7 +76,8 @@ class Options:
     leave the choice to the measurement or the backend. `arguments` repeats settings of the
     command line, as words of a shell; `prefix`: how one may write `--model` and `--compress`
     here. `fixed` are the settings that no marker of a test may change, `own_margin` is that of one.
-    `workers` is no flag: how many processes of xdist there are, 0 without it.
+    `workers` is no flag: how many processes of xdist there are, 0 without it, and
+    `passing_cache` is whether their cache is gone when they end.
     """
 
     model: ModelSpec | None = None
@@ -85,6 +94,7 @@ class Options:
     group_margins: tuple[tuple[str, str, float], ...] = ()
     own_margin: float | None = None
     alpha: float | None = None
+    worst: float | None = None
     scope: str = "population"
     inconclusive: str = "fail"
     report: Path | None = None
@@ -102,6 +112,7 @@ class Options:
     arguments: tuple[str, ...] = ()
     prefix: str = "--"
     workers: int = 0
+    passing_cache: bool = False
     fixed: frozenset[str] = frozenset()
 
     @classmethod
@@ -132,15 +143,11 @@ class Options:
             baseline=texts["baseline"],
             update_baseline=bool(texts["update-baseline"]),
             cache=read_cache(texts["cache"]),
-            limit=read_whole("limit", texts["limit"], least=1),
-            seed=read_whole("seed", texts["seed"], least=0) or 0,
             margins=margins.by_name,
             group_margins=margins.by_group,
-            alpha=read_alpha(texts["alpha"]),
             scope=read_word("scope", texts["scope"], SCOPES),
             inconclusive=read_word("inconclusive", texts["inconclusive"], INCONCLUSIVE),
             report=read_report(texts["report"]),
-            batch_tokens=read_whole("batch-tokens", texts["batch-tokens"], least=1),
             scorer=texts["scorer"],
             judge=texts["judge"],
             scorer_accuracy=read_file("scorer-accuracy", texts["scorer-accuracy"]),
@@ -148,9 +155,8 @@ class Options:
             family=read_word("family", texts["family"], FAMILIES),
             plan=bool(texts["plan"]),
             aa=bool(texts["aa"]),
-            samples=read_whole("samples", texts["samples"], least=1) or 1,
             calibration=_calibration(texts["calibration"]),
-            store=read_whole("store", texts["store"] or str(STORE), least=0) or 0,
+            **_numbers(texts),
             arguments=tuple(_arguments(given)),
             prefix=prefix,
             fixed=_fixed(given, margins.fixed),
@@ -166,6 +172,11 @@ class Options:
         """How many processes compute at a time: a compression keeps one of them busy."""
         return max(1, min(self.workers, len(self.compressions)))
 
+    @property
+    def looks(self) -> Path | None:
+        """The folder in which looks at gates are counted; None where it would not last."""
+        return None if self.passing_cache else self.cache
+
     def for_worker(self, number: int, workers: int, cache: Path | None) -> Options:
         """The same run on worker `number` of `workers`: a model at a time, a GPU by turns.
 
@@ -174,7 +185,9 @@ class Options:
         model = self.model
         if model and model.device == "auto":
             model = replace(model, device=f"auto:{number}")
-        return replace(self, model=model, cache=self.cache or cache, workers=workers)
+        passing = self.cache is None
+        cache = self.cache or cache
+        return replace(self, model=model, cache=cache, workers=workers, passing_cache=passing)
 
     def under(self, override: Override) -> Options:
         """The options of one test, whose marker says `override`; the command line wins over it."""
@@ -183,6 +196,8 @@ class Options:
             changed["limit"] = override.limit
         if override.confidence is not None and "alpha" not in self.fixed:
             changed["alpha"] = round(1 - override.confidence, 12)
+        if override.worst is not None and "worst" not in self.fixed:
+            changed["worst"] = override.worst
         if override.margin is not None:
             kept = tuple(row for row in self.margins if f"margin {row[0]}" in self.fixed)
             changed |= {"own_margin": override.margin, "margins": kept, "group_margins": ()}
@@ -200,6 +215,7 @@ class Options:
             "data cache limit seed alpha scope inconclusive batch_tokens early_stop family plan aa"
         )
         names += " scorer judge scorer_accuracy samples calibration store baseline update_baseline"
+        names += " worst"
         rows = [(name, getattr(self, name)) for name in names.split()]
         rows[0] = ("data", CORE if self.core else self.data)
         rows += [(f"margin {name}", margin) for name, margin in self.margins]
@@ -209,6 +225,19 @@ class Options:
             rows += [("device", self.model.device), ("dtype", self.model.dtype)]
         rows = [("model", self.model), ("compress", ",".join(map(str, self.compressions))), *rows]
         return tuple((name, "" if value is None else str(value)) for name, value in rows)
+
+
+def _numbers(texts: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings that are numbers, by the name of their field."""
+    return {
+        "limit": read_whole("limit", texts["limit"], least=1),
+        "seed": read_whole("seed", texts["seed"], least=0) or 0,
+        "alpha": read_alpha(texts["alpha"]),
+        "worst": read_worst(texts["worst"]),
+        "batch_tokens": read_whole("batch-tokens", texts["batch-tokens"], least=1),
+        "samples": read_whole("samples", texts["samples"], least=1) or 1,
+        "store": read_whole("store", texts["store"] or str(STORE), least=0) or 0,
+    }
 
 
 def _joined(given: Mapping[str, Any], stated: Mapping[str, Any]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 MARKER = "llmsafety"
-KEYWORDS = ("margin", "limit", "confidence", "compress")
+KEYWORDS = ("margin", "limit", "confidence", "worst", "compress")
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,7 @@ class Override:
     margin: float | None = None
     limit: int | None = None
     confidence: float | None = None
+    worst: float | None = None
     compressions: tuple[CompressionSpec, ...] = ()
 
     @classmethod
@@ -42,15 +43,18 @@ class Override:
             if name not in KEYWORDS:
                 kind = f"argument of the marker {MARKER}"
                 raise UnknownNameError(kind, name, KEYWORDS)
-        margin, limit, confidence = (kwargs.get(name) for name in KEYWORDS[:3])
+        margin, limit, confidence, worst = (kwargs.get(name) for name in KEYWORDS[:4])
         if limit is not None and (type(limit) is not int or limit < 1):
             _refuse("limit", limit, "a whole number from 1 on")
         if confidence is not None and not (type(confidence) is float and 1 / 2 < confidence < 1):
             _refuse("confidence", confidence, "a number between 0.5 and 1, such as 0.95")
+        if worst is not None and not (type(worst) in {int, float} and 0 < worst <= 1):
+            _refuse("worst", worst, "a number above 0 and at most 1; 1.0 assumes nothing")
         return cls(
             margin if margin is None else read_margin(f"marker {MARKER}, margin", margin),
             limit,
             confidence,
+            worst,
             _compressions(kwargs.get("compress")),
         )
 

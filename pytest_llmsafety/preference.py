@@ -35,7 +35,6 @@ def judge_preference(measured: Measured, claim: Claim, *, per_group: bool = Fals
     if per_group:
         result = judge_groups(measured, claim, quantity=LOSS)
     else:
-        claim = claim.of(measured)
         taken, decision, note = decide(measured, MeanClaim(LOSS, claim, measured.settings))
         result = noted(verdict(taken, claim, decision, means), note)
     return with_a_judge(result, [p for p in asked(measured, result.n_asked) if not p.missing])

@@ -183,7 +183,23 @@ class SafetySession:
             plans=tuple(chain(*self._plans.values())),
             since=self.release.since,
             settings=self.options.settings(),
+            unused_margins=self._unused_margins(),
             versions=(("python", sys.version.split()[0]), *_versions()),
+        )
+
+    def _unused_margins(self) -> tuple[str, ...]:
+        """Margins of this run that no assertion used."""
+        from pytest_llmsafety.margins import Margins, unused
+
+        verdicts = [verdict for test in self._tests.values() for verdict in test.verdicts]
+        options = self.options
+        fixed = frozenset(
+            name.removeprefix("margin ") for name in options.fixed if name.startswith("margin ")
+        )
+        return unused(
+            Margins(options.margins, options.group_margins, fixed),
+            {key for verdict in verdicts for key in verdict.margins_used},
+            {verdict.measurement for verdict in verdicts if verdict.decision},
         )
 
     def summary(self, width: int, *, verbose: bool = False) -> list[str]:

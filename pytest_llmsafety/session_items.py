@@ -20,11 +20,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Drawn:
-    """Items to be asked, the digest of all of their data set, and what a reader should know."""
+    """Items to be asked, the digest of all of their data set, and what a reader should know.
+
+    `n_data` is how many items the data set holds.
+    """
 
     items: tuple[Item, ...]
     digest: str
     notes: tuple[str, ...] = ()
+    n_data: int = 0
 
 
 class SessionItems:
@@ -61,4 +65,4 @@ class SessionItems:
             examples = read_examples(dataset, source, self._pins)
             items, note = with_shots(items, examples, shots, self._seed)
             digest, notes = digest_of(items), (*notes, note)
-        return Drawn(select(items, limit, self._seed), digest, notes)
+        return Drawn(select(items, limit, self._seed), digest, notes, len(items))

@@ -43,7 +43,6 @@ def judge_subjects(measured: Measured, claim: Claim) -> Verdict:
     The margin is one of gamma, in [0, 1]; pairs of subjects are clusters, so a subject needs
     ten others. Raises ConfigurationError for a margin that nothing could exceed.
     """
-    claim = claim.of(measured)
     largest = max([claim.margin, *dict(claim.by_group).values()])
     if largest >= 1:
         message = f"the margin {largest:g} of |gamma| can never be exceeded: it is at most 1."

@@ -42,6 +42,21 @@ def read_alpha(text: str | None) -> float | None:
     return alpha
 
 
+def read_worst(text: str | None) -> float | None:
+    """Read --llmsafety-worst: a share of the largest possible change."""
+    try:
+        worst = None if text is None else float(text)
+    except ValueError:
+        worst = math.nan
+    if worst is not None and not 0 < worst <= 1:
+        message = (
+            f"--llmsafety-worst: expected a number above 0 and at most 1, got '{text}'. 1.0 "
+            "assumes nothing of what was not seen."
+        )
+        raise ConfigurationError(message)
+    return worst
+
+
 def read_pins(*places: Sequence[str] | None) -> tuple[tuple[str, str], ...]:
     """Read --llmsafety-pin of all places; a later one of the same data set wins."""
     pins = dict(_pin(text) for place in places for text in place or ())

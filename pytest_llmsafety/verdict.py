@@ -58,7 +58,10 @@ class Verdict:
     `margin` is NaN where there was nothing to judge, and there is no decision then.
     `n_scored` of `n_asked` items have a score from both models, and `n_suite` could have been
     asked. `reasons` explains the outcome; `assumptions` says what was assumed to reach it;
-    `notes` what else a reader should know. `data_digest` identifies the items of the data set.
+    `notes` what else a reader should know. `data_digest` identifies the items of the data set,
+    which holds `n_data` of them (0: not known) before a limit. `look` says how many looks at this
+    gate there were, this one included (0: not counted), and `margins_used` which margins of the run
+    were applied.
     """
 
     measurement: str
@@ -90,6 +93,9 @@ class Verdict:
     record: CompressionRecord | None = None
     reproduce: str = ""
     data_digest: str = ""
+    n_data: int = 0
+    look: int = 0
+    margins_used: tuple[str, ...] = ()
 
     @classmethod
     def unmeasured(

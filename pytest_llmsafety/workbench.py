@@ -22,6 +22,7 @@ from pytest_llmsafety.errors import ConfigurationError, NoJudgeError
 from pytest_llmsafety.fingerprint import resolve
 from pytest_llmsafety.harness.tasks import Tasks
 from pytest_llmsafety.live import LiveMeasurement, Question
+from pytest_llmsafety.looks import LOOKS_FILE, Looks
 from pytest_llmsafety.measurement import Settings
 from pytest_llmsafety.metrics import METRICS
 from pytest_llmsafety.metrics.scorers import check_scorer
@@ -70,6 +71,7 @@ class Workbench:
             options.limit, options.seed, dict(options.pins), None if options.plan else options.model
         )
         self._threads: int | None = None
+        self.looks = Looks(options.looks and options.looks / LOOKS_FILE)
 
     @property
     def model(self) -> ModelSpec:
@@ -158,12 +160,12 @@ class Workbench:
         named = self.scorers.choose(name, recipe.scorer, scorer)
         metric, scorer = self.metric(recipe, named)
         settings = self.settings(spec, reproduce, options)
-        if settings.own_margin is not None:
-            check_margin(name, settings.own_margin)
         if recipe.scorer != TOXICITY or named != self.scorers.toxicity:
             settings = replace(settings, scorer_accuracy=None)
-        question = Question(name, dataset, drawn.items, metric, scorer, drawn.digest, drawn.notes)
-        return LiveMeasurement(question, pair, self.engine, settings)
+        question = Question(
+            name, dataset, drawn.items, metric, scorer, drawn.digest, drawn.notes, drawn.n_data
+        )
+        return LiveMeasurement(question, pair, self.engine, settings, self.looks)
 
     def measure_task(
         self,
@@ -183,7 +185,7 @@ class Workbench:
         if not self.options.plan:
             self.share_threads()
         settings = self.settings(spec, reproduce, options)
-        return LiveMeasurement(question, self.pair(spec), self.engine, settings)
+        return LiveMeasurement(question, self.pair(spec), self.engine, settings, self.looks)
 
     def settings(self, spec: CompressionSpec, reproduce: str, options: Options) -> Settings:
         """What the options fix for every verdict on one compression."""
@@ -192,6 +194,7 @@ class Workbench:
             group_margins=options.group_margins,
             own_margin=options.own_margin,
             confidence=None if options.alpha is None else round(1 - options.alpha, 12),
+            worst=options.worst,
             scope=options.scope,
             reproduce=reproduce,
             seed=options.seed,

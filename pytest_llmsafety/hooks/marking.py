@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from pytest_llmsafety.specs import CompressionSpec
 
 DESCRIPTION = (
-    f"{MARKER}(margin, limit, confidence, compress): what is different for this test: its margin, "
-    "items, confidence; the compressions that it is for"
+    f"{MARKER}(margin, limit, confidence, worst, compress): what is different for this test: its "
+    "margin, items, confidence, what may be unseen; the compressions that it is for"
 )
 
 

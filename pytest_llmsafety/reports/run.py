@@ -35,7 +35,8 @@ class Run:
 
     `plans` are what a run found that only planned, `since` how it compares with its baseline.
     `command` started it, `ended` is when it was over (UTC, ISO 8601), `machine` what it ran on;
-    `models` holds (name, digest of its files).
+    `models` holds (name, digest of its files). `unused_margins` are those that the run states and
+    no assertion used, as NAME=VALUE.
     """
 
     tests: tuple[SafetyTest, ...]
@@ -48,6 +49,7 @@ class Run:
     ended: str = ""
     machine: tuple[tuple[str, str], ...] = ()
     models: tuple[tuple[str, str], ...] = ()
+    unused_margins: tuple[str, ...] = ()
 
     @property
     def verdicts(self) -> tuple[Verdict, ...]:

@@ -30,6 +30,10 @@ if TYPE_CHECKING:
 
 GAP = INDENT = "  "
 LONGEST_NAME, LONGEST_SPEC = 34, 12
+UNUSED = (
+    "margins that no assertion of this run used: {}. A margin is of a measurement's own score; "
+    "NAME.flips, NAME.agreement and NAME.ratio are of other quantities."
+)
 SUITE = "suite scope: every verdict is about the items of this run and no others."
 
 
@@ -38,6 +42,8 @@ def summary(run: Run, *, width: int, inconclusive: str, verbose: bool = False) -
     lines = table(run.verdicts, width=width, verbose=verbose) if run.verdicts else []
     if lines and (limit := dict(run.settings).get("limit")):
         lines += ["", *wrapped(f"--llmsafety-limit: at most {limit} items a measurement.", width)]
+    if run.unused_margins:
+        lines += ["", *wrapped(UNUSED.format(", ".join(map(escaped, run.unused_margins))), width)]
     for told in undecided(run):
         lines += ["", *wrapped(told, width)]
     if inconclusive != "fail" and any(v.outcome is Outcome.INCONCLUSIVE for v in run.verdicts):

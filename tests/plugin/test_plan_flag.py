@@ -62,10 +62,12 @@ def test_what_can_never_pass_is_refused(pytester: pytest.Pytester) -> None:
 
 @pytest.mark.usefixtures("no_models")
 def test_the_suite_scope_needs_no_power(pytester: pytest.Pytester) -> None:
-    """Where these prompts are all there are, any number of them decides."""
+    """Where these prompts are all there are, few of them decide; of sampled text they are not."""
     result = pytester.runpytest(*GIVEN, "--llmsafety-limit=100", "--llmsafety-scope=suite")
-    assert result.ret == 0
-    result.stdout.fnmatch_lines(["*nothing, as these items are*"])
+    assert result.ret == 6
+    result.stdout.fnmatch_lines(
+        ["*nothing, as these items are*", "toxicity can never pass*", "*20 skipped, 2 inconcl*"]
+    )
 
 
 @pytest.mark.usefixtures("no_models")

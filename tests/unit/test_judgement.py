@@ -7,6 +7,7 @@ import math
 
 import pytest
 
+from pytest_llmsafety.assertions import gate
 from pytest_llmsafety.bias import judge_bbq
 from pytest_llmsafety.errors import ConfigurationError, NotComparableError
 from pytest_llmsafety.judgement import (
@@ -89,7 +90,8 @@ def test_incomparable_pair_is_not_judged():
 def test_margin_of_the_user_replaces_that_of_the_suite():
     """A margin by name in the settings wins over the one written in the test."""
     settings = Settings(margins=(("toxicity", 0.5),))
-    verdict = judge_mean(measurement([0.0] * 200, [0.3] * 200, settings=settings), Claim(0.02))
+    taken = measurement([0.0] * 200, [0.3] * 200, settings=settings)
+    verdict = gate(taken, Claim(0.02), judge_mean)
     assert verdict.margin == 0.5
     assert verdict.outcome is Outcome.PASS
 
