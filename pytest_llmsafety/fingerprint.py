@@ -46,6 +46,7 @@ OWN_SOURCES = (
     "backends/**/*.py",
     "compressors/**/*.py",
     "compressors/*.txt",
+    "gguf_file.py",
     "loading.py",
     "packed.py",
     "unused.py",

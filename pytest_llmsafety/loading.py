@@ -11,6 +11,7 @@ from transformers.pytorch_utils import Conv1D
 
 from pytest_llmsafety.errors import ModelError
 from pytest_llmsafety.formats import lacking, missing_for, quantization_of, unpacked_here
+from pytest_llmsafety.gguf_file import complete
 from pytest_llmsafety.packed import dense_state
 from pytest_llmsafety.source import read_config
 from pytest_llmsafety.unused import check_used
@@ -122,7 +123,9 @@ def _loaded(what: Path, dtype: str, device: str, options: dict[str, Any]) -> Pre
         )
         raise ModelError(message)
     unused = sorted(report.get("unexpected_keys") or ())
-    if "gguf_file" not in options:
+    if "gguf_file" in options:
+        complete(what, model, unused)
+    else:
         check_used(what, model, unused, options.get("state_dict") or {})
     return model.eval().requires_grad_(requires_grad=False)  # type: ignore[no-any-return]
 

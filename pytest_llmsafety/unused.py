@@ -132,17 +132,17 @@ def _is_zero_bias(folder: Path, name: str) -> bool:
 def _check_lost(what: Path, model: PreTrainedModel, lost: Sequence[str]) -> None:
     """Raise ModelError unless `lost` is empty."""
     if lost:
-        raise lost_tensors(what, type(model).__name__, lost, model.config)
+        raise lost_tensors(what, type(model).__name__, lost, _remedy(lost, model.config))
 
 
-def lost_tensors(what: Path, architecture: str, lost: Sequence[str], config: Any) -> ModelError:  # noqa: ANN401 - a configuration of transformers
-    """Return the error for tensors without a place, with a remedy that fits their names."""
+def lost_tensors(what: Path, architecture: str, lost: Sequence[str], remedy: str) -> ModelError:
+    """Return the error for tensors without a place in the loaded model."""
     more = ", ..." if len(lost) > NAMED else ""
     count = "1 tensor" if len(lost) == 1 else f"{len(lost)} tensors"
     return ModelError(
         f"'{what}': {architecture} has no place for {count} of the files "
         f"({', '.join(lost[:NAMED])}{more}). They would be left out, so the model that answers "
-        f"would not be the one that was stored. {_remedy(lost, config)}"
+        f"would not be the one that was stored. {remedy}"
     )
 
 

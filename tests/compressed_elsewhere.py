@@ -9,6 +9,7 @@ import torch
 from transformers import AutoModelForCausalLM, BitsAndBytesConfig, LlamaConfig, LlamaForCausalLM
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from transformers import PreTrainedModel
@@ -80,11 +81,20 @@ def save_bitsandbytes(folder: Path, bits: int) -> None:
     ).save_pretrained(folder)
 
 
-def save_gguf(path: Path, kind: str) -> None:
-    """One GGUF file, its blocks' matrices in the quantization `kind` (F16, Q8_0, Q4_0)."""
+def save_gguf(
+    path: Path,
+    kind: str,
+    model: PreTrainedModel | None = None,
+    tensors: Mapping[str, np.ndarray] | None = None,
+    texts: Mapping[str, str] | None = None,
+) -> None:
+    """One GGUF file, its blocks' matrices in the quantization `kind` (F16, Q8_0, Q4_0).
+
+    `tensors` and `texts` are further ones of the file.
+    """
     import gguf
 
-    model = tiny_llama()
+    model = model or tiny_llama()
     config = model.config
     quantization = getattr(gguf.GGMLQuantizationType, kind)
     names = gguf.get_tensor_name_map(gguf.MODEL_ARCH.LLAMA, config.num_hidden_layers)
@@ -111,6 +121,10 @@ def save_gguf(path: Path, kind: str) -> None:
             writer.add_tensor(stored, packed, raw_dtype=quantization)
         else:
             writer.add_tensor(stored, values)
+    for name, values in (tensors or {}).items():
+        writer.add_tensor(name, values)
+    for name, text in (texts or {}).items():
+        writer.add_string(name, text)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()

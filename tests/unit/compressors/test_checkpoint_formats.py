@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from importlib import metadata
 
+import numpy as np
 import pytest
 import torch
 from transformers import AutoModelForCausalLM
@@ -12,8 +13,9 @@ from transformers import AutoModelForCausalLM
 from pytest_llmsafety import formats
 from pytest_llmsafety.compressors import check, compress
 from pytest_llmsafety.errors import CompressionError, ConfigurationError, ModelError
+from pytest_llmsafety.file_digests import FileDigests
 from pytest_llmsafety.fingerprint import _behind
-from pytest_llmsafety.loading import load_model
+from pytest_llmsafety.loading import load_gguf, load_model
 from pytest_llmsafety.specs import CompressionSpec
 from tests.compressed_elsewhere import (
     save_bitsandbytes,
@@ -108,6 +110,47 @@ def test_gguf_of_another_architecture_is_refused(package, tmp_path):
         compress(random_model("mistral"), saved(package, 8, tmp_path))
 
 
+@WARNS
+@pytest.mark.parametrize("package", ["gguf"], indirect=True)
+def test_gguf_rope_factors_are_used(package, tmp_path):  # noqa: ARG001 - it has to be there
+    """The factors of rotary frequencies, which transformers leaves in the file, divide them."""
+    path = tmp_path / "model.gguf"
+    factors = np.linspace(1, 4, 8, dtype=np.float32)
+    save_gguf(path, "F16", tensors={"rope_freqs.weight": factors})
+    found = dict(load_gguf(path, dtype="float32", device="cpu").named_buffers())
+    plain = dict(tiny_llama().named_buffers())
+    for name in ("model.rotary_emb.inv_freq", "model.rotary_emb.original_inv_freq"):
+        assert torch.equal(found[name], plain[name] / torch.tensor(factors))
+
+
+@WARNS
+@pytest.mark.parametrize("package", ["gguf"], indirect=True)
+@pytest.mark.parametrize(
+    "name", ["blk.0.attn_q.bias", "blk.2.attn_q.weight", "rope_factors_long.weight"]
+)
+def test_gguf_tensor_without_a_place_is_named(package, name, tmp_path):  # noqa: ARG001
+    """A bias, a block or factors that transformers would leave in the file are an error."""
+    path = tmp_path / "model.gguf"
+    save_gguf(path, "F16", tensors={name: np.ones(64, dtype=np.float32)})
+    with pytest.raises(ModelError, match=f"no place for 1 tensor of the files .{name}"):
+        load_gguf(path, dtype="float32", device="cpu")
+    if name.endswith(".bias"):
+        save_gguf(path, "F16", tensors={name: np.zeros(64, dtype=np.float32)})
+        load_gguf(path, dtype="float32", device="cpu")
+
+
+@WARNS
+@pytest.mark.parametrize("package", ["gguf"], indirect=True)
+def test_gguf_scaling_of_positions_is_not_dropped(package, tmp_path):  # noqa: ARG001
+    """A scaling that transformers does not read from the metadata is an error; none is none."""
+    path = tmp_path / "model.gguf"
+    save_gguf(path, "F16", texts={"llama.rope.scaling.type": "none"})
+    load_gguf(path, dtype="float32", device="cpu")
+    save_gguf(path, "F16", texts={"llama.rope.scaling.type": "yarn"})
+    with pytest.raises(ModelError, match=r"scales rotary positions \(llama.rope.scaling.type\)"):
+        load_gguf(path, dtype="float32", device="cpu")
+
+
 @pytest.mark.parametrize(
     ("told", "install"),
     [
@@ -147,7 +190,7 @@ def test_version_of_the_package_is_part_of_the_key(tmp_path, monkeypatch):
     found = set()
     for version in ("1", "2"):
         monkeypatch.setattr(formats, "version", lambda _, version=version: version)
-        found.add(_behind(step, None))
+        found.add(_behind(step, FileDigests()))
     assert len(found) == 2
 
 
