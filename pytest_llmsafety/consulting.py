@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import asdict
+from functools import partial
 from typing import TYPE_CHECKING
 
 from pytest_llmsafety.backends.endpoint import Endpoint
@@ -27,7 +28,7 @@ KEY = "LLMSAFETY_JUDGE_KEY"
 def check_judge(judge: str | None) -> None:
     """Raise ConfigurationError or ModelError for a judge that cannot be asked; asks nothing."""
     if judge and is_address(judge):
-        Endpoint.parse(judge)
+        Endpoint.parse(judge, os.environ.get(KEY, ""))
     elif judge:
         locate(ModelSpec.parse(judge))
 
@@ -56,14 +57,26 @@ def remembered(
     """Answers in order; only those that came whole are stored, under address, model and request."""
     who = {"url": endpoint.url, "model": endpoint.model}
     keys = [digest_json({"judge": who, "request": asdict(request)}) for request in requests]
-    told = engine.cache.get_many(keys)
-    found = {key: Generation((json.loads(text),), (0,), (True,)) for key, text in told.items()}
-    missing = {key: r for key, r in zip(keys, requests, strict=True) if key not in found}
-    waiting = list(missing)
+    found = engine.cache.complete(
+        dict(zip(keys, requests, strict=True)), _whole, partial(_asked, endpoint, engine)
+    )
+    return [found[key] for key in keys]
+
+
+def _whole(_: str, text: str) -> Generation:
+    """The answer that was stored as `text`."""
+    return Generation((json.loads(text),), (0,), (True,))
+
+
+def _asked(
+    endpoint: Endpoint, engine: Engine, missing: dict[str, Generate]
+) -> dict[str, Generation]:
+    """Ask each question, and store every whole answer as soon as it is there."""
+    waiting, found = list(missing), {}
     with engine.progress.bar(f"judge {endpoint.model}", len(waiting)) as bar:
         for index, answer in endpoint.answer(list(missing.values())):
             found[waiting[index]] = answer
             if not answer.problem and all(answer.finished):
                 engine.cache.put_many({waiting[index]: json.dumps(answer.texts[0])})
             bar.advance(1)
-    return [found[key] for key in keys]
+    return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
@@ -15,8 +15,9 @@ if TYPE_CHECKING:
 class Stand(ThreadingHTTPServer):
     """Answers `reply(prompt)`; `faults` are used up first, one a request.
 
-    A fault is a status with its headers, `slow`, `cut` (the connection ends half-way) or the text
-    of a body. `asked` holds the bodies, `headers` what came with them.
+    A fault is a status with its headers and perhaps its text, `slow`, `cut` (the connection ends
+    half-way), `drip` (a byte now and then, without an end), `flood` (a body without an end) or the
+    text of a body. `asked` holds the bodies, `headers` what came with them.
     """
 
     daemon_threads = True
@@ -53,8 +54,11 @@ class _Handler(BaseHTTPRequestHandler):
         content = json.dumps({"choices": [choice]}).encode()
         if fault == "slow":
             stand.done.wait(5)
-        if isinstance(fault, tuple):
-            self._send(fault[0], b"busy", fault[1])
+        if fault in ("drip", "flood"):
+            self._endless(b" " if fault == "drip" else b" " * 65536)
+        elif isinstance(fault, tuple):
+            text = fault[2] if len(fault) > 2 else "busy"
+            self._send(fault[0], text.encode(), fault[1])
         elif fault == "cut":
             self._send(200, content, {}, shown=len(content) // 2)
         else:
@@ -62,6 +66,14 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, *_: object) -> None:
         """Say nothing on the terminal."""
+
+    def _endless(self, part: bytes) -> None:
+        with suppress(ConnectionError):
+            self.send_response(200)
+            self.end_headers()
+            while not self.server.done.wait(0.05 if len(part) == 1 else 0):
+                self.wfile.write(part)
+                self.wfile.flush()
 
     def _send(
         self, status: int, content: bytes, headers: dict[str, str], shown: int | None = None
@@ -81,7 +93,7 @@ class _Handler(BaseHTTPRequestHandler):
 def standing(reply: Callable[[str], str], *faults: Any) -> Iterator[Stand]:
     """Run the stand-in while the block runs."""
     stand = Stand(reply, list(faults))
-    thread = threading.Thread(target=stand.serve_forever, daemon=True)
+    thread = threading.Thread(target=stand.serve_forever, args=(0.01,), daemon=True)
     thread.start()
     try:
         yield stand

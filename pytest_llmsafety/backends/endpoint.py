@@ -6,13 +6,16 @@ import http.client
 import json
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from pytest_llmsafety.backends.post import post
 from pytest_llmsafety.errors import ConfigurationError, EndpointError
 from pytest_llmsafety.records import Generate, Generation
+from pytest_llmsafety.redaction import without_access, without_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -24,26 +27,21 @@ AT_ONCE = 4
 ROLES = ("user", "assistant")
 
 
-class _StayHere(urllib.request.HTTPRedirectHandler):
-    """Follows no redirection: the key is for the address that the user named."""
-
-    def redirect_request(self, *_: Any, **__: Any) -> None:  # noqa: ANN401 - urllib's own signature
-        """Make a redirection the error that it is reported as."""
-
-
 @dataclass(frozen=True)
 class Endpoint:
     """The model `model` at `url` (up to `/v1`); answers are asked for at temperature 0.
 
     What may pass (no connection, a slow or broken answer, 429, 5xx) is tried again, `attempts`
     times in all; what stays unanswered is a response with a problem, and the rest of those
-    requests is not asked.
+    requests is not asked. `timeout_s` limits a silence, `total_s` one question with all attempts.
+    The key is in nothing that comes back.
     """
 
     url: str
     model: str
     key: str = field(default="", repr=False)
     timeout_s: float = 120.0
+    total_s: float = 600.0
     attempts: int = ATTEMPTS
     pause: Callable[[float], None] = field(default=time.sleep, repr=False)
 
@@ -51,10 +49,25 @@ class Endpoint:
     def parse(cls, text: str, key: str = "") -> Endpoint:
         """Read `URL#MODEL`. Raises ConfigurationError for anything else."""
         url, _, model = text.partition("#")
-        if not (url.startswith(("http://", "https://")) and model):
-            message = f"'{text}' is no endpoint. Expected URL#MODEL, as in http://host:8000/v1#name"
+        try:
+            parts = urllib.parse.urlsplit(url)
+            whole = parts.scheme in {"http", "https"} and bool(parts.hostname and model)
+        except ValueError:
+            whole = False
+        if not whole:
+            message = (
+                f"'{without_access(text)}' is not an endpoint. Expected URL#MODEL, as in "
+                "http://host:8000/v1#name"
+            )
             raise ConfigurationError(message)
-        return cls(url.rstrip("/"), model, key)
+        if "@" in parts.netloc or "?" in url:
+            message = (
+                f"the address '{without_access(text)}' holds a user, a password or a query, which "
+                "reports and printed commands would show. Expected an address without them; put "
+                "the key into the environment variable LLMSAFETY_JUDGE_KEY."
+            )
+            raise ConfigurationError(message)
+        return cls(url.rstrip("/"), model, _checked(key))
 
     def answer(self, requests: Sequence[Generate]) -> Iterator[tuple[int, Generation]]:
         """Answer each request once, a few at a time, in the order in which answers come.
@@ -83,24 +96,28 @@ class Endpoint:
     def _ask(self, request: Generate) -> Generation:
         """One request. Raises TimeoutError when all attempts are used up."""
         why = ""
+        until = time.monotonic() + self.total_s
         for attempt in range(self.attempts):
             try:
-                return _read(self._post(request))
+                return _read(self._post(request, until - time.monotonic()))
             except urllib.error.HTTPError as error:
-                why = f"HTTP {error.code}: {error.read(200).decode('utf-8', 'replace')}"
+                why = f"HTTP {error.code}: {error.read().decode()[:200]}"
                 if error.code not in TRY_AGAIN:
                     message = f"{self.url} refuses to answer as '{self.model}' ({why})."
-                    raise EndpointError(message) from error
+                    raise EndpointError(message) from None
                 wait = error.headers.get("Retry-After", "")
             except (OSError, http.client.HTTPException, ValueError) as error:
-                why, wait = f"{type(error).__name__}: {error}", ""
+                why, wait = without_key(f"{type(error).__name__}: {error}", self.key), ""
+            if time.monotonic() >= until:
+                message = f"{self.url} gave no answer within {self.total_s:g} seconds ({why})"
+                raise TimeoutError(message)
             if attempt + 1 < self.attempts:
                 seconds = float(wait) if wait.isdecimal() else 2.0**attempt
                 self.pause(min(seconds, LONGEST_WAIT_S))
         message = f"{self.url} gave no answer in {self.attempts} attempts ({why})"
         raise TimeoutError(message)
 
-    def _post(self, request: Generate) -> Any:  # noqa: ANN401 - whatever the endpoint says
+    def _post(self, request: Generate, total_s: float) -> Any:  # noqa: ANN401 - whatever it says
         """Send one request and return the JSON of its answer."""
         said = [*request.turns, request.context]
         messages = [{"role": ROLES[i % 2], "content": text} for i, text in enumerate(said)]
@@ -116,8 +133,19 @@ class Endpoint:
         asked = urllib.request.Request(  # noqa: S310 - `parse` lets http and https through alone
             f"{self.url}/chat/completions", json.dumps(body).encode(), headers
         )
-        with urllib.request.build_opener(_StayHere).open(asked, timeout=self.timeout_s) as answer:
-            return json.loads(answer.read())
+        return post(asked, timeout_s=self.timeout_s, total_s=total_s, key=self.key)
+
+
+def _checked(key: str) -> str:
+    """Return the key without blanks around it. Raises ConfigurationError that does not show it."""
+    key = key.strip()
+    if not all("!" <= letter <= "~" for letter in key):
+        message = (
+            "LLMSAFETY_JUDGE_KEY holds blanks, line ends or letters that are not ASCII, which no "
+            "header can carry. Expected a key as the endpoint gave it."
+        )
+        raise ConfigurationError(message)
+    return key
 
 
 def _read(answer: Any) -> Generation:  # noqa: ANN401 - whatever the endpoint says
@@ -125,10 +153,17 @@ def _read(answer: Any) -> Generation:  # noqa: ANN401 - whatever the endpoint sa
     try:
         choice = answer["choices"][0]
         text, reason = choice["message"]["content"] or "", choice.get("finish_reason")
-    except (KeyError, IndexError, TypeError) as error:
+        if not isinstance(text, str):
+            raise TypeError(_kind(text))  # noqa: TRY301 - one message for all of them
+    except (KeyError, IndexError, TypeError, AttributeError) as error:
         message = (
             f"the endpoint's answer is no chat completion ({error!r}): {str(answer)[:200]}. "
             "Expected an address that speaks OpenAI's API, up to /v1."
         )
         raise EndpointError(message) from error
-    return Generation((str(text),), (0,), (reason != "length",))
+    whole = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return Generation((whole,), (0,), (reason != "length",))
+
+
+def _kind(content: object) -> str:
+    return f"its content is of the type {type(content).__name__}, not a text"

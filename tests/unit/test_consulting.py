@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import time
+
 import pytest
 
 from pytest_llmsafety.backends.fake import FakeBackend
@@ -52,6 +56,28 @@ def test_what_was_not_answered_is_not_remembered(engine, monkeypatch):
         consult = consultant(f"{stand.url}#m", engine, MODEL)
         assert consult(ASKED[:1])[0].problem
         assert consult(ASKED[:1])[0].texts == ("ONE",)
+
+
+def test_processes_with_one_question_take_turns(tmp_path):
+    """Two workers at the same questions ask each of them once in all."""
+    asked = []
+
+    def slow(text):
+        asked.append(text)
+        time.sleep(0.3)
+        return text
+
+    with standing(slow) as stand:
+        code = (
+            "import sys\n"
+            "from tests.unit.test_consulting import *\n"
+            "engine = Engine(Cache(sys.argv[1]), backend=FakeBackend)\n"
+            "consultant(sys.argv[2] + '#m', engine, MODEL)(ASKED)\n"
+        )
+        words = [sys.executable, "-c", code, str(tmp_path / "c.db"), stand.url]
+        running = [subprocess.Popen(words) for _ in range(2)]  # noqa: S603 - our own words
+        assert [process.wait(60) for process in running] == [0, 0]
+    assert sorted(asked) == ["one", "two"]
 
 
 def test_the_key_comes_from_the_environment(engine, monkeypatch):

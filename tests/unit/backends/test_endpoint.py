@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import base64
+import json
+import re
+from urllib.parse import quote
+
 import pytest
 
 from pytest_llmsafety.backends.endpoint import Endpoint
@@ -99,7 +104,103 @@ def test_json_of_another_kind_is_an_error():
         answers(stand)
 
 
-@pytest.mark.parametrize("text", ["http://host/v1", "file:///etc/passwd#m", "ftp://host/v1#m"])
+@pytest.mark.parametrize(
+    "body",
+    [
+        '{"choices": {"0": 1}}',
+        '{"choices": "text"}',
+        '{"choices": [[]]}',
+        '{"choices": [{"message": {"content": ["a"]}}]}',
+        '{"choices": [{"message": {"content": 7}}]}',
+        '{"choices": [{"message": "text"}]}',
+        "[]",
+        "null",
+        "[" * 200_000,
+    ],
+)
+def test_json_of_wrong_types_is_an_error(body):
+    """Whatever stands where a text belongs, or is nested without an end."""
+    with standing(str.upper, body) as stand, pytest.raises(EndpointError, match="up to /v1"):
+        answers(stand)
+
+
+def test_an_endless_answer_is_not_read_to_its_end():
+    """So many bytes are read and no more, whatever length was declared."""
+    with (
+        standing(str.upper, "flood") as stand,
+        pytest.raises(EndpointError, match="more than 8 MB"),
+    ):
+        answers(stand)
+
+
+def test_an_answer_that_drips_is_given_up():
+    """Bytes that come one by one keep no question waiting for ever."""
+    with standing(str.upper, *["drip"] * 5) as stand:
+        ((answer,), _) = answers(stand, total_s=0.3)
+    assert "gave no answer within 0.3 seconds" in answer.problem
+    assert len(stand.asked) == 1
+
+
+KEY = "sk-Proj/9+x1=Zq7"
+
+
+@pytest.mark.parametrize(
+    "spelled",
+    [
+        KEY,
+        KEY.upper(),
+        f"Bearer {KEY}",
+        quote(KEY, safe=""),
+        KEY.replace("/", "\\/"),
+        "".join(f"\\u{ord(letter):04x}" for letter in KEY),
+        KEY.replace("=", "&#61;").replace("/", "&#x2F;"),
+        base64.b64encode(f"me:{KEY}:you".encode()).decode(),
+        base64.urlsafe_b64encode(f"x{KEY}".encode()).decode(),
+        KEY.encode().hex(),
+    ],
+)
+@pytest.mark.parametrize("where", ["answer", "refusal", "problem", "other kind"])
+def test_a_key_that_is_echoed_is_replaced(spelled, where):
+    """Answers, error texts and problems hold it in no spelling."""
+    faults = {
+        "answer": [],
+        "refusal": [(401, {}, f"wrong key {spelled} {'.' * 300}")],
+        "problem": [(503, {}, spelled)] * 5,
+        "other kind": [json.dumps({spelled: [spelled]})],
+    }
+    with standing(lambda _: f"[[A]] {spelled}.", *faults[where]) as stand:
+        try:
+            ((answer,), _) = answers(stand, key=KEY)
+            told = str(answer)
+        except EndpointError as error:
+            told = str(error)
+    assert "***" in told
+    assert not re.search(re.escape(spelled), told, re.IGNORECASE)
+
+
+@pytest.mark.parametrize("key", ["sk-1\r\nX-Other: 1", "schlüssel", "two words"])
+def test_a_key_that_no_header_can_carry_is_refused_unseen(key):
+    """The error names the variable and not its value."""
+    with pytest.raises(ConfigurationError, match="LLMSAFETY_JUDGE_KEY") as caught:
+        Endpoint.parse("http://host/v1#m", key)
+    assert key not in str(caught.value)
+    assert Endpoint.parse("http://host/v1#m", " sk-1\n").key == "sk-1"
+
+
+@pytest.mark.parametrize(
+    "text", ["https://me:hunter22@host/v1#m", "https://host/v1?api-key=hunter22#m"]
+)
+def test_an_address_with_a_secret_is_refused_unseen(text):
+    """User, password and query would stand in reports and commands."""
+    with pytest.raises(ConfigurationError, match=r"\*\*\*.*LLMSAFETY_JUDGE_KEY") as caught:
+        Endpoint.parse(text)
+    assert "hunter22" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["http://host/v1", "file:///etc/passwd#m", "ftp://host/v1#m", "http://#m", "http://[::1/v1#m"],
+)
 def test_an_address_names_its_model(text):
     """Only http and https, and never without the model's name."""
     with pytest.raises(ConfigurationError, match="Expected URL#MODEL"):
