@@ -19,7 +19,6 @@ PACKAGES = {
     "gptq": ("optimum", "gptqmodel"),
     "hqq": ("hqq",),
     "llmcompressor": ("llmcompressor",),
-    "mxfp4": ("kernels",),
     "quanto": ("optimum-quanto",),
     "quark": ("amd-quark",),
     "spqr": ("spqr_quant",),
@@ -28,6 +27,17 @@ PACKAGES = {
 }
 WITHOUT_PACKAGE = ("bitnet", "fbgemm_fp8", "fouroversix", "fp8", "fp_quant", "gemma", "higgs")
 UNPACKED = {"awq": ((4,), ("gemm",)), "gptq": ((2, 4, 8), ("gptq", "gptq_v2"))}
+HALF_BITS = 16
+AUTO_ROUND = {"auto_round:auto_awq": ("awq", "gemm"), "auto_round:auto_gptq": ("gptq", "gptq")}
+QUANTO = "quanto"
+UNREADABLE = {
+    "hqq": (
+        "which transformers 5 does not load: its tensors have names (W_q) that the model has no "
+        "place for. Load it where it was made (HQQ and transformers 4), write the values that its "
+        "codes stand for into a plain model, save that, and judge the folder: checkpoint:FOLDER"
+    ),
+}
+"""Formats that no installed package makes readable here, and what can be done."""
 EXTRAS = {"bitsandbytes": "bnb", "compressed-tensors": "compressed-tensors", "gguf": "gguf"}
 
 
@@ -58,18 +68,46 @@ def told_of(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def unpacked_here(config: Mapping[str, Any]) -> bool:
-    """Whether packed.py reads the checkpoint, because its package is absent and it can.
+    """Whether packed.py reads the checkpoint: quanto's own files, or words of an absent package.
 
     It can where every layer has the same bits, in 32-bit words, of a layout in UNPACKED.
     """
     told, kind = told_of(config), quantization_of(config)
-    if kind not in UNPACKED or not lacking(kind):
+    if kind == QUANTO:
+        return True
+    words, layout = packed_as(told)
+    if words not in UNPACKED or not lacking(kind):
         return False
-    bits, layouts = UNPACKED[kind]
-    names = [told.get(name) for name in ("checkpoint_format", "format", "version")]
-    layout = next((str(name).lower() for name in names if name), layouts[0])
-    plain = not told.get("dynamic") and told.get("pack_dtype", "int32") in {"int32", "torch.int32"}
+    bits, layouts = UNPACKED[words]
+    mixed = told.get("dynamic") or told.get("extra_config")
+    plain = not mixed and told.get("pack_dtype", "int32") in {"int32", "torch.int32"}
     return plain and layout in layouts and told.get("bits", told.get("w_bit")) in bits
+
+
+def packed_as(told: Mapping[str, Any]) -> tuple[str, str]:
+    """Return the format whose words the codes are in and its layout, for a format that says so."""
+    kind = str(told.get("quant_method", ""))
+    if _family(kind) == "auto-round":
+        return AUTO_ROUND.get(str(told.get("packing_format")), ("", ""))
+    names = [told.get(name) for name in ("checkpoint_format", "format", "version")]
+    usual = UNPACKED[kind][1][0] if kind in UNPACKED else ""
+    return kind, next((str(name).lower() for name in names if name), usual)
+
+
+def rounds_inputs(told: Mapping[str, Any]) -> bool:
+    """Whether the kernels of the format round the inputs of layers, too, as config.json has it."""
+    if told.get("quant_method") in {"fp8", "mxfp8", "fbgemm_fp8"}:
+        return bool(told.get("activation_scheme", "dynamic"))
+    bits = told.get("act_bits")
+    return isinstance(bits, int) and bits < HALF_BITS
+
+
+def why_unreadable(config: Mapping[str, Any]) -> str:
+    """Return why a checkpoint of this format cannot be loaded, and what to do; empty if it can."""
+    kind, install = quantization_of(config), missing_for(config)
+    if kind in UNREADABLE:
+        return f"is in the format {kind}, {UNREADABLE[kind]}."
+    return f"is in the format {kind}, whose package is not installed: {install}." if install else ""
 
 
 def missing_for(config: Mapping[str, Any]) -> str:

@@ -10,7 +10,7 @@ import transformers
 from transformers.pytorch_utils import Conv1D
 
 from pytest_llmsafety.errors import ModelError
-from pytest_llmsafety.formats import lacking, missing_for, quantization_of, unpacked_here
+from pytest_llmsafety.formats import lacking, quantization_of, unpacked_here, why_unreadable
 from pytest_llmsafety.gguf_file import complete
 from pytest_llmsafety.packed import dense_state
 from pytest_llmsafety.source import read_config
@@ -48,16 +48,16 @@ def load_model(folder: Path, *, dtype: str, device: str) -> PreTrainedModel:
     numbers).
     """
     config = read_config(folder)
-    kind, install = quantization_of(config), missing_for(config)
-    if install:
-        message = f"'{folder}' is in the format {kind}, whose package is not installed: {install}."
+    kind, why = quantization_of(config), why_unreadable(config)
+    if why:
+        message = f"'{folder}' {why}"
         raise ModelError(message)
     options: dict[str, Any] = {"pretrained_model_name_or_path": str(folder)}
     if unpacked_here(config):
         return _loaded(folder, dtype, device, _unpacked(folder, dtype, device))
     if kind:
         options["device_map"] = {"": device}
-    return _loaded(folder, dtype, device, {"use_safetensors": True, **options})
+    return _decompressed(_loaded(folder, dtype, device, {"use_safetensors": True, **options}))
 
 
 def load_gguf(path: Path, *, dtype: str, device: str) -> PreTrainedModel:
@@ -72,7 +72,7 @@ def _unpacked(folder: Path, dtype: str, device: str) -> dict[str, Any]:
         config: Any = transformers.AutoConfig.from_pretrained(
             str(folder), trust_remote_code=False, local_files_only=True
         )
-        del config.quantization_config
+        vars(config).pop("quantization_config", None)
         with torch.device("meta"):
             empty = transformers.AutoModelForCausalLM.from_config(config)  # type: ignore[no-untyped-call]
         told = folder / "generation_config.json"
@@ -85,13 +85,32 @@ def _unpacked(folder: Path, dtype: str, device: str) -> dict[str, Any]:
             f"package of its format: {lacking(quantization_of(read_config(folder)))}."
         )
         raise ModelError(message)
+    shapes = {name: tuple(tensor.shape) for name, tensor in empty.named_parameters()}
     return {
         "loader": type(empty),
         "pretrained_model_name_or_path": None,
         "config": config,
         "generation_config": written,
-        "state_dict": dense_state(folder, getattr(torch, dtype)),
+        "state_dict": dense_state(folder, getattr(torch, dtype), shapes),
     }
+
+
+def _decompressed(model: PreTrainedModel) -> PreTrainedModel:
+    """Let compressed-tensors unpack its layers now, and in the dtype of the model.
+
+    It would do so at the first pass, and give NVFP4 and MXFP4 weights in bfloat16, which a model
+    in float32 cannot multiply. The rounding of inputs stays.
+    """
+    quantizer: Any = getattr(model, "hf_quantizer", None)
+    packer = getattr(quantizer, "compressor", None)
+    if packer is None or not quantizer.quantization_config.is_quantization_compressed:
+        return model
+    packer.decompress_model(model)
+    for module in model.modules():
+        weight = getattr(module, "weight", None)
+        if hasattr(module, "quantization_scheme") and weight is not None:
+            weight.data = weight.data.to(model.dtype)
+    return model
 
 
 def _loaded(what: Path, dtype: str, device: str, options: dict[str, Any]) -> PreTrainedModel:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_llmsafety.errors import ModelError, did_you_mean
-from pytest_llmsafety.formats import is_known, quantization_of
+from pytest_llmsafety.formats import QUANTO, is_known, quantization_of
 from pytest_llmsafety.paths import user_path
 from pytest_llmsafety.specs import PHANTOM
 
@@ -34,6 +34,7 @@ HUB_ID = re.compile(r"^[A-Za-z0-9][\w.-]*(/[\w.-]+)?$")
 UNWANTED = ("consolidated*.safetensors",)  # the same weights once more, under other names
 ADAPTER = ("adapter_config.json", "adapter_model.*")
 INDEX = "model.safetensors.index.json"
+QUANTO_FILE = "quanto_qmap.json"  # written by optimum-quanto, whose config.json says nothing
 LONGEST_HEADER = 100_000_000
 PLAIN_DTYPES = ("BF16", "F16", "F32", "F64")
 MODELOPT = "hf_quant_config.json"
@@ -140,6 +141,8 @@ def read_config(folder: Path) -> dict[str, Any]:
             "decoder-only model such as Llama, Qwen, Gemma, Mistral, GPT-2 or OPT."
         )
         raise ModelError(message)
+    if "quantization_config" not in config and (folder / QUANTO_FILE).is_file():
+        config["quantization_config"] = {"quant_method": QUANTO}
     return config
 
 

@@ -65,6 +65,47 @@ def save_compressed_tensors(folder: Path, bits: int) -> None:
     packer.update_config(str(folder))
 
 
+def save_nvfp4(folder: Path) -> None:
+    """4-bit floats with a scale for 16 inputs and one for the matrix, by compressed-tensors."""
+    from compressed_tensors.compressors import ModelCompressor
+    from compressed_tensors.quantization import (
+        QuantizationConfig,
+        apply_quantization_config,
+        preset_name_to_scheme,
+    )
+
+    model = tiny_llama()
+    config = QuantizationConfig(
+        config_groups={"all": preset_name_to_scheme("NVFP4A16", ["Linear"])}, ignore=["lm_head"]
+    )
+    apply_quantization_config(model, config)
+    for name, layer in model.named_modules():
+        if isinstance(layer, torch.nn.Linear) and name != "lm_head":
+            largest = layer.weight.data.unflatten(1, (-1, 16)).abs().amax(-1)
+            whole = (448 * 6 / largest.max()).reshape(1)
+            layer.weight_global_scale.data = whole
+            scale = layer.weight_scale
+            scale.data = (largest / 6 * whole).to(torch.float8_e4m3fn).to(scale.dtype)
+    packer = ModelCompressor.from_pretrained_model(model)
+    packer.compress_model(model)
+    model.save_pretrained(folder)
+    packer.update_config(str(folder))
+
+
+def save_torchao(folder: Path) -> None:
+    """8-bit integers with a scale for each output."""
+    from torchao.quantization import Int8WeightOnlyConfig
+    from transformers import TorchAoConfig
+
+    tiny_llama().save_pretrained(folder / "dense")
+    AutoModelForCausalLM.from_pretrained(
+        folder / "dense",
+        quantization_config=TorchAoConfig(Int8WeightOnlyConfig()),
+        device_map={"": "cpu"},
+        dtype=torch.float32,
+    ).save_pretrained(folder)
+
+
 def save_bitsandbytes(folder: Path, bits: int) -> None:
     """NF4, or LLM.int8()."""
     tiny_llama().save_pretrained(folder / "dense")

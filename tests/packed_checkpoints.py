@@ -1,4 +1,4 @@
-"""GPTQ and AWQ checkpoints of tiny models, written as AutoGPTQ and AutoAWQ pack their codes."""
+"""Checkpoints of tiny models in packed formats, written as the packages of these formats do."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from transformers import PreTrainedModel
 
+FP4 = torch.tensor([0, 0.5, 1, 1.5, 2, 3, 4, 6, 0, -0.5, -1, -1.5, -2, -3, -4, -6])
 AWQ_ORDER = (0, 2, 4, 6, 1, 3, 5, 7)
 
 
@@ -68,7 +69,7 @@ def save_packed(
         found = found.T.long()
         scale, zero = (part.view(layer.outputs, -1).T for part in (grid.scale, grid.zero))
         zeros = zero.long()
-        if told["quant_method"] == "awq":
+        if "awq" in (told["quant_method"], str(told.get("packing_format"))[-3:]):
             qweight, qzeros = awq_parts(found, zeros)
         else:
             offset = 0 if told.get("checkpoint_format") == "gptq_v2" else 1
@@ -79,5 +80,53 @@ def save_packed(
         state[f"{layer.name}.scales"] = scale.contiguous()
         layer.write(rounded)
     save_file(state, folder / "model.safetensors", metadata={"format": "pt"})
+    tell(folder, told)
+
+
+def tell(folder: Path, told: dict[str, object]) -> None:
+    """Write `told` into config.json as its quantization_config."""
     path = folder / "config.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "quantization_config": told}))
+
+
+def save_quanto(model: PreTrainedModel, folder: Path, qtype: str) -> None:
+    """Save the model as optimum-quanto saves its own, all but the output embedding packed."""
+    from optimum import quanto
+
+    packed = quanto.QuantizedModelForCausalLM.quantize(
+        model, weights=quanto.qtypes[qtype], exclude="lm_head"
+    )
+    packed.save_pretrained(folder)
+
+
+def save_fp8(model: PreTrainedModel, folder: Path, block: int = 32) -> None:
+    """Codes in float8 with a scale for each block of the weight, as DeepSeek-V3 and Qwen3 have."""
+    model.save_pretrained(folder)
+    state = load_file(folder / "model.safetensors")
+    for layer in all_layers(decoder_blocks(model)):
+        weight = state[f"{layer.name}.weight"]
+        rows, columns = (size // block for size in weight.shape)
+        blocks = weight.reshape(rows, block, columns, block)
+        scale = blocks.abs().amax((1, 3)) / 448
+        codes = (blocks / scale[:, None, :, None]).reshape(weight.shape)
+        state[f"{layer.name}.weight"] = codes.to(torch.float8_e4m3fn)
+        state[f"{layer.name}.weight_scale_inv"] = scale
+    save_file(state, folder / "model.safetensors", metadata={"format": "pt"})
+    size = [block, block]
+    told = {"quant_method": "fp8", "activation_scheme": "dynamic", "weight_block_size": size}
+    tell(folder, told)
+
+
+def save_mxfp4(model: PreTrainedModel, folder: Path) -> None:
+    """The experts of a gpt-oss in 4 bits with an exponent for 32 inputs, the rest as it is."""
+    model.save_pretrained(folder)
+    state = load_file(folder / "model.safetensors")
+    for name in [name for name in state if name.endswith(("gate_up_proj", "down_proj"))]:
+        groups = state.pop(name).transpose(1, 2).unflatten(-1, (-1, 32))
+        exponent = (groups.abs().amax(-1) / 6).log2().ceil()
+        codes = ((groups / 2 ** exponent[..., None])[..., None] - FP4).abs().argmin(-1)
+        codes = codes.to(torch.uint8)
+        state[f"{name}_blocks"] = (codes[..., 0::2] | codes[..., 1::2] << 4).contiguous()
+        state[f"{name}_scales"] = (exponent + 127).to(torch.uint8)
+    save_file(state, folder / "model.safetensors", metadata={"format": "pt"})
+    tell(folder, {"quant_method": "mxfp4", "modules_to_not_convert": ["lm_head"]})

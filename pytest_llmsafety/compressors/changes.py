@@ -65,8 +65,21 @@ def layer_digests(model: PreTrainedModel) -> dict[str, str]:
 
 
 def tensor_digest(tensor: torch.Tensor) -> str:
-    """SHA-256 of a tensor's bytes, wherever it lives."""
+    """SHA-256 of a tensor's bytes; of a packed tensor, of the values that it stands for."""
     import torch
 
-    plain = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
+    plain = plain_values(tensor).cpu().contiguous().reshape(-1).view(torch.uint8)
     return hashlib.sha256(plain.numpy().tobytes()).hexdigest()
+
+
+def plain_values(tensor: torch.Tensor) -> torch.Tensor:
+    """Return the tensor itself, or the values that a package's own kind of tensor stands for.
+
+    torchao and quanto keep codes and scales in subclasses of Tensor, which `dequantize` unpacks.
+    """
+    import torch
+
+    data = tensor.detach()
+    unpack = getattr(data, "dequantize", None)
+    is_own_kind = type(data) not in {torch.Tensor, torch.nn.Parameter}
+    return unpack() if is_own_kind and unpack is not None else data

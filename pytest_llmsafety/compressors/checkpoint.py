@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pytest_llmsafety.compressors.base import dense_bytes
-from pytest_llmsafety.compressors.changes import tensor_digest
+from pytest_llmsafety.compressors.changes import plain_values, tensor_digest
 from pytest_llmsafety.compressors.dense import dense_layers, other_architecture
+from pytest_llmsafety.compressors.execution import execution
 from pytest_llmsafety.compressors.on_disk import of_folder, of_gguf
 from pytest_llmsafety.compressors.parameters import Declared, Parameters
 from pytest_llmsafety.compressors.record import CompressionRecord
 from pytest_llmsafety.errors import ConfigurationError, ModelError
-from pytest_llmsafety.formats import lacking, missing_for, quantization_of, unpacked_here
+from pytest_llmsafety.formats import lacking, told_of, why_unreadable
 from pytest_llmsafety.paths import user_path
 from pytest_llmsafety.source import locate, read_config
 
@@ -29,8 +31,8 @@ class Checkpoint(Declared):
     """Puts a compressed checkpoint in the place of the dense model.
 
     Whatever `from_pretrained` can load will do: masked or dequantized weights, and quantized
-    formats whose package is installed, which then run on that package's kernels. GPTQ and AWQ
-    need none: without it their codes become plain weights (packed.py).
+    formats whose package is installed. GPTQ, AWQ, AutoRound and quanto need none: their codes
+    become plain weights (packed.py). The record says what ran (execution.py).
     """
 
     parameters = Parameters(example="checkpoint:org/name@revision", rest="PATH")
@@ -46,7 +48,7 @@ class Checkpoint(Declared):
             raise ConfigurationError(message)
         if local:
             config = read_config(folder)
-            _check_package(step, quantization_of(config), missing_for(config))
+            _check_readable(step, why_unreadable(config))
 
     def compress(
         self,
@@ -66,21 +68,15 @@ class Checkpoint(Declared):
         assert spec is not None  # noqa: S101 - narrows a type
         folder = locate(spec, tokenizer=False)
         if context.dense:
-            before, dense = context.dense.n_bytes, context.dense.by_name
+            before, dense, dtype = context.dense.n_bytes, context.dense.by_name, ""
             check_runs(model, step)
         else:
             before, dense = dense_bytes(model), dense_layers(model)
             dtype = str(model.dtype).removeprefix("torch.")
             become(model, load_model(folder, dtype=dtype, device=str(model.device)), step)
-        config = read_config(folder)
-        kind, here = quantization_of(config), unpacked_here(config)
-        how = (
-            "unpacked: a plain model of the values of its codes"
-            if here
-            else "run by its own package"
-        )
-        notes = (f"{kind} checkpoint, {how}",) if kind else ()
-        return record_of(model, step, dense, of_folder(folder), before=before, notes=notes)
+        record = record_of(model, step, dense, of_folder(folder), before=before, notes=())
+        ran = execution(model, told_of(read_config(folder)), dtype)
+        return replace(record, activation_bits=ran.input_bits, notes=(*ran.notes, *record.notes))
 
 
 class Gguf(Declared):
@@ -103,7 +99,9 @@ class Gguf(Declared):
             if file.read(4) != b"GGUF":
                 message = f"'{step}': {path} is no GGUF file: it does not begin with GGUF."
                 raise ConfigurationError(message)
-        _check_package(step, "gguf", lacking("gguf"))
+        install = lacking("gguf")
+        why = f"is in the format gguf, whose package is not installed: {install}."
+        _check_readable(step, why if install else "")
 
     def compress(
         self,
@@ -192,10 +190,10 @@ def record_of(
     )
 
 
-def _check_package(step: Step, kind: str, install: str) -> None:
-    """Raise ConfigurationError that says what to install for a format, if anything."""
-    if install:
-        message = f"'{step}' is in the format {kind}, whose package is not installed: {install}."
+def _check_readable(step: Step, why: str) -> None:
+    """Raise ConfigurationError that says why a format cannot be loaded, if it cannot."""
+    if why:
+        message = f"'{step}' {why}"
         raise ConfigurationError(message)
 
 
@@ -210,7 +208,7 @@ def _sparsity(layer: torch.nn.Module, shape: tuple[int, ...]) -> float:
     weight = getattr(layer, "weight", None)
     if weight is None or not weight.is_floating_point() or tuple(weight.shape) != shape:
         return 0.0
-    return 1 - int(weight.count_nonzero()) / int(weight.numel())
+    return 1 - int(plain_values(weight).count_nonzero()) / int(weight.numel())
 
 
 def _bytes_in_memory(layer: torch.nn.Module) -> int:

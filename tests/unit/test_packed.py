@@ -15,11 +15,12 @@ from pytest_llmsafety.loading import load_model
 from pytest_llmsafety.packed import codes
 from pytest_llmsafety.specs import CompressionSpec
 from tests.compressed_elsewhere import tiny_llama
-from tests.packed_checkpoints import save_packed, words
+from tests.packed_checkpoints import save_packed, save_quanto, words
 from tests.random_models import random_model
 
 GPTQ = {"quant_method": "gptq", "bits": 4, "group_size": 32, "desc_act": False, "sym": False}
 AWQ = {"quant_method": "awq", "bits": 4, "group_size": 32, "version": "gemm", "zero_point": True}
+AUTO_ROUND = {"quant_method": "auto-round", "bits": 4, "group_size": 32, "data_type": "int"}
 IDS = torch.arange(3, 20)[None]
 
 
@@ -51,6 +52,8 @@ def edited(folder, **changes):
         {**GPTQ, "checkpoint_format": "gptq_v2"},
         AWQ,
         {"quant_method": "awq", "bits": 4, "group_size": 32, "zero_point": True},
+        {**AUTO_ROUND, "packing_format": "auto_round:auto_gptq"},
+        {**AUTO_ROUND, "packing_format": "auto_round:auto_awq"},
     ],
 )
 def test_the_values_of_the_codes_come_back(told, tmp_path):
@@ -67,8 +70,39 @@ def test_the_values_of_the_codes_come_back(told, tmp_path):
     assert len(record.layers_changed) == len(record.layers) == 14
     assert told["bits"] < record.bits < told["bits"] + 3.5
     assert record.notes[0] == (
-        f"{told['quant_method']} checkpoint, unpacked: a plain model of the values of its codes"
+        f"{told['quant_method']} checkpoint, dequantized: plain float32 layers ran, and no kernels "
+        "of a package"
     )
+
+
+@pytest.mark.parametrize("kind", ["int8", "int4", "int2", "float8"])
+def test_a_folder_of_quanto_is_what_quanto_makes_here(kind, tmp_path):
+    """optimum-quanto's own files, which transformers does not load, hold the values of `int4`."""
+    save_quanto(tiny_llama(), tmp_path, f"q{kind}")
+    spec = CompressionSpec.parse(f"checkpoint:{tmp_path}")
+    check(spec)
+    model, live = tiny_llama(), tiny_llama()
+    record, expected = compress(model, spec), compress(live, kind)
+    assert torch.equal(logits(model), logits(live))
+    assert record.bits == pytest.approx(expected.bits, abs=0.02)  # scales of inputs
+    assert record.bytes_after == (tmp_path / "model.safetensors").stat().st_size
+    assert record.notes[0].startswith("quanto checkpoint, dequantized: plain float32 layers ran")
+
+
+def test_quanto_with_rounded_inputs_is_refused(tmp_path):
+    """Its scales of inputs would be lost in a plain model."""
+    save_quanto(tiny_llama(), tmp_path, "qint8")
+    edited(tmp_path, **{"model.layers.0.mlp.up_proj.input_scale": torch.tensor(0.5)})
+    with pytest.raises(ModelError, match=r"rounds what passes through model\.layers\.0\.mlp\.up"):
+        load_model(tmp_path, dtype="float32", device="cpu")
+
+
+def test_quanto_without_codes_is_refused(tmp_path):
+    """A scale without its codes is a file that is not whole."""
+    save_quanto(tiny_llama(), tmp_path, "qint8")
+    edited(tmp_path, **{"model.layers.0.mlp.up_proj.weight._data": None})
+    with pytest.raises(ModelError, match=r"up_proj\.weight has no place or no codes"):
+        load_model(tmp_path, dtype="float32", device="cpu")
 
 
 def test_inputs_in_another_order_find_their_group(tmp_path):

@@ -21,6 +21,8 @@ from tests.compressed_elsewhere import (
     save_bitsandbytes,
     save_compressed_tensors,
     save_gguf,
+    save_nvfp4,
+    save_torchao,
     tiny_llama,
 )
 from tests.random_models import random_model
@@ -87,6 +89,26 @@ def test_packed_checkpoint_answers_as_when_loaded_alone(package, tmp_path):
     )
     assert torch.equal(logits(model), logits(alone))
     assert torch.equal(logits(model), logits(alone))
+
+
+@WARNS
+@pytest.mark.parametrize(
+    ("package", "save", "bits", "ran"),
+    [
+        ("compressed-tensors", save_nvfp4, 4.5, "dequantized: plain float32 layers ran"),
+        ("torchao", save_torchao, 8.5, "run by its package in float32: 14 layers by torchao"),
+    ],
+    indirect=["package"],
+)
+def test_the_record_says_what_ran(package, save, bits, ran, tmp_path):
+    """NVFP4 is unpacked into the dense model's float32; a torchao weight computes by itself."""
+    save(tmp_path)
+    model, dense = tiny_llama(), tiny_llama()
+    record = compress(model, f"checkpoint:{tmp_path}")
+    assert 0 < float((logits(model) - logits(dense)).abs().max()) < 0.15
+    assert record.bits == pytest.approx(bits, abs=0.1)
+    assert record.notes[0].startswith(f"{package} checkpoint, {ran}")
+    assert record.bytes_after == (tmp_path / "model.safetensors").stat().st_size
 
 
 @WARNS
