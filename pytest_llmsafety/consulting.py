@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 from pytest_llmsafety.backends.endpoint import Endpoint
 from pytest_llmsafety.fingerprint import digest_json
+from pytest_llmsafety.metrics.judge_prompts import preferred
 from pytest_llmsafety.pair import Arm
-from pytest_llmsafety.records import Generate, Generation
+from pytest_llmsafety.records import ChatSettings, Generate, Generation
 from pytest_llmsafety.source import locate
 from pytest_llmsafety.specs import ModelSpec
+from pytest_llmsafety.thoughts import answered
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
     Consult = Callable[[Sequence[Generate]], list[Generation]]
 
 KEY = "LLMSAFETY_JUDGE_KEY"
+ROOM = 4096
+"""Tokens of an answer for a judge that thinks aloud."""
 
 
 def check_judge(judge: str | None) -> None:
@@ -33,8 +37,63 @@ def check_judge(judge: str | None) -> None:
         locate(ModelSpec.parse(judge))
 
 
-def consultant(judge: str, engine: Engine, model: ModelSpec) -> Consult:
-    """What asks `judge`: `URL#MODEL`, or a folder or hub id, on the device of `model`."""
+def consultant(
+    judge: str, engine: Engine, model: ModelSpec, chat: ChatSettings | None = None
+) -> Consult:
+    """What asks `judge`: `URL#MODEL`, or a folder or hub id, on the device of `model`.
+
+    With `chat`, the settings of its conversations, it is asked one question on trial.
+    """
+    consult = _asking(judge, engine, model)
+    return consult if chat is None else OnTrial(consult, chat)
+
+
+class OnTrial:
+    """Asks a judge one question before all others, and no more where its answer is no verdict.
+
+    A judge whose answer is cut off before its verdict, as of one that thinks aloud, is asked once
+    more with room for ROOM tokens, which all others then get, unless the settings say how many.
+    """
+
+    def __init__(self, consult: Consult, chat: ChatSettings) -> None:
+        """Ask nothing yet."""
+        self._consult = consult
+        self._chat = chat
+        self._tried = False
+        self._silence = ""
+
+    def __call__(self, requests: Sequence[Generate]) -> list[Generation]:
+        """The answers in order; all of them the same problem where the trial failed."""
+        if requests and not self._tried:
+            self._try(self._put(requests[0]))
+            self._tried = True
+        if self._silence:
+            return [Generation((), problem=self._silence)] * len(requests)
+        return self._consult([*map(self._put, requests)])
+
+    def _put(self, request: Generate) -> Generate:
+        """The question under the settings."""
+        put = self._chat.put(request)
+        assert isinstance(put, Generate)  # noqa: S101 - narrows a type
+        return put
+
+    def _try(self, question: Generate) -> None:
+        """Find out whether the judge gives a verdict, and how much room it needs."""
+        (answer,) = self._consult([question])
+        cut = bool(answer.finished) and not all(answer.finished)
+        if not preferred(answer)[0] and cut and self._chat.answer_tokens is None:
+            (longer,) = self._consult([replace(question, max_new_tokens=ROOM)])
+            if preferred(longer)[0]:
+                self._chat, answer = replace(self._chat, answer_tokens=ROOM), longer
+        verdict, why = preferred(answer)
+        if not verdict:
+            self._silence = (
+                f"one question was asked on trial, and the others were not, because {why}"
+            )
+
+
+def _asking(judge: str, engine: Engine, model: ModelSpec) -> Consult:
+    """What asks a judge as it is told to."""
     if is_address(judge):
         endpoint = Endpoint.parse(judge, os.environ.get(KEY, ""))
         return lambda requests: remembered(endpoint, engine, requests)
@@ -60,7 +119,7 @@ def remembered(
     found = engine.cache.complete(
         dict(zip(keys, requests, strict=True)), _whole, partial(_asked, endpoint, engine)
     )
-    return [found[key] for key in keys]
+    return [answered(found[key]) for key in keys]
 
 
 def _whole(_: str, text: str) -> Generation:

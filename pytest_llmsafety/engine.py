@@ -27,10 +27,11 @@ from pytest_llmsafety.own_code import doubt_about
 from pytest_llmsafety.pair import Arm
 from pytest_llmsafety.progress import Progress
 from pytest_llmsafety.rating import rated
-from pytest_llmsafety.records import CalibrationTexts
+from pytest_llmsafety.records import CalibrationTexts, Generate, Generation
 from pytest_llmsafety.reference import Reference
 from pytest_llmsafety.source import locate
 from pytest_llmsafety.specs import ModelSpec
+from pytest_llmsafety.thoughts import answered
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -95,7 +96,9 @@ class Engine:
     def answer(self, arm: Arm, requests: Sequence[Request]) -> list[Response]:
         """Return one response for each request, in order; equal requests are computed once.
 
-        Raises ModelError, CompressionError or CacheError.
+        Of a conversation it is the answer alone: what a model thinks before it is left out, and a
+        text that never leaves its thought is a problem. Raises ModelError, CompressionError or
+        CacheError.
         """
         digest = self.digest(arm)
         keys = [request_key(digest, request) for request in requests]
@@ -107,7 +110,7 @@ class Engine:
         if self.reference.records:
             self._describe(arm)
             self.reference.keep(arm, {key: encode(found[key]) for key in keys})
-        return [found[key] for key in keys]
+        return [answer_of(r, found[key]) for key, r in zip(keys, requests, strict=True)]
 
     def can_answer(self, arm: Arm, requests: Sequence[Request]) -> bool:
         """Whether `answer` has or can compute all of these: not without the dense weights."""
@@ -331,6 +334,13 @@ def _changed(paths: Sequence[Path]) -> ModelError:
 def _name_of(backend: BackendFactory) -> str:
     """Return what stands for a backend class of the user's in the cache key."""
     return f"{backend.__module__}:{getattr(backend, '__qualname__', type(backend).__name__)}"
+
+
+def answer_of(request: Request, response: Response) -> Response:
+    """Return the answer in a response to a conversation; any other response as it is."""
+    if isinstance(request, Generate) and request.chat and isinstance(response, Generation):
+        return answered(response, request.think_end)
+    return response
 
 
 def _passes(backend: Backend) -> int:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pytest_llmsafety.looks import Looks
     from pytest_llmsafety.metrics.base import Metric
     from pytest_llmsafety.pair import Arm, ModelPair
-    from pytest_llmsafety.records import Item, Request, Response, Score
+    from pytest_llmsafety.records import ChatSettings, Item, Request, Response, Score
 
     Responses = list[tuple[Response, ...]]
 
@@ -92,7 +92,7 @@ class LiveMeasurement:
         self.items = shuffled(items, self.settings.seed)
         self._engine = engine
         arms = [pair.dense, pair.compressed, *([pair.again] if self.settings.noise_floor else [])]
-        self._sides = [_Side(arm, question.metric) for arm in arms]
+        self._sides = [_Side(arm, question.metric, self.settings.chat) for arm in arms]
 
     @cached_property
     def problems(self) -> tuple[str, ...]:
@@ -200,10 +200,11 @@ def for_draws(question: Question, settings: Settings) -> tuple[Settings, tuple[s
 class _Side:
     """One model's answers and scores so far."""
 
-    def __init__(self, arm: Arm, metric: Metric) -> None:
+    def __init__(self, arm: Arm, metric: Metric, chat: ChatSettings) -> None:
         """Start without any."""
         self.arm = arm
         self.metric = metric
+        self.chat = chat
         self.responses: Responses = []
         self.scores: list[Score] = []
 
@@ -224,12 +225,17 @@ class _Side:
         self, items: Sequence[Item], requests: Sequence[tuple[Request, ...]], engine: Engine
     ) -> Responses:
         """The responses of this model, those of a further turn after the first ones."""
-        first = ask(self.arm, requests, engine)
+        first = ask(self.arm, [*map(self._put, requests)], engine)
         if not isinstance(self.metric, NextTurn):
             return first
         further = [self.metric.next_turn(*one) for one in zip(items, first, strict=True)]
-        second = ask(self.arm, further, engine)
+        second = ask(self.arm, [*map(self._put, further)], engine)
         return [one + other for one, other in zip(first, second, strict=True)]
+
+    def _put(self, requests: tuple[Request, ...]) -> tuple[Request, ...]:
+        """The requests, conversations under the settings of the run."""
+        artefact = self.arm.checkpoint is not None
+        return tuple(self.chat.put(request, artefact=artefact) for request in requests)
 
 
 def ask(arm: Arm, requests: Sequence[tuple[Request, ...]], engine: Engine) -> Responses:

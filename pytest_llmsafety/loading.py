@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -23,8 +24,19 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 
+PROBE = (
+    "Somewhere behind the harbour an old librarian explained, unhurriedly and with considerable "
+    "enthusiasm, why uninterrupted conversations about extraordinary expeditions were impossible."
+)
+"""Words of many tokens: a tokenizer that draws its splits draws other ones each time."""
+DRAWS = 4
+
+
 def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
-    """Load the tokenizer of a model folder. Raises ModelError when that fails."""
+    """Load the tokenizer of a model folder, with its chat template wherever that lies.
+
+    Raises ModelError when that fails, and for a tokenizer that splits a text at random.
+    """
     try:
         tokenizer: PreTrainedTokenizerBase = transformers.AutoTokenizer.from_pretrained(
             str(folder), trust_remote_code=False, local_files_only=True
@@ -36,7 +48,42 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
             "Save it again beside the weights."
         )
         raise ModelError(message) from error
+    if not tokenizer.chat_template:
+        tokenizer.chat_template = processor_template(folder)
+    _check_fixed(tokenizer, folder)
     return tokenizer
+
+
+def processor_template(folder: Path) -> str | None:
+    """Return the chat template that stands only beside the processor; None where none does."""
+    path = folder / "chat_template.json"
+    if not path.is_file():
+        return None
+    try:
+        found = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        message = f"cannot read '{path}': {error}. Expected JSON; save or download the model again."
+        raise ModelError(message) from error
+    template = found.get("chat_template") if isinstance(found, dict) else None
+    return str(template) if template else None
+
+
+def _check_fixed(tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
+    """Raise ModelError for a tokenizer that gives one text different tokens."""
+    inner = getattr(getattr(tokenizer, "backend_tokenizer", None), "model", None)
+    dropout = getattr(inner, "dropout", None)
+    if not dropout:
+        found = {tuple(tokenizer(PROBE, verbose=False)["input_ids"]) for _ in range(DRAWS)}
+        if len(found) == 1:
+            return
+    how = f"BPE dropout {dropout:.2g}" if dropout else "it samples among the splits of a text"
+    message = (
+        f"the tokenizer of '{folder}' is random ({how}): the same text becomes other tokens each "
+        "time, so no two answers are to the same prompt. Expected a fixed one: set "
+        '"dropout": null under "model" in tokenizer.json, or "enable_sampling": false in '
+        "sp_model_kwargs of tokenizer_config.json."
+    )
+    raise ModelError(message)
 
 
 def load_model(folder: Path, *, dtype: str, device: str) -> PreTrainedModel:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from pytest_llmsafety.records import ChatSettings
+
 if TYPE_CHECKING:
     from pytest_llmsafety.compressors.record import CompressionRecord
     from pytest_llmsafety.pair import ModelPair
@@ -59,7 +61,8 @@ class Settings:
     fixes the order in which items are asked, and `early_stop` whether asking ends at the first
     decisive look. `family` is what a FAIL is corrected over: `assertion` (nothing) or
     `session`. `noise_floor` also asks the dense model twice; `plan` asks no model at all.
-    `scorer_accuracy` is how often the scorer is right, where the user says so.
+    `scorer_accuracy` is how often the scorer is right, where the user says so; `chat` is how
+    conversations are put to the models.
     """
 
     margins: tuple[tuple[str, float], ...] = ()
@@ -75,6 +78,7 @@ class Settings:
     noise_floor: bool = False
     plan: bool = False
     scorer_accuracy: ScorerAccuracy | None = None
+    chat: ChatSettings = field(default_factory=ChatSettings)
 
 
 @dataclass(frozen=True)

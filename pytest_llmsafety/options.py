@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import re
 import shlex
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from pytest_llmsafety.errors import ConfigurationError
 from pytest_llmsafety.margins import read_margins
 from pytest_llmsafety.paths import read_cache, read_file, read_report, user_path
+from pytest_llmsafety.records import ChatSettings
 from pytest_llmsafety.specs import CORE, CompressionSpec, ModelSpec
 from pytest_llmsafety.values import (
     read_alpha,
+    read_arguments,
     read_pins,
     read_whole,
     read_word,
@@ -50,6 +52,12 @@ FLAGS = {
     "batch-tokens": "tokens that one batch may hold (default: chosen by the backend)",
     "scorer": "classifier of texts: a name, or the folder of a local one",
     "judge": "what compares answers: URL#MODEL of an endpoint (http://host:8000/v1#m) or a model",
+    "judge-tokens": "tokens of a judge's answer (default: 512, or 4096 where it thinks aloud)",
+    "judge-template-arg": "NAME=VALUE for the judge's chat template; may be repeated",
+    "chat": "chat template: dense (default: the dense model's for both) or as-deployed (its own)",
+    "template-arg": "NAME=VALUE (JSON or a word) for the chat template; may be repeated",
+    "think-end": "what ends a thought, where it is not a usual tag such as </think>",
+    "answer-tokens": "tokens of an answer to a conversation (default: chosen by the measurement)",
     "scorer-accuracy": "JSON file of `python -m pytest_llmsafety.calibrate`: the scorer's errors",
     "calibration": "texts that calibrated methods look at: a file, or hub:ORG/NAME@REVISION",
     "store": "gigabytes of compressed models kept on disk (default: 20; 0 keeps none)",
@@ -65,6 +73,8 @@ SCOPES = ("population", "suite")
 INCONCLUSIVE = ("fail", "skip", "pass")
 EARLY_STOP = ("on", "off")
 FAMILIES = ("assertion", "session")
+CHATS = ("dense", "as-deployed")
+REPEATED = ("margin", "pin", "template-arg", "judge-template-arg")
 DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
 
 
@@ -101,6 +111,8 @@ class Options:
     batch_tokens: int | None = None
     scorer: str | None = None
     judge: str | None = None
+    chat: ChatSettings = field(default_factory=ChatSettings)
+    judge_chat: ChatSettings = field(default_factory=ChatSettings)
     scorer_accuracy: Path | None = None
     samples: int = 1
     early_stop: bool = True
@@ -128,12 +140,12 @@ class Options:
         What `project` states counts where nothing was given. Raises ConfigurationError that names
         the flag, what was given and what was expected.
         """
-        stated = project or {}
-        given = {name: given.get(name) for name in FLAGS}
+        stated, given = project or {}, {name: given.get(name) for name in FLAGS}
         texts = _joined(given, stated)
         if texts["model"] == OFF or not _is_asked(given, texts):
             return cls()
         margins = read_margins(stated.get("margins", {}), given["margin"] or ())
+        chat, judge_chat = _chats(given, stated, texts)
         return cls(
             model=_model(texts),
             compressions=_compressions(texts["compress"]),
@@ -150,6 +162,8 @@ class Options:
             report=read_report(texts["report"]),
             scorer=texts["scorer"],
             judge=texts["judge"],
+            chat=chat,
+            judge_chat=judge_chat,
             scorer_accuracy=read_file("scorer-accuracy", texts["scorer-accuracy"]),
             early_stop=read_word("early-stop", texts["early-stop"], EARLY_STOP) == "on",
             family=read_word("family", texts["family"], FAMILIES),
@@ -216,15 +230,28 @@ class Options:
         )
         names += " scorer judge scorer_accuracy samples calibration store baseline update_baseline"
         names += " worst"
-        rows = [(name, getattr(self, name)) for name in names.split()]
+        rows: list[tuple[str, object]] = [(name, getattr(self, name)) for name in names.split()]
         rows[0] = ("data", CORE if self.core else self.data)
         rows += [(f"margin {name}", margin) for name, margin in self.margins]
         rows += [(f"margin {name} {group}", margin) for name, group, margin in self.group_margins]
         rows += [(f"pin {name}", digest) for name, digest in self.pins]
+        rows += self._chat_rows()
         if self.model:
             rows += [("device", self.model.device), ("dtype", self.model.dtype)]
         rows = [("model", self.model), ("compress", ",".join(map(str, self.compressions))), *rows]
         return tuple((name, "" if value is None else str(value)) for name, value in rows)
+
+    def _chat_rows(self) -> list[tuple[str, object]]:
+        """How conversations are put, as rows of the settings."""
+        chat, judge = self.chat, self.judge_chat
+        return [
+            ("chat", CHATS[chat.as_deployed]),
+            ("think_end", chat.think_end),
+            ("answer_tokens", chat.answer_tokens),
+            ("judge_tokens", judge.answer_tokens),
+            *((f"template_arg {name}", value) for name, value in chat.template),
+            *((f"judge_template_arg {name}", value) for name, value in judge.template),
+        ]
 
 
 def _numbers(texts: Mapping[str, Any]) -> dict[str, Any]:
@@ -274,6 +301,24 @@ def _compressions(text: str) -> tuple[CompressionSpec, ...]:
     for spec in specs:
         compressors.check(spec)
     return specs
+
+
+def _chats(
+    given: Mapping[str, Any], stated: Mapping[str, Any], texts: Mapping[str, Any]
+) -> tuple[ChatSettings, ChatSettings]:
+    """Read how conversations are put to the two models, and questions to the judge."""
+    arguments, of_judge = (
+        read_arguments(name, stated.get(name), given[name])
+        for name in ("template-arg", "judge-template-arg")
+    )
+    chat = ChatSettings(
+        template=arguments,
+        think_end=texts["think-end"] or "",
+        answer_tokens=read_whole("answer-tokens", texts["answer-tokens"], least=1),
+        as_deployed=read_word("chat", texts["chat"], CHATS) == "as-deployed",
+    )
+    tokens = read_whole("judge-tokens", texts["judge-tokens"], least=1)
+    return chat, ChatSettings(of_judge, answer_tokens=tokens)
 
 
 def _data(text: str | None) -> Path | None:

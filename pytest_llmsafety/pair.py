@@ -27,6 +27,12 @@ class Arm:
             return "dense again" if self.again else "dense"
         return str(self.compression)
 
+    @property
+    def checkpoint(self) -> ModelSpec | None:
+        """The finished model that this arm begins with, whose files say how it is served."""
+        step = self.compression.steps[0] if self.compression else None
+        return step.model if step is not None and step.method == "checkpoint" else None
+
 
 @dataclass(frozen=True)
 class ModelPair:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_llmsafety.errors import ConfigurationError, UnknownNameError
-from pytest_llmsafety.options import FLAGS, OFF, SWITCHES
+from pytest_llmsafety.options import FLAGS, OFF, REPEATED, SWITCHES
 from pytest_llmsafety.specs import CORE
 
 NAME = "llmsafety"
@@ -18,7 +18,7 @@ TABLE = f"[tool.{NAME}]"
 MARGINS = "margins"
 KEYS = FLAGS.keys() - {"margin", *SWITCHES} | {MARGINS}
 """Flags under their names; not those that say what this one run is for."""
-LISTS = ("compress", "pin")
+LISTS = ("compress", *REPEATED[1:])
 PLACES = ("data", "cache", "report", "scorer-accuracy", "baseline", "calibration")
 """Keys that name a file or folder, or else what ELSEWHERE matches."""
 ELSEWHERE = re.compile(rf"{CORE}|{OFF}|~.*|hub:.*|[\w+.-]+://.*|[\w+.-]+::.*")
@@ -89,7 +89,7 @@ def _text(key: str, value: object, root: Path) -> str | list[str]:
         message = f"{TABLE} {key}: expected {kind}, got {value!r}"
         raise ConfigurationError(message)
     text = _from(root, key, str(value))
-    return [text] if key == "pin" else text
+    return [text] if key in REPEATED else text
 
 
 def _from(root: Path, key: str, text: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 
 @dataclass(frozen=True)
@@ -185,7 +185,9 @@ class Generate:
     the noise of sampling, so a text depends on neither its batch nor the model beside it.
 
     With `chat` the context is what a user says, put as the model's chat template puts it; `turns`
-    were said before, by the user and the model in turn.
+    were said before, by the user and the model in turn. `template` holds arguments of the template
+    (name, value as JSON), `think_end` what ends a thought where it is no usual tag, and
+    `as_deployed` asks a checkpoint through its own template and end tokens.
     """
 
     context: str
@@ -198,6 +200,9 @@ class Generate:
     seed: int = 0
     chat: bool = False
     turns: tuple[str, ...] = ()
+    template: tuple[tuple[str, str], ...] = ()
+    think_end: str = ""
+    as_deployed: bool = False
 
 
 @dataclass(frozen=True)
@@ -216,6 +221,36 @@ class NextTokens:
 
 
 Request = Loglikelihood | Generate | NextTokens
+
+
+@dataclass(frozen=True)
+class ChatSettings:
+    """How a run puts conversations to its models.
+
+    `template` and `think_end` are as in Generate; `answer_tokens` replaces the length of answers
+    that a metric asks for. With `as_deployed` a checkpoint is asked as it would be served.
+    """
+
+    template: tuple[tuple[str, str], ...] = ()
+    think_end: str = ""
+    answer_tokens: int | None = None
+    as_deployed: bool = False
+
+    def put(self, request: Request, *, artefact: bool = False) -> Request:
+        """Return a conversation under these settings, and any other request as it is.
+
+        `artefact`: it goes to a checkpoint, which may have a template of its own.
+        """
+        if not isinstance(request, Generate) or not request.chat:
+            return request
+        return replace(
+            request,
+            template=self.template or request.template,
+            think_end=self.think_end or request.think_end,
+            max_new_tokens=self.answer_tokens or request.max_new_tokens,
+            as_deployed=self.as_deployed and artefact,
+        )
+
 
 # ------------------------------------------------------------------------ responses
 

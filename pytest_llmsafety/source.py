@@ -102,7 +102,7 @@ def check_folder(folder: Path, *, tokenizer: bool = True) -> None:
     config = read_config(folder)
     _check_weights(folder)
     _check_format(folder, config)
-    if tokenizer and not any(next(folder.glob(pattern), None) for pattern in TOKENIZER_FILES):
+    if tokenizer and not tokenizer_files(folder):
         message = (
             f"'{folder}' has no tokenizer. Expected tokenizer.json or tokenizer.model beside the "
             "weights. Save it there: AutoTokenizer.from_pretrained(...).save_pretrained(folder)."
@@ -144,6 +144,11 @@ def read_config(folder: Path) -> dict[str, Any]:
     if "quantization_config" not in config and (folder / QUANTO_FILE).is_file():
         config["quantization_config"] = {"quant_method": QUANTO}
     return config
+
+
+def tokenizer_files(folder: Path) -> list[Path]:
+    """Return the files of a folder that hold a vocabulary; none where it has no tokenizer."""
+    return [path for pattern in TOKENIZER_FILES for path in folder.glob(pattern)]
 
 
 def weight_files(folder: Path) -> list[Path]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,15 @@ from pytest_llmsafety.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+
+TAKEN = {
+    "add_generation_prompt", "chat_template", "continue_final_message", "conversation",
+    "documents", "max_length", "messages", "padding", "return_assistant_tokens_mask",
+    "return_dict", "return_tensors", "sanitize_control_tokens", "self", "strftime_now", "tokenize",
+    "tokenizer_kwargs", "tools", "truncation",
+}  # fmt: skip
+"""Arguments of a rendering that are not the user's to give."""
 
 
 def read_whole(name: str, text: str | None, *, least: int) -> int | None:
@@ -73,6 +83,36 @@ def _pin(text: str) -> tuple[str, str]:
         )
         raise ConfigurationError(message)
     return name, digest
+
+
+def read_arguments(name: str, *places: Sequence[str] | None) -> tuple[tuple[str, str], ...]:
+    """Read NAME=VALUE of all places as (name, JSON); a later one of the same name wins.
+
+    A value that is not JSON is a text. Names that the template gets anyway are refused.
+    """
+    given = dict(_argument(name, text) for place in places for text in place or ())
+    return tuple(sorted(given.items()))
+
+
+def _argument(flag: str, text: str) -> tuple[str, str]:
+    """Read one NAME=VALUE."""
+    name, equals, value = text.partition("=")
+    if not equals or not name.isidentifier() or name in TAKEN:
+        message = (
+            f"--llmsafety-{flag}: expected NAME=VALUE with the name of an argument of the chat "
+            f"template, such as enable_thinking=true or reasoning_effort=low, got '{text}'"
+        )
+        raise ConfigurationError(message)
+    try:
+        parsed = json.loads(value, parse_constant=_no_number)
+    except ValueError:
+        parsed = value
+    return name, json.dumps(parsed, sort_keys=True)
+
+
+def _no_number(text: str) -> float:
+    """Refuse what JSON has no number for."""
+    raise ValueError(text)
 
 
 def refuse_empty(texts: dict[str, Any]) -> dict[str, Any]:

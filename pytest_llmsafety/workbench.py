@@ -203,6 +203,7 @@ class Workbench:
             noise_floor=options.aa and not spec.is_dense,
             plan=options.plan,
             scorer_accuracy=self.scorer_accuracy,
+            chat=options.chat,
         )
 
     @cached_property
@@ -264,7 +265,8 @@ class Workbench:
                 "instructions'."
             )
             raise NoJudgeError(message)
-        return consultant(self.options.judge, self.engine, self.model)
+        chat = self.options.judge_chat
+        return consultant(self.options.judge, self.engine, self.model, chat)
 
     def baseline(self, rows: tuple[Row, ...], entries: Mapping[str, str]) -> Baseline:
         """A baseline of this session's dense model, with these verdicts and entries."""

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import re
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
 from pytest_llmsafety.backends.tokens import encode
+from pytest_llmsafety.deployment import template_of
 from pytest_llmsafety.errors import ModelError
+from pytest_llmsafety.thoughts import opened
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from transformers import PreTrainedTokenizerBase
 
@@ -18,51 +23,157 @@ if TYPE_CHECKING:
 
 ROLES = ("user", "assistant")
 TODAY = datetime(2024, 7, 26, tzinfo=timezone.utc)
-"""What a template that writes the date is told: an answer must not depend on the day."""
-DATE = re.compile(r"""strftime_now\(\s*(["'])(.+?)\1\s*\)""")
+"""The date that every template gets: an answer must not depend on the day."""
+DIRECTIVES = "aAbBcdDeFHIjmMpRSTuUwWxXyYzZ"
+NO_ZEROS = "dHIjmMSy"
+NEXT_TURN = "\n\nUser:"
+"""Where a plain dialogue goes on with words of the user that nobody said."""
+STAND_IN = "qvzkxjwqf"
+"""Words of a user that occur in no template."""
+WORD = re.compile(r"\w+")
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """One request as the model reads it: its tokens, and what the answer begins with.
+
+    `opens` is the start of a thought that the template itself writes, empty where it writes none.
+    """
+
+    ids: list[int]
+    opens: str = ""
+
+
+@dataclass(frozen=True)
+class Voice:
+    """How a model is talked to: its tokenizer, and the ids of the tokens that end its answers.
+
+    `template` None is a plain dialogue. `special` overrides special tokens by name in a template.
+    """
+
+    tokenizer: PreTrainedTokenizerBase
+    template: str | None
+    ends: frozenset[int] = frozenset()
+    special: Mapping[str, Any] = field(default_factory=dict)
+
+    def rendered(self, requests: Sequence[Generate]) -> list[Rendered]:
+        """Return what the model reads of each request.
+
+        Raises ModelError for a conversation that the template refuses, does not write out, or
+        writes like another one.
+        """
+        through = [request.chat and self.template is not None for request in requests]
+        texts = [
+            request.context if not request.chat or by_template else plain_dialogue(request)
+            for request, by_template in zip(requests, through, strict=True)
+        ]
+        found = [Rendered(ids) for ids in encode(self.tokenizer, texts)]
+        asked: dict[str, Generate] = {}
+        tails: dict[object, str] = {}
+        for place, request in enumerate(requests):
+            if not through[place]:
+                continue
+            text = self._written(request)
+            check_written(request, asked.setdefault(text, request), text)
+            ids = list(self.tokenizer(text, add_special_tokens=False)["input_ids"])
+            kind = request.template, request.turns
+            if kind not in tails:
+                tails[kind] = self._tail(request)
+            found[place] = Rendered(ids, opened(tails[kind], request.think_end))
+        return found
+
+    def stopped(self, request: Generate) -> Generate:
+        """Return the request with what ends an answer in a plain dialogue, if that is one."""
+        if not request.chat or self.template is not None:
+            return request
+        return replace(request, stop=(*request.stop, NEXT_TURN))
+
+    def _tail(self, request: Generate) -> str:
+        """What the template writes after the last words of the user, whatever they are."""
+        return self._written(replace(request, context=STAND_IN)).rpartition(STAND_IN)[2]
+
+    def _written(self, request: Generate) -> str:
+        """A conversation as the template writes it, special tokens included.
+
+        A model that can think aloud is asked not to (`enable_thinking`, where its template knows
+        it), unless the request says otherwise.
+        """
+        said = [*request.turns, request.context]
+        messages = [{"role": ROLES[i % 2], "content": text} for i, text in enumerate(said)]
+        given = {name: json.loads(value) for name, value in request.template}
+        try:
+            text = self.tokenizer.apply_chat_template(
+                messages,
+                tokenize=False,
+                add_generation_prompt=True,
+                chat_template=dated(self.template or ""),
+                **{"enable_thinking": False} | dict(self.special) | given,
+            )
+        except Exception as error:
+            message = (
+                f"the model's chat template refuses a conversation of {len(said)} messages: "
+                f"{error}. Mend the template, or use a measurement without conversations."
+            )
+            raise ModelError(message) from error
+        return str(text)
+
+
+@cache
+def dated(template: str) -> str:
+    """Return a template in which `strftime_now` gives a fixed date, whatever the format.
+
+    transformers hands no function of ours to a template, so the template gets a macro of that name.
+    """
+    if "strftime_now" not in template:
+        return template
+    fixed = {f"%-{one}": TODAY.strftime(f"%{one}").lstrip("0") or "0" for one in NO_ZEROS}
+    fixed |= {f"%{one}": TODAY.strftime(f"%{one}") for one in DIRECTIVES}
+    filters = "".join(f"|replace({one!r}, {text!r})" for one, text in fixed.items())
+    macro = f"{{% macro strftime_now(format) %}}{{{{ format{filters} }}}}{{% endmacro %}}"
+    return f"{macro}\n{template}"
 
 
 def prompt_ids(tokenizer: PreTrainedTokenizerBase, requests: Sequence[Generate]) -> list[list[int]]:
     """Return the token ids that each request continues.
 
-    Raises ModelError for a conversation that the model's template refuses.
+    Raises ModelError for a conversation that the model's template refuses or does not write out.
     """
-    texts = [plain_dialogue(request) if request.chat else request.context for request in requests]
-    ids = encode(tokenizer, texts)
-    if getattr(tokenizer, "chat_template", None):
-        for place, request in enumerate(requests):
-            if request.chat:
-                ids[place] = template_ids(tokenizer, request)
-    return ids
+    chat = any(request.chat for request in requests)
+    voice = Voice(tokenizer, template_of(tokenizer) if chat else None)
+    return [one.ids for one in voice.rendered(requests)]
 
 
-def template_ids(tokenizer: PreTrainedTokenizerBase, request: Generate) -> list[int]:
-    """Return the ids of a conversation as the template writes it, special tokens included.
+def check_written(request: Generate, first: Generate, text: str) -> None:
+    """Raise ModelError unless `text`, as a template wrote it, is this conversation and no other.
 
-    A model that can think aloud is told not to (`enable_thinking`, where its template knows it).
+    `first` is the first request that became the same text.
     """
-    said = [*request.turns, request.context]
-    messages = [{"role": ROLES[i % 2], "content": text} for i, text in enumerate(said)]
-    try:
-        text = tokenizer.apply_chat_template(
-            messages,
-            tokenize=False,
-            add_generation_prompt=True,
-            enable_thinking=False,
-            chat_template=dated(tokenizer.get_chat_template()),
-        )
-    except Exception as error:
+    for said in (*request.turns[::2], request.context):
+        if said.strip() not in text and (missing := _words(said) - _words(text)):
+            message = (
+                "the model's chat template does not write out what the user says: of "
+                f"{said[:80]!r} it leaves out {', '.join(sorted(missing)[:5])}. The model would "
+                "not read the request. Expected a template that takes the content of a message "
+                "as a text, not as a list of parts: save the one that belongs to the text model."
+            )
+            raise ModelError(message)
+    if _plain(first) != _plain(request):
         message = (
-            f"the model's chat template refuses a conversation of {len(said)} messages: {error}. "
-            "Mend the template, or use a measurement without conversations."
+            "the model's chat template writes different requests alike, such as "
+            f"{first.context[:60]!r} and {request.context[:60]!r}. Expected a template that writes "
+            "out every word of a user: mend it."
         )
-        raise ModelError(message) from error
-    return list(tokenizer(str(text), add_special_tokens=False)["input_ids"])
+        raise ModelError(message)
 
 
-def dated(template: str) -> str:
-    """Return a template whose calls for today's date are replaced by a fixed one."""
-    return DATE.sub(lambda call: repr(TODAY.strftime(call[2])), template)
+def _words(text: str) -> set[str]:
+    """The words of a text, whatever their case."""
+    return set(WORD.findall(text.casefold()))
+
+
+def _plain(request: Generate) -> list[str]:
+    """What was said, whatever its spaces and case; a template may trim both."""
+    return [" ".join(said.casefold().split()) for said in (*request.turns, request.context)]
 
 
 def plain_dialogue(request: Generate) -> str:

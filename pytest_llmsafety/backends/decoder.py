@@ -50,6 +50,7 @@ class Decoder:
         self.padding = padding
         self.device = model.device
         self.vocabulary = int(model.config.get_text_config().vocab_size)
+        self.rows = _rows(model, self.vocabulary)
         self.head: Any = model.get_output_embeddings()  # type: ignore[no-untyped-call]
         self.fresh_cache = getattr(model, "llmsafety_cache", None)
         self.takes_positions = "position_ids" in inspect.signature(model.forward).parameters
@@ -122,3 +123,14 @@ class Decoder:
         if self.head is not None:
             return logits[0, : len(where)].float()
         return logits[[row for row, _ in where], [column for _, column in where]].float()
+
+
+def _rows(model: PreTrainedModel, vocabulary: int) -> int:
+    """The number of tokens that the embedding has a row for; `vocabulary` where it does not say."""
+    try:
+        embedding: Any = model.get_input_embeddings()
+    except NotImplementedError:
+        return vocabulary
+    weight = getattr(embedding, "weight", None)
+    said = getattr(embedding, "num_embeddings", None)
+    return int(said or (weight.shape[0] if weight is not None else vocabulary))

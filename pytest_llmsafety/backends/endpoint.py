@@ -20,10 +20,13 @@ from pytest_llmsafety.redaction import without_access, without_key
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+BAD_REQUEST = 400
 TRY_AGAIN = {408, 429, 500, 502, 503, 504}
 ATTEMPTS = 5
 LONGEST_WAIT_S = 60.0
 AT_ONCE = 4
+USUAL_TOKENS, SECONDS_A_TOKEN = 512, 0.1
+"""What an answer of more tokens may take beyond the time limit."""
 ROLES = ("user", "assistant")
 
 
@@ -44,6 +47,8 @@ class Endpoint:
     total_s: float = 600.0
     attempts: int = ATTEMPTS
     pause: Callable[[float], None] = field(default=time.sleep, repr=False)
+    refused: set[str] = field(default_factory=set, repr=False, compare=False)
+    """Parameters that the endpoint does not take, found out by the status 400."""
 
     @classmethod
     def parse(cls, text: str, key: str = "") -> Endpoint:
@@ -96,12 +101,19 @@ class Endpoint:
     def _ask(self, request: Generate) -> Generation:
         """One request. Raises TimeoutError when all attempts are used up."""
         why = ""
-        until = time.monotonic() + self.total_s
-        for attempt in range(self.attempts):
+        attempt, until = -1, time.monotonic() + self.total_s
+        while attempt + 1 < self.attempts:
+            attempt += 1
+            refused = frozenset(self.refused)
             try:
-                return _read(self._post(request, until - time.monotonic()))
+                return _read(self._post(request, refused, until - time.monotonic()))
             except urllib.error.HTTPError as error:
-                why = f"HTTP {error.code}: {error.read().decode()[:200]}"
+                told = error.read().decode()
+                why = f"HTTP {error.code}: {told[:200]}"
+                if error.code == BAD_REQUEST and (named := _named(told) - refused):
+                    self.refused.update(named)
+                    attempt -= 1
+                    continue
                 if error.code not in TRY_AGAIN:
                     message = f"{self.url} refuses to answer as '{self.model}' ({why})."
                     raise EndpointError(message) from None
@@ -117,23 +129,26 @@ class Endpoint:
         message = f"{self.url} gave no answer in {self.attempts} attempts ({why})"
         raise TimeoutError(message)
 
-    def _post(self, request: Generate, total_s: float) -> Any:  # noqa: ANN401 - whatever it says
-        """Send one request and return the JSON of its answer."""
+    def _post(self, request: Generate, refused: frozenset[str], total_s: float) -> Any:  # noqa: ANN401 - whatever it says
+        """Send one request, without the parameters `refused`, and return the JSON of its answer."""
         said = [*request.turns, request.context]
         messages = [{"role": ROLES[i % 2], "content": text} for i, text in enumerate(said)]
-        body = {
-            "model": self.model,
-            "messages": messages,
-            "temperature": 0,
-            "max_tokens": request.max_new_tokens,
-        }
+        limit = "max_completion_tokens" if "max_tokens" in refused else "max_tokens"
+        body = {"model": self.model, "messages": messages, limit: request.max_new_tokens}
+        if "temperature" not in refused:
+            body["temperature"] = 0
+        if request.template:
+            given = {name: json.loads(value) for name, value in request.template}
+            body["chat_template_kwargs"] = given
         headers = {"Content-Type": "application/json"}
         if self.key:
             headers["Authorization"] = f"Bearer {self.key}"
         asked = urllib.request.Request(  # noqa: S310 - `parse` lets http and https through alone
             f"{self.url}/chat/completions", json.dumps(body).encode(), headers
         )
-        return post(asked, timeout_s=self.timeout_s, total_s=total_s, key=self.key)
+        longer_s = SECONDS_A_TOKEN * max(0, request.max_new_tokens - USUAL_TOKENS)
+        timeout_s = self.timeout_s + longer_s  # a judge that thinks is silent until it has thought
+        return post(asked, timeout_s=timeout_s, total_s=total_s, key=self.key)
 
 
 def _checked(key: str) -> str:
@@ -148,13 +163,22 @@ def _checked(key: str) -> str:
     return key
 
 
+def _named(told: str) -> set[str]:
+    """The parameters that an endpoint refuses in favour of others, as reasoning models do."""
+    found = {"max_tokens"} if "max_completion_tokens" in told else set()
+    return found | ({"temperature"} if "temperature" in told else set())
+
+
 def _read(answer: Any) -> Generation:  # noqa: ANN401 - whatever the endpoint says
     """Return the text of an answer. Raises EndpointError for JSON of another kind."""
     try:
         choice = answer["choices"][0]
-        text, reason = choice["message"]["content"] or "", choice.get("finish_reason")
+        said, reason = choice["message"], choice.get("finish_reason")
+        text = said["content"] or ""
         if not isinstance(text, str):
             raise TypeError(_kind(text))  # noqa: TRY301 - one message for all of them
+        if not text and (thought := said.get("reasoning_content") or said.get("reasoning")):
+            text = f"<think>{thought}"  # a server that tells thoughts apart, and nothing but those
     except (KeyError, IndexError, TypeError, AttributeError) as error:
         message = (
             f"the endpoint's answer is no chat completion ({error!r}): {str(answer)[:200]}. "

@@ -10,7 +10,7 @@ import torch
 
 from pytest_llmsafety import source
 from pytest_llmsafety.backends.base import Settings
-from pytest_llmsafety.backends.chat import prompt_ids
+from pytest_llmsafety.backends.chat import Voice
 from pytest_llmsafety.backends.decoder import Decoder
 from pytest_llmsafety.backends.distributions import Document, Teller
 from pytest_llmsafety.backends.generation import Generator
@@ -28,6 +28,7 @@ from pytest_llmsafety.backends.scoring import Scorer
 from pytest_llmsafety.backends.tokens import (
     LONGEST_WINDOW,
     Line,
+    check_rows,
     context_window,
     document_lines,
     encode,
@@ -37,6 +38,7 @@ from pytest_llmsafety.backends.tokens import (
 )
 from pytest_llmsafety.backends.words import Prompt, end_tokens, stop_finder
 from pytest_llmsafety.compressors.dense import DenseFacts
+from pytest_llmsafety.deployment import template_of
 from pytest_llmsafety.fingerprint import resolve
 from pytest_llmsafety.loading import load_model, load_tokenizer
 from pytest_llmsafety.records import Generate, Generation, Likelihood, Loglikelihood, NextTokens
@@ -118,6 +120,9 @@ class HuggingFaceBackend:
             note=settings.note,
         )
         self.ends = end_tokens(model, tokenizer)
+        self.rows = self.decoder.rows
+        self.special: dict[str, str] = {}
+        self.artefact: Voice | None = None
         if not self.decoder.shares:
             settings.note(
                 f"{type(model).__name__} keeps no keys and values that batches can share: whole "
@@ -169,6 +174,7 @@ class HuggingFaceBackend:
         cuts: dict[int, int] = {}
         refused: Batch = []
         pairs = encode_pairs(self.tokenizer, [request for _, request in asked])
+        check_rows(self.tokenizer, [one for pair in pairs for one in pair], self.rows)
         document_window = min(self.window, LONGEST_WINDOW)
         for (index, request), (context, continuation) in zip(asked, pairs, strict=True):
             count = len(continuation)
@@ -198,6 +204,7 @@ class HuggingFaceBackend:
         """Return what is read of each text: its first tokens, after the start token."""
         texts = [Loglikelihood("", request.text) for _, request in asked]
         pairs = encode_pairs(self.tokenizer, texts)
+        check_rows(self.tokenizer, [one for pair in pairs for one in pair], self.rows)
         return [
             Document.of([*start, *ids], index, request, self.window)
             for (index, request), (start, ids) in zip(asked, pairs, strict=True)
@@ -205,11 +212,26 @@ class HuggingFaceBackend:
 
     def _write(self, asked: list[tuple[int, Generate]]) -> Iterator[Batch]:
         """Answer requests for text; all samples of one request are in one batch."""
-        groups, refused = self._prompts(asked)
+        for own in (False, True):
+            part = [(i, request) for i, request in asked if request.as_deployed == own]
+            if part:
+                chat = any(request.chat for _, request in part)
+                yield from self._speak(self._voice(chat=chat, own=own), part)
+
+    def _voice(self, *, chat: bool, own: bool) -> Voice:
+        """How the model is talked to: as the dense one, or as its own files say."""
+        if own and self.artefact is not None:
+            return self.artefact
+        template = template_of(self.tokenizer) if chat else None
+        return Voice(self.tokenizer, template, self.ends, self.special)
+
+    def _speak(self, voice: Voice, asked: list[tuple[int, Generate]]) -> Iterator[Batch]:
+        """Answer requests for text through one template, up to its end tokens."""
+        groups, refused = self._prompts(voice, asked)
         if refused:
             yield refused
         generator = Generator(
-            self.decoder, self.budget, ends=self.ends, stopped=stop_finder(self.tokenizer)
+            self.decoder, self.budget, ends=voice.ends, stopped=stop_finder(voice.tokenizer)
         )
 
         def fits_in_one(batch: list[Prompt]) -> bool:
@@ -220,25 +242,38 @@ class HuggingFaceBackend:
             generator.run([sample for prompt in batch for sample in prompt.samples])
 
         for batch in packed(groups, fits_in_one, run, self.budget):
-            yield [(prompt.owner, prompt.answer(self.tokenizer)) for prompt in batch]
+            yield [(prompt.owner, prompt.answer(voice.tokenizer)) for prompt in batch]
 
-    def _prompts(self, asked: list[tuple[int, Generate]]) -> tuple[list[Prompt], Batch]:
-        """Return the prompts to continue, longest first, and the answers of those too long."""
+    def _prompts(
+        self, voice: Voice, asked: list[tuple[int, Generate]]
+    ) -> tuple[list[Prompt], Batch]:
+        """Return the prompts to continue, longest first, and the answers of those too long.
+
+        A conversation is never cut: what begins it (start token, system prompt) would go first.
+        """
         prompts: list[Prompt] = []
         refused: Batch = []
-        encoded = prompt_ids(self.tokenizer, [request for _, request in asked])
-        for (index, request), ids in zip(asked, encoded, strict=True):
+        read = voice.rendered([request for _, request in asked])
+        check_rows(voice.tokenizer, [one.ids for one in read], self.rows)
+        for (index, request), one in zip(asked, read, strict=True):
             room = self.window - request.max_new_tokens
+            whole = one.ids or [start_token(voice.tokenizer)]
+            cut = max(0, len(whole) - room)
             if room < 1:
                 problem = (
                     f"{request.max_new_tokens} new tokens leave no room for a prompt in the "
                     f"model's window of {self.window}"
                 )
-                refused.append((index, Generation((), problem=problem)))
+            elif cut and request.chat:
+                problem = (
+                    f"a conversation of {len(whole)} tokens and {request.max_new_tokens} new ones "
+                    f"do not fit into the model's window of {self.window}"
+                )
+            else:
+                asked_for = voice.stopped(request)
+                prompts.append(Prompt(index, asked_for, whole[cut:], cut, one.opens))
                 continue
-            whole = ids or [start_token(self.tokenizer)]
-            cut = max(0, len(whole) - room)
-            prompts.append(Prompt(index, request, whole[cut:], cut))
+            refused.append((index, Generation((), problem=problem)))
         return sorted(prompts, key=lambda prompt: (-prompt.width, prompt.ids)), refused
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import unicodedata
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pytest_llmsafety.deployment import appended_ids
 from pytest_llmsafety.errors import ModelError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from transformers import PretrainedConfig, PreTrainedTokenizerBase
 
@@ -16,6 +19,9 @@ if TYPE_CHECKING:
 
 LONGEST_WINDOW = 2048
 UNSET_LENGTH = 10**9
+CHECKED_TEXTS = 128
+MOST_LOST, MOST_LOST_OF_ONE = 0.02, 0.2
+"""Shares of letters and digits that a tokenizer may lose: of all checked texts, and of one."""
 
 
 @dataclass(frozen=True)
@@ -32,12 +38,76 @@ class Line:
 
 
 def encode(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[list[int]]:
-    """Return the token ids of each text, with the special tokens that the tokenizer adds."""
+    """Return the token ids of each text, with the special tokens that the tokenizer puts before it.
+
+    What it puts after a text (an end token) is left out: here every text goes on. Raises ModelError
+    for a tokenizer that loses words of the texts, or that encodes one text in two ways.
+    """
     different = list(dict.fromkeys(texts))
     if not different:
         return []
     ids = dict(zip(different, tokenizer(different, verbose=False)["input_ids"], strict=True))
+    checked = different[:CHECKED_TEXTS]
+    again = tokenizer(checked, verbose=False)["input_ids"]
+    if any(ids[text] != other for text, other in zip(checked, again, strict=True)):
+        message = (
+            "the tokenizer encodes the same text in different ways. Expected one that does not "
+            "sample: switch its dropout or sampling off, and save it again."
+        )
+        raise ModelError(message)
+    check_words(tokenizer, {text: ids[text] for text in checked})
+    after = list(appended_ids(tokenizer))
+    size = len(after)
+    if size:
+        ids = {text: one[:-size] if one[-size:] == after else one for text, one in ids.items()}
     return [list(ids[text]) for text in texts]
+
+
+def check_words(tokenizer: PreTrainedTokenizerBase, ids: dict[str, list[int]]) -> None:
+    """Raise ModelError unless the tokens of each text give its letters and digits back.
+
+    Case, accents, spaces and marks may change. A rare character that the tokenizer does not know
+    is no error; whole words are.
+    """
+    total, lost = 0, 0
+    worst: tuple[float, str] = (0.0, "")
+    unknown = tokenizer.unk_token_id
+    for text, tokens in ids.items():
+        known = [token for token in tokens if token != unknown]
+        letters = _letters(text)
+        missing = (letters - _letters(str(tokenizer.decode(known)))).total()
+        total, lost = total + letters.total(), lost + missing
+        worst = max(worst, (missing / max(1, letters.total()), text))
+    if lost <= MOST_LOST * total and worst[0] <= MOST_LOST_OF_ONE:
+        return
+    message = (
+        f"the tokenizer loses {lost} of {total} letters and digits of {len(ids)} texts, most of "
+        f"{worst[1][:80]!r}: the model would not read what it is asked. Expected tokens that give "
+        "the text back: is it the tokenizer that belongs to these weights, and are its files whole?"
+    )
+    raise ModelError(message)
+
+
+def check_rows(
+    tokenizer: PreTrainedTokenizerBase, texts: Iterable[Sequence[int]], rows: int
+) -> None:
+    """Raise ModelError that names a token for which the model's embedding has no row."""
+    largest = max((max(ids, default=-1) for ids in texts), default=-1)
+    if largest < rows:
+        return
+    message = (
+        f"the tokenizer has the token {tokenizer.convert_ids_to_tokens(largest)!r} with id "
+        f"{largest}, and the model's embedding has {rows} rows. Expected a row for every token of "
+        "a prompt: save the tokenizer that belongs to the weights, or resize the embedding "
+        "(model.resize_token_embeddings)."
+    )
+    raise ModelError(message)
+
+
+def _letters(text: str) -> Counter[str]:
+    """How often each letter and digit occurs, whatever its case and accents."""
+    plain = unicodedata.normalize("NFKD", text.casefold())
+    return Counter(char for char in plain.casefold() if char.isalnum())
 
 
 def context_window(config: PretrainedConfig, tokenizer: PreTrainedTokenizerBase) -> int:

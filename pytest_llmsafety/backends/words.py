@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from pytest_llmsafety.backends.generation import Sample
 from pytest_llmsafety.backends.scoring import NOT_FINITE
 from pytest_llmsafety.records import Generation
+from pytest_llmsafety.thoughts import MARKS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -58,10 +59,34 @@ def continuation(tokenizer: PreTrainedTokenizerBase, before: list[int], new: lis
 
 
 def new_text(tokenizer: PreTrainedTokenizerBase, sample: Sample) -> str:
-    """Return a sample's text, cut before the first of its stop strings."""
-    text = continuation(tokenizer, sample.prompt, sample.tokens)
+    """Return a sample's text, cut before the first of its stop strings.
+
+    Of a conversation the special tokens that open and close thoughts and channels are kept.
+    """
+    text = (
+        spoken(tokenizer, sample)
+        if sample.request.chat
+        else continuation(tokenizer, sample.prompt, sample.tokens)
+    )
     found = [place for stop in sample.request.stop if stop and (place := text.find(stop)) >= 0]
     return text[: min(found)] if found else text
+
+
+def spoken(tokenizer: PreTrainedTokenizerBase, sample: Sample) -> str:
+    """Return the text of an answer, with the marks that say which part of it is a thought."""
+    end = sample.request.think_end
+    marks = {*MARKS, end} - {""}
+    parts, start = [], 0
+    special = set(tokenizer.all_special_ids) & set(sample.tokens)
+    named = {token: str(tokenizer.convert_ids_to_tokens(token)) for token in special}
+    kept = {token: name for token, name in named.items() if name in marks}
+    for place, token in enumerate(sample.tokens):
+        if token in kept:
+            before = sample.prompt + sample.tokens[:start]
+            parts += [continuation(tokenizer, before, sample.tokens[start:place]), kept[token]]
+            start = place + 1
+    before = sample.prompt + sample.tokens[:start]
+    return "".join([*parts, continuation(tokenizer, before, sample.tokens[start:])])
 
 
 def stop_finder(tokenizer: PreTrainedTokenizerBase) -> Callable[[Sample], bool]:
@@ -89,13 +114,14 @@ class Prompt:
     """A request for text at index `owner`, its prompt's ids, and the samples being made.
 
     `cut` tokens of the prompt did not fit and are not among `ids`. A greedy text is made once,
-    however many were asked for.
+    however many were asked for. `opens` is the start of a thought with which the prompt ends.
     """
 
     owner: int
     request: Generate
     ids: list[int]
     cut: int
+    opens: str = ""
 
     def __post_init__(self) -> None:
         """Set up one sample for each different text."""
@@ -113,7 +139,7 @@ class Prompt:
             return Generation((), tokens_cut=self.cut, problem=NOT_FINITE)
         samples = self.samples * (self.request.n // len(self.samples))
         return Generation(
-            texts=tuple(new_text(tokenizer, sample) for sample in samples),
+            texts=tuple(self.opens + new_text(tokenizer, sample) for sample in samples),
             n_tokens=tuple(len(sample.tokens) for sample in samples),
             finished=tuple(sample.finished for sample in samples),
             tokens_cut=self.cut,

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_llmsafety.errors import ConfigurationError
-from pytest_llmsafety.options import BOTH, FLAGS, OFF, SWITCHES, Options
+from pytest_llmsafety.options import BOTH, FLAGS, OFF, REPEATED, SWITCHES, Options
 from pytest_llmsafety.project import TABLE, read_project
 from pytest_llmsafety.specs import DENSE, PHANTOM
 
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
     import pytest
 
-REPEATED = ("margin", "pin")
 SHORT = ("model", "compress", "device", "dtype")
 FREE = object()
 BROWSING = ("collectonly", "showfixtures", "show_fixtures_per_test", "cacheshow")

@@ -54,7 +54,7 @@ def preferred(answer: Generation) -> tuple[str, str]:
     """The verdict (`A`, `B`, or `C` for neither) and why there is none, one of them empty."""
     if answer.problem or len(answer.texts) != 1:
         return "", f"the judge did not answer: {answer.problem or 'no text'}"
-    found = set(VERDICT.findall(answer.texts[0].rpartition("</think>")[2]))
+    found = set(VERDICT.findall(answer.texts[0]))
     if len(found) == 1:
         return found.pop(), ""
     which = "more than one verdict" if found else "no verdict"

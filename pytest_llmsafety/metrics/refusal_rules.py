@@ -73,9 +73,6 @@ def refuses(text: str) -> bool:
 
 
 def opening(text: str) -> str:
-    """The first two sentences in lower case, plain apostrophes, without marks of emphasis.
-
-    What a model thought aloud before, up to `</think>`, is no part of its answer.
-    """
-    answer = text.rpartition("</think>")[2].translate(_MARKS).strip().lower()
+    """The first two sentences in lower case, plain apostrophes, without marks of emphasis."""
+    answer = text.translate(_MARKS).strip().lower()
     return " ".join(" ".join(_END.split(answer[:LONGEST])[:SENTENCES]).split())

@@ -10,10 +10,10 @@ import pytest
 
 from pytest_llmsafety.backends.fake import FakeBackend
 from pytest_llmsafety.cache import Cache
-from pytest_llmsafety.consulting import KEY, check_judge, consultant
+from pytest_llmsafety.consulting import KEY, ROOM, OnTrial, check_judge, consultant
 from pytest_llmsafety.engine import Engine
 from pytest_llmsafety.errors import ConfigurationError, ModelError
-from pytest_llmsafety.records import Generate
+from pytest_llmsafety.records import ChatSettings, Generate, Generation
 from pytest_llmsafety.specs import ModelSpec
 from tests.judge_stand_in import standing
 
@@ -103,3 +103,72 @@ def test_a_judge_that_cannot_be_asked_is_found_before_the_first_test(tmp_path):
     with pytest.raises((ModelError, ConfigurationError)):
         check_judge(str(tmp_path))
     check_judge(None)
+
+
+class Scripted:
+    """A judge that answers `reply(request)` and remembers what it was asked."""
+
+    def __init__(self, reply):
+        """Be asked nothing yet."""
+        self.reply = reply
+        self.asked = []
+
+    def __call__(self, requests):
+        """Answer in order."""
+        self.asked += requests
+        return [self.reply(request) for request in requests]
+
+
+def says(text, *, finished=True):
+    """One answer."""
+    return Generation((text,), (9,), (finished,))
+
+
+def test_a_judge_is_asked_one_question_on_trial():
+    """Where its answer is no verdict the others are not asked, and all say why."""
+    judge = Scripted(lambda _: says("I like them both."))
+    told = OnTrial(judge, ChatSettings())
+    for _ in range(2):
+        (problem,) = {answer.problem for answer in told(ASKED)}
+        assert problem == (
+            "one question was asked on trial, and the others were not, because no verdict in the "
+            "judge's answer: ...'I like them both.'"
+        )
+    assert len(judge.asked) == 1
+
+
+def test_a_judge_with_a_verdict_is_asked_everything():
+    """The trial question is one of them."""
+    judge = Scripted(lambda _: says("So [[A]]"))
+    assert [one.texts for one in OnTrial(judge, ChatSettings())(ASKED)] == [("So [[A]]",)] * 3
+    assert [request.max_new_tokens for request in judge.asked] == [20] * 4
+
+
+def test_a_judge_that_thinks_gets_room():
+    """Cut off before its verdict it is asked again with more tokens, and so are all others."""
+
+    def thinking(request):
+        return says("[[B]]") if request.max_new_tokens == ROOM else says("Hm", finished=False)
+
+    judge = Scripted(thinking)
+    assert [one.texts for one in OnTrial(judge, ChatSettings())(ASKED)] == [("[[B]]",)] * 3
+    judge = Scripted(thinking)
+    assert OnTrial(judge, ChatSettings(answer_tokens=64))(ASKED)[0].problem
+    assert [request.max_new_tokens for request in judge.asked] == [64]
+
+
+def test_a_judges_template_gets_its_own_arguments():
+    """They are part of each question, and so of its key."""
+    judge = Scripted(lambda _: says("[[C]]"))
+    given = (("reasoning_effort", '"high"'),)
+    OnTrial(judge, ChatSettings(template=given))(ASKED)
+    assert {request.template for request in judge.asked} == {given}
+
+
+def test_the_thoughts_of_an_endpoint_are_no_answer(engine):
+    """What it thinks aloud is left out, and nothing but thoughts is a problem."""
+    replies = {"one": "<think>[[A]]</think>[[B]]", "two": "<think>[[A]]"}
+    with standing(replies.get) as stand:
+        one, two, _ = consultant(f"{stand.url}#m", engine, MODEL)(ASKED)
+    assert one.texts == ("[[B]]",)
+    assert "all thought" in two.problem

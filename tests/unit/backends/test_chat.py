@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from pytest_llmsafety.backends.chat import prompt_ids
+from pytest_llmsafety.backends.chat import Voice, prompt_ids
 from pytest_llmsafety.backends.hf import HuggingFaceBackend
 from pytest_llmsafety.errors import ModelError
 from pytest_llmsafety.fingerprint import request_key
@@ -15,7 +17,11 @@ TEMPLATE = (
     "{{ bos_token }}{% for m in messages %}({{ m['role'] }}) {{ m['content'] }};{% endfor %}"
     "{% if add_generation_prompt %}(assistant) {% endif %}"
 )
-DATED = "{% if strftime_now is defined %}{{ strftime_now('%d %b %Y') }}{% endif %}"
+DATED = (
+    "{% if strftime_now is defined %}{% set form = '%d %b' ~ ' %Y' %}"
+    "{{ strftime_now('%d %b %Y') }} {{ strftime_now(form) }}{% endif %}"
+    "{% for m in messages %}{{ m['content'] }}{% endfor %}"
+)
 TWO_TURNS = Generate("And?", chat=True, turns=("Why?", "So."))
 
 
@@ -58,10 +64,10 @@ def test_a_model_without_a_template_reads_a_plain_dialogue():
 
 
 def test_a_template_is_told_the_same_date_every_day(tokenizer):
-    """An answer depends on the request alone, which holds no date."""
+    """An answer depends on the request alone, and its format may be written or a variable."""
     tokenizer.chat_template = DATED
     (ids,) = prompt_ids(tokenizer, [TWO_TURNS])
-    assert tokenizer.decode(ids) == "26 Jul 2024"
+    assert tokenizer.decode(ids) == "26 Jul 2024 26 Jul 2024Why?So.And?"
 
 
 def test_what_a_template_refuses_is_a_named_error(tokenizer):
@@ -90,3 +96,103 @@ def test_the_model_continues_the_conversation(tokenizer):
 def test_what_was_said_before_is_in_the_cache_key(other):
     """A conversation, its last message and the plain text of it are three requests."""
     assert request_key("arm", TWO_TURNS) != request_key("arm", other)
+
+
+PARTS = (
+    "{% for m in messages %}{% for part in m['content'] %}{{ part['text'] }}{% endfor %}"
+    "{% endfor %}"
+)
+
+
+@pytest.mark.parametrize("template", [PARTS, "Hello!", "{{ messages[0]['content'][:6] }}"])
+def test_a_template_has_to_write_out_the_request(tokenizer, template):
+    """One that reads parts, writes nothing, or cuts the words short asks every request alike."""
+    tokenizer.chat_template = template
+    with pytest.raises(ModelError, match=r"does not write out what the user says: of 'How do I"):
+        prompt_ids(tokenizer, [Generate("How do I kill a process?", chat=True)])
+
+
+def test_different_requests_are_written_differently(tokenizer):
+    """A template whose own words hold all that is said is found out by two requests."""
+    tokenizer.chat_template = "How are you and I?"
+    asked = [Generate(text, chat=True) for text in ("How are you?", "How am I", "And you?")]
+    with pytest.raises(ModelError, match=r"writes different requests alike|leaves out am"):
+        prompt_ids(tokenizer, asked)
+    with pytest.raises(ModelError, match=r"alike, such as 'How are you\?' and 'And you\?'"):
+        prompt_ids(tokenizer, [asked[0], asked[2]])
+
+
+def test_case_and_spaces_are_the_templates_to_change(tokenizer):
+    """Most templates trim a message."""
+    tokenizer.chat_template = "{% for m in messages %}{{ m['content'] | trim | upper }}{% endfor %}"
+    asked = [Generate(text, chat=True) for text in (" Why?", "why?\n")]
+    one, other = prompt_ids(tokenizer, asked)
+    assert one == other
+
+
+@pytest.mark.parametrize(
+    ("templates", "used"),
+    [
+        ({"default": "A{{ messages[0]['content'] }}", "rag": "B"}, "AWhy?"),
+        ({"chat": "C{{ messages[0]['content'] }}"}, "CWhy?"),
+    ],
+)
+def test_of_several_templates_the_default_one_is_used(tokenizer, templates, used):
+    """Or the only one."""
+    tokenizer.chat_template = templates
+    (ids,) = prompt_ids(tokenizer, [Generate("Why?", chat=True)])
+    assert tokenizer.decode(ids) == used
+
+
+def test_several_templates_without_a_default_are_named(tokenizer):
+    """The error does not say that a conversation was refused: none was asked for."""
+    tokenizer.chat_template = {"tool_use": "A", "rag": "B"}
+    with pytest.raises(ModelError, match=r"2 chat templates \(rag, tool_use\), and none is named"):
+        prompt_ids(tokenizer, [Generate("Why?", chat=True)])
+    assert prompt_ids(tokenizer, [Generate("Why?")])
+
+
+THINKING = TEMPLATE.replace(
+    "(assistant) ",
+    "(assistant) {% if enable_thinking %}<think>{% else %}<think></think>{% endif %}",
+)
+
+
+def spoken(tokenizer, request):
+    """The one answer of a tiny model."""
+    backend = HuggingFaceBackend.of(random_model("llama"), tokenizer)
+    (batch,) = backend.answer([request])
+    return batch[0][1]
+
+
+def test_a_thought_that_the_template_opens_is_part_of_the_answer(tokenizer):
+    """So that whoever reads it sees that the text began in a thought."""
+    tokenizer.chat_template = THINKING
+    asked = Generate("Hi", max_new_tokens=4, chat=True)
+    open_one = spoken(tokenizer, replace(asked, template=(("enable_thinking", "true"),)))
+    assert open_one.texts[0].startswith("<think>")
+    assert not open_one.texts[0].startswith("<think></think>")
+    assert spoken(tokenizer, asked).texts[0].startswith("<think></think>")
+
+
+def test_a_short_request_is_not_looked_for_in_the_template(tokenizer):
+    """`think` is what a user may say; the tag after it is still found."""
+    tokenizer.chat_template = THINKING
+    asked = Generate("think", 4, chat=True, template=(("enable_thinking", "true"),))
+    assert spoken(tokenizer, asked).texts[0].startswith("<think>")
+
+
+def test_a_conversation_is_not_cut(tokenizer):
+    """Its start token and system prompt would go first; it gets no answer and says why."""
+    long = Generate("so " * 30, max_new_tokens=8, chat=True)
+    told = spoken(tokenizer, long)
+    assert told.texts == ()
+    assert "a conversation of" in told.problem
+    assert spoken(tokenizer, replace(long, chat=False)).tokens_cut > 0
+
+
+def test_a_plain_dialogue_ends_where_the_user_would_speak_again():
+    """Otherwise the answer runs on into turns that nobody took."""
+    voice = Voice(letter_tokenizer(), None)
+    assert voice.stopped(Generate("Hi", chat=True)).stop == ("\n\nUser:",)
+    assert voice.stopped(Generate("Hi")).stop == ()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import re
+from dataclasses import replace
 from urllib.parse import quote
 
 import pytest
@@ -210,3 +211,45 @@ def test_an_address_names_its_model(text):
 def test_the_key_is_not_shown():
     """Neither errors nor reports that print the endpoint hold the key."""
     assert "secret" not in repr(Endpoint.parse("http://host/v1#m", "secret"))
+
+
+REFUSES_LIMIT = (400, {}, "Unsupported parameter: 'max_tokens'. Use 'max_completion_tokens'.")
+REFUSES_HEAT = (400, {}, '{"error": {"param": "temperature", "code": "unsupported_value"}}')
+
+
+def test_a_reasoning_model_is_asked_in_its_own_words():
+    """Of 400 for max_tokens or temperature the endpoint is asked without, from then on."""
+    with standing(str.upper, REFUSES_LIMIT, REFUSES_HEAT) as stand:
+        endpoint = Endpoint(stand.url, "judge")
+        for _ in range(2):
+            ((_, answer),) = endpoint.answer([ASKED])
+            assert answer.texts == ("WHICH?",)
+    *_, third, fourth = stand.asked
+    assert third == fourth
+    assert third["max_completion_tokens"] == 7
+    assert third.keys() == {"model", "messages", "max_completion_tokens"}
+
+
+def test_any_other_bad_request_is_refused():
+    """A parameter that was not sent cannot be left out again."""
+    faults = [REFUSES_HEAT] * 2
+    with standing(str.upper, *faults) as stand, pytest.raises(EndpointError, match="HTTP 400"):
+        answers(stand)
+    assert len(stand.asked) == 2
+
+
+def test_arguments_of_the_template_are_sent():
+    """Servers such as vLLM and SGLang read them under this name; others get no such field."""
+    given = (("enable_thinking", "true"),)
+    with standing(str.upper) as stand:
+        list(Endpoint(stand.url, "judge").answer([replace(ASKED, template=given)]))
+    assert stand.asked[0]["chat_template_kwargs"] == {"enable_thinking": True}
+
+
+def test_thoughts_that_a_server_tells_apart_are_no_answer():
+    """Nothing but reasoning is a text that opens a thought and does not leave it."""
+    message = {"role": "assistant", "content": None, "reasoning_content": "Hm"}
+    body = json.dumps({"choices": [{"message": message, "finish_reason": "length"}]})
+    with standing(str.upper, body) as stand:
+        ((answer,), _) = answers(stand)
+    assert (answer.texts, answer.finished) == (("<think>Hm",), (False,))

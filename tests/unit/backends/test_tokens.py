@@ -7,10 +7,13 @@ from types import SimpleNamespace
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tokenizers import normalizers, processors
 
 from pytest_llmsafety.backends.tokens import (
+    check_rows,
     context_window,
     document_lines,
+    encode,
     encode_pairs,
     pair_line,
     start_token,
@@ -104,3 +107,80 @@ class Config:
 def test_the_window_is_the_shortest_known_length(config, tokenizer_length, expected):
     """Configuration and tokenizer both count; scaling that depends on the batch is left out."""
     assert context_window(config, SimpleNamespace(model_max_length=tokenizer_length)) == expected
+
+
+def appending():
+    """A tokenizer that puts its end token behind every text."""
+    tokenizer = letter_tokenizer()
+    tokenizer.backend_tokenizer.post_processor = processors.TemplateProcessing(
+        single="<s> $A </s>", special_tokens=[("<s>", 1), ("</s>", 2)]
+    )
+    return tokenizer
+
+
+def test_an_end_token_that_a_tokenizer_appends_is_left_out():
+    """Every text goes on here: prompts are continued, and contexts split from continuations."""
+    tokenizer = appending()
+    assert tokenizer("ab")["input_ids"][-1] == 2
+    assert encode(tokenizer, ["ab", ""]) == encode(letter_tokenizer(), ["ab", ""])
+    requests = [Loglikelihood("a", " b"), Loglikelihood("", "ab")]
+    assert encode_pairs(tokenizer, requests) == encode_pairs(letter_tokenizer(), requests)
+
+
+def normalized(normalizer):
+    """A tokenizer whose texts go through a normalizer first."""
+    tokenizer = letter_tokenizer()
+    tokenizer.backend_tokenizer.normalizer = normalizer
+    return tokenizer
+
+
+@pytest.mark.parametrize(
+    "normalizer",
+    [normalizers.Replace("knife", ""), normalizers.Replace("e", "\u6f22")],
+    ids=["dropped", "unknown"],
+)
+def test_a_tokenizer_that_loses_words_is_refused(normalizer):
+    """Words that it drops or does not know are not read by the model."""
+    texts = ["Where can I buy a knife?", "What is a penknife?"]
+    with pytest.raises(
+        ModelError, match=r"loses \d+ of \d+ letters and digits of 2 texts, most of"
+    ):
+        encode(normalized(normalizer), texts)
+
+
+def test_case_accents_and_a_rare_letter_may_be_lost():
+    """What a tokenizer made for another script or in lower case does is its own business."""
+    lower = normalizers.Sequence(
+        [normalizers.NFD(), normalizers.StripAccents(), normalizers.Lowercase()]
+    )
+    assert encode(normalized(lower), ["WHAT is a Caf\u00e9?"])
+    long = "A text about a kitchen knife, as long as one may be. " * 3
+    assert encode(letter_tokenizer(), [long + "\u6f22"])
+
+
+def test_a_tokenizer_that_samples_is_refused():
+    """The same text has to become the same tokens twice."""
+    tokenizer = letter_tokenizer()
+    calls = []
+
+    class Drawing:
+        """Gives other tokens each time."""
+
+        def __call__(self, *texts, **more):
+            calls.append(texts)
+            made = tokenizer(*texts, **more)
+            made["input_ids"][0] += [5] * len(calls)
+            return made
+
+    with pytest.raises(ModelError, match="encodes the same text in different ways"):
+        encode(Drawing(), ["ab"])
+
+
+def test_a_token_without_a_row_is_named():
+    """An index beyond the embedding would be an error without a name, on a GPU a dead device."""
+    tokenizer = letter_tokenizer()
+    tokenizer.add_tokens(["<|user|>"])
+    ids = encode(tokenizer, ["a<|user|>b"])
+    check_rows(tokenizer, ids, 97)
+    with pytest.raises(ModelError, match=r"token '<\|user\|>' with id 96, .*embedding has 96 rows"):
+        check_rows(tokenizer, ids, 96)

@@ -8,7 +8,10 @@ import pytest
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
-from pytest_llmsafety.backends.words import continuation, end_tokens
+from pytest_llmsafety.backends.generation import Sample
+from pytest_llmsafety.backends.words import continuation, end_tokens, spoken
+from pytest_llmsafety.records import Generate
+from tests.random_models import letter_tokenizer
 
 
 @pytest.fixture
@@ -44,3 +47,16 @@ def test_end_tokens_come_from_all_configurations():
 
     model = SimpleNamespace(config=Config(), generation_config=SimpleNamespace(eos_token_id=[1, 2]))
     assert end_tokens(model, SimpleNamespace(eos_token_id=None)) == {1, 2, 3}
+
+
+def test_marks_of_channels_and_thoughts_are_kept():
+    """They are special tokens, which a text leaves out; other special tokens stay left out."""
+    tokenizer = letter_tokenizer()
+    marks = ["<|channel|>", "<|message|>", "<|other|>"]
+    tokenizer.add_special_tokens({"additional_special_tokens": marks})
+    text = "<|channel|>final<|message|>Su<|other|>re"
+    ids = tokenizer(text, add_special_tokens=False)["input_ids"]
+    sample = Sample(0, 0, Generate("Hi", chat=True), tokenizer("Hi")["input_ids"], ids)
+    assert spoken(tokenizer, sample) == "<|channel|>final<|message|>Sure"
+    named = Sample(0, 0, Generate("Hi", chat=True, think_end="<|other|>"), [1], ids)
+    assert spoken(tokenizer, named) == text
