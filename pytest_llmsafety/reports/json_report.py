@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 from pytest_llmsafety.reports.wire import plain
 
 if TYPE_CHECKING:
+    from pytest_llmsafety.compressors.record import CompressionRecord
     from pytest_llmsafety.reports.run import Run, SafetyTest
+    from pytest_llmsafety.verdict import Verdict
 
-SCHEMA = 1
+SCHEMA = 2
 DIGITS, DECIMALS = 4, 6
 """What is told of a number: sums in float32 move behind that with the batches."""
 
@@ -20,6 +22,7 @@ DIGITS, DECIMALS = 4, 6
 class JsonReport:
     """Every test with its verdicts, and how the run came about.
 
+    What compression did stands once for each compression, in `records`; a verdict names its own.
     Strict JSON: a number that is not finite becomes null. Fields are only ever added within
     one `schema`; docs/configuration.md describes them.
     """
@@ -28,6 +31,7 @@ class JsonReport:
 
     def render(self, run: Run) -> str:
         """Return the report as indented JSON; text of models is escaped as JSON demands."""
+        records = Records(run)
         report = {
             "schema": SCHEMA,
             "exit_status": run.exit_status,
@@ -39,19 +43,52 @@ class JsonReport:
             "models": dict(run.models),
             "plans": [_reported(asdict(plan)) for plan in run.plans],
             "baseline": _reported(plain(run.since)),
-            "tests": [_test(test) for test in sorted(run.tests, key=lambda test: test.nodeid)],
+            "records": {name: _reported(plain(one)) for name, one in records.by_name.items()},
+            "tests": [
+                _test(test, records) for test in sorted(run.tests, key=lambda test: test.nodeid)
+            ],
         }
         return json.dumps(report, indent=2, allow_nan=False) + "\n"
 
 
-def _test(test: SafetyTest) -> dict[str, Any]:
+class Records:
+    """The compression records of a run, each under one name: that of its compression.
+
+    Where one compression has several, as when it was made twice, the later ones are numbered.
+    """
+
+    def __init__(self, run: Run) -> None:
+        """Name every record of the run."""
+        self.by_name: dict[str, CompressionRecord] = {}
+        self._names: dict[int, str] = {}
+        for verdict in run.verdicts:
+            if verdict.record is not None and id(verdict.record) not in self._names:
+                self._names[id(verdict.record)] = self._kept(verdict.compression, verdict.record)
+
+    def name(self, verdict: Verdict) -> str | None:
+        """Return the name of a verdict's record, None where it has none."""
+        return None if verdict.record is None else self._names[id(verdict.record)]
+
+    def _kept(self, compression: str, record: CompressionRecord) -> str:
+        """Keep a record, unless an equal one is there, and return its name."""
+        name, number = compression, 1
+        while self.by_name.setdefault(name, record) != record:
+            number += 1
+            name = f"{compression} #{number}"
+        return name
+
+
+def _test(test: SafetyTest, records: Records) -> dict[str, Any]:
     """Return one test as plain values."""
     return {
         "nodeid": test.nodeid,
         "compression": test.compression,
         "outcome": test.outcome,
         "message": test.message,
-        "verdicts": [_reported(plain(verdict)) for verdict in test.verdicts],
+        "verdicts": [
+            {**_reported(plain(replace(verdict, record=None))), "record": records.name(verdict)}
+            for verdict in test.verdicts
+        ],
     }
 
 

@@ -11,6 +11,7 @@ import sys
 from enum import Enum
 from typing import Any, get_args
 
+from pytest_llmsafety.compressors.record import CompressionRecord
 from pytest_llmsafety.plan import Plan
 from pytest_llmsafety.reports.json_report import SCHEMA
 from pytest_llmsafety.reports.since import Since
@@ -44,6 +45,7 @@ def schema() -> dict[str, Any]:
             "verdicts": {"type": "array", "items": _of(Verdict, kinds)},
         }
     )
+    kinds["Verdict"]["properties"]["record"] = {"type": ["string", "null"]}  # a name in `records`
     whole = _object(
         {
             "schema": {"const": SCHEMA},
@@ -56,6 +58,7 @@ def schema() -> dict[str, Any]:
             "models": texts,
             "plans": {"type": "array", "items": _of(Plan, kinds)},
             "baseline": _of(Since | None, kinds),
+            "records": {"type": "object", "additionalProperties": _of(CompressionRecord, kinds)},
             "tests": {"type": "array", "items": test},
         }
     )

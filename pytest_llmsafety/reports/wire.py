@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import zlib
+from base64 import b64decode, b64encode
 from enum import Enum
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, get_args, get_type_hints
 
 from pytest_llmsafety.compressors.record import CompressionRecord
@@ -19,16 +21,41 @@ NAMES = {
 }
 
 
+KEPT_RECORDS = 256
+
+
 def encode(verdict: Verdict) -> str:
-    """Return `verdict` as JSON; `decode` gives an equal verdict back."""
-    return json.dumps(plain(verdict))
+    """Return `verdict` as JSON; `decode` gives an equal verdict back.
+
+    The record, the same for all verdicts on a compression and long, is packed.
+    """
+    rest = plain(dataclasses.replace(verdict, record=None))
+    packed = None if verdict.record is None else _packed(verdict.record)
+    return json.dumps({**rest, "record": packed})
 
 
 def decode(text: str) -> Verdict:
-    """Return the verdict that `encode` wrote."""
-    verdict = _build(Verdict, json.loads(text))
+    """Return the verdict that `encode` wrote; verdicts on a compression share one record."""
+    values = json.loads(text)
+    packed = values.pop("record")
+    record = None if packed is None else _unpacked(packed)
+    verdict = _build(Verdict, {**values, "record": None})
     assert isinstance(verdict, Verdict)  # noqa: S101 - narrows a type
-    return verdict
+    return dataclasses.replace(verdict, record=record)
+
+
+@lru_cache(KEPT_RECORDS)
+def _packed(record: CompressionRecord) -> str:
+    """Return a record as text: JSON, compressed, in letters."""
+    return b64encode(zlib.compress(json.dumps(plain(record)).encode())).decode()
+
+
+@lru_cache(KEPT_RECORDS)
+def _unpacked(text: str) -> CompressionRecord:
+    """Return the record that `_packed` wrote; one object for equal texts."""
+    record = _build(CompressionRecord, json.loads(zlib.decompress(b64decode(text))))
+    assert isinstance(record, CompressionRecord)  # noqa: S101 - narrows a type
+    return record
 
 
 def plain(value: Any) -> Any:  # noqa: ANN401 - any field of a dataclass

@@ -69,10 +69,12 @@ class Project:
 
     def verdicts(self) -> list[dict[str, Any]]:
         """Its verdicts, without the notes on where answers are from, and what takes time."""
-        found = [verdict for test in self.report()["tests"] for verdict in test["verdicts"]]
+        report = self.report()
+        found = [verdict for test in report["tests"] for verdict in test["verdicts"]]
         for verdict in found:
             verdict["notes"] = [note for note in verdict["notes"] if "baseline" not in note]
-            verdict["record"] = {**verdict["record"], "seconds": 0, "peak_bytes": 0}
+            record = report["records"][verdict["record"]]
+            verdict["record"] = {**record, "seconds": 0, "peak_bytes": 0}
             verdict["reproduce"] = ""
         return found
 

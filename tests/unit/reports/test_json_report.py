@@ -19,15 +19,15 @@ if TYPE_CHECKING:
 
 
 def test_the_schema_is_pinned() -> None:
-    """The names that a reader of schema 1 may rely on."""
+    """The names that a reader of schema 2 may rely on."""
     test = SafetyTest("t.py::a", "failed", "why", (FAIL,))
     run = Run((test,), 1, (("seed", "0"),), (("pytest", "9"),))
     report = json.loads(JsonReport().render(run))
     assert list(report) == [
         "schema", "exit_status", "command", "ended", "settings", "versions", "machine", "models",
-        "plans", "baseline", "tests",
+        "plans", "baseline", "records", "tests",
     ]  # fmt: skip
-    assert report["schema"] == 1
+    assert report["schema"] == 2
     assert list(report["tests"][0]) == [
         "nodeid", "compression", "outcome", "message", "verdicts",
     ]  # fmt: skip
@@ -63,3 +63,22 @@ def test_any_verdict_can_be_written(verdict: Verdict) -> None:
     text = JsonReport().render(Run((SafetyTest("t.py::a", "failed", "", (verdict,)),), 1))
     json.loads(text, parse_constant=pytest.fail)
     assert text.isascii()
+
+
+def test_a_record_stands_once_for_each_compression() -> None:
+    """Verdicts name it; another one under the same compression gets a number."""
+    assert FAIL.record is not None
+    other = replace(FAIL, record=replace(FAIL.record, bits=8.0))
+    equal = replace(FAIL, record=replace(FAIL.record))
+    none = replace(FAIL, record=None)
+    tests = tuple(
+        SafetyTest(f"t.py::{place}", "failed", "", (verdict,))
+        for place, verdict in enumerate((FAIL, other, equal, none))
+    )
+    report = json.loads(JsonReport().render(Run(tests, 1)))
+    assert [test["verdicts"][0]["record"] for test in report["tests"]] == [
+        "int4", "int4 #2", "int4", None,
+    ]  # fmt: skip
+    assert {name: one["bits"] for name, one in report["records"].items()} == {
+        "int4": FAIL.record.bits, "int4 #2": 8.0,
+    }  # fmt: skip

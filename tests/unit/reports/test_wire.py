@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from hypothesis import given, settings
@@ -28,6 +29,13 @@ def test_types_come_back() -> None:
     assert verdict.outcome is Outcome.FAIL
     assert verdict.decision == FAIL.decision
     assert verdict.record == FAIL.record
+
+
+def test_verdicts_on_a_compression_share_their_record() -> None:
+    """It travels packed, and is one object again however often it comes."""
+    one, other = decode(encode(FAIL)), decode(encode(replace(FAIL, measurement="other")))
+    assert one.record is other.record
+    assert one.record == FAIL.record
 
 
 def test_the_text_is_json() -> None:
