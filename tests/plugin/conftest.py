@@ -34,6 +34,7 @@ class Workbench:
     """Writes down what it is asked; the model `absent` has no weights."""
 
     cache = None
+    engine = types.SimpleNamespace(files=None)
 
     def __init__(self, options, progress=None):
         self.options = options
