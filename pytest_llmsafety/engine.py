@@ -90,6 +90,7 @@ class Engine:
             self._backend_key += f" {code_digest(backend.__module__)}"
         self._loaded: dict[Arm, Backend] = {}
         self._digests: dict[Arm, str] = {}
+        self._tokenizers: dict[Path, tuple[str, ...]] = {}
         self._unstored = Cache(None)
         self._passes_of_closed = 0
 
@@ -155,6 +156,24 @@ class Engine:
         pairs = zip(keys, ids, strict=True)
         self.reference.keep(arm, {key: json.dumps(one) for key, one in pairs})
         return ids
+
+    def tokenizer_differences(self, arm: Arm) -> tuple[str, ...]:
+        """Return the names of the parts in which a checkpoint's tokenizer is not the dense one's.
+
+        Empty where the arm has none of its own, and in a baseline run, where the backend compares
+        the two when it loads the checkpoint.
+        """
+        rules = getattr(self._factory, "tokenizer_rules", None)
+        own = self._own_tokenizer(arm)
+        if own is None or rules is None or self._lacks(arm.model):
+            return ()
+        dense = self._folder(arm.model)
+        if own not in self._tokenizers:
+            mine, theirs = dict(rules(dense)), dict(rules(own))
+            self._tokenizers[own] = tuple(
+                name for name in (mine | theirs) if mine.get(name) != theirs.get(name)
+            )
+        return self._tokenizers[own]
 
     def digest(self, arm: Arm) -> str:
         """Return what identifies `arm` in the cache.

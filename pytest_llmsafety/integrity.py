@@ -16,14 +16,20 @@ CHECKED_PROMPTS = 200
 def problems(pair: ModelPair, prompts: Sequence[str], engine: Engine) -> tuple[str, ...]:
     """Plain sentences that say why the two models may not be judged together; empty if fine.
 
-    Both models must turn the same prompts into the same tokens (so also the same special
-    tokens), and at least one layer of the compressed one must differ. Order, batches and
-    decoding are the same by construction: both arms get the same list of requests.
+    Both models must have the same rules for tokens and turn the same prompts into the same ones
+    (so also the same special tokens), and at least one layer of the compressed one must differ.
+    Order, batches and decoding are the same by construction: both arms get the same requests.
     """
     found = []
     record = engine.record(pair.compressed)
     if not pair.compression.is_dense and (record is None or not record.layers_changed):
         found.append("no layer of the compressed model differs from the dense one")
+    parts = engine.tokenizer_differences(pair.compressed)
+    if parts:
+        found.append(
+            f"the tokenizers differ in {', '.join(parts)}; a checkpoint must keep the dense "
+            "model's tokenizer: copy the dense model's tokenizer files into its folder"
+        )
     asked = list(prompts[:CHECKED_PROMPTS])
     tokens = engine.tokens(pair.dense, asked), engine.tokens(pair.compressed, asked)
     sides = zip(asked, *tokens, strict=True)

@@ -60,8 +60,9 @@ class Backend(Protocol):
                 pass
 
     A class attribute `reads_folder = False` says that the model's name need not be a folder
-    of weights, and a static method `tokens(folder, texts)` gives token ids without loading. A
-    method `facts()` of the dense arm says what a baseline remembers of its weights (DenseFacts).
+    of weights. Static methods need no weights either: `tokens(folder, texts)` gives token ids, and
+    `tokenizer_rules(folder)` (name, digest) of each part of a tokenizer that decides about them.
+    A method `facts()` of the dense arm says what a baseline remembers of its weights (DenseFacts).
     """
 
     @property

@@ -42,6 +42,7 @@ from pytest_llmsafety.deployment import template_of
 from pytest_llmsafety.fingerprint import resolve
 from pytest_llmsafety.loading import load_model, load_tokenizer
 from pytest_llmsafety.records import Generate, Generation, Likelihood, Loglikelihood, NextTokens
+from pytest_llmsafety.tokenizer_rules import rules_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -53,6 +54,7 @@ if TYPE_CHECKING:
     from pytest_llmsafety.pair import Arm
     from pytest_llmsafety.records import Request, Response
     from pytest_llmsafety.specs import CompressionSpec
+    from pytest_llmsafety.tokenizer_rules import Parts
 
 Batch = list[tuple[int, "Response"]]
 
@@ -157,6 +159,11 @@ class HuggingFaceBackend:
     def tokens(folder: Path, texts: Sequence[str]) -> list[tuple[int, ...]]:
         """Return the token ids of each text; loads the tokenizer, not the model."""
         return [tuple(ids) for ids in encode(load_tokenizer(folder), texts)]
+
+    @staticmethod
+    def tokenizer_rules(folder: Path) -> Parts:
+        """Return what decides about tokens, part by part; loads the tokenizer, not the model."""
+        return rules_of(load_tokenizer(folder))
 
     @staticmethod
     def fits(arm: Arm) -> bool:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pytest_llmsafety.compressors.base import dense_bytes, linear_layers, weight_of
 from pytest_llmsafety.compressors.changes import tensor_digest
 from pytest_llmsafety.errors import BaselineError, UnsupportedModelError
+from pytest_llmsafety.tokenizer_rules import digest, rules_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -80,12 +79,7 @@ def tokenizer_parts(tokenizer: Any) -> tuple[tuple[str, str], ...]:  # noqa: ANN
     """Digests of what else than the text decides about tokens, by the name of the part."""
     ends = [tokenizer.bos_token_id, tokenizer.eos_token_id]
     return (
-        ("vocabulary", _digest(tokenizer.get_vocab())),
-        ("start and end tokens", _digest(ends)),
-        ("chat template", _digest(tokenizer.chat_template)),
+        *rules_of(tokenizer),
+        ("start and end tokens", digest(ends)),
+        ("chat template", digest(tokenizer.chat_template)),
     )
-
-
-def _digest(value: object) -> str:
-    """SHA-256 of a JSON value."""
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode("ascii")).hexdigest()

@@ -71,6 +71,10 @@ class Answers:
         """The same tokens for both."""
         return [(1,) for _ in texts]
 
+    def tokenizer_differences(self, arm):  # noqa: ARG002 - one tokenizer
+        """None."""
+        return ()
+
 
 def live(says, items=ITEMS, **settings) -> tuple[LiveMeasurement, Answers]:
     """A measurement on which the compressed model answers what `says` says."""

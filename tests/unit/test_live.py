@@ -83,6 +83,10 @@ class TwoVoices:
         extra = arm.compression is not None and self.compressed == "other tokenizer"
         return [(1, 2, 3) if extra else (1, 2) for _ in texts]
 
+    def tokenizer_differences(self, arm):
+        """Those of a compressed model with other merges."""
+        return ("merges",) if arm.compression and self.compressed == "other merges" else ()
+
 
 QUESTION = Question("shouting", "made-up", ITEMS, Shouting())
 
@@ -216,3 +220,5 @@ def test_pair_with_another_tokenizer_is_not_comparable():
     assert integrity.problems(PAIR, prompts, TwoVoices("a", "b")) == ()
     found = integrity.problems(PAIR, prompts, TwoVoices("a", "other tokenizer"))
     assert "tokenizers differ on 20 of 20" in found[0]
+    found = integrity.problems(PAIR, prompts, TwoVoices("a", "other merges"))
+    assert "the tokenizers differ in merges" in found[0]
