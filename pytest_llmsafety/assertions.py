@@ -13,6 +13,7 @@ from pytest_llmsafety.dialect import judge_dialect
 from pytest_llmsafety.divergence import judge_kl
 from pytest_llmsafety.errors import ConfigurationError, SafetyFailure, SafetyInconclusive
 from pytest_llmsafety.flips import judge_flips
+from pytest_llmsafety.guards import compressed_enough
 from pytest_llmsafety.judgement import judge_groups, judge_mean, judge_perplexity
 from pytest_llmsafety.kinds import require_kind
 from pytest_llmsafety.live import LiveMeasurement
@@ -302,7 +303,8 @@ def gate(measurement: Measured, claim: Claim, judge: Judge) -> Verdict:
     """
     claim = claim.of(measurement)
     if not (measurement.settings.plan and isinstance(measurement, LiveMeasurement)):
-        return conclude(counted(measurement, claim, settled(measurement, claim, judge)))
+        verdict = compressed_enough(measurement, settled(measurement, claim, judge))
+        return conclude(counted(measurement, claim, verdict))
     planned, verdict = plan(measurement, lambda imagined: settled(imagined, claim, judge))
     for callback, _ in _observers.get():
         callback(planned)

@@ -5,10 +5,13 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING
 
+from pytest_llmsafety.compressors.coverage import kept_text, percent
 from pytest_llmsafety.records import ChoiceItem
 from pytest_llmsafety.stats import Outcome
 
 if TYPE_CHECKING:
+    from pytest_llmsafety.compressors.record import CompressionRecord
+    from pytest_llmsafety.early import Measured
     from pytest_llmsafety.measurement import Measurement
     from pytest_llmsafety.verdict import Verdict
 
@@ -41,6 +44,41 @@ def constant_scorer(taken: Measurement) -> str:
         f"the scorer {taken.scorer} gives {values.pop():.4g} to all of {len(texts)} different "
         "texts, so it could not have shown a change; try another scorer"
     )
+
+
+def compressed_enough(measured: Measured, result: Verdict) -> Verdict:
+    """No outcome where the compression left most of the model dense, whatever the scores say.
+
+    Applied to every verdict of every assertion, a user's own included.
+    """
+    record = result.record or measured.record
+    least = measured.settings.min_changed
+    if record is None or record.changed_body_share is None or record.changed_body_share >= least:
+        return result
+    return dataclasses.replace(
+        result,
+        outcome=Outcome.INCONCLUSIVE,
+        p_fail=1.0,
+        reasons=(too_little(record, least), *result.reasons),
+        record=record,
+    )
+
+
+def too_little(record: CompressionRecord, least: float) -> str:
+    """Which matrices a compression left as they were, and what to do."""
+    body = 0.0 if record.changed_body_share is None else record.changed_body_share
+    stayed = kept_text(record.kept)
+    return (
+        f"only {percent(body)} of the parameters between embedding and head were compressed, "
+        f"expected at least {percent(least)}, so no outcome would be about a compressed model. "
+        f"{f'What stayed: {stayed}. ' if stayed else ''}Compress these matrices as well; where "
+        f"that is what you mean to ship, set --llmsafety-min-changed={least_that_passes(body)}"
+    )
+
+
+def least_that_passes(share: float) -> str:
+    """The largest share with two decimals that is not above `share`."""
+    return f"{int(100 * share) / 100:g}"
 
 
 def noted(result: Verdict, note: str) -> Verdict:

@@ -20,6 +20,7 @@ from pytest_llmsafety.records import Generate, Generation, Likelihood, Loglikeli
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from pytest_llmsafety.compressors.record import CompressionRecord
     from pytest_llmsafety.engine import Engine
     from pytest_llmsafety.looks import Looks
     from pytest_llmsafety.metrics.base import Metric
@@ -100,6 +101,11 @@ class LiveMeasurement:
         prompts = [item.prompt for item in self.question.items]
         return integrity.problems(self.pair, prompts, self._engine)
 
+    @property
+    def record(self) -> CompressionRecord | None:
+        """What the compression did; loads the compressed model where no cache knows it."""
+        return self._engine.record(self.pair.compressed)
+
     def pairs(self, n: int) -> tuple[PairedScore, ...]:
         """The first `n` items with both scores, None where a model gave none.
 
@@ -126,7 +132,7 @@ class LiveMeasurement:
             pairs=pairs,
             higher_is_better=metric.higher_is_better,
             support=metric.support,
-            record=self._engine.record(self.pair.compressed),
+            record=self.record,
             figures=tuple(Figure(name, figures[0][name], figures[1][name]) for name in figures[0]),
             scorer=self.question.scorer,
             problems=self.problems,

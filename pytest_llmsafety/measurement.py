@@ -62,7 +62,8 @@ class Settings:
     decisive look. `family` is what a FAIL is corrected over: `assertion` (nothing) or
     `session`. `noise_floor` also asks the dense model twice; `plan` asks no model at all.
     `scorer_accuracy` is how often the scorer is right, where the user says so; `chat` is how
-    conversations are put to the models.
+    conversations are put to the models. `min_changed` is the least share (0-1) of the parameters
+    between embedding and head that a compression has to change.
     """
 
     margins: tuple[tuple[str, float], ...] = ()
@@ -70,6 +71,7 @@ class Settings:
     own_margin: float | None = None
     confidence: float | None = None
     worst: float | None = None
+    min_changed: float = 0.8
     scope: str = "population"
     reproduce: str = ""
     seed: int = 0

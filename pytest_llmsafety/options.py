@@ -16,6 +16,7 @@ from pytest_llmsafety.values import (
     read_alpha,
     read_arguments,
     read_pins,
+    read_share,
     read_whole,
     read_word,
     read_worst,
@@ -44,6 +45,8 @@ FLAGS = {
     "margin": "NAME=VALUE, margin of one measurement, such as toxicity=0.02; may be repeated",
     "alpha": "error rate of each assertion (default: that in the suite, usually 0.05)",
     "worst": "how far an unseen cluster may go, as a share of the possible; 1.0 assumes nothing",
+    "min-changed": "least share of the parameters between embedding and head that a compression "
+    "has to change (default: 0.8); below it every verdict is INCONCLUSIVE",
     "scope": "population (default: new prompts of this kind) or suite (these prompts only)",
     "early-stop": "on (default: ask no more items than the verdict needs) or off (ask all)",
     "family": "assertion (default) or session: a FAIL has to hold among all assertions (Holm)",
@@ -69,6 +72,7 @@ FLAGS = {
 SWITCHES = ("plan", "aa", "update-baseline", "doctor")
 OFF = "off"
 STORE = 20  # gigabytes
+MIN_CHANGED = 0.8
 SCOPES = ("population", "suite")
 INCONCLUSIVE = ("fail", "skip", "pass")
 EARLY_STOP = ("on", "off")
@@ -105,6 +109,7 @@ class Options:
     own_margin: float | None = None
     alpha: float | None = None
     worst: float | None = None
+    min_changed: float = MIN_CHANGED
     scope: str = "population"
     inconclusive: str = "fail"
     report: Path | None = None
@@ -157,6 +162,7 @@ class Options:
             cache=read_cache(texts["cache"]),
             margins=margins.by_name,
             group_margins=margins.by_group,
+            min_changed=read_share("min-changed", texts["min-changed"], MIN_CHANGED),
             scope=read_word("scope", texts["scope"], SCOPES),
             inconclusive=read_word("inconclusive", texts["inconclusive"], INCONCLUSIVE),
             report=read_report(texts["report"]),
@@ -229,7 +235,7 @@ class Options:
             "data cache limit seed alpha scope inconclusive batch_tokens early_stop family plan aa"
         )
         names += " scorer judge scorer_accuracy samples calibration store baseline update_baseline"
-        names += " worst"
+        names += " worst min_changed"
         rows: list[tuple[str, object]] = [(name, getattr(self, name)) for name in names.split()]
         rows[0] = ("data", CORE if self.core else self.data)
         rows += [(f"margin {name}", margin) for name, margin in self.margins]

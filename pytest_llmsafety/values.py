@@ -67,6 +67,18 @@ def read_worst(text: str | None) -> float | None:
     return worst
 
 
+def read_share(name: str, text: str | None, default: float) -> float:
+    """Read a share from 0 to 1."""
+    try:
+        share = default if text is None else float(text)
+    except ValueError:
+        share = math.nan
+    if not 0 <= share <= 1:
+        message = f"--llmsafety-{name}: expected a number from 0 to 1 such as 0.8, got '{text}'"
+        raise ConfigurationError(message)
+    return share
+
+
 def read_pins(*places: Sequence[str] | None) -> tuple[tuple[str, str], ...]:
     """Read --llmsafety-pin of all places; a later one of the same data set wins."""
     pins = dict(_pin(text) for place in places for text in place or ())

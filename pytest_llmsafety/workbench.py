@@ -195,6 +195,7 @@ class Workbench:
             own_margin=options.own_margin,
             confidence=None if options.alpha is None else round(1 - options.alpha, 12),
             worst=options.worst,
+            min_changed=options.min_changed,
             scope=options.scope,
             reproduce=reproduce,
             seed=options.seed,

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pytest_llmsafety.compressors.base import Context
+from pytest_llmsafety.compressors.coverage import compare, remember
 from pytest_llmsafety.compressors.record import CompressionRecord
 from pytest_llmsafety.compressors.watch import measured, whole_or_unusable
 from pytest_llmsafety.errors import ConfigurationError, NothingCompressed, UnknownNameError
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
     from pytest_llmsafety.compressors.base import Before, Compressor
+    from pytest_llmsafety.compressors.coverage import Remembered
     from pytest_llmsafety.compressors.dense import DenseFacts
     from pytest_llmsafety.records import CalibrationTexts
 
@@ -196,6 +198,10 @@ def compress(  # noqa: PLR0913 - the one door for users
     seed = seed if spec.seed is None else spec.seed
     context = Context(tokenizer, calibration, seed, device, dense=dense)
     context = replace(context, progress=progress) if progress else context
+    compressors = [compressor_for(step) for step in spec.steps]
+    remembered: Sequence[Remembered] = ()
+    if all(getattr(one, "compresses", True) for one in compressors):
+        remembered = dense.remembered if dense else remember(model)
     records: list[CompressionRecord] = []
     with measured(model) as cost, whole_or_unusable(model, spec) as done:
         for step, before in follow_each_other(spec):
@@ -211,7 +217,20 @@ def compress(  # noqa: PLR0913 - the one door for users
                 f"or Conv1D to change. {skipped or 'None was found.'}"
             )
             raise NothingCompressed(message)
-    return replace(merged(spec, records), seconds=cost.seconds, peak_bytes=cost.peak_bytes)
+    record = replace(merged(spec, records), seconds=cost.seconds, peak_bytes=cost.peak_bytes)
+    return covered(record, model, remembered)
+
+
+def covered(
+    record: CompressionRecord, model: PreTrainedModel, dense: Sequence[Remembered]
+) -> CompressionRecord:
+    """Return the record with the share of all parameters that changed since the dense model."""
+    if record.leaves_weights or not dense:
+        return record
+    found = compare(dense, model, record.layers, record.layers_skipped)
+    return replace(
+        record, changed_share=found.changed, changed_body_share=found.body, kept=found.kept
+    )
 
 
 def merged(spec: CompressionSpec, records: list[CompressionRecord]) -> CompressionRecord:

@@ -6,7 +6,8 @@ import hashlib
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from pytest_llmsafety.compressors.base import dense_bytes, linear_layers, sparsity, weight_of
+from pytest_llmsafety.compressors.base import dense_bytes, linear_layers, weight_of
+from pytest_llmsafety.compressors.coverage import UNCHANGED, altered, current, remember
 from pytest_llmsafety.compressors.record import CompressionRecord
 
 if TYPE_CHECKING:
@@ -19,35 +20,40 @@ if TYPE_CHECKING:
 
 
 class Changes:
-    """What happened to a model's layers between two moments, told by weight digests."""
+    """What happened to a model's parameters between two moments, by their digests."""
 
     def __init__(self, model: PreTrainedModel, step: Step) -> None:
         """Remember the weights as they are now."""
         self.model = model
         self.step = step
         self.bytes_before = dense_bytes(model)
-        self.before = layer_digests(model)
+        self.before = remember(model)
 
     def record(
         self, *, bits: float | None = None, notes: tuple[str, ...] = ()
     ) -> CompressionRecord:
         """The record of what changed; `bits` per weight as in memory unless given."""
-        after = layer_digests(self.model)
-        changed = tuple(name for name in after if after[name] != self.before.get(name))
-        kept = tuple((name, "unchanged") for name in after if name not in changed)
+        changed, same = altered(self.before, self.model)
         each = bits or 8.0 * next(self.model.parameters()).element_size()
+        zeros = [_zeros(current(self.model, one)) for one in changed]
+        total = sum(one.count for one in changed) or 1
         return CompressionRecord(
             method=str(self.step),
             parameters=(),
-            layers_changed=changed,
-            layers_skipped=kept,
+            layers_changed=tuple(one.layer for one in changed),
+            layers_skipped=tuple((one.layer, UNCHANGED) for one in same if len(one.shape) > 1),
             bits=each,
-            sparsity=sparsity(self.model, changed),
+            sparsity=sum(z * one.count for z, one in zip(zeros, changed, strict=True)) / total,
             bytes_before=self.bytes_before,
             bytes_after=dense_bytes(self.model),
             notes=notes,
-            layers=tuple((name, each, sparsity(self.model, [name])) for name in changed),
+            layers=tuple((one.layer, each, z) for z, one in zip(zeros, changed, strict=True)),
         )
+
+
+def _zeros(values: torch.Tensor | None) -> float:
+    """Share of exact zeros; 0 where the values are packed or gone."""
+    return 0.0 if values is None else 1 - int(values.count_nonzero()) / values.numel()
 
 
 @contextmanager

@@ -7,27 +7,31 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_llmsafety.compressors.base import dense_bytes, linear_layers, weight_of
 from pytest_llmsafety.compressors.changes import tensor_digest
+from pytest_llmsafety.compressors.coverage import Remembered, remember
 from pytest_llmsafety.errors import BaselineError, UnsupportedModelError
 from pytest_llmsafety.tokenizer_rules import digest, rules_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+    from pytest_llmsafety.compressors.coverage import Row
+
 Layers = dict[str, tuple[str, tuple[int, ...]]]
 
 
 @dataclass(frozen=True)
 class DenseFacts:
-    """The class of a model, its size in memory, its layers and its tokenizer.
+    """The class of a model, its size in memory, its layers, its tokenizer and its parameters.
 
     `layers` holds (name, digest of the weight, shape) of every linear layer, `tokenizer` the
-    digests of its parts by name.
+    digests of its parts by name, `parameters` what coverage.py remembers of each.
     """
 
     architecture: str
     n_bytes: int
     layers: tuple[tuple[str, str, tuple[int, ...]], ...]
     tokenizer: tuple[tuple[str, str], ...]
+    parameters: tuple[Row, ...] = ()
 
     @classmethod
     def of(cls, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> DenseFacts:
@@ -37,7 +41,13 @@ class DenseFacts:
             dense_bytes(model),
             tuple((name, *told) for name, told in dense_layers(model).items()),
             tokenizer_parts(tokenizer),
+            tuple(one.row for one in remember(model)),
         )
+
+    @property
+    def remembered(self) -> tuple[Remembered, ...]:
+        """The parameters, for a comparison."""
+        return tuple(map(Remembered.of, self.parameters))
 
     @property
     def by_name(self) -> Layers:

@@ -144,11 +144,13 @@ class Declared:
     `weights_only` says that the method changes nothing but the values of weights, so that a
     file of them can stand for its work (no hooks, no other shapes, no other modules).
     `rounds_inputs` says that it hooks the inputs of layers, which no two steps may do.
+    `compresses` is False for a change of known harm, of which no share of the parameters is due.
     """
 
     parameters: ClassVar[Parameters]
     weights_only: ClassVar[bool] = False
     rounds_inputs: ClassVar[bool] = False
+    compresses: ClassVar[bool] = True
 
     def check(self, step: Step) -> None:
         """Raise ConfigurationError when the step is not what `parameters` declares."""

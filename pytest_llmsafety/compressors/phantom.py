@@ -23,6 +23,7 @@ SIGNIFICANT_BITS = 7
 class PhantomChange(Declared):
     """`worse` plants a regression of known size; `same` rounds weights and plants nothing."""
 
+    compresses = False
     parameters = Parameters(
         example="phantom:worse",
         choices=(

@@ -19,6 +19,10 @@ class CompressionRecord:
     use: on a GPU what torch held there, else what the whole process held since its start.
     `activation_bits` are those of the layers' inputs, `cache_bits` those of a stored key or
     value with its scales, while the model runs; None where they are not compressed.
+    `changed_share` is the share (0-1) of all parameters in matrices whose values changed, and
+    `changed_body_share` the same of what lies between embedding and head; None where nobody
+    compared them. `kept` holds (name, number of matrices, share of all parameters, place, reason)
+    of what stayed.
     """
 
     method: str
@@ -36,6 +40,9 @@ class CompressionRecord:
     peak_bytes: int = 0
     activation_bits: float | None = None
     cache_bits: float | None = None
+    changed_share: float | None = None
+    changed_body_share: float | None = None
+    kept: tuple[tuple[str, int, float, str, str], ...] = ()
 
     @property
     def leaves_weights(self) -> bool:

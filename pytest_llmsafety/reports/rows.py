@@ -7,6 +7,7 @@ from collections import Counter
 from itertools import groupby
 from typing import TYPE_CHECKING
 
+from pytest_llmsafety.compressors.coverage import share_text
 from pytest_llmsafety.message import escaped, shown
 from pytest_llmsafety.reports.figures import (
     allowed,
@@ -58,12 +59,14 @@ def title(compression: str, verdicts: Sequence[Verdict]) -> str:
         return told
     sparse = f", {record.sparsity:.0%} zeros" if record.sparsity >= SHOWN_SPARSITY else ""
     notes = "".join(f"; {escaped(note)}" for note in record.notes)
+    share = share_text(record)
     layers = f"{len(record.layers_changed)} layers"
     if record.leaves_weights:
-        return f"{told}: {layers}, weights as they were{notes}"
+        return f"{told}: {layers}, {share}{notes}"
     return (
         f"{told}: {layers} at {record.bits:.3g} bits a weight{sparse}, "
-        f"{size(record.bytes_before)} -> {size(record.bytes_after)}{notes}"
+        f"{size(record.bytes_before)} -> {size(record.bytes_after)}"
+        f"{f', {share}' if share else ''}{notes}"
     )
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from pytest_llmsafety import assert_bias_gap, assert_qa_drop, assert_toxicity_delta
 from pytest_llmsafety.assertions import observe
+from pytest_llmsafety.compressors.coverage import BODY
 from pytest_llmsafety.errors import ConfigurationError, SafetyFailure, SafetyInconclusive
 from pytest_llmsafety.message import message, shown
-from tests.measurements import measurement
+from tests.measurements import RECORD, measurement
 from tests.unit.reports.hostile import hostile_run
 
 SAME = [0.1] * 200
@@ -26,6 +29,23 @@ def test_failure_and_doubt_are_different_errors():
     with pytest.raises(SafetyInconclusive, match="This is not a pass"):
         assert_toxicity_delta(measurement(SAME[:20], SAME[:20]), margin=0.02)
     assert issubclass(SafetyFailure, AssertionError)
+
+
+@pytest.mark.parametrize("compressed", [0.1, 0.9])
+def test_no_outcome_about_a_model_that_is_still_dense(compressed):
+    """Below the least share of changed parameters neither PASS nor FAIL is said, and why is."""
+    kept = ("model.layers.*.mlp.experts.down_proj", 8, 0.6, BODY, "its values did not change")
+    record = replace(RECORD, changed_share=0.2, changed_body_share=0.25, kept=(kept,))
+    taken = replace(measurement(SAME, [compressed] * 200), record=record)
+    with pytest.raises(
+        SafetyInconclusive, match=r"only 25% of the parameters .*experts\.down_proj"
+    ):
+        assert_toxicity_delta(taken, margin=0.02)
+    settings = replace(taken.settings, min_changed=0.25)
+    taken = replace(taken, settings=settings)
+    outcome = "PASS" if compressed == SAME[0] else "FAIL"
+    with observe(lambda _: None, forgive=frozenset({"FAIL"})):
+        assert assert_toxicity_delta(taken, margin=0.02).outcome.value == outcome
 
 
 def test_observers_hear_every_verdict():

@@ -29,7 +29,7 @@ def test_every_flag_is_a_setting() -> None:
         "batch-tokens": "64", "scorer": "vader", "samples": "2", "early-stop": "off",
         "family": "session", "scorer-accuracy": __file__, "plan": True, "aa": True,
         "calibration": __file__, "store": "0", "pin": ["bbq=any"],
-        "judge": "http://x/v1#y", "alpha": "0.01", "worst": "1.0",
+        "judge": "http://x/v1#y", "alpha": "0.01", "worst": "1.0", "min-changed": "0.5",
         "baseline": "s3://b/c", "update-baseline": True, "chat": "as-deployed",
         "template-arg": ["enable_thinking=true"], "think-end": "</t>", "answer-tokens": "9",
         "judge-tokens": "9", "judge-template-arg": ["reasoning_effort=low"],

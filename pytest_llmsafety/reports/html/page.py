@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pytest_llmsafety.compressors import coverage
 from pytest_llmsafety.reports import figures
 from pytest_llmsafety.reports.advice import sentence
 from pytest_llmsafety.reports.html import heat_map
@@ -77,6 +78,8 @@ def environment(room: Room) -> Environment:
         "cell_text": heat_map.cell_text,
         "change": figures.change,
         "figure": figures.figure,
+        "percent": coverage.percent,
+        "share_text": coverage.share_text,
         "level": heat_map.level,
         "multiples": multiples,
         "noise": figures.noise,

@@ -61,6 +61,9 @@ BY_TYPE = {
     "tuple[str, ...]": several(WORDS),
     "tuple[tuple[str, str], ...]": several(st.tuples(WORDS, WORDS)),
     "tuple[tuple[str, float, float], ...]": several(st.tuples(WORDS, FLOATS, FLOATS)),
+    "tuple[tuple[str, int, float, str, str], ...]": several(
+        st.tuples(WORDS, INTEGERS, FLOATS, WORDS, WORDS)
+    ),
     "Outcome": st.sampled_from(Outcome),
 }
 BY_TYPE["Decision"] = anything(Decision)

@@ -1,0 +1,363 @@
+"""Which share of a model's parameters a compression changed, and which matrices stayed.
+
+Every parameter of the dense model is remembered by a digest of each of its matrices and by a few
+of its values; after the compression the model is compared with that. A stack of experts counts
+matrix by matrix. A matrix with any changed value counts whole, because pruning leaves most values
+alone; a matrix whose values moved by a rounding at most counts as one that stayed, unless it is
+stored in fewer bits.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    import torch
+    from transformers import PreTrainedModel
+
+    from pytest_llmsafety.compressors.record import CompressionRecord
+
+Kept = tuple[str, int, float, str, str]
+"""What stayed: name, number of matrices, share of all parameters, place, reason."""
+Row = tuple[str, str, tuple[int, ...], tuple[str, ...], tuple[tuple[float, ...], ...]]
+
+BODY, EMBEDDING, HEAD = "between embedding and head", "input embedding", "output embedding"
+STACK = 3
+"""Dimensions of a parameter that holds one matrix for each expert."""
+SAMPLE, SAMPLE_OF_STACK = 4096, 512
+"""Values remembered of a matrix."""
+FEW = 64
+"""Of these, the values that a baseline keeps."""
+ULP = 2.0**-7
+"""The largest relative size of one unit in the last place of bfloat16."""
+SMALLEST = 2.0**-24
+"""The smallest positive value of float16: below it a cast can lose all of a value."""
+HALF = 16
+CHUNK = 2**20
+MOST_KEPT = 40
+UNCHANGED = "its values did not change"
+ROUNDED = "its values moved by a rounding at most, and it is stored in no fewer bits"
+VECTORS = "norms, biases and other vectors"
+
+
+@dataclass(frozen=True)
+class Remembered:
+    """One parameter of a dense model.
+
+    `place` is BODY, EMBEDDING or HEAD. `digests` holds one digest for each matrix of the
+    parameter: a stack of experts [experts, rows, columns] has as many as experts, any other
+    parameter one. `samples` [matrices, values] holds some of their values.
+    """
+
+    name: str
+    place: str
+    shape: tuple[int, ...]
+    digests: tuple[str, ...]
+    samples: torch.Tensor
+
+    @property
+    def count(self) -> int:
+        """Number of values."""
+        import math
+
+        return math.prod(self.shape)
+
+    @property
+    def row(self) -> Row:
+        """The same as plain values, with fewer of the samples: for a file."""
+        samples = tuple(map(tuple, self.samples[:, :FEW].tolist()))
+        return self.name, self.place, self.shape, self.digests, samples
+
+    @classmethod
+    def of(cls, row: Row) -> Remembered:
+        """Read what `row` wrote."""
+        import torch
+
+        return cls(*row[:4], torch.tensor(row[4]))
+
+    @property
+    def layer(self) -> str:
+        """The name under which a record speaks of it: of its module, where it is the weight."""
+        return self.name.removesuffix(".weight")
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """What a compression changed among all parameters.
+
+    `changed` and `body` are shares (0-1) of all parameters and of those between embedding and
+    head. `kept` is what stayed, the largest first.
+    """
+
+    changed: float
+    body: float
+    kept: tuple[Kept, ...]
+
+
+def remember(model: PreTrainedModel) -> tuple[Remembered, ...]:
+    """Return what is remembered of every parameter, shared ones once; keeps no copy of them."""
+    places = _places(model)
+    return tuple(
+        Remembered(
+            name,
+            places.get(parameter.data_ptr(), BODY),
+            tuple(parameter.shape),
+            tuple(fingerprint(part) for part in parts),
+            _samples(parts),
+        )
+        for name, parameter in _parameters(model)
+        if (parts := _matrices(parameter.detach()))
+    )
+
+
+def compare(
+    dense: Sequence[Remembered],
+    model: PreTrainedModel,
+    layers: Iterable[tuple[str, float, float]] = (),
+    skipped: Iterable[tuple[str, str]] = (),
+) -> Coverage:
+    """Return what differs between `model` and what is remembered of the dense one.
+
+    `layers` holds (layer, stored bits, sparsity), and `skipped` (layer, reason) of the record.
+    """
+    bits = {name: each for name, each, _ in layers}
+    reasons = dict(skipped)
+    total = sum(one.count for one in dense) or 1
+    body = sum(one.count for one in dense if one.place == BODY) or 1
+    changed = changed_body = 0.0
+    kept: dict[tuple[str, str, str], list[float]] = defaultdict(lambda: [0, 0])
+    for one in dense:
+        left = _kept(one, model, bits.get(one.layer, bits.get(one.name)))
+        n_kept = sum(left.values())
+        share = one.count * (1 - n_kept / len(one.digests))
+        changed += share
+        changed_body += share if one.place == BODY else 0
+        for why, matrices in left.items():
+            told = _reason(one, why, reasons, matrices)
+            row = kept[_pattern(one), one.place, told]
+            row[0] += matrices
+            row[1] += one.count * matrices / len(one.digests) / total
+    rows = [(name, int(n), share, place, why) for (name, place, why), (n, share) in kept.items()]
+    rows.sort(key=lambda row: -row[2])
+    return Coverage(changed / total, changed_body / body, _shortened(rows))
+
+
+def altered(
+    dense: Sequence[Remembered], model: PreTrainedModel
+) -> tuple[list[Remembered], list[Remembered]]:
+    """Return the parameters of which any value changed, however little, and the others."""
+    changed: list[Remembered] = []
+    same: list[Remembered] = []
+    for one in dense:
+        now = current(model, one)
+        parts = () if now is None else _matrices(now)
+        (same if tuple(map(fingerprint, parts)) == one.digests else changed).append(one)
+    return changed, same
+
+
+def share_text(record: CompressionRecord) -> str:
+    """Return how much of the model changed, as headers say it; empty where it is not known."""
+    if record.leaves_weights:
+        return "weights as they were"
+    if record.changed_share is None or record.changed_body_share is None:
+        return ""
+    return (
+        f"{percent(record.changed_share)} of the parameters changed "
+        f"({percent(record.changed_body_share)} between embedding and head)"
+    )
+
+
+def percent(share: float) -> str:
+    """Return a share as a whole percentage that says 0% and 100% only of nothing and of all."""
+    if 0 < share < 0.01:  # noqa: PLR2004 - one percent
+        return "under 1%"
+    return f"{100 * share:.3g}%" if 0.99 < share < 1 else f"{share:.0%}"  # noqa: PLR2004
+
+
+def kept_text(kept: Sequence[Kept], most: int = 3) -> str:
+    """Return the largest of what stayed between embedding and head, in words."""
+    rows = [row for row in kept if row[3] == BODY]
+    told = [f"{row[0]} ({percent(row[2])} of all parameters: {row[4]})" for row in rows[:most]]
+    more = len(rows) - most
+    return ", ".join(told) + (f" and {more} more" if more > 0 else "")
+
+
+def fingerprint(matrix: torch.Tensor) -> str:
+    """Return a digest of the bytes of a tensor, computed where the tensor is.
+
+    A sum of its 64-bit words times fixed odd numbers, modulo 2**64: it finds every change of one
+    word, and misses another change with a probability of about 2**-60. Against somebody who wants
+    to hide a change it is no help.
+    """
+    import torch
+
+    raw = matrix.detach().contiguous().reshape(-1).view(torch.uint8)
+    raw = torch.nn.functional.pad(raw, (0, -raw.numel() % 8))
+    odd = _odd_numbers(str(raw.device))
+    found = raw.numel()
+    for words in torch.split(raw.view(torch.int64), CHUNK):
+        found = (found * 6364136223846793005 + int((words * odd[: len(words)]).sum())) % 2**64
+    return f"{found:016x}"
+
+
+@cache
+def _odd_numbers(device: str) -> torch.Tensor:
+    import torch
+
+    drawn = torch.Generator().manual_seed(0)
+    limits = torch.iinfo(torch.int64)
+    numbers = torch.randint(limits.min, limits.max, (CHUNK,), generator=drawn, dtype=torch.int64)
+    return (numbers | 1).to(device)
+
+
+def _parameters(model: PreTrainedModel) -> Iterator[tuple[str, torch.Tensor]]:
+    """Yield each parameter once; tied ones under their first name."""
+    seen: set[tuple[int, tuple[int, ...]]] = set()
+    for name, parameter in model.named_parameters():
+        place = (parameter.data_ptr(), tuple(parameter.shape))
+        if place not in seen and parameter.numel():
+            seen.add(place)
+            yield name, parameter
+
+
+def _places(model: PreTrainedModel) -> dict[int, str]:
+    """Return EMBEDDING or HEAD by address of a parameter; a tied head is an embedding."""
+    import torch
+
+    output = model.get_output_embeddings()  # type: ignore[no-untyped-call]
+    head = list(output.parameters()) if output is not None else []
+    tables = [m for m in model.modules() if isinstance(m, torch.nn.Embedding)]
+    inputs = [parameter for table in tables for parameter in table.parameters()]
+    return {one.data_ptr(): HEAD for one in head} | {one.data_ptr(): EMBEDDING for one in inputs}
+
+
+def _matrices(parameter: torch.Tensor) -> Sequence[torch.Tensor]:
+    """Return the matrices of a stack, or the parameter alone."""
+    is_stack = parameter.dim() == STACK and min(parameter.shape[1:]) > 1
+    return parameter.unbind(0) if is_stack else (parameter,)
+
+
+def _samples(parts: Sequence[torch.Tensor]) -> torch.Tensor:
+    """Return some values of each matrix [matrices, values] in main memory, in float32."""
+    import torch
+
+    most = SAMPLE if len(parts) == 1 else SAMPLE_OF_STACK
+    count = parts[0].numel()
+    step = int(count * 0.6180339887) | 1  # spreads over the matrix, whatever its width
+    at = torch.arange(min(most, count), dtype=torch.int64) * step % count
+    rows = [part.reshape(-1)[at.to(part.device)].float().cpu() for part in parts]
+    return torch.stack(rows)
+
+
+def _kept(one: Remembered, model: PreTrainedModel, bits: float | None) -> dict[str, int]:
+    """Return how many matrices of a parameter stayed, by reason."""
+    now = current(model, one)
+    if now is None:
+        return {}
+    if one.count == now.numel() and one.shape != tuple(now.shape) and len(one.digests) == 1:
+        now = now.reshape(one.shape)  # the same values in another form
+    parts = _matrices(now)
+    if tuple(now.shape) != one.shape:
+        return {}
+    new = _samples(parts)
+    left: dict[str, int] = defaultdict(int)
+    for digest, part, before, after in zip(one.digests, parts, one.samples, new, strict=True):
+        if fingerprint(part) == digest:
+            left[UNCHANGED] += 1
+        elif _is_rounding(before, after, 8.0 * part.element_size() if bits is None else bits):
+            left[ROUNDED] += 1
+    return left
+
+
+def _is_rounding(before: torch.Tensor, after: torch.Tensor, bits: float) -> bool:
+    """Whether values moved by one unit in the last place of 16 bits at most, stored no smaller.
+
+    `before` [values] has 16 bits, whatever it is held in, where each value has them. Integer grids
+    and pruning move small values by all that they are; casts and steps of one unit do not.
+    """
+    import torch
+
+    short = any(torch.equal(before.to(kind).float(), before) for kind in _halves())
+    if bits < (HALF if short else 2 * HALF):
+        return False
+    spread = float(before.square().mean().sqrt())
+    allowed = before.abs() * ULP + min(SMALLEST, spread * 2**-10)
+    return bool(((after[: len(before)] - before).abs() <= allowed).all())
+
+
+def _halves() -> tuple[torch.dtype, torch.dtype]:
+    import torch
+
+    return torch.bfloat16, torch.float16
+
+
+def current(model: PreTrainedModel, one: Remembered) -> torch.Tensor | None:
+    """Return the values that a parameter has now; None where they are packed, replaced or gone."""
+    import torch
+
+    module_name, _, leaf = one.name.rpartition(".")
+    try:
+        module = model.get_submodule(module_name)
+    except AttributeError:
+        return None
+    if getattr(getattr(module, "quantization_scheme", None), "weights", None) and leaf == "weight":
+        return None  # compressed-tensors rounds the weight at each forward pass
+    found = getattr(module, leaf, None)
+    if not isinstance(found, torch.Tensor):
+        found = _wrapped(module, leaf, one)
+    return None if found is None else _plain(found)
+
+
+def _wrapped(module: torch.nn.Module, leaf: str, one: Remembered) -> torch.Tensor | None:
+    """Return a parameter of that name and shape in a module that wraps the former one."""
+    return next(
+        (
+            parameter
+            for name, parameter in module.named_parameters()
+            if name.endswith(f".{leaf}") and tuple(parameter.shape) == one.shape
+        ),
+        None,
+    )
+
+
+def _plain(tensor: torch.Tensor) -> torch.Tensor | None:
+    """Return the values of a tensor that may be packed; None where it does not give them."""
+    import torch
+
+    value: Any = tensor.detach()
+    if type(value) not in (torch.Tensor, torch.nn.Parameter) and hasattr(value, "dequantize"):
+        try:
+            value = value.dequantize()
+        except (RuntimeError, NotImplementedError, TypeError, ValueError):
+            return None
+    plain: torch.Tensor = value
+    return plain if plain.is_floating_point() and not plain.is_meta else None
+
+
+def _reason(one: Remembered, why: str, reasons: Mapping[str, str], matrices: int) -> str:
+    """Return why a parameter stayed, in the words of the method where it says."""
+    if matrices < len(one.digests):
+        return f"a part of its stack: {why}"
+    return reasons.get(one.layer, reasons.get(one.name, why)) if why == UNCHANGED else why
+
+
+def _pattern(one: Remembered) -> str:
+    """Return the name of a parameter with `*` for its block; vectors have one name together."""
+    if one.place == BODY and len(one.shape) < 2:  # noqa: PLR2004 - a matrix has two dimensions
+        return VECTORS
+    return re.sub(r"\.\d+\.", ".*.", one.layer)
+
+
+def _shortened(rows: Sequence[Kept]) -> tuple[Kept, ...]:
+    """Return the rows, the smallest of very many as one."""
+    rest = rows[MOST_KEPT:]
+    if not rest:
+        return tuple(rows)
+    last = ("others", sum(row[1] for row in rest), sum(row[2] for row in rest), BODY, UNCHANGED)
+    return (*rows[:MOST_KEPT], last)
