@@ -198,16 +198,31 @@ def compress(  # noqa: PLR0913 - the one door for users
     seed = seed if spec.seed is None else spec.seed
     context = Context(tokenizer, calibration, seed, device, dense=dense)
     context = replace(context, progress=progress) if progress else context
-    compressors = [compressor_for(step) for step in spec.steps]
-    remembered: Sequence[Remembered] = ()
-    if all(getattr(one, "compresses", True) for one in compressors):
-        remembered = dense.remembered if dense else remember(model)
+    remembered = _remembered(model, spec, dense)
     records: list[CompressionRecord] = []
     with measured(model) as cost, whole_or_unusable(model, spec) as done:
         for step, before in follow_each_other(spec):
             compressor = compressor_for(step)
             records.append(compressor.compress(model, step, replace(context, before=before)))
             done.append(step)
+    _require_changes(model, spec, records)
+    record = replace(merged(spec, records), seconds=cost.seconds, peak_bytes=cost.peak_bytes)
+    return covered(record, model, remembered)
+
+
+def _remembered(
+    model: PreTrainedModel, spec: CompressionSpec, dense: DenseFacts | None
+) -> Sequence[Remembered]:
+    """Return what the compressed model is compared with; nothing for a change of known harm."""
+    if not all(getattr(compressor_for(step), "compresses", True) for step in spec.steps):
+        return ()
+    return dense.remembered if dense else remember(model)
+
+
+def _require_changes(
+    model: PreTrainedModel, spec: CompressionSpec, records: list[CompressionRecord]
+) -> None:
+    """Raise NothingCompressed that names a step which changed nothing."""
     for record in records:
         if not record.layers_changed:
             skipped = "; ".join(f"{name}: {reason}" for name, reason in record.layers_skipped[:3])
@@ -217,8 +232,6 @@ def compress(  # noqa: PLR0913 - the one door for users
                 f"or Conv1D to change. {skipped or 'None was found.'}"
             )
             raise NothingCompressed(message)
-    record = replace(merged(spec, records), seconds=cost.seconds, peak_bytes=cost.peak_bytes)
-    return covered(record, model, remembered)
 
 
 def covered(
