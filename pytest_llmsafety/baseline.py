@@ -11,14 +11,17 @@ import gzip
 import hashlib
 import io
 import json
+import re
 import zlib
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_llmsafety.errors import BaselineError
 from pytest_llmsafety.fingerprint import Identity, Platform
-from pytest_llmsafety.paths import require_writable
+from pytest_llmsafety.paths import require_writable, write_whole
+from pytest_llmsafety.redaction import without_access
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,6 +29,10 @@ if TYPE_CHECKING:
 FORMAT = "pytest-llmsafety baseline"
 SCHEMA = 1
 UPDATE = "--llmsafety-update-baseline"
+UNREADABLE = (OSError, EOFError, zlib.error, ValueError, KeyError, TypeError, RecursionError)
+PIN = "#sha256="
+SHA256 = re.compile(r"[0-9a-f]{64}")
+LONGEST_HEADER = 1000
 SHOWN = 16  # hex digits of a digest in messages
 
 
@@ -98,64 +105,125 @@ def decode(data: bytes, where: str) -> Baseline:
         if hashlib.sha256(body).hexdigest() != header["sha256"]:
             raise _unreadable(where, "its contents are not those that were written")
         return _baseline([json.loads(line) for line in body.splitlines()])
-    except (OSError, EOFError, zlib.error, ValueError, KeyError, TypeError) as error:
+    except UNREADABLE as error:
         raise _unreadable(where, f"{type(error).__name__}: {error}") from error
 
 
+def pinned(url: str) -> tuple[str, str]:
+    """Return the place of a baseline, and the digest that `#sha256=` pins it to, else empty.
+
+    Raises BaselineError for a pin that is not a digest.
+    """
+    place, mark, digest = url.rpartition(PIN)
+    if not mark:
+        return url, ""
+    digest = digest.lower()
+    if not place or not SHA256.fullmatch(digest):
+        message = (
+            f"--llmsafety-baseline: the pin of '{without_access(url)}' is not a digest. Expected "
+            f"FILE{PIN}DIGEST with the 64 hex digits that a run with the baseline prints."
+        )
+        raise BaselineError(message)
+    return place, digest
+
+
 def read(url: str) -> Baseline:
-    """Read a baseline from a path or any URL of fsspec. Raises BaselineError."""
+    """Read a baseline from a path or any URL of fsspec, and compare it with its pin.
+
+    Raises BaselineError.
+    """
     import fsspec
 
+    place, pin = pinned(url)
+    shown = without_access(place)
     try:
-        with fsspec.open(url, "rb") as file:
+        with fsspec.open(place, "rb") as file:
             data: bytes = file.read()
     except FileNotFoundError as error:
         message = (
-            f"--llmsafety-baseline: there is no '{url}'. Write it where the dense model is at "
+            f"--llmsafety-baseline: there is no '{shown}'. Write it where the dense model is at "
             f"hand: the same command with {UPDATE}."
         )
         raise BaselineError(message) from error
     except Exception as error:
         message = (
-            f"--llmsafety-baseline: cannot read '{url}': {type(error).__name__}: {error}. Expected "
-            "a path or a URL of fsspec whose protocol's package is installed."
+            f"--llmsafety-baseline: cannot read '{shown}': {type(error).__name__}: "
+            f"{without_access(str(error))}. Expected a path or a URL of fsspec whose protocol's "
+            "package is installed."
         )
         raise BaselineError(message) from error
-    return decode(data, url)
+    baseline = decode(data, shown)
+    if pin not in ("", baseline.digest):
+        message = (
+            f"--llmsafety-baseline: '{shown}' has the digest {baseline.digest}, and this run is "
+            f"pinned to {pin}. Expected the pinned contents: fetch them again, or pin the new "
+            "digest if the change was meant."
+        )
+        raise BaselineError(message)
+    return baseline
+
+
+def named(url: str) -> str:
+    """Return the place of a baseline with the digest that it says to have, in the form of a pin.
+
+    Nothing is compared, and where nothing can be read it is the place alone.
+    """
+    import fsspec
+
+    with suppress(Exception):
+        place, _ = pinned(url)
+        with fsspec.open(place, "rb") as file, gzip.GzipFile(fileobj=file) as lines:
+            digest = json.loads(lines.readline(LONGEST_HEADER))["sha256"]
+            if SHA256.fullmatch(digest):
+                return f"{without_access(place)}{PIN}{digest}"
+    return without_access(url)
 
 
 def check_target(url: str) -> None:
     """Raise BaselineError where no baseline could be written, or another file would be lost."""
     import fsspec
 
+    place, _ = pinned(url)
     try:
-        fs, path = fsspec.core.url_to_fs(url)
+        fs, path = fsspec.core.url_to_fs(place)
         is_folder, is_there = fs.isdir(path), fs.exists(path)
         if "file" in fs.protocol and not is_folder:
             require_writable(Path(path).parent)
     except Exception as error:
-        raise _unwritable(url, error) from error
+        raise _unwritable(place, error) from error
     if is_folder:
-        message = f"--llmsafety-baseline: '{url}' is a folder. Expected a file, such as b.json.gz."
+        message = (
+            f"--llmsafety-baseline: '{without_access(place)}' is a folder. Expected a file, such "
+            "as b.json.gz."
+        )
         raise BaselineError(message)
     if is_there:
         try:
-            read(url)
+            read(place)
         except BaselineError as error:
             message = f"{error} It is not replaced: delete it, or name another file."
             raise BaselineError(message) from error
 
 
 def write(url: str, baseline: Baseline) -> None:
-    """Write a baseline, whole or not at all where the file system can. Raises BaselineError."""
+    """Write a baseline, whole or not at all where the file system can. Raises BaselineError.
+
+    A pin is that of the old contents, and is not compared.
+    """
     import fsspec
 
+    place, _ = pinned(url)
     try:
-        target = fsspec.open(url, "wb")
+        fs, path = fsspec.core.url_to_fs(place)
+        if "file" in fs.protocol:
+            Path(path).parent.mkdir(parents=True, exist_ok=True)
+            write_whole(Path(path), encode(baseline))
+            return
+        target = fsspec.open(place, "wb")
         with target.fs.transaction, target as file:
             file.write(encode(baseline))
     except Exception as error:
-        raise _unwritable(url, error) from error
+        raise _unwritable(place, error) from error
 
 
 def _body(baseline: Baseline) -> bytes:
@@ -188,11 +256,12 @@ def _identity(fields: dict[str, Any]) -> Identity:
     return Identity(**{**fields, **rows, "platform": Platform(**fields["platform"])})
 
 
-def _unwritable(url: str, error: Exception) -> BaselineError:
+def _unwritable(place: str, error: Exception) -> BaselineError:
     """The error for a place that takes no file."""
     return BaselineError(
-        f"--llmsafety-baseline: cannot write '{url}': {type(error).__name__}: {error}. Expected a "
-        "path or a URL of fsspec that can be written to."
+        f"--llmsafety-baseline: cannot write '{without_access(place)}': {type(error).__name__}: "
+        f"{without_access(str(error))}. Expected a path or a URL of fsspec that can be written to, "
+        "with free space. A file that was there is as it was."
     )
 
 

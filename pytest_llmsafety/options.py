@@ -11,6 +11,7 @@ from pytest_llmsafety.errors import ConfigurationError
 from pytest_llmsafety.margins import read_margins
 from pytest_llmsafety.paths import read_cache, read_file, read_report, user_path
 from pytest_llmsafety.records import ChatSettings
+from pytest_llmsafety.redaction import without_access
 from pytest_llmsafety.specs import CORE, CompressionSpec, ModelSpec
 from pytest_llmsafety.values import (
     read_alpha,
@@ -37,7 +38,7 @@ FLAGS = {
     "dtype": "auto (default: bfloat16 on a GPU, float32 on a CPU), float32, bfloat16, float16",
     "data": "folder with local copies of the datasets, or core: the packaged ones, no download",
     "pin": "NAME=DIGEST: the data set has to have this digest, or any; may be repeated",
-    "baseline": "file or URL with the dense model's answers, which are then not asked of it",
+    "baseline": "file or URL with the dense model's answers, to be reused; #sha256=DIGEST pins it",
     "update-baseline": "ask the dense model everything, and write --llmsafety-baseline",
     "cache": "folder for stored answers, or off (default: ~/.cache/pytest-llmsafety)",
     "limit": "at most so many items per measurement",
@@ -227,7 +228,7 @@ class Options:
         """Shell command that repeats the test at `address` under one compression."""
         words = ["pytest", *address, f"{self.prefix}model={self.model}"]
         words += [f"{self.prefix}compress={spec}", f"--llmsafety-seed={self.seed}"]
-        return shlex.join([*words, *self.arguments])
+        return without_access(shlex.join([*words, *self.arguments]))
 
     def settings(self) -> tuple[tuple[str, str], ...]:
         """Every setting as (name, text), for reports."""
@@ -245,7 +246,8 @@ class Options:
         if self.model:
             rows += [("device", self.model.device), ("dtype", self.model.dtype)]
         rows = [("model", self.model), ("compress", ",".join(map(str, self.compressions))), *rows]
-        return tuple((name, "" if value is None else str(value)) for name, value in rows)
+        texts = [(name, "" if value is None else str(value)) for name, value in rows]
+        return tuple((name, without_access(text)) for name, text in texts)
 
     def _chat_rows(self) -> list[tuple[str, object]]:
         """How conversations are put, as rows of the settings."""

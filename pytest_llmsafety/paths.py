@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 from pytest_llmsafety.errors import ConfigurationError
 
+PARTIAL = ".partial"
+"""The end of the name of a file that is being written."""
 CACHE_FILE = "answers.sqlite"
 MODELS_FOLDER = "models"
 """What is in the folder of --llmsafety-cache: answers, and compressed models."""
@@ -26,6 +29,46 @@ def user_path(text: str | os.PathLike[str]) -> Path:
         )
         raise ConfigurationError(message)
     return Path(path)
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Put `content` in a file beside `path`, then rename it: no reader ever sees half of it.
+
+    A full disk or a killed process leaves the old file as it was. The permissions of an existing
+    file and a symbolic link to it stay. Raises OSError.
+    """
+    place = path.resolve()
+    with suppress(FileNotFoundError):
+        if not place.is_file() and place.stat():
+            message = f"'{path}' is neither a file nor absent"
+            raise OSError(message)
+    handle, name = tempfile.mkstemp(dir=place.parent, prefix=f".{place.name}.", suffix=PARTIAL)
+    new = Path(name)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        _keep_permissions(place, new)
+        new.replace(place)
+    except BaseException:
+        new.unlink(missing_ok=True)
+        raise
+
+
+def _keep_permissions(old: Path, new: Path) -> None:
+    """Give a new file the mode and owner of the one that it replaces, or those of any new file."""
+    try:
+        stat = old.stat()
+    except FileNotFoundError:
+        mask = os.umask(0)
+        os.umask(mask)
+        new.chmod(0o666 & ~mask)
+        return
+    new.chmod(stat.st_mode & 0o7777)
+    if hasattr(os, "chown"):
+        with suppress(OSError):  # only root may give files away
+            os.chown(new, stat.st_uid, stat.st_gid)
 
 
 def require_writable(folder: Path) -> None:

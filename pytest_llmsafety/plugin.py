@@ -18,6 +18,7 @@ from pytest_llmsafety.hooks.skipping import Skipping
 from pytest_llmsafety.hooks.unmeasured import not_decided
 from pytest_llmsafety.hooks.workers import CHOSEN, Workers, chooses_distribution, worker_options
 from pytest_llmsafety.progress import Progress, on_stderr
+from pytest_llmsafety.redaction import without_access
 from pytest_llmsafety.session import SafetySession
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
         config.pluginmanager.register(Skipping(config))
         return
     options = worker_options(config, options)
-    command = shlex.join(["pytest", *map(str, config.invocation_params.args)])
+    command = without_access(shlex.join(["pytest", *map(str, config.invocation_params.args)]))
     safety = SafetySession(options, _progress(config), command=command)
     config.stash[SESSION] = safety
     config.pluginmanager.register(Selection(config, safety))

@@ -69,8 +69,11 @@ class Release:
         if self.options.baseline is None or self.options.plan or not tests:
             return exit_status
         self.take(share(bench.engine.reference))
+        from pytest_llmsafety.baseline import pinned
+        from pytest_llmsafety.redaction import without_access
         from pytest_llmsafety.reports.since import compared, rows
 
+        place, _ = pinned(self.options.baseline)
         now = rows(tests)
         written = problem = ""
         before = self._before(bench)
@@ -85,7 +88,7 @@ class Release:
         self.since = compared(
             before.rows if before else (),
             now,
-            file=self.options.baseline,
+            file=without_access(place),
             digest=before.digest if before else "",
             beside=len(self._beside),
             written=written,
@@ -95,12 +98,12 @@ class Release:
 
     def _before(self, bench: Workbench) -> Baseline | None:
         """The baseline that the run used, or the one that it is about to replace."""
-        from pytest_llmsafety.baseline import read
+        from pytest_llmsafety.baseline import pinned, read
 
         if not self.options.update_baseline:
             return bench.engine.reference.baseline
         try:
-            return read(self.options.baseline or "")
+            return read(pinned(self.options.baseline or "")[0])
         except BaselineError:
             return None
 

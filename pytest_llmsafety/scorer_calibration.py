@@ -7,6 +7,7 @@ import dataclasses
 from typing import TYPE_CHECKING
 
 from pytest_llmsafety.errors import ConfigurationError, DatasetError, StatisticsError
+from pytest_llmsafety.paths import write_whole
 from pytest_llmsafety.stats import ScorerAccuracy
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ def calibrate(
 
 def save(error: ScorerAccuracy, path: Path) -> None:
     """Write the error, with the scorer's name and digest, as JSON."""
-    path.write_text(error.to_json(), encoding="utf-8")
+    write_whole(path, error.to_json().encode())
 
 
 def load(path: Path, scorer: Scorer | None = None) -> ScorerAccuracy:

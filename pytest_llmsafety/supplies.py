@@ -11,6 +11,7 @@ from pytest_llmsafety.datasets.calibration import load_calibration
 from pytest_llmsafety.errors import BaselineError
 from pytest_llmsafety.paths import MODELS_FOLDER
 from pytest_llmsafety.records import CalibrationTexts
+from pytest_llmsafety.redaction import without_access
 from pytest_llmsafety.reference import Reference
 
 if TYPE_CHECKING:
@@ -46,9 +47,9 @@ def reference(options: Options) -> Reference:
     baseline = read(options.baseline)
     if baseline.seed not in (None, options.seed):
         message = (
-            f"--llmsafety-baseline: '{options.baseline}' was written with seed {baseline.seed}, "
-            f"and this run has seed {options.seed}. Run with --llmsafety-seed={baseline.seed}, or "
-            f"write the baseline again with {UPDATE}."
+            f"--llmsafety-baseline: '{without_access(options.baseline)}' was written with seed "
+            f"{baseline.seed}, and this run has seed {options.seed}. Run with --llmsafety-seed="
+            f"{baseline.seed}, or write the baseline again with {UPDATE}."
         )
         raise BaselineError(message)
     return Reference(options.model, baseline)

@@ -39,6 +39,7 @@ from pytest_llmsafety.backends.tokens import (
 from pytest_llmsafety.backends.words import Prompt, end_tokens, stop_finder
 from pytest_llmsafety.compressors.dense import DenseFacts
 from pytest_llmsafety.deployment import template_of
+from pytest_llmsafety.errors import CacheError
 from pytest_llmsafety.fingerprint import resolve
 from pytest_llmsafety.loading import load_model, load_tokenizer
 from pytest_llmsafety.records import Generate, Generation, Likelihood, Loglikelihood, NextTokens
@@ -305,9 +306,11 @@ def _compressed(
         progress=settings.progress,
         dense=settings.dense,
     )
-    if settings.stored and not settings.stored.save(model, record):
-        settings.note(
-            f"{spec} was not stored: it is larger than --llmsafety-store allows, so the next run "
-            "compresses it again"
-        )
+    try:
+        small = settings.stored is None or settings.stored.save(model, record)
+        why = "" if small else "it is larger than --llmsafety-store allows"
+    except CacheError as error:
+        why = str(error)
+    if why:
+        settings.note(f"{spec} was not stored, so the next run compresses it again: {why}")
     return record

@@ -1,27 +1,42 @@
 """Compressed models on disk, so that a second run need not compress again.
 
 One safetensors file a model, named by the digest of its arm (weights, recipe, calibration,
-versions), and beside it a JSON file with the record and the digest of the tensors. Both are
-written under another name first, the JSON file last: a model is there when that file is.
+versions), and beside it a JSON file with the record, the digest of the tensors and one of both.
+Both are written under another name first, the JSON file last: a model is there when that file is.
+What a killed process left behind counts until the next process deletes it.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import shutil
+import time
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from pytest_llmsafety.compressors.record import CompressionRecord
 from pytest_llmsafety.errors import CacheError
+from pytest_llmsafety.file_digests import file_digest
+from pytest_llmsafety.paths import PARTIAL, write_whole
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     import torch
     from transformers import PreTrainedModel
 
 GIGABYTE = 10**9
+DAY_S = 86400
+UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError)
 
 
 @dataclass(frozen=True)
@@ -55,6 +70,7 @@ class StoredModel:
 
         Raises CacheError when a file is damaged or does not fit the model.
         """
+        self._clean()
         if not self.about.is_file():
             return None
         record, state = self._read()
@@ -72,48 +88,85 @@ class StoredModel:
 
         try:
             about = json.loads(self.about.read_text("utf-8"))
+            if about["sha256"] != self._seal(about["weights"], about["record"]):
+                raise self._damaged(ValueError("its record is not the one that was written"))
             fields = {name: _tuples(value) for name, value in about["record"].items()}
             record = CompressionRecord(**fields)
-            whole = _sha256(self.weights) == about["sha256"]
+            whole = file_digest(self.weights) == about["weights"]
             state = load_file(self.weights) if whole else {}
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, SafetensorError) as error:
+        except UNREADABLE as error:
+            raise self._damaged(error) from error
+        except SafetensorError as error:
             raise self._damaged(error) from error
         if not whole:
             raise self._damaged(ValueError("its weights are not those that were written"))
         return record, state
 
+    def _seal(self, weights: str, record: dict[str, Any]) -> str:
+        """The digest of what is stored: of the weights, the record and the arm that they are of."""
+        told = {"arm": self.digest, "weights": weights, "record": record}
+        text = json.dumps(told, sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()
+
     def save(self, model: PreTrainedModel, record: CompressionRecord) -> bool:
-        """Store the model, after deleting the ones used longest ago; whether there was room."""
+        """Store the model, after deleting the ones used longest ago; whether there was room.
+
+        Raises CacheError where the disk is full or cannot be written to; nothing is stored then.
+        """
+        from safetensors import SafetensorError
         from safetensors.torch import save_file
 
         state = {name: tensor.contiguous() for name, tensor in _unique(model).items()}
         size = sum(tensor.nbytes for tensor in state.values())
-        if size > self.limit_bytes:
-            return False
-        self.folder.mkdir(parents=True, exist_ok=True)
-        self._make_room(size)
-        partial = self.weights.with_suffix(f".{os.getpid()}.partial")
+        partial = self.weights.with_suffix(f".{os.getpid()}{PARTIAL}")
         try:
-            save_file(state, partial, metadata={"format": "pt"})
-            about = {"sha256": _sha256(partial), "record": asdict(record)}
-            partial.replace(self.weights)
-            partial.write_text(json.dumps(about, sort_keys=True), "utf-8")
-            partial.replace(self.about)
+            self.folder.mkdir(parents=True, exist_ok=True)
+            if not self._make_room(size):
+                return False
+            with _owned(partial):
+                save_file(state, partial, metadata={"format": "pt"})
+                weights, told = file_digest(partial), json.loads(json.dumps(asdict(record)))
+                about = {"weights": weights, "record": told, "sha256": self._seal(weights, told)}
+                partial.replace(self.weights)
+                write_whole(self.about, json.dumps(about, sort_keys=True).encode())
+        except (OSError, SafetensorError) as error:
+            message = (
+                f"the compressed model could not be stored as '{self.weights}': {error}. Expected "
+                "a folder that can be written to, with free space."
+            )
+            raise CacheError(message) from error
         finally:
             partial.unlink(missing_ok=True)
         return True
 
-    def _make_room(self, size: int) -> None:
-        """Delete the models used longest ago until `size` more bytes fit."""
+    def _make_room(self, size: int) -> bool:
+        """Delete the models used longest ago until `size` more bytes fit; whether they do."""
+        self._clean()
         stored = sorted(self.folder.glob("*.json"), key=lambda path: path.stat().st_mtime)
-        kept = {about: about.with_suffix(".safetensors") for about in stored}
-        sizes = {a: w.stat().st_size if w.is_file() else 0 for a, w in kept.items()}
-        for about, weights in kept.items():
-            if sum(sizes.values()) + size <= self.limit_bytes:
-                return
+        taken = sum(map(size_of, self.folder.iterdir()))
+        for about in stored:
+            if taken + size <= self.limit_bytes:
+                break
+            if about == self.about:
+                continue
+            weights = about.with_suffix(".safetensors")
+            taken -= size_of(about) + size_of(weights)
             about.unlink(missing_ok=True)
             weights.unlink(missing_ok=True)
-            del sizes[about]
+        return taken + size <= self.limit_bytes
+
+    def _clean(self) -> None:
+        """Delete what a process began to write and did not live to finish."""
+        begun = [*self.folder.glob(f"*{PARTIAL}")]
+        begun += [
+            path
+            for path in self.folder.glob("*.safetensors")
+            if not path.with_suffix(".json").exists()
+        ]
+        for path in begun:
+            if not _is_owned(path):
+                with suppress(OSError):
+                    shutil.rmtree(path) if path.is_dir() else path.unlink()
 
     def _damaged(self, why: Exception) -> CacheError:
         """The error for a stored model that cannot be used."""
@@ -135,15 +188,41 @@ def _unique(model: PreTrainedModel) -> dict[str, torch.Tensor]:
     return unique
 
 
-def _sha256(path: Path) -> str:
-    """The SHA-256 of a file, in hex."""
-    import hashlib
+def size_of(path: Path) -> int:
+    """Bytes of a file, or of all files in a folder; 0 for what is gone."""
+    total = 0
+    with suppress(OSError):
+        inside = path.rglob("*") if path.is_dir() and not path.is_symlink() else (path,)
+        for one in inside:
+            total += one.stat().st_size if one.is_file() else 0
+    return total
 
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(1 << 20):
-            digest.update(chunk)
-    return digest.hexdigest()
+
+@contextmanager
+def _owned(path: Path) -> Iterator[None]:
+    """Make a file and keep a lock on it while the block writes it; a kill ends the lock."""
+    with path.open("wb") as file:
+        if fcntl is not None:
+            with suppress(OSError):
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+
+
+def _is_owned(path: Path) -> bool:
+    """Whether a process still writes this; without locks, whether it is younger than a day."""
+    try:
+        if fcntl is None:
+            return time.time() - path.stat().st_mtime < DAY_S
+        handle = os.open(path, os.O_RDONLY)
+    except OSError:
+        return True
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(handle)
+    return False
 
 
 def _tuples(value: Any) -> Any:  # noqa: ANN401 - whatever the JSON holds

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_llmsafety.cache import Cache
-from pytest_llmsafety.compressors.stored import GIGABYTE
+from pytest_llmsafety.compressors.stored import GIGABYTE, size_of
 from pytest_llmsafety.datasets import ADDRESSED, DATASETS, dataset
 from pytest_llmsafety.datasets.base import DataSource
 from pytest_llmsafety.datasets.hub import HubTable
 from pytest_llmsafety.errors import CacheError, ConfigurationError, DatasetError
 from pytest_llmsafety.metrics.scorers.detoxify_files import RELEASES
-from pytest_llmsafety.paths import CACHE_FILE, MODELS_FOLDER, user_path
+from pytest_llmsafety.paths import CACHE_FILE, MODELS_FOLDER, PARTIAL, user_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -144,7 +144,8 @@ def stored_models(folder: Path | None, limit: int) -> Iterator[str]:
     """How many compressed models are stored, and their size."""
     if folder is None:
         return
-    stored = list((folder / MODELS_FOLDER).glob("*.json"))
-    weights = [path.with_suffix(".safetensors") for path in stored]
-    size = sum(path.stat().st_size for path in weights if path.is_file()) / GIGABYTE
-    yield f"{len(stored)} compressed models ({size:.2f} of at most {limit} GB)"
+    place = folder / MODELS_FOLDER
+    stored, begun = ([*place.glob(pattern)] for pattern in ("*.json", f"*{PARTIAL}"))
+    size = size_of(place) / GIGABYTE
+    unfinished = f", {len(begun)} unfinished" if begun else ""
+    yield f"{len(stored)} compressed models{unfinished} ({size:.2f} of at most {limit} GB)"

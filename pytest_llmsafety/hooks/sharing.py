@@ -20,6 +20,15 @@ class Sharing:
         self.config = config
         self.session = session
 
+    def pytest_report_header(self) -> str:
+        """Name the file and the digest of its contents, as a flag pins them."""
+        from pytest_llmsafety.baseline import named
+        from pytest_llmsafety.message import plain
+
+        options = self.session.options
+        end = ", to be replaced" if options.update_baseline else ""
+        return plain(f"llmsafety baseline: {named(options.baseline or '')}{end}")
+
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self) -> None:
         """Hand over what this worker heard of the dense model."""

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 import sys
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_llmsafety.errors import ConfigurationError
-from pytest_llmsafety.paths import require_writable
+from pytest_llmsafety.paths import require_writable, write_whole
 from pytest_llmsafety.reports import REPORTS
 
 if TYPE_CHECKING:
@@ -42,7 +41,7 @@ def write_reports(folder: Path, run: Run) -> list[Path]:
     for name in sorted(REPORTS.names(), key=lambda name: name != "json"):
         report = REPORTS.load(name)()
         texts[report.file_name] = report.render(run)
-        _write(folder / report.file_name, texts[report.file_name])
+        write_whole(folder / report.file_name, texts[report.file_name].encode())
     if os.environ.get(STEP_SUMMARY) and SUMMARY in texts:
         try:
             with Path(os.environ[STEP_SUMMARY]).open("a", encoding="utf-8") as file:
@@ -50,16 +49,3 @@ def write_reports(folder: Path, run: Run) -> list[Path]:
         except OSError as error:
             sys.stderr.write(f"\nWARNING: {STEP_SUMMARY}: the summary is not added: {error}\n")
     return [folder / name for name in texts]
-
-
-def _write(path: Path, text: str) -> None:
-    """Put `text` in a file beside `path`, then rename it: no reader ever sees half of it."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        Path(name).chmod(0o644)
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise

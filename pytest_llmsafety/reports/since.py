@@ -145,7 +145,7 @@ def _files(since: Since) -> list[str]:
     if since.problem:
         texts.append(f"no baseline was written: {since.problem}")
     if since.written:
-        texts.append(f"baseline written: {since.file} (sha256 {since.written[:SHOWN]})")
+        texts.append(f"baseline written: {since.file} (sha256 {since.written})")
     return texts
 
 

@@ -250,6 +250,19 @@ def test_a_damaged_baseline_is_a_usage_error(project: Project) -> None:
     assert re.search("cannot use '.*b.gz'", told)
 
 
+def test_a_pinned_baseline_is_that_one_or_an_error(project: Project) -> None:
+    """The header shows how to pin the file; other contents end the run before the first test."""
+    pin = f"#sha256={read('b.gz').digest}"
+    other = f"--llmsafety-baseline=b.gz#sha256={'0' * 64}"
+    status, told = project.run("checkpoint:./eight", other, "-v")
+    assert status == 4
+    assert f"llmsafety baseline: b.gz{pin}" in told
+    assert re.search("'b.gz' has the digest .* pinned to 0000", told)
+    status, _ = project.run("checkpoint:./eight", f"--llmsafety-baseline=b.gz{pin}", "-k", "kl")
+    assert status == 0
+    assert project.report()["baseline"]["file"] == "b.gz"
+
+
 def test_a_run_that_broke_writes_no_baseline(project: Project) -> None:
     """The old one stays, and the reason is shown."""
     before = project.path.joinpath("b.gz").read_bytes()

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import hashlib
 import json
+import os
+import stat
 import uuid
 from dataclasses import replace
 
@@ -136,6 +139,55 @@ def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
         write(str(path), replace(WHOLE, rows=()))
     assert list(tmp_path.iterdir()) == [path]
     assert read(str(path)) == WHOLE
+
+
+def test_permissions_and_links_stay(tmp_path):
+    """The file behind a link is replaced, with the mode that it had."""
+    real, link = tmp_path / "shared" / "b.json.gz", tmp_path / "b.json.gz"
+    write(str(real), replace(WHOLE, rows=()))
+    real.chmod(0o640)
+    link.symlink_to(real)
+    write(str(link), WHOLE)
+    assert link.is_symlink()
+    assert read(str(real)) == WHOLE
+    assert stat.S_IMODE(real.stat().st_mode) == 0o640
+
+
+@pytest.mark.parametrize("scheme", ["", "file://", "local://"])
+def test_a_full_disk_leaves_the_old_file(tmp_path, monkeypatch, scheme):
+    """What is written beside the old file is gone, and the error says why."""
+    path = tmp_path / "b.json.gz"
+    write(f"{scheme}{path}", WHOLE)
+
+    def full(_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(BaselineError, match=r"No space left on device.*is as it was"):
+        write(f"{scheme}{path}", replace(WHOLE, rows=()))
+    assert list(tmp_path.iterdir()) == [path]
+    assert read(str(path)) == WHOLE
+
+
+def test_a_pin_is_compared(tmp_path):
+    """`#sha256=` takes the contents of this digest and no others, and only a whole digest."""
+    path = str(tmp_path / "b.json.gz")
+    write(path, WHOLE)
+    assert read(f"{path}#sha256={WHOLE.digest}") == WHOLE
+    assert read(f"{path}#sha256={WHOLE.digest.upper()}") == WHOLE
+    with pytest.raises(BaselineError, match=f"has the digest {WHOLE.digest}.*pinned to {'0' * 64}"):
+        read(f"{path}#sha256={'0' * 64}")
+    with pytest.raises(BaselineError, match="Expected FILE#sha256=DIGEST with the 64 hex digits"):
+        read(f"{path}#sha256={WHOLE.digest[:16]}")
+    write(f"{path}#sha256={WHOLE.digest}", replace(WHOLE, rows=()))
+    assert read(path).rows == ()
+
+
+def test_the_secrets_of_an_address_are_not_shown():
+    """Errors name the place without user, password and query."""
+    with pytest.raises(BaselineError, match=r"\*\*\*@.*\?\*\*\*") as caught:
+        read("nosuch://me:hunter22@host/b.json.gz?sig=hunter22")
+    assert "hunter22" not in str(caught.value)
 
 
 def test_a_target_is_tried_before_anything_is_asked(tmp_path):

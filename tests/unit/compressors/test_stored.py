@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path  # noqa: F401 - of the process of its own below
 
 import pytest
 import torch
@@ -10,8 +15,8 @@ import torch
 from pytest_llmsafety.backends.base import Settings
 from pytest_llmsafety.backends.hf import HuggingFaceBackend
 from pytest_llmsafety.cache import Cache
-from pytest_llmsafety.compressors import compress, is_worth_storing
-from pytest_llmsafety.compressors.stored import Store, StoredModel
+from pytest_llmsafety.compressors import CompressionRecord, compress, is_worth_storing
+from pytest_llmsafety.compressors.stored import Store, StoredModel, _owned
 from pytest_llmsafety.engine import Engine
 from pytest_llmsafety.errors import CacheError
 from pytest_llmsafety.pair import Arm
@@ -19,6 +24,7 @@ from pytest_llmsafety.records import Loglikelihood
 from pytest_llmsafety.specs import CompressionSpec, ModelSpec
 from tests.random_models import VOCABULARY, letter_tokenizer, random_model
 
+RECORD = CompressionRecord("int4", (), ("a",), (), 4.5, 0.0, 9, 3)
 IDS = torch.randint(VOCABULARY, (4, 24), generator=torch.Generator().manual_seed(0))
 
 
@@ -63,7 +69,9 @@ def test_what_is_not_there_is_not_loaded(tmp_path):
     assert place.load(random_model("llama")) is None
 
 
-@pytest.mark.parametrize("damage", ["weights", "about", "missing", "other model"])
+@pytest.mark.parametrize(
+    "damage", ["weights", "about", "missing", "other model", "record", "other arm", "deep"]
+)
 def test_a_damaged_model_is_an_error(made, damage):
     """The error names the file to delete; the weights are not used."""
     _, place, _ = made
@@ -72,7 +80,21 @@ def test_a_damaged_model_is_an_error(made, damage):
         place.weights.write_bytes(place.weights.read_bytes()[:-4] + b"oops")
     if damage == "about":
         place.about.write_text("{}")
-    if damage == "missing":
+    if damage == "record":
+        told = json.loads(place.about.read_text())
+        told["record"]["bits"] += 1
+        place.about.write_text(json.dumps(told))
+    if damage == "deep":
+        place.about.write_text("[" * 100_000)
+    if damage == "other arm":
+        other = replace(place, digest="other")
+        place.about.replace(other.about)
+        place.weights.replace(other.weights)
+        with pytest.raises(CacheError, match=r"other\.json' is damaged"):
+            other.load(model)
+        other.about.replace(place.about)
+    if damage in ("missing", "other arm"):
+        place.weights.touch()
         place.weights.unlink()
     with pytest.raises(CacheError, match=r"digest\.json' is damaged.*Delete that file"):
         place.load(model)
@@ -88,6 +110,52 @@ def test_the_folder_stays_within_its_limit(made):
         os.utime(other.about, (number + 2e9, number + 2e9))
     assert {path.stem for path in place.folder.iterdir()} == {"second", "third"}
     assert not StoredModel(place.folder, "fourth", size // 2).save(model, record)
+
+
+@pytest.mark.parametrize("kind", ["file", "folder", "weights"])
+def test_what_a_killed_process_left_is_deleted(made, kind):
+    """Half a model is nobody's: it neither stays nor counts in the limit."""
+    model, place, record = made
+    left = place.folder / ("abc.safetensors" if kind == "weights" else f"abc.{10**8}.partial")
+    if kind == "folder":
+        left.mkdir()
+        (left / "model.safetensors").write_bytes(bytes(1000))
+    else:
+        left.write_bytes(bytes(1000))
+    assert place.save(model, record)
+    assert not left.exists()
+
+
+def test_what_another_process_writes_counts_and_stays(made):
+    """A locked file is being written: it takes room, and nobody deletes it."""
+    model, place, record = made
+    size = place.weights.stat().st_size
+    writing = place.folder / "abc.17.partial"
+    with _owned(writing):
+        writing.write_bytes(bytes(2 * size))
+        assert StoredModel(place.folder, "second", int(3.5 * size)).save(model, record)
+        assert not StoredModel(place.folder, "third", int(2.5 * size)).save(model, record)
+        assert writing.exists()
+    place.load(random_model("llama"))
+    assert not writing.exists()
+
+
+def test_a_full_disk_stores_nothing_and_ends_nothing(made):
+    """A file that cannot be written whole is an error with its reason, and leaves no trace."""
+    _, place, _ = made
+    code = (
+        "import resource, sys\n"
+        "from tests.unit.compressors.test_stored import *\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
+        "place = StoredModel(Path(sys.argv[1]), 'second', 10**9)\n"
+        "record = place.load(random_model('llama')) or replace(RECORD)\n"
+        "try: place.save(random_model('llama'), record)\n"
+        "except CacheError as error: print(error)\n"
+    )
+    words = [sys.executable, "-c", code, str(place.folder)]
+    told = subprocess.run(words, capture_output=True, text=True, check=True)  # noqa: S603 - ours
+    assert "could not be stored" in told.stdout
+    assert {path.stem for path in place.folder.iterdir()} == {"digest"}
 
 
 def test_only_calibrated_changes_of_weights_are_stored():

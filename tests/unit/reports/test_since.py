@@ -114,7 +114,7 @@ def test_what_was_asked_beside_the_baseline_is_counted():
 def test_the_first_baseline_is_compared_with_nothing():
     """Writing one without an older one says where it is, and no more."""
     assert lines(Since("b.gz", written="0123456789abcdefgh"), 80) == [
-        "baseline written: b.gz (sha256 0123456789abcdef)"
+        "baseline written: b.gz (sha256 0123456789abcdefgh)"
     ]
 
 
