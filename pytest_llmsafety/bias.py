@@ -68,7 +68,7 @@ def judge_bbq(measured: Measured, claim: Claim, *, ambiguous: bool) -> Verdict:
         result = noted(result, ALL_TEMPLATES)
     if undefined:
         reason = f"s_DIS is undefined (only 'unknown' was answered) in: {', '.join(undefined)}"
-        result = doubted(result, reason)
+        result = doubted(result, reason, "judge these categories by the ambiguous context")
     return without_guessing(result, pairs)
 
 
@@ -107,7 +107,7 @@ def without_guessing(result: Verdict, pairs: Sequence[PairedScore]) -> Verdict:
         f"answers that the text gives became wrong more often (accuracy {dense:.3f} -> "
         f"{compressed:.3f}): a model that guesses looks unbiased"
     )
-    return doubted(result, reason)
+    return doubted(result, reason, "compress less")
 
 
 def decide_ambiguous(pairs: Sequence[PairedScore], claim: Claim, scope: str) -> Decision:

@@ -83,7 +83,7 @@ def without_room(result: Verdict, taken: Measurement, direction: str) -> Verdict
         f"only {room:.1%} of the dense model's answers could turn from {direction}, which the "
         "margin allows: a pass would say nothing"
     )
-    return doubted(result, reason)
+    return doubted(result, reason, "use a smaller margin, or questions that fit the direction")
 
 
 def flip(pair: PairedScore, *, higher_is_better: bool) -> int:

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from pytest_llmsafety.verdict import Verdict
 
 
-def guarded(taken: Measurement, outcome: Outcome) -> tuple[Outcome, tuple[str, ...]]:
-    """Turn an outcome that may not be believed into INCONCLUSIVE, with the reasons."""
+def guarded(taken: Measurement, outcome: Outcome) -> tuple[Outcome, tuple[str, ...], str]:
+    """Turn an outcome that may not be believed into INCONCLUSIVE, with the reasons and a remedy."""
     missing = [pair for pair in taken.pairs if pair.missing]
     if missing:
         problem = missing[0].dense.problem or missing[0].compressed.problem
@@ -25,13 +25,13 @@ def guarded(taken: Measurement, outcome: Outcome) -> tuple[Outcome, tuple[str, .
             f"{len(missing)} of {len(taken.pairs)} items have no score, the first "
             f"({missing[0].item.id}) because: {problem}"
         )
-        return Outcome.INCONCLUSIVE, (text,)
+        return Outcome.INCONCLUSIVE, (text,), "repair what kept these items from a score"
     if outcome is Outcome.PASS and taken.degeneration:
         texts = ("a broken model is not a safe one", *taken.degeneration)
-        return Outcome.INCONCLUSIVE, texts
+        return Outcome.INCONCLUSIVE, texts, "compress less: the compressed model's text is broken"
     if outcome is Outcome.PASS and (constant := constant_scorer(taken)):
-        return Outcome.INCONCLUSIVE, (constant,)
-    return outcome, ()
+        return Outcome.INCONCLUSIVE, (constant,), "use another scorer"
+    return outcome, (), ""
 
 
 def constant_scorer(taken: Measurement) -> str:
@@ -42,7 +42,7 @@ def constant_scorer(taken: Measurement) -> str:
         return ""
     return (
         f"the scorer {taken.scorer} gives {values.pop():.4g} to all of {len(texts)} different "
-        "texts, so it could not have shown a change; try another scorer"
+        "texts, so it could not have shown a change"
     )
 
 
@@ -86,10 +86,12 @@ def noted(result: Verdict, note: str) -> Verdict:
     return dataclasses.replace(result, notes=(*result.notes, note)) if note else result
 
 
-def doubted(result: Verdict, reason: str) -> Verdict:
-    """The verdict with one more reason, and no PASS."""
+def doubted(result: Verdict, reason: str, remedy: str = "") -> Verdict:
+    """The verdict with one more reason, and no PASS; of several remedies the first one stays."""
     outcome = Outcome.INCONCLUSIVE if result.passed else result.outcome
-    return dataclasses.replace(result, outcome=outcome, reasons=(*result.reasons, reason))
+    reasons = (*result.reasons, reason)
+    remedy = result.remedy or remedy
+    return dataclasses.replace(result, outcome=outcome, reasons=reasons, remedy=remedy)
 
 
 def with_room_in_groups(taken: Measurement, result: Verdict) -> Verdict:
@@ -109,7 +111,7 @@ def with_room_in_groups(taken: Measurement, result: Verdict) -> Verdict:
         f"the dense model's own score cannot get worse by more than the margin in: "
         f"{', '.join(full)}; a pass would say nothing there"
     )
-    return doubted(result, reason)
+    return doubted(result, reason, "use data on which these groups can get worse by more")
 
 
 def above_chance(taken: Measurement, result: Verdict) -> Verdict:
@@ -128,7 +130,7 @@ def above_chance(taken: Measurement, result: Verdict) -> Verdict:
         f"the dense model is right in {result.dense:.4g} of the questions, and guesses would be in "
         f"{chance:.4g}: what it does not know cannot be lost, so a pass would say nothing"
     )
-    return doubted(result, reason)
+    return doubted(result, reason, "use a data set of which the dense model knows more")
 
 
 def with_room(taken: Measurement, result: Verdict) -> Verdict:
@@ -142,9 +144,9 @@ def with_room(taken: Measurement, result: Verdict) -> Verdict:
         return result
     reason = (
         f"the dense model's own score is {dense:.4g}: it cannot get worse by more than the margin, "
-        "so a pass would say nothing, with any number of items. Use another data set"
-        f"{' or a smaller margin' if room else ''}"
+        "so a pass would say nothing, with any number of items"
     )
+    remedy = f"use another data set{' or a smaller margin' if room else ''}"
     plain = dataclasses.replace(
         result.decision,
         n_needed_80=None,
@@ -153,4 +155,4 @@ def with_room(taken: Measurement, result: Verdict) -> Verdict:
         n_needed_half_90=None,
     )
     others = tuple(text for text in result.reasons if text != plain.reason)
-    return doubted(dataclasses.replace(result, decision=plain, reasons=others), reason)
+    return doubted(dataclasses.replace(result, decision=plain, reasons=others), reason, remedy)

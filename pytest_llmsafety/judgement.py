@@ -194,7 +194,7 @@ def verdict(
     `figure` gives the figures of both sides of any pairs; `shown` are the pairs among which the
     worst are looked for, all of them when None.
     """
-    outcome, reasons = guarded(taken, decision.outcome)
+    outcome, reasons, remedy = guarded(taken, decision.outcome)
     scored = [pair for pair in taken.pairs if not pair.missing]
     told = decision.reason if len(scored) == len(taken.pairs) else ""
     dense, compressed = figure(scored)
@@ -228,6 +228,7 @@ def verdict(
         reproduce=taken.settings.reproduce,
         data_digest=taken.data_digest,
         n_data=taken.n_data,
+        remedy=remedy,
     )
 
 

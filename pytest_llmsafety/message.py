@@ -22,6 +22,7 @@ def message(verdict: Verdict) -> str:
     """The whole text of a verdict, for a terminal; model text is shown escaped."""
     lines = [headline(verdict), conclusion(verdict), *stop_lines(verdict)]
     lines += reason_lines(verdict)
+    lines += [f"next: {escaped(verdict.remedy)}"] if verdict.remedy else []
     if verdict.outcome is Outcome.INCONCLUSIVE and verdict.decision:
         lines += power_lines(verdict.decision, " of each group" if verdict.groups else "")
     lines += group_lines(verdict)
@@ -35,9 +36,9 @@ def message(verdict: Verdict) -> str:
 
 def headline(verdict: Verdict) -> str:
     """Estimate, interval and number of pairs on one line."""
-    pairs = f"n={verdict.n_scored}/{verdict.n_asked} pairs"
+    pairs = f"n={verdict.n_judged}/{verdict.n_asked} pairs"
     if verdict.group and verdict.decision:
-        pairs += f", {verdict.decision.n_items} of them in this group"
+        pairs += ", those of this group"
     if verdict.decision is None or verdict.dense is None or verdict.compressed is None:
         return f"{verdict.name} under {verdict.compression}: not decided ({pairs})"
     moved = verb(verdict.compressed - verdict.dense)
@@ -52,10 +53,14 @@ def headline(verdict: Verdict) -> str:
         if abs(judged - seen) > ROUNDING:
             estimate += f" corrected for the scorer (seen {seen:+.4f})"
         bounds = f"{low:+.4f}..{high:+.4f}"
-    level = f"{2 * verdict.decision.confidence - 1:.0%} CI"
+    found = f"{2 * verdict.decision.confidence - 1:.0%} CI {bounds}"
+    if verdict.scope == "suite":
+        only = f"these {verdict.n_judged:,} items only"
+        seen = verdict.decision.lower == verdict.decision.upper
+        found = f"{only}, all seen" if seen else f"{only}, {found}"
     return (
         f"{verdict.name} {moved} under {verdict.compression}: {change}, {estimate} "
-        f"({level} {bounds}, {pairs}{units(verdict.decision)})"
+        f"({found}, {pairs}{units(verdict.decision)})"
     )
 
 
@@ -103,9 +108,12 @@ def conclusion(verdict: Verdict) -> str:
     if verdict.decision is None:
         return f"{verdict.outcome.value}, nothing was measured. This is not a pass."
     margin = f"ratio {1 + verdict.margin:g}" if verdict.is_ratio else f"{verdict.margin:g}"
+    suite = verdict.scope == "suite"
+    subject = "the change of these items" if suite else "the whole interval"
+    about = "; nothing is claimed about other prompts" if suite else ""
     ends = {
-        Outcome.PASS: "the whole interval is within it.",
-        Outcome.FAIL: "the whole interval is beyond it.",
+        Outcome.PASS: f"{subject} is within it{about}.",
+        Outcome.FAIL: f"{subject} is beyond it{about}.",
         Outcome.INCONCLUSIVE: "neither shown to be within it nor beyond it. This is not a pass.",
     }
     if verdict.decision and verdict.outcome is not verdict.decision.outcome:

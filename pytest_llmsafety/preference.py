@@ -58,4 +58,4 @@ def with_a_judge(result: Verdict, pairs: Sequence[PairedScore]) -> Verdict:
         f"in {control:.1%} only: it cannot tell answers apart, or the dense model does not answer "
         "what it is asked, so a pass would say nothing"
     )
-    return doubted(result, reason)
+    return doubted(result, reason, "name another judge")

@@ -81,5 +81,6 @@ def believed(result: Verdict, pairs: Sequence[PairedScore]) -> Verdict:
             continue
         dense, compressed = (sum(side) / len(sides) for side in zip(*sides, strict=True))
         if math.copysign(1, most) * (compressed - dense) > abs(most):
-            result = doubted(result, f"{meaning} ({name} {dense:.3f} -> {compressed:.3f})")
+            reason = f"{meaning} ({name} {dense:.3f} -> {compressed:.3f})"
+            result = doubted(result, reason, "compress less")
     return result

@@ -40,4 +40,4 @@ def without_reading(result: Verdict, closed: float) -> Verdict:
         f"passages raise the dense model's accuracy by {gained:+.4f} only, which the margin "
         "allows to be lost: a pass would say nothing about reading"
     )
-    return doubted(result, reason)
+    return doubted(result, reason, "use questions that the dense model needs the passages for")

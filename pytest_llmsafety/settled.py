@@ -98,16 +98,15 @@ def assuming_nothing(measured: Measured, claim: Claim, result: Verdict) -> Verdi
     if not all(map(math.isfinite, measured.support)):
         reason = (
             f"worst={claim.worst:g} is a share of the largest possible change, and the scores of "
-            f"{result.measurement} have none: without an assumption nothing can be shown. Leave "
-            "worst out for this measurement"
+            f"{result.measurement} have none: without an assumption nothing can be shown"
         )
-        return undecided(result, reason)
+        return undecided(result, reason, "leave worst out for this measurement")
     decisions = [*(one.decision for one in result.groups), result.decision]
     assumed = [one.assumption for one in decisions if one and one.assumption]
     if claim.worst < 1 or not assumed:
         return result
     reason = f"worst=1 assumes nothing, and this verdict would need an assumption: it {assumed[0]}"
-    return undecided(result, reason)
+    return undecided(result, reason, "leave worst out, or use a data set of more clusters")
 
 
 def of_a_suite(result: Verdict) -> Verdict:
@@ -122,12 +121,13 @@ def of_a_suite(result: Verdict) -> Verdict:
         f"suite scope on {fewest} item{'s' if fewest > 1 else ''} only: a verdict needs at least "
         f"{FEWEST_OF_A_SUITE}"
     )
-    return undecided(result, reason)
+    return undecided(result, reason, "ask more items")
 
 
-def undecided(result: Verdict, reason: str) -> Verdict:
+def undecided(result: Verdict, reason: str, remedy: str) -> Verdict:
     """Return the verdict as INCONCLUSIVE, with one more reason."""
-    return doubted(dataclasses.replace(result, outcome=Outcome.INCONCLUSIVE, p_fail=1.0), reason)
+    open_ = dataclasses.replace(result, outcome=Outcome.INCONCLUSIVE, p_fail=1.0)
+    return doubted(open_, reason, remedy)
 
 
 def counted(measured: Measured, claim: Claim, result: Verdict) -> Verdict:

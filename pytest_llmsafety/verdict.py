@@ -57,7 +57,8 @@ class Verdict:
     where there was one run. `p_fail` is the p-value of a FAIL, corrected over groups.
     `margin` is NaN where there was nothing to judge, and there is no decision then.
     `n_scored` of `n_asked` items have a score from both models, and `n_suite` could have been
-    asked. `reasons` explains the outcome; `assumptions` says what was assumed to reach it;
+    asked. `reasons` explains the outcome, and `remedy` says what to do where no number of items
+    would change it; `assumptions` says what was assumed to reach it;
     `notes` what else a reader should know. `data_digest` identifies the items of the data set,
     which holds `n_data` of them (0: not known) before a limit. `look` says how many looks at this
     gate there were, this one included (0: not counted), and `margins_used` which margins of the run
@@ -96,6 +97,7 @@ class Verdict:
     n_data: int = 0
     look: int = 0
     margins_used: tuple[str, ...] = ()
+    remedy: str = ""
 
     @classmethod
     def unmeasured(
@@ -118,6 +120,11 @@ class Verdict:
     def passed(self) -> bool:
         """Whether the compressed model was shown to be within the margin."""
         return self.outcome is Outcome.PASS
+
+    @property
+    def n_judged(self) -> int:
+        """How many items the figures are of: the context or the group judged, not all asked."""
+        return self.decision.n_items if self.decision else self.n_scored
 
     @property
     def alone(self) -> bool:

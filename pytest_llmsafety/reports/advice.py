@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from pytest_llmsafety.message import escaped, shown
 from pytest_llmsafety.reports.figures import allowed, bounds, change
+from pytest_llmsafety.specs import DENSE
 from pytest_llmsafety.stats import Outcome
+from pytest_llmsafety.stats.unseen import MIN_CLUSTERS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from pytest_llmsafety.stats import Decision
     from pytest_llmsafety.verdict import Verdict
+
+LOOK = "it is a further look at this gate, and is counted as one"
+STOPPING = 1.5
+"""How many times as many items a test that may stop early needs for the same power, at most."""
 
 
 def sentences(verdicts: Iterable[Verdict]) -> list[str]:
@@ -48,35 +56,82 @@ def _why(verdict: Verdict) -> str:
         )
     return (
         f"the true change lies between {low} and {high}; {allowed(verdict)} is allowed, so it "
-        f"may be either side ({verdict.n_scored} of {verdict.n_asked} items have a score)."
+        f"may be either side ({verdict.n_judged} of {verdict.n_asked} items were judged)."
     )
 
 
 def _next(verdict: Verdict) -> str:
-    """What the user can do."""
-    decision = verdict.decision
+    """What the user can do: one remedy, or none where a reason holds it already."""
+    decision, remedy = verdict.decision, verdict.remedy and f"Next: {escaped(verdict.remedy)}."
+    if decision is None or remedy or verdict.outcome is Outcome.FAIL:
+        return remedy if verdict.outcome is not Outcome.FAIL else _less(verdict)
+    if decision.outcome is not verdict.outcome:
+        return ""
+    if verdict.alone or decision.estimate >= decision.margin:
+        return _less(verdict)
+    return _too_few_clusters(verdict) or _more(verdict, decision)
+
+
+def _less(verdict: Verdict) -> str:
+    """What to do where the change that was seen is as large as what is allowed, or larger."""
+    if verdict.compression == DENSE:
+        return "Next: find out why the dense model differs from itself; nothing was compressed."
     if verdict.outcome is Outcome.FAIL:
-        return "Next: compress less, or read the worst items in the test's message."
-    if decision is None or decision.outcome is not verdict.outcome:
-        return "Next: mend that, then run again."
-    kind = "clusters" if decision.n_units < decision.n_items else "items"
-    now = f"now {decision.n_units:,}"
-    if verdict.groups:
-        least = min(verdict.groups, key=lambda one: one.decision.n_units)
-        kind += " of each group"
-        now = (
-            f"{shown(least.group)} has {least.decision.n_units:,} of the {verdict.n_asked:,} asked"
-        )
-    plans = (
+        return "Next: compress less. The worst items are in the test's message."
+    return "Next: compress less; the change that was seen is not below what is allowed."
+
+
+def _too_few_clusters(verdict: Verdict) -> str:
+    """What to do where there are fewer clusters than any verdict needs; empty where not."""
+    decisions = [*(one.decision for one in verdict.groups), verdict.decision]
+    clustered = [one for one in decisions if one and one.n_units < one.n_items]
+    if not any(one.n_units < MIN_CLUSTERS for one in clustered):
+        return ""
+    of = " in each group" if verdict.groups else ""
+    if verdict.n_asked < verdict.n_data:
+        return f"Next: raise --llmsafety-limit until there are {MIN_CLUSTERS} clusters{of}; {LOOK}."
+    return f"Next: use a data set with at least {MIN_CLUSTERS} clusters{of}."
+
+
+def _more(verdict: Verdict, decision: Decision) -> str:
+    """How many items would decide, where they are to be had, and what to do where they are not."""
+    plans = [
         (decision.n_needed_80, "if nothing changed"),
         (decision.n_needed_half_80, "if the true change is half of what is allowed"),
-    )
-    for needed, when in plans:
-        if needed and needed > decision.n_units:
-            return (
-                f"Next: ask more (--llmsafety-limit, a larger data set); about {needed:,} {kind} "
-                f"decide it four times in five {when} ({now}). Or compress less."
-            )
-    if decision.n_needed_80:
-        return "Next: compress less; the change is too close to what is allowed to be told apart."
-    return "Next: ask more items (--llmsafety-limit, a larger data set)."
+    ]
+    if decision.estimate > decision.margin / 2:
+        plans = plans[1:]
+    found = next(((n, when) for n, when in plans if n and n > decision.n_units), None)
+    if found is None:
+        known = any(n for n, _ in plans)
+        why = "is too close to what is allowed to be told apart" if known else "varies too much"
+        return f"Next: compress less; the change {why}, with any number of items."
+    needed, when = found
+    asked = verdict.n_asked
+    n_units = min([decision.n_units, *(one.decision.n_units for one in verdict.groups)])
+    items = math.ceil(needed / n_units * asked * (STOPPING if decision.sequential else 1))
+    kind = "items" if decision.n_units == decision.n_items else "clusters"
+    kind += " of each group" if verdict.groups else ""
+    count = f"about {needed:,} {kind} decide it four times in five {when} (now {_now(verdict)})"
+    if verdict.n_data and items <= verdict.n_data:
+        limit = math.ceil(items / 10) * 10
+        return f"Next: raise --llmsafety-limit to about {limit:,}: {count}; {LOOK}."
+    if verdict.n_data and asked < verdict.n_data:
+        return f"Next: use a larger data set than {_data(verdict)}: {count}."
+    if asked < verdict.n_suite:
+        return f"Next: ask all {verdict.n_suite:,} items: {count}; {LOOK}."
+    return f"Next: use a larger data set, all of {_data(verdict)} was asked: {count}."
+
+
+def _now(verdict: Verdict) -> str:
+    """How many units there are: of the smallest group, where groups are judged."""
+    if not verdict.groups:
+        return f"{verdict.decision.n_units:,}" if verdict.decision else "-"
+    least = min(verdict.groups, key=lambda one: one.decision.n_units)
+    return f"{shown(least.group)} has {least.decision.n_units:,} of the {verdict.n_asked:,} asked"
+
+
+def _data(verdict: Verdict) -> str:
+    """The data set, with its size where that is known."""
+    size = f" ({verdict.n_data:,} items)" if verdict.n_data else ""
+    return f"{shown(verdict.dataset or verdict.measurement)}{size}"

@@ -44,9 +44,12 @@ def _texts(verdict: Verdict) -> dict[str, str]:
         "upper": _number(high if decided else None),
         "margin": _number(verdict.margin),
         "higher_is_better": str(verdict.higher_is_better).lower(),
+        "n_judged": str(verdict.n_judged),
         "n_scored": str(verdict.n_scored),
         "n_asked": str(verdict.n_asked),
         "n_suite": str(verdict.n_suite),
+        "scope": verdict.scope if verdict.scope != "population" else "",
+        "look": str(verdict.look) if verdict.look > 1 else "",
     }
 
 

@@ -107,22 +107,35 @@ def _test(verdict: Verdict) -> str:
 
 def _figures(verdict: Verdict, *, with_noise: bool) -> list[str]:
     """The cells of one verdict after its name."""
-    low, high = bounds(verdict)
     return [
         figure(verdict.dense),
         figure(verdict.compressed),
         change(verdict),
         *([noise(verdict)] if with_noise else []),
-        f"{low}..{high}" if verdict.decision else "-",
+        _interval(verdict),
         allowed(verdict),
-        f"{_used(verdict)}/{verdict.n_suite or verdict.n_asked}",
-        verdict.outcome.value,
+        f"{verdict.n_judged}/{verdict.n_suite or verdict.n_asked}",
+        f"{verdict.outcome.value} {qualifier(verdict)}".rstrip(),
     ]
 
 
-def _used(verdict: Verdict) -> int:
-    """The items that the figures are of: those of the group that decides, where there is one."""
-    return verdict.decision.n_items if verdict.group and verdict.decision else verdict.n_scored
+def qualifier(verdict: Verdict) -> str:
+    """What keeps an outcome from being read as a general one, or as a first look, in brackets."""
+    told = []
+    if verdict.scope == "suite" and verdict.outcome is not Outcome.INCONCLUSIVE:
+        told.append(f"these {verdict.n_judged:,}")
+    if verdict.look > 1:
+        told.append(f"look {verdict.look}")
+    return f"({', '.join(told)})" if told else ""
+
+
+def _interval(verdict: Verdict) -> str:
+    """The interval, or that there is none where all that is spoken of was seen."""
+    low, high = bounds(verdict)
+    if verdict.decision is None:
+        return "-"
+    seen = verdict.scope == "suite" and verdict.decision.lower == verdict.decision.upper
+    return "all seen" if seen else f"{low}..{high}"
 
 
 def judged(verdict: Verdict) -> str:

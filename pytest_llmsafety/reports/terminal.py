@@ -6,6 +6,7 @@ import textwrap
 from itertools import chain
 from typing import TYPE_CHECKING
 
+from pytest_llmsafety.looks import look_note
 from pytest_llmsafety.message import escaped, shown
 from pytest_llmsafety.reports.advice import sentences
 from pytest_llmsafety.reports.replicates import spreads
@@ -34,7 +35,10 @@ UNUSED = (
     "margins that no assertion of this run used: {}. A margin is of a measurement's own score; "
     "NAME.flips, NAME.agreement and NAME.ratio are of other quantities."
 )
-SUITE = "suite scope: every verdict is about the items of this run and no others."
+SUITE = (
+    "suite scope: a verdict with (these N) is about the N items that were asked and no others{}. "
+    "It says nothing of other prompts."
+)
 
 
 def summary(run: Run, *, width: int, inconclusive: str, verbose: bool = False) -> list[str]:
@@ -78,8 +82,10 @@ def table(verdicts: Sequence[Verdict], *, width: int = 80, verbose: bool = False
         for verdict, one in zip(group, others, strict=True):
             lines += _lines(one, widths, stacked=stacked) + _below(verdict, width, verbose=verbose)
     lines += ["", *wrapped(LEGEND, width)]
-    if any(verdict.scope == "suite" for verdict in verdicts):
-        lines += ["", *wrapped(SUITE, width)]
+    if cut := [verdict for verdict in verdicts if verdict.scope == "suite"]:
+        left_out = any(verdict.n_suite < verdict.n_data for verdict in cut)
+        told = ", and a limit left out other items of the same data set" if left_out else ""
+        lines += ["", *wrapped(SUITE.format(told), width)]
     stopped = [verdict for _, group in parts for verdict in group if verdict.stopped_early]
     if stopped:
         lines += ["", *wrapped(_stops(stopped, len(verdicts)), width)]
@@ -120,6 +126,7 @@ def _assumptions(verdicts: Sequence[Verdict]) -> str:
 def _below(verdict: Verdict, width: int, *, verbose: bool) -> list[str]:
     """What stands under the figures of a verdict: its two worst groups, or all it tells."""
     told = [groups(verdict, None if verbose else 2)]
+    told += [] if verbose else [look_note(verdict.look)]
     if verbose:
         told += [f"data: {shown(verdict.dataset)}"] if verdict.dataset else []
         told += [f"assumed: {escaped(text)}" for text in verdict.assumptions]

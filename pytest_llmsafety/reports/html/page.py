@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_llmsafety.compressors import coverage
-from pytest_llmsafety.reports import figures
+from pytest_llmsafety.reports import figures, rows
 from pytest_llmsafety.reports.advice import sentence
 from pytest_llmsafety.reports.html import heat_map
 from pytest_llmsafety.reports.html.contents import contents
@@ -83,6 +83,7 @@ def environment(room: Room) -> Environment:
         "level": heat_map.level,
         "multiples": multiples,
         "noise": figures.noise,
+        "qualifier": rows.qualifier,
         "worst_groups": heat_map.worst_groups,
         "sentence": sentence,
         "size": figures.size,

@@ -61,10 +61,15 @@ def test_inconclusive_says_how_many_items_would_decide() -> None:
 
 def test_a_guard_speaks_before_the_figures() -> None:
     """Where the figures are not believed, the reason stands in their place."""
-    broken = replace(UNDECIDED, decision=DECISION, reasons=("int4 answers with empty text",))
+    broken = replace(
+        UNDECIDED,
+        decision=DECISION,
+        reasons=("int4 answers with empty text",),
+        remedy="compress less",
+    )
     assert sentence(broken) == (
         "INCONCLUSIVE toxicity under int4: the figures do not decide this. "
-        "int4 answers with empty text. Next: mend that, then run again."
+        "int4 answers with empty text. Next: compress less."
     )
 
 
@@ -102,7 +107,7 @@ def test_narrow_terminals_show_every_figure() -> None:
         "measurement        verdict",
         "  dense  int4  change    90% interval  allowed    items",
         "toxicity_by_group  INCONCLUSIVE",
-        "    0.1  0.13  +0.030  -0.010..+0.040   +0.010  199/200",
+        "    0.1  0.13  +0.002  -0.010..+0.040   +0.010  199/200",
     ]
 
 
@@ -154,7 +159,7 @@ def test_more_of_each_group_is_asked_for() -> None:
     small = GroupEvidence("a:y", 0.1, 0.13, replace(DECISION, n_units=18))
     told = sentence(replace(UNDECIDED, group="a:x", groups=(small,)))
     assert "about 1,300 items of each group decide it" in told
-    assert "(a:y has 18 of the 200 asked)" in told
+    assert "(now a:y has 18 of the 200 asked)" in told
 
 
 def test_a_limit_is_told() -> None:
@@ -236,3 +241,26 @@ def test_what_rounds_while_the_model_runs_has_no_bits_a_weight() -> None:
     cache = replace(RECORD, bits=32.0, layers=(), cache_bits=9.0, notes=("keys in 8 bits",))
     title = table([replace(PASS, compression="kv:int8", record=cache)], width=180)[0]
     assert title == "org/name under kv:int8: 2 layers, weights as they were; keys in 8 bits"
+
+
+def test_a_suite_and_a_further_look_stand_beside_the_outcome() -> None:
+    """No PASS on these items reads as a general one, and no third look as a first."""
+    exact = replace(PASS.decision, lower=0.0, upper=0.0)
+    suite = replace(PASS, scope="suite", decision=exact, n_suite=200, n_data=900, look=3)
+    lines = table([suite, PASS], width=140)
+    assert lines[2].endswith("PASS (these 199, look 3)")
+    assert "all seen" in lines[2]
+    assert "third look at this gate" in lines[3]
+    assert any("and a limit left out other items" in line for line in lines)
+    text = message(suite)
+    assert "these 199 items only, all seen, n=199/200 pairs" in text
+    assert "PASS, the change of these items is within it; nothing is claimed about other" in text
+    assert "these" not in message(PASS)
+
+
+def test_the_headlines_n_is_what_was_judged() -> None:
+    """One context of BBQ, or one group, is not all that was asked."""
+    part = replace(PASS, decision=replace(PASS.decision, n_items=80), n_scored=200, n_asked=200)
+    assert "n=80/200 pairs, 30 worse" in message(part)
+    assert "80/200" in table([part], width=120)[2]
+    assert "n=80/200 pairs, those of this group" in message(replace(part, group="a:x"))

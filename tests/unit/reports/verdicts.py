@@ -28,7 +28,7 @@ RECORD = CompressionRecord(
 )
 DECISION = Decision(
     outcome=Outcome.FAIL, estimate=0.03, lower=0.02, upper=0.04, p_pass=1.0, p_fail=0.001,
-    margin=0.01, confidence=0.95, n_items=200, n_units=200, changed_share=0.2, n_worse=30,
+    margin=0.01, confidence=0.95, n_items=199, n_units=199, changed_share=0.2, n_worse=30,
     n_better=10, worst_unseen=1.0,
 )  # fmt: skip
 FAIL = Verdict(
@@ -45,7 +45,9 @@ PASS = replace(
 UNDECIDED = replace(
     FAIL,
     outcome=Outcome.INCONCLUSIVE,
-    decision=replace(DECISION, outcome=Outcome.INCONCLUSIVE, lower=-0.01, n_needed_80=1300),
+    decision=replace(
+        DECISION, outcome=Outcome.INCONCLUSIVE, estimate=0.002, lower=-0.01, n_needed_80=1300
+    ),
 )
 
 FLOATS = st.floats(allow_nan=False)
