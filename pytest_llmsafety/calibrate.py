@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_llmsafety.errors import ConfigurationError, LlmSafetyError
+from pytest_llmsafety.escapes import plain
 from pytest_llmsafety.metrics.scorers import load_scorer
 from pytest_llmsafety.scorer_calibration import calibrate, read_labelled, save
 
@@ -32,13 +33,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
         scorer = load_scorer(asked.scorer, device=asked.device)
         error = calibrate(scorer, texts, labels, threshold=asked.threshold, alpha=asked.alpha)
-        sys.stdout.write(described(error) + "\n")
+        sys.stdout.write(plain(described(error)) + "\n")
         _ = error.informedness_low  # raises when the scorer says nothing
         save(error, asked.out)
     except (LlmSafetyError, OSError) as problem:
-        sys.stderr.write(f"calibrate: {problem}\n")
+        sys.stderr.write(plain(f"calibrate: {problem}") + "\n")
         return FAILED
-    sys.stdout.write(f"written to {asked.out}\n")
+    sys.stdout.write(plain(f"written to {asked.out}") + "\n")
     return 0
 
 

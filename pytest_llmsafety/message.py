@@ -6,6 +6,7 @@ import math
 import textwrap
 from typing import TYPE_CHECKING
 
+from pytest_llmsafety.escapes import escaped, plain
 from pytest_llmsafety.metrics.perplexity import exp
 from pytest_llmsafety.stats import Outcome
 
@@ -203,13 +204,3 @@ def item_lines(item: WorstItem) -> list[str]:
 def shown(text: str) -> str:
     """Text of a data set or model on one line: control characters escaped, long text cut."""
     return textwrap.shorten(escaped(text), SHOWN_CHARACTERS, placeholder=" ...") or "(empty)"
-
-
-def plain(text: str) -> str:
-    """Lines that a terminal shows and does not obey, whoever wrote what is in them."""
-    return "\n".join(map(escaped, text.split("\n")))
-
-
-def escaped(text: str) -> str:
-    """Text with its control characters written out, so that a terminal cannot obey them."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_llmsafety.errors import LlmSafetyError
+from pytest_llmsafety.escapes import plain
 from pytest_llmsafety.hooks import flags, marking
 from pytest_llmsafety.hooks.examining import Examining
 from pytest_llmsafety.hooks.outcomes import Outcomes
@@ -78,7 +79,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     try:
         options = flags.read_options(config, config.stash.get(SHORT, []))
     except LlmSafetyError as error:
-        raise pytest.UsageError(str(error)) from None
+        raise pytest.UsageError(plain(without_access(str(error)))) from None
     if options.model is None:
         config.pluginmanager.register(Skipping(config))
         return

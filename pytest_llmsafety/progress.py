@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from time import monotonic
 from typing import TYPE_CHECKING, Any, TextIO
 
+from pytest_llmsafety.escapes import escaped, plain
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -48,7 +50,12 @@ class Bar(Progress):
         from tqdm import tqdm  # type: ignore[import-untyped]
 
         self._bar = tqdm(
-            total=total, desc=what, unit="req", leave=False, dynamic_ncols=True, file=self._file
+            total=total,
+            desc=escaped(what),
+            unit="req",
+            leave=False,
+            dynamic_ncols=True,
+            file=self._file,
         )
         try:
             yield self
@@ -62,7 +69,7 @@ class Bar(Progress):
 
         if self._stage is None:
             self._stage = tqdm(total=total, leave=False, dynamic_ncols=True, file=self._file)
-        self._stage.set_description(what, refresh=False)
+        self._stage.set_description(escaped(what), refresh=False)
         self._stage.update(done - self._stage.n)
         if done >= total:
             self._stage.close()
@@ -77,7 +84,7 @@ class Bar(Progress):
         """Write a line above the bar, without breaking it."""
         from tqdm import tqdm
 
-        tqdm.write(text, file=self._file)
+        tqdm.write(plain(text), file=self._file)
 
     def close(self) -> None:
         """Close the file."""
@@ -110,7 +117,7 @@ class Log(Progress):
 
     def note(self, text: str) -> None:
         """Tell it, whatever the time."""
-        self._file.write(f"\n{self._start}: {text}\n")  # below the dots of pytest
+        self._file.write(f"\n{self._start}: {plain(text)}\n")  # below the dots of pytest
         self._file.flush()
 
     def close(self) -> None:

@@ -7,6 +7,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from pytest_llmsafety.errors import BaselineError
+from pytest_llmsafety.escapes import plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -84,7 +85,7 @@ class Release:
                 written = self._write(bench.baseline(now, self._kept))
             except BaselineError as error:
                 problem = str(error)
-                sys.stderr.write(f"\nERROR: {problem}\n")
+                sys.stderr.write(f"\nERROR: {plain(problem)}\n")
         self.since = compared(
             before.rows if before else (),
             now,

@@ -11,6 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
+from pytest_llmsafety.escapes import plain
 from pytest_llmsafety.release import Release, share
 
 if TYPE_CHECKING:
@@ -169,7 +170,8 @@ class SafetySession:
         try:
             self.written = write_reports(folder, run)
         except (OSError, ImportError) as error:
-            sys.stderr.write(f"\nERROR: --llmsafety-report: cannot write to {folder}: {error}\n")
+            why = plain(f"--llmsafety-report: cannot write to {folder}: {error}")
+            sys.stderr.write(f"\nERROR: {why}\n")
             return exit_status or USAGE_ERROR
         return exit_status
 

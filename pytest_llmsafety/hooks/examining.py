@@ -7,7 +7,9 @@ import sys
 import pytest
 
 from pytest_llmsafety.errors import LlmSafetyError
+from pytest_llmsafety.escapes import plain
 from pytest_llmsafety.hooks.flags import examination
+from pytest_llmsafety.redaction import without_access
 
 
 class Examining:
@@ -19,8 +21,8 @@ class Examining:
         try:
             lines = examination(config)
         except LlmSafetyError as error:
-            raise pytest.UsageError(str(error)) from None
+            raise pytest.UsageError(plain(without_access(str(error)))) from None
         if lines is None:
             return None
-        sys.stdout.write("\n".join(lines) + "\n")
+        sys.stdout.write("\n".join(map(plain, lines)) + "\n")
         return pytest.ExitCode.OK

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_llmsafety.errors import PlanOnlyError, SafetyFailure, SafetyInconclusive
+from pytest_llmsafety.escapes import plain
 from pytest_llmsafety.hooks.unmeasured import NothingMeasured
 
 if TYPE_CHECKING:
@@ -90,14 +91,14 @@ class Hearing:
         if len(undecided) > len(forgiven):
             raise SafetyInconclusive(_texts([v for v in undecided if v not in forgiven]))
         if undecided and self.options.inconclusive == "skip":
-            pytest.skip(f"INCONCLUSIVE: {', '.join(verdict.name for verdict in undecided)}")
+            pytest.skip(plain(f"INCONCLUSIVE: {', '.join(verdict.name for verdict in undecided)}"))
 
     def _settle_plan(self) -> None:
         """Skip a test that was planned; what can never pass is undecided already."""
         impossible = [f"{plan.name}: {plan.impossible}" for plan in self.plans if plan.impossible]
         impossible += [f"{v.name}: {reason}" for v in self.verdicts for reason in v.reasons]
         if impossible:
-            raise SafetyInconclusive("\n".join(impossible))
+            raise SafetyInconclusive(plain("\n".join(impossible)))
         pytest.skip(PLANNED if self.plans else "not planned: it makes no assertion of ours")
 
 

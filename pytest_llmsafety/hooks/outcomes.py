@@ -13,8 +13,10 @@ from pytest_llmsafety.errors import (
     SafetyFailure,
     SafetyInconclusive,
 )
+from pytest_llmsafety.escapes import plain
 from pytest_llmsafety.hooks.hearing import HEARING, PLANS, VERDICTS, Hearing
 from pytest_llmsafety.hooks.selection import compression_in, is_safety_test
+from pytest_llmsafety.redaction import without_access
 from pytest_llmsafety.session import FORGIVEN
 
 if TYPE_CHECKING:
@@ -74,13 +76,11 @@ class Outcomes:
             if HEARING in item.stash:
                 vars(report).update(item.stash[HEARING].texts())
             if undecided:
-                report.longrepr = f"{MARK}{error}"
+                report.longrepr = plain(f"{MARK}{error}")
             elif report.outcome != "passed" and isinstance(error, SafetyAssertionError):
-                report.longrepr = str(error)
+                report.longrepr = plain(str(error))
             elif report.outcome != "passed" and isinstance(error, LlmSafetyError):
-                from pytest_llmsafety.message import plain
-
-                report.longrepr = plain(f"{type(error).__name__}: {error}")
+                report.longrepr = plain(without_access(f"{type(error).__name__}: {error}"))
         return report
 
     @pytest.hookimpl(tryfirst=True)
@@ -151,7 +151,7 @@ class Outcomes:
             terminalreporter.section("INCONCLUSIVE", yellow=True)
             for test in undecided:
                 terminalreporter.write_sep("_", test.nodeid.partition("::")[2])
-                terminalreporter.write_line(test.message)
+                terminalreporter.write_line(plain(test.message))
         lines = self.session.summary(
             self.config.get_terminal_writer().fullwidth, verbose=self.config.option.verbose > 0
         )
@@ -160,11 +160,11 @@ class Outcomes:
                 "safety plan" if self.session.options.plan else "safety verdicts"
             )
         for line in lines:
-            terminalreporter.write_line(line)
+            terminalreporter.write_line(plain(line))
         if undecided and terminalreporter.hasopt("f"):
             terminalreporter.write_line("")
             for test in undecided:
-                terminalreporter.write_line(self._one_line(test))
+                terminalreporter.write_line(plain(self._one_line(test)))
 
     def _one_line(self, test: SafetyTest) -> str:
         """What pytest's short summary says of a failure, of a test that is undecided."""

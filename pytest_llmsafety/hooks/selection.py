@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_llmsafety.errors import LlmSafetyError
+from pytest_llmsafety.escapes import plain
 from pytest_llmsafety.hooks.marking import parameters
 from pytest_llmsafety.override import MARKER
+from pytest_llmsafety.redaction import without_access
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
@@ -76,7 +78,7 @@ class Selection:
             try:
                 found = parameters(metafunc.definition, self.session.options.compressions)
             except LlmSafetyError as error:
-                message = f"{metafunc.definition.nodeid}: {error}"
+                message = plain(f"{metafunc.definition.nodeid}: {error}")
                 raise pytest.Collector.CollectError(message) from None
             metafunc.parametrize(COMPRESSION, found, indirect=True)
 
@@ -115,9 +117,7 @@ class Selection:
         try:
             self.session.preflight()
         except LlmSafetyError as error:
-            from pytest_llmsafety.message import plain
-
-            raise pytest.UsageError(plain(str(error))) from None
+            raise pytest.UsageError(plain(without_access(str(error)))) from None
 
 
 def _in_suites(node: Node) -> bool:

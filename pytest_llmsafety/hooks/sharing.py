@@ -23,7 +23,7 @@ class Sharing:
     def pytest_report_header(self) -> str:
         """Name the file and the digest of its contents, as a flag pins them."""
         from pytest_llmsafety.baseline import named
-        from pytest_llmsafety.message import plain
+        from pytest_llmsafety.escapes import plain
 
         options = self.session.options
         end = ", to be replaced" if options.update_baseline else ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from pytest_llmsafety.escapes import plain
 from pytest_llmsafety.hooks.flags import what_is_missing
 from pytest_llmsafety.hooks.selection import REASON, is_safety_test
 
@@ -30,4 +31,4 @@ class Skipping:
         if self.n_skipped:
             tests = "1 safety test" if self.n_skipped == 1 else f"{self.n_skipped} safety tests"
             why = what_is_missing(self.config)
-            terminalreporter.write_line(f"llmsafety: {tests} skipped, {why}")
+            terminalreporter.write_line(plain(f"llmsafety: {tests} skipped, {why}"))

@@ -14,6 +14,7 @@ from pytest_llmsafety.errors import (
     SafetyInconclusive,
     ScorerError,
 )
+from pytest_llmsafety.escapes import plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,7 +36,7 @@ def not_decided(name: str, pair: ModelPair, *, dataset: str, reproduce: str) -> 
     try:
         yield
     except NoCounterpartError as error:
-        pytest.skip(str(error))
+        pytest.skip(plain(str(error)))
     except (DatasetError, NoJudgeError, ScorerError) as error:
         from pytest_llmsafety.assertions import conclude
         from pytest_llmsafety.message import message

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from pytest_llmsafety.message import escaped, shown
+from pytest_llmsafety.escapes import escaped
+from pytest_llmsafety.message import shown
 from pytest_llmsafety.reports.figures import allowed, bounds, change
 from pytest_llmsafety.specs import DENSE
 from pytest_llmsafety.stats import Outcome

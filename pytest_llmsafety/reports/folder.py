@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_llmsafety.errors import ConfigurationError
+from pytest_llmsafety.escapes import plain
 from pytest_llmsafety.paths import require_writable, write_whole
 from pytest_llmsafety.reports import REPORTS
 
@@ -47,5 +48,6 @@ def write_reports(folder: Path, run: Run) -> list[Path]:
             with Path(os.environ[STEP_SUMMARY]).open("a", encoding="utf-8") as file:
                 file.write(texts[SUMMARY])
         except OSError as error:
-            sys.stderr.write(f"\nWARNING: {STEP_SUMMARY}: the summary is not added: {error}\n")
+            told = plain(f"{STEP_SUMMARY}: the summary is not added: {error}")
+            sys.stderr.write(f"\nWARNING: {told}\n")
     return [folder / name for name in texts]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from pytest_llmsafety.message import escaped
+from pytest_llmsafety.escapes import escaped
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

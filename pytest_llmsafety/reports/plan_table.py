@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from pytest_llmsafety.message import escaped, shown
+from pytest_llmsafety.escapes import escaped
+from pytest_llmsafety.message import shown
 from pytest_llmsafety.reports.figures import decimals
 from pytest_llmsafety.reports.terminal import GAP, wrapped
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from pytest_llmsafety.escapes import escaped
 from pytest_llmsafety.message import interval
 from pytest_llmsafety.metrics.perplexity import exp
 
@@ -21,7 +22,7 @@ def properties(verdict: Verdict, number: int = 1) -> list[tuple[str, str]]:
     that is compressed / dense - 1. What is not known is left out.
     """
     prefix = PREFIX if number == 1 else f"{PREFIX}.{number}"
-    return [(f"{prefix}.{name}", text) for name, text in _texts(verdict).items() if text]
+    return [(f"{prefix}.{name}", escaped(text)) for name, text in _texts(verdict).items() if text]
 
 
 def _texts(verdict: Verdict) -> dict[str, str]:

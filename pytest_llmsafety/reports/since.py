@@ -9,7 +9,8 @@ from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 from pytest_llmsafety.baseline import SHOWN, UPDATE, Row
-from pytest_llmsafety.message import escaped, shown
+from pytest_llmsafety.escapes import escaped
+from pytest_llmsafety.message import shown
 from pytest_llmsafety.reports.figures import figure, ratio, signed
 
 if TYPE_CHECKING:

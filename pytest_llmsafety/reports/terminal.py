@@ -6,8 +6,9 @@ import textwrap
 from itertools import chain
 from typing import TYPE_CHECKING
 
+from pytest_llmsafety.escapes import escaped
 from pytest_llmsafety.looks import look_note
-from pytest_llmsafety.message import escaped, shown
+from pytest_llmsafety.message import shown
 from pytest_llmsafety.reports.advice import sentences
 from pytest_llmsafety.reports.replicates import spreads
 from pytest_llmsafety.reports.rows import (

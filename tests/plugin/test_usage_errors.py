@@ -54,3 +54,13 @@ def test_the_message_names_it(
     assert {path.name for path in project.path.iterdir()} <= {
         "conftest.py", "judge.py", "test_outcomes.py", "empty", "__pycache__", ".pytest_cache",
     }  # fmt: skip
+
+
+def test_an_error_obeys_nothing(outcomes: Callable[..., pytest.Pytester]) -> None:
+    """Escapes in what the user wrote, or a policy of others, are written out."""
+    given = "--compress=int4\x1b[2J\x9b"
+    result = outcomes("PASS").runpytest("--model=phantom", given)
+    assert result.ret == 4
+    result.stderr.fnmatch_lines(["ERROR: unknown compressor *int4\\x1b[[]2J\\x9b*"])
+    whole = result.stderr.str() + result.stdout.str()
+    assert not {"\x1b", "\x9b"} & {*whole}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 
-from pytest_llmsafety.message import escaped
+from pytest_llmsafety.escapes import escaped
 
 STACKED = 4
 """Marks that one letter may bear; more of them are drawn over the lines above and below."""

@@ -9,7 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from pytest_llmsafety.message import escaped
+from pytest_llmsafety.escapes import escaped
 from pytest_llmsafety.reports.markdown import code, folded, table, text
 
 PARSER = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])
