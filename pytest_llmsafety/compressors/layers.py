@@ -1,4 +1,4 @@
-"""What is found in a model: its decoder blocks, and in each the Linear and Conv1D layers."""
+"""What is found in a model: its decoder blocks, and in each the layers and experts."""
 
 from __future__ import annotations
 
@@ -7,15 +7,16 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from pytest_llmsafety.compressors.base import weight_of
+from pytest_llmsafety.compressors.experts import expert_module, left_dense, routers, stacks
 from pytest_llmsafety.errors import NonFiniteWeightsError, UnsupportedModelError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     import torch
     from transformers import PreTrainedModel
 
-EXPERTS = ("Experts", "MoE")  # how transformers' classes of expert layers end
+    from pytest_llmsafety.compressors.experts import Stack
 
 
 @dataclass(frozen=True)
@@ -26,10 +27,19 @@ class Layer:
     module: torch.nn.Module
 
     @property
+    def stored(self) -> torch.Tensor:
+        """The weight as the model stores it."""
+        return weight_of(self.module).detach()
+
+    @property
+    def is_transposed(self) -> bool:
+        """Whether it is stored as [in, out], as Conv1D does."""
+        return is_conv1d(self.module)
+
+    @property
     def weight(self) -> torch.Tensor:
-        """The weight as [out, in], a view into the layer; Conv1D stores it as [in, out]."""
-        weight = weight_of(self.module).detach()
-        return weight.T if is_conv1d(self.module) else weight
+        """The weight as [out, in], a view into the layer."""
+        return self.stored.T if self.is_transposed else self.stored
 
     @property
     def outputs(self) -> int:
@@ -71,9 +81,33 @@ class Layer:
             )
             raise NonFiniteWeightsError(message)
         changed = not torch.equal(new, self.weight)
-        stored = new.T if is_conv1d(self.module) else new
-        weight_of(self.module).data = stored.contiguous()  # a write into a mapped file costs more
+        self._store(new.T if self.is_transposed else new)
         return changed
+
+    def _store(self, values: torch.Tensor) -> None:
+        """Put values in the place of the stored ones."""
+        weight_of(self.module).data = values.contiguous()  # a write into a mapped file costs more
+
+
+@dataclass(frozen=True)
+class Expert(Layer):
+    """The matrix of one expert in a stack; all experts of a stack have its name."""
+
+    stack: Stack
+    index: int
+
+    @property
+    def stored(self) -> torch.Tensor:
+        """The matrix as the model stores it."""
+        return self.stack.matrix(self.index)
+
+    @property
+    def is_transposed(self) -> bool:
+        """Whether it is stored as [in, out]."""
+        return self.stack.transposed
+
+    def _store(self, values: torch.Tensor) -> None:
+        self.stored.copy_(values)
 
 
 @dataclass(frozen=True)
@@ -99,14 +133,15 @@ def _conv1d() -> type:
     return Conv1D
 
 
-def decoder_blocks(model: PreTrainedModel) -> tuple[Block, ...]:
+def decoder_blocks(model: PreTrainedModel, *, experts: bool = False) -> tuple[Block, ...]:
     """The decoder blocks in order: the one outermost ModuleList whose members hold layers.
 
-    The output embedding (`lm_head`) and whatever else is outside the blocks are left alone.
-    Raises UnsupportedModelError for an encoder-decoder, a mixture of experts, packed weights,
-    and a model with no such list or several.
+    The output embedding (`lm_head`) and whatever else is outside the blocks are left alone. With
+    `experts` the matrices of a mixture's experts are layers, too, and its routers are none.
+    Raises UnsupportedModelError for an encoder-decoder, a mixture of experts (without `experts`),
+    packed weights, and a model with no such list or several.
     """
-    _refuse(model)
+    _refuse(model, experts=experts)
     lists = [found for found in _outermost_lists(model, "") if any(map(_linears, found[1]))]
     if len(lists) != 1:
         names = ", ".join(name for name, _ in lists) or "none"
@@ -116,10 +151,19 @@ def decoder_blocks(model: PreTrainedModel) -> tuple[Block, ...]:
         )
         raise UnsupportedModelError(message)
     start, blocks = lists[0]
+    dense = routers(model) if experts else {}
     return tuple(
-        Block(index, f"{start}.{index}", block, _layers(f"{start}.{index}", block))
+        Block(index, name, block, _layers(name, block, dense))
         for index, block in enumerate(blocks)
+        for name in (f"{start}.{index}",)
     )
+
+
+def experts_in(module: torch.nn.Module, start: str = "") -> Iterator[Expert]:
+    """Yield the matrix of every expert below `module`, whose own name is `start`."""
+    for stack in stacks(module, start):
+        for index in range(stack.count):
+            yield Expert(stack.name, stack.module, stack, index)
 
 
 def all_layers(blocks: Sequence[Block]) -> list[Layer]:
@@ -129,13 +173,14 @@ def all_layers(blocks: Sequence[Block]) -> list[Layer]:
 
 def outside(model: PreTrainedModel, blocks: Sequence[Block]) -> tuple[tuple[str, str], ...]:
     """Every Linear and Conv1D outside the blocks with the reason why it is left alone."""
-    inside = {layer.name for layer in all_layers(blocks)}
+    known = {layer.name for layer in all_layers(blocks)} | left_dense(model).keys()
     output = model.get_output_embeddings()  # type: ignore[no-untyped-call]
-    return tuple(
+    others = tuple(
         (name, "output embedding, kept dense" if module is output else "not in a decoder block")
         for name, module in _linears(model)
-        if name not in inside
+        if name not in known
     )
+    return (*others, *left_dense(model).items())
 
 
 def is_finite(values: torch.Tensor) -> bool:
@@ -157,32 +202,23 @@ def check_finite(layers: Sequence[Layer]) -> None:
             raise NonFiniteWeightsError(message)
 
 
-def _refuse(model: PreTrainedModel) -> None:
+def _refuse(model: PreTrainedModel, *, experts: bool) -> None:
     """Raise UnsupportedModelError for kinds of models whose layers are not one chain."""
     if model.config.is_encoder_decoder:
         message = f"{type(model).__name__} has an encoder. Expected a decoder-only model."
         raise UnsupportedModelError(message)
-    experts = expert_module(model)
-    if experts:
+    holder = "" if experts else expert_module(model)
+    if holder:
         message = (
-            f"{type(model).__name__} is a mixture of experts ({experts}): each token "
-            "reaches only some of them, so few calibration tokens would speak for a weight, and "
-            "no published value says what is right. Expected a dense model. A checkpoint that "
-            "was compressed elsewhere can be judged with checkpoint:PATH."
+            f"{type(model).__name__} is a mixture of experts ({holder}), and this method does not "
+            "reach its experts: a token runs through few of them, so few calibration tokens would "
+            "speak for a weight, and their inputs cannot be watched. int8, int4, int2, float8, "
+            "rtn, nf4, fp4, llm.int8 and magnitude (with one amount for all layers) reach them. "
+            "For other methods compress it with llm-compressor (llmcompressor:RECIPE.yaml), or "
+            "elsewhere, and judge the folder: "
+            "checkpoint:PATH."
         )
         raise UnsupportedModelError(message)
-
-
-def expert_module(model: PreTrainedModel) -> str:
-    """Return the name of the first module that holds experts; empty for a dense model.
-
-    The modules decide: dense models of some families (Nemotron-H, Doge) count experts in their
-    configuration.
-    """
-    for name, module in model.named_modules():
-        if name.rpartition(".")[2] == "experts" or type(module).__name__.endswith(EXPERTS):
-            return str(name)
-    return ""
 
 
 def _outermost_lists(
@@ -210,11 +246,12 @@ def _linears(module: torch.nn.Module) -> list[tuple[str, torch.nn.Module]]:
     ]
 
 
-def _layers(start: str, block: torch.nn.Module) -> tuple[Layer, ...]:
-    """The layers of one block. Raises UnsupportedModelError for packed weights."""
-    layers = tuple(Layer(f"{start}.{name}", module) for name, module in _linears(block))
+def _layers(start: str, block: torch.nn.Module, dense: Mapping[str, str]) -> tuple[Layer, ...]:
+    """The layers of one block without `dense`. Raises UnsupportedModelError for packed weights."""
+    linear = (Layer(f"{start}.{name}", module) for name, module in _linears(block))
+    layers = (*(one for one in linear if one.name not in dense), *experts_in(block, start))
     for layer in layers:
-        weight = weight_of(layer.module)
+        weight = layer.stored
         if not weight.is_floating_point() or type(weight.data).__name__ != "Tensor":
             message = (
                 f"{layer.name} holds packed weights ({weight.dtype}). Expected plain "

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_llmsafety.compressors.activations import BITS, per_token, round_inputs
 from pytest_llmsafety.compressors.grid import stored_bits
-from pytest_llmsafety.compressors.layers import all_layers, decoder_blocks
+from pytest_llmsafety.compressors.layers import Expert, all_layers, decoder_blocks
 from pytest_llmsafety.compressors.method import LayerCompressor, Solved
 from pytest_llmsafety.compressors.parameters import Key, Parameters, read
 
@@ -29,6 +29,10 @@ if TYPE_CHECKING:
     from pytest_llmsafety.specs import Step
 
 THRESHOLD = 6.0
+EXPERTS_NOTE = (
+    "the weights of experts are in int8, their inputs are not: transformers computes all experts "
+    "of a block in one call, and what goes into each cannot be rounded from outside"
+)
 
 
 class LlmInt8(LayerCompressor):
@@ -50,16 +54,19 @@ class LlmInt8(LayerCompressor):
         """Round the weights, then hook the layers."""
         record = super().compress(model, step, context)
         threshold = read(step, self.parameters).number("threshold", THRESHOLD)
-        layers = all_layers(decoder_blocks(model))
+        found = all_layers(decoder_blocks(model, experts=True))
+        layers = [layer for layer in found if not isinstance(layer, Expert)]
         rule = partial(per_token, threshold=threshold)
         reached = round_inputs(model, layers, lambda _: rule)
+        stacks = dict.fromkeys(x.name for x in found if isinstance(x, Expert))
         kept = f", those of at least {threshold:g} as they are" if threshold else ""
         return replace(
             record,
-            layers_changed=tuple(name for name, seen in reached.items() if seen),
+            layers_changed=(*(name for name, seen in reached.items() if seen), *stacks),
             notes=(
                 *record.notes,
                 f"{step}: inputs of layers in int8, a scale for each token{kept}",
+                *([EXPERTS_NOTE] if stacks else []),
             ),
             activation_bits=BITS,
         )

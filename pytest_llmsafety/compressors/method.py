@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from pytest_llmsafety.compressors import allocation, calibration
-from pytest_llmsafety.compressors.base import dense_bytes, weight_of
+from pytest_llmsafety.compressors.base import dense_bytes
 from pytest_llmsafety.compressors.layers import all_layers, check_finite, decoder_blocks, outside
 from pytest_llmsafety.compressors.layerwise import walk
 from pytest_llmsafety.compressors.parameters import Declared, Values, read
@@ -54,7 +54,7 @@ class Done:
     @property
     def weights(self) -> int:
         """Number of weights."""
-        return weight_of(self.layer.module).numel()
+        return self.layer.stored.numel()
 
 
 class LayerCompressor(Declared):
@@ -108,7 +108,7 @@ class LayerCompressor(Declared):
         import torch
 
         values = read(step, self.parameters)
-        blocks = decoder_blocks(model)
+        blocks = decoder_blocks(model, experts=not self.parameters.calibrated)
         layers = all_layers(blocks)
         check_finite(layers)
         check_groups(layers, values.group_size)
@@ -153,7 +153,7 @@ class LayerCompressor(Declared):
 def apply(layer: Layer, solved: Solved) -> Done:
     """Write a solved weight into its layer, and say what became of it."""
     changed = layer.write(solved.weight)
-    weight = weight_of(layer.module)
+    weight = layer.stored
     zeros = weight.numel() - int(weight.count_nonzero())
     bits = 8.0 * weight.element_size() if solved.bits is None else solved.bits
     return Done(layer, changed, bits, zeros, solved.notes)
@@ -181,20 +181,31 @@ def recorded(
     """
     shared = allocation.note([one.layer for one in done], values, amounts or {})
     total = sum(one.weights for one in done) or 1
-    saved = sum((8 * weight_of(d.layer.module).element_size() - d.bits) * d.weights for d in done)
-    same = tuple((one.layer.name, "the same values as before") for one in done if not one.changed)
+    saved = sum((8 * d.layer.stored.element_size() - d.bits) * d.weights for d in done)
+    by_name: dict[str, list[Done]] = {}
+    for one in done:  # all experts of a stack are one row
+        by_name.setdefault(one.layer.name, []).append(one)
+    changed = [name for name, parts in by_name.items() if any(one.changed for one in parts)]
+    same = tuple((name, "the same values as before") for name in by_name if name not in changed)
     return CompressionRecord(
         method=str(step),
         parameters=values.rows(),
-        layers_changed=tuple(one.layer.name for one in done if one.changed),
+        layers_changed=tuple(changed),
         layers_skipped=(*same, *skipped),
         bits=sum(one.bits * one.weights for one in done) / total,
         sparsity=sum(one.zeros for one in done) / total,
         bytes_before=before,
         bytes_after=before - round(saved / 8),
         notes=(*shared, *dict.fromkeys(note for one in done for note in one.notes)),
-        layers=tuple((one.layer.name, one.bits, one.zeros / one.weights) for one in done),
+        layers=tuple((name, *_mean(parts)) for name, parts in by_name.items()),
     )
+
+
+def _mean(parts: Sequence[Done]) -> tuple[float, float]:
+    """Stored bits per weight and share of zeros of a layer, or of the experts of a stack."""
+    weights = sum(one.weights for one in parts)
+    bits = sum(one.bits * one.weights for one in parts) / weights
+    return bits, sum(one.zeros for one in parts) / weights
 
 
 def check_groups(layers: Sequence[Layer], group_size: int | None) -> None:

@@ -10,12 +10,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pytest_llmsafety.compressors.base import dense_bytes, linear_layers, sparsity, weight_of
+from pytest_llmsafety.compressors.base import dense_bytes, linear_layers, weight_of
+from pytest_llmsafety.compressors.experts import left_dense, routers
+from pytest_llmsafety.compressors.layers import Layer, experts_in
 from pytest_llmsafety.compressors.parameters import Declared, Parameters
 from pytest_llmsafety.compressors.record import CompressionRecord
 from pytest_llmsafety.errors import NonFiniteWeightsError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     import torch
     from transformers import PreTrainedModel
 
@@ -53,42 +57,56 @@ class QuantoCompressor(Declared):
         import torch
 
         before = dense_bytes(model)
-        packed = total = weights = 0
-        changed: list[str] = []
-        unchanged: list[str] = []
+        packed = total = weights = zeros = 0
+        found: dict[str, list[tuple[bool, int, int, int]]] = {}
         groups: dict[str, int | None] = {}
-        rows: list[tuple[str, float, float]] = []
         with torch.no_grad():
-            for name, layer in linear_layers(model):
-                dense = oriented(layer)
+            for layer in reached(model):
+                dense = layer.weight
                 if not torch.isfinite(dense).all():
-                    message = f"{name} holds NaN or Inf weights; {step} cannot quantize it."
+                    message = f"{layer.name} holds NaN or Inf weights; {step} cannot quantize it."
                     raise NonFiniteWeightsError(message)
                 quantized = quantize(dense, self.qtype)
                 same = torch.equal(quantized.values, dense)
-                (unchanged if same else changed).append(name)
                 dense.copy_(quantized.values)
-                packed += quantized.packed_bytes
-                total += dense.numel()
+                none = dense.numel() - int(dense.count_nonzero())
+                row = (same, quantized.packed_bytes, dense.numel(), none)
+                found.setdefault(layer.name, []).append(row)
+                packed, total, zeros = packed + row[1], total + row[2], zeros + none
                 weights += dense.numel() * dense.element_size()
-                groups[name] = quantized.group_size
-                zeros = 1 - int(dense.count_nonzero()) / dense.numel()
-                rows.append((name, 8 * quantized.packed_bytes / dense.numel(), zeros))
+                groups[layer.name] = quantized.group_size
+        same_names = [name for name, rows in found.items() if all(row[0] for row in rows)]
         return CompressionRecord(
             method=str(step),
             parameters=(("library", "optimum-quanto"), ("weights", self.qtype)),
-            layers_changed=tuple(changed),
+            layers_changed=tuple(name for name in found if name not in same_names),
             layers_skipped=(
-                *((name, "its values are on the grid already") for name in unchanged),
+                *((name, "its values are on the grid already") for name in same_names),
                 ("output embedding", "kept dense"),
+                *left_dense(model).items(),
             ),
             bits=8 * packed / total if total else 0.0,
-            sparsity=sparsity(model, list(groups)),
+            sparsity=zeros / total if total else 0.0,
             bytes_before=before,
             bytes_after=before - weights + packed,
             notes=group_notes(self.qtype, groups),
-            layers=tuple(rows),
+            layers=tuple((name, *_shares(rows)) for name, rows in found.items()),
         )
+
+
+def _shares(rows: Sequence[tuple[bool, int, int, int]]) -> tuple[float, float]:
+    """Bits per weight and share of zeros of a layer, or of the experts of a stack."""
+    weights = sum(row[2] for row in rows)
+    return 8 * sum(row[1] for row in rows) / weights, sum(row[3] for row in rows) / weights
+
+
+def reached(model: PreTrainedModel) -> Iterator[Layer]:
+    """Yield every linear layer but for routers, and the matrix of every expert."""
+    dense = routers(model)
+    for name, module in linear_layers(model):
+        if name not in dense:
+            yield Layer(name, module)
+    yield from experts_in(model)
 
 
 class Int8(QuantoCompressor):

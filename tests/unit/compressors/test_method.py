@@ -102,11 +102,11 @@ def test_nothing_to_prune_is_nothing_compressed():
         compress(random_model("llama"), "magnitude:0.001")
 
 
-def test_a_mixture_of_experts_is_refused():
+def test_a_mixture_of_experts_is_refused_by_calibrated_methods():
     """The reason is the routing, and the model is as it was."""
     model = random_model("mixtral")
     with pytest.raises(UnsupportedModelError, match="mixture of experts"):
-        compress(model, "rtn:4")
+        compress(model, "gptq:4", calibration=IDS.tolist())
     assert model(IDS).logits.isfinite().all()
 
 
