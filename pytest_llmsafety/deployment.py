@@ -81,10 +81,9 @@ class Deployment:
         return dict(self.special_tokens).get(AFTER, "")
 
     @property
-    def end_names(self) -> tuple[str, ...]:
-        """The names of all end tokens, the tokenizer's own among them; ids where they have none."""
-        names = {name or f"id {token}" for token, name in self.ends}
-        return tuple(sorted({*names, dict(self.special_tokens).get("eos_token", "")} - {""}))
+    def named_tokens(self) -> dict[str, str]:
+        """The special tokens that a chat template may name, such as `bos_token`."""
+        return {name: token for name, token in self.special_tokens if name.endswith("_token")}
 
 
 AFTER, BEFORE = "after a text", "before a text"
@@ -102,7 +101,7 @@ def _rows(dense: Deployment, other: Deployment) -> Iterator[Difference]:
             yield Difference("chat template", one, two)
         yield from _by_name("special token", dense.special_tokens, other.special_tokens)
     if (ends := _ends(dense, dense)) != (others := _ends(other, dense)):
-        yield Difference("end tokens", ", ".join(ends) or NONE, ", ".join(others) or NONE)
+        yield Difference("set of end tokens", ", ".join(ends) or NONE, ", ".join(others) or NONE)
     yield from _by_name("generation setting", dense.settings, other.settings)
 
 

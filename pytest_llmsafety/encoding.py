@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_llmsafety.compressors.dense import DenseFacts
 from pytest_llmsafety.compressors.record import CompressionRecord
+from pytest_llmsafety.deployment import Deployment
 from pytest_llmsafety.errors import CacheError
 from pytest_llmsafety.records import Distributions, Generation, Likelihood
 
@@ -16,11 +17,11 @@ if TYPE_CHECKING:
 
 KINDS: dict[str, type] = {
     kind.__name__: kind
-    for kind in (Likelihood, Generation, Distributions, CompressionRecord, DenseFacts)
+    for kind in (Likelihood, Generation, Distributions, CompressionRecord, DenseFacts, Deployment)
 }
 
 
-def encode(value: Response | CompressionRecord | DenseFacts) -> str:
+def encode(value: Response | CompressionRecord | DenseFacts | Deployment) -> str:
     """Return one of KINDS as JSON text."""
     fields = asdict(value)
     return json.dumps({"kind": type(value).__name__, **fields}, allow_nan=False, sort_keys=True)

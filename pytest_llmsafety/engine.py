@@ -34,16 +34,18 @@ from pytest_llmsafety.specs import ModelSpec
 from pytest_llmsafety.thoughts import answered
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from pytest_llmsafety.backends.base import Backend, BackendFactory
     from pytest_llmsafety.compressors.record import CompressionRecord
+    from pytest_llmsafety.deployment import Deployment
     from pytest_llmsafety.fingerprint import Identity
+    from pytest_llmsafety.pair import ModelPair
     from pytest_llmsafety.rating import Scorer
     from pytest_llmsafety.records import Request, Response
 
 SHARE_OF_BATCH_AGAIN = 0.37
-FACTS = "dense model"
+FACTS, DEPLOYMENT = "dense model", "deployment of the dense model"
 
 
 class Engine:
@@ -91,6 +93,7 @@ class Engine:
         self._loaded: dict[Arm, Backend] = {}
         self._digests: dict[Arm, str] = {}
         self._tokenizers: dict[Path, tuple[str, ...]] = {}
+        self._deployments: dict[ModelSpec, Deployment] = {}
         self._unstored = Cache(None)
         self._passes_of_closed = 0
 
@@ -175,6 +178,35 @@ class Engine:
             )
         return self._tokenizers[own]
 
+    def deployments(self, pair: ModelPair) -> tuple[Deployment | None, Deployment | None]:
+        """Return how the dense model and, of a checkpoint, the compressed one would be served.
+
+        None where the backend does not say, where there is no checkpoint, or where the dense model
+        is not here and its baseline does not have it.
+        """
+        describe = getattr(self._factory, "deployment", None)
+        own = pair.compressed.checkpoint
+        if describe is None:
+            return None, None
+        if own is not None and own not in self._deployments:
+            self._deployments[own] = describe(locate(own, tokenizer=False))
+        other = self._deployments[own] if own is not None else None
+        return self._dense_deployment(Arm(pair.model), describe), other
+
+    def _dense_deployment(
+        self, dense: Arm, describe: Callable[[Path | None], Deployment]
+    ) -> Deployment | None:
+        """Return how the dense model would be served, by its files or by the baseline."""
+        key = self._about(dense, DEPLOYMENT)
+        if self._lacks(dense.model):
+            text = self.reference.baseline and self.reference.baseline.entries.get(key)
+            return decode(key, text) if text else None
+        if dense.model not in self._deployments:
+            self._deployments[dense.model] = describe(self._folder(dense.model))
+        found = self._deployments[dense.model]
+        self.reference.keep(dense, {key: encode(found)})
+        return found
+
     def digest(self, arm: Arm) -> str:
         """Return what identifies `arm` in the cache.
 
@@ -248,8 +280,13 @@ class Engine:
                 self._free(next(iter(self._loaded)))
                 self._squeezed = True
             share = SHARE_OF_BATCH_AGAIN if arm.again else 1.0
+            served = self._served(arm) if told else None
             settings = replace(
-                self._settings, batch_share=share, stored=self._stored(arm), dense=told
+                self._settings,
+                batch_share=share,
+                stored=self._stored(arm),
+                dense=told,
+                served=served,
             )
             loaded = self._factory(arm, settings)
             self._check_same(arm)
@@ -261,6 +298,11 @@ class Engine:
         else:
             self._loaded[arm] = self._loaded.pop(arm)  # the one used last is freed last
         return self._loaded[arm]
+
+    def _served(self, arm: Arm) -> Deployment | None:
+        """Return how the dense model of an arm is deployed, where its backend says."""
+        describe = getattr(self._factory, "deployment", None)
+        return self._dense_deployment(Arm(arm.model), describe) if describe else None
 
     def _cache_of(self, arm: Arm) -> Cache:
         """Return where answers of `arm` are stored: in memory where its code does not identify it.

@@ -227,6 +227,7 @@ def verdict(
         record=taken.record,
         reproduce=taken.settings.reproduce,
         data_digest=taken.data_digest,
+        artefact=taken.artefact,
         n_data=taken.n_data,
         remedy=remedy,
     )

@@ -16,6 +16,7 @@ from pytest_llmsafety.measurement import Figure, Measurement, PairedScore, Setti
 from pytest_llmsafety.metrics import degeneration
 from pytest_llmsafety.metrics.base import FollowUp, NextTurn
 from pytest_llmsafety.records import Generate, Generation, Likelihood, Loglikelihood
+from pytest_llmsafety.served import Served, served
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -99,12 +100,24 @@ class LiveMeasurement:
     def problems(self) -> tuple[str, ...]:
         """Why the pair may not be judged; loads the compressed model."""
         prompts = [item.prompt for item in self.question.items]
-        return integrity.problems(self.pair, prompts, self._engine)
+        own_tokens = self._talks and self.settings.chat.as_deployed
+        return integrity.problems(self.pair, prompts, self._engine, own_tokens=own_tokens)
 
     @property
     def record(self) -> CompressionRecord | None:
         """What the compression did; loads the compressed model where no cache knows it."""
         return self._engine.record(self.pair.compressed)
+
+    @cached_property
+    def _talks(self) -> bool:
+        """Whether conversations are asked about."""
+        asked = self.question.metric.requests(self.items[0]) if self.items else ()
+        return any(isinstance(request, Generate) and request.chat for request in asked)
+
+    @cached_property
+    def _served(self) -> Served:
+        """How the two models would be served, and what to know about how they were asked."""
+        return served(self.pair, self._engine, self.settings.chat, chat=self._talks)
 
     def pairs(self, n: int) -> tuple[PairedScore, ...]:
         """The first `n` items with both scores, None where a model gave none.
@@ -147,9 +160,11 @@ class LiveMeasurement:
                 *self._repeated,
                 *self._drawn,
                 *self._engine.reference.note(),
+                *self._served.notes,
                 *note,
             ),
             measures=self.measures,
+            artefact=self._served.differences,
         )
 
     def identity(self) -> tuple[object, ...]:

@@ -9,6 +9,7 @@ from pytest_llmsafety.records import ChatSettings
 
 if TYPE_CHECKING:
     from pytest_llmsafety.compressors.record import CompressionRecord
+    from pytest_llmsafety.deployment import Difference
     from pytest_llmsafety.pair import ModelPair
     from pytest_llmsafety.records import Item, Score
     from pytest_llmsafety.stats import ScorerAccuracy
@@ -95,6 +96,7 @@ class Measurement:
     items of the data set, and `n_data` their number (0: not known). `notes` is what else a reader
     of any verdict on it should know.
     `measures` is the kind of thing that the metric states to measure, empty where it states none.
+    `artefact` is what a checkpoint would be served with otherwise than the dense model.
     """
 
     name: str
@@ -114,6 +116,7 @@ class Measurement:
     data_digest: str = ""
     notes: tuple[str, ...] = ()
     measures: str = ""
+    artefact: tuple[Difference, ...] = ()
     n_data: int = 0
 
     def __post_init__(self) -> None:

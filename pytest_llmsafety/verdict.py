@@ -10,6 +10,7 @@ from pytest_llmsafety.stats import Outcome
 
 if TYPE_CHECKING:
     from pytest_llmsafety.compressors.record import CompressionRecord
+    from pytest_llmsafety.deployment import Difference
     from pytest_llmsafety.measurement import Figure
     from pytest_llmsafety.pair import ModelPair
     from pytest_llmsafety.stats import Decision
@@ -63,6 +64,7 @@ class Verdict:
     which holds `n_data` of them (0: not known) before a limit. `look` says how many looks at this
     gate there were, this one included (0: not counted), and `margins_used` which margins of the run
     were applied.
+    `artefact` is what a checkpoint would be served with otherwise than the dense model.
     """
 
     measurement: str
@@ -94,6 +96,7 @@ class Verdict:
     record: CompressionRecord | None = None
     reproduce: str = ""
     data_digest: str = ""
+    artefact: tuple[Difference, ...] = ()
     n_data: int = 0
     look: int = 0
     margins_used: tuple[str, ...] = ()

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from pytest_llmsafety.compressors.dense import DenseFacts
     from pytest_llmsafety.compressors.record import CompressionRecord
     from pytest_llmsafety.compressors.stored import StoredModel
+    from pytest_llmsafety.deployment import Deployment
     from pytest_llmsafety.pair import Arm
     from pytest_llmsafety.records import CalibrationTexts, Request, Response
 
@@ -25,10 +26,10 @@ class Settings:
 
     `seed` and `calibration` (None: the packaged text) serve the compression; `stored` is where
     the compressed model lies, or will, and `progress` hears what of it is done, and of how much.
-    `dense` is what is remembered of a dense model that is not here; the compression is then a
-    finished checkpoint. `batch_tokens` is the number of token positions computed at once; None
-    lets the backend choose; `batch_share` is the part of it to use. `note` takes plain sentences
-    for the user, such as a halved batch.
+    `dense` is what is remembered of a dense model that is not here, and `served` how that is
+    deployed; the compression is then a finished checkpoint. `batch_tokens` is the number of token
+    positions computed at once; None lets the backend choose; `batch_share` is the part of it to
+    use. `note` takes plain sentences for the user, such as a halved batch.
     """
 
     seed: int = 0
@@ -39,6 +40,7 @@ class Settings:
     stored: StoredModel | None = None
     progress: Callable[[str, int, int], None] | None = None
     dense: DenseFacts | None = None
+    served: Deployment | None = None
 
 
 class Backend(Protocol):
@@ -60,9 +62,10 @@ class Backend(Protocol):
                 pass
 
     A class attribute `reads_folder = False` says that the model's name need not be a folder
-    of weights. Static methods need no weights either: `tokens(folder, texts)` gives token ids, and
-    `tokenizer_rules(folder)` (name, digest) of each part of a tokenizer that decides about them.
-    A method `facts()` of the dense arm says what a baseline remembers of its weights (DenseFacts).
+    of weights. Static methods need no weights either: `tokens(folder, texts)` gives token ids,
+    `tokenizer_rules(folder)` (name, digest) of each part of a tokenizer that decides about them,
+    and `deployment(folder)` how a folder would be served. A method `facts()` of the dense arm says
+    what a baseline remembers of its weights (DenseFacts).
     """
 
     @property

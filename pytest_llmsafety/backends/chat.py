@@ -10,8 +10,10 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from pytest_llmsafety.backends.tokens import encode
-from pytest_llmsafety.deployment import template_of
+from pytest_llmsafety.deployment import served_ends, template_of
 from pytest_llmsafety.errors import ModelError
+from pytest_llmsafety.loading import load_tokenizer
+from pytest_llmsafety.source import locate, tokenizer_files
 from pytest_llmsafety.thoughts import opened
 
 if TYPE_CHECKING:
@@ -19,7 +21,9 @@ if TYPE_CHECKING:
 
     from transformers import PreTrainedTokenizerBase
 
+    from pytest_llmsafety.deployment import Deployment
     from pytest_llmsafety.records import Generate
+    from pytest_llmsafety.specs import ModelSpec
 
 ROLES = ("user", "assistant")
 TODAY = datetime(2024, 7, 26, tzinfo=timezone.utc)
@@ -116,6 +120,53 @@ class Voice:
             )
             raise ModelError(message) from error
         return str(text)
+
+
+class Voices:
+    """How one loaded model is talked to: as the dense model is, or as its own files say.
+
+    `served` is how a dense model is deployed that is not here, and `checkpoint` the finished model
+    that may have files of its own.
+    """
+
+    def __init__(
+        self,
+        tokenizer: PreTrainedTokenizerBase,
+        ends: frozenset[int],
+        served: Deployment | None = None,
+        checkpoint: ModelSpec | None = None,
+    ) -> None:
+        """Read no file yet."""
+        self._tokenizer = tokenizer
+        self._ends = ends
+        self._served = served
+        self._checkpoint = checkpoint
+
+    def dense(self, *, chat: bool) -> Voice:
+        """Return the dense model's way; `chat`: conversations are among the requests."""
+        served, tokenizer = self._served, self._tokenizer
+        if served is None:
+            return Voice(tokenizer, template_of(tokenizer) if chat else None, self._ends)
+        special = served.named_tokens
+        own = (
+            tokenizer.convert_tokens_to_ids(special["eos_token"])
+            if "eos_token" in special
+            else None
+        )
+        ends = {token for token, _ in served.ends} | ({own} if isinstance(own, int) else set())
+        return Voice(tokenizer, served.template or None, frozenset(ends), special)
+
+    def own(self, *, chat: bool) -> Voice:
+        """Return the checkpoint's way; without a tokenizer of its own it has the dense model's."""
+        if self._checkpoint is None:
+            return self.dense(chat=chat)
+        folder = locate(self._checkpoint, tokenizer=False)
+        if not tokenizer_files(folder):
+            shared = self.dense(chat=chat)
+            return replace(shared, ends=served_ends(folder, shared.tokenizer))
+        tokenizer = load_tokenizer(folder)
+        template = template_of(tokenizer) if chat else None
+        return Voice(tokenizer, template, served_ends(folder, tokenizer))
 
 
 @cache

@@ -10,7 +10,7 @@ import torch
 
 from pytest_llmsafety import source
 from pytest_llmsafety.backends.base import Settings
-from pytest_llmsafety.backends.chat import Voice
+from pytest_llmsafety.backends.chat import Voice, Voices
 from pytest_llmsafety.backends.decoder import Decoder
 from pytest_llmsafety.backends.distributions import Document, Teller
 from pytest_llmsafety.backends.generation import Generator
@@ -38,7 +38,7 @@ from pytest_llmsafety.backends.tokens import (
 )
 from pytest_llmsafety.backends.words import Prompt, end_tokens, stop_finder
 from pytest_llmsafety.compressors.dense import DenseFacts
-from pytest_llmsafety.deployment import template_of
+from pytest_llmsafety.deployment import Deployment
 from pytest_llmsafety.errors import CacheError
 from pytest_llmsafety.fingerprint import resolve
 from pytest_llmsafety.loading import load_model, load_tokenizer
@@ -81,10 +81,13 @@ class HuggingFaceBackend:
         model = load_model(folder, dtype=dtype, device=device)
         record = None
         if settings.dense:
-            settings.dense.check(model, tokenizer, arm.name)
+            served = settings.served is not None
+            settings.dense.check(model, tokenizer, arm.name, served=served)
+        ends = end_tokens(model, tokenizer)  # before a checkpoint takes the dense model's place
         if arm.compression is not None:
             record = _compressed(model, arm.compression, tokenizer, settings)
         self._ready(model, tokenizer, settings)
+        self._voices = Voices(tokenizer, ends, settings.served, arm.checkpoint)
         check_causal(self.decoder, compressed=arm.compression is not None)
         self.record: CompressionRecord | None = record
 
@@ -122,10 +125,8 @@ class HuggingFaceBackend:
             padding=CPU_PADDING if on_cpu else GPU_PADDING,
             note=settings.note,
         )
-        self.ends = end_tokens(model, tokenizer)
         self.rows = self.decoder.rows
-        self.special: dict[str, str] = {}
-        self.artefact: Voice | None = None
+        self._voices = Voices(tokenizer, end_tokens(model, tokenizer))
         if not self.decoder.shares:
             settings.note(
                 f"{type(model).__name__} keeps no keys and values that batches can share: whole "
@@ -165,6 +166,11 @@ class HuggingFaceBackend:
     def tokenizer_rules(folder: Path) -> Parts:
         """Return what decides about tokens, part by part; loads the tokenizer, not the model."""
         return rules_of(load_tokenizer(folder))
+
+    @staticmethod
+    def deployment(folder: Path) -> Deployment:
+        """Return how a folder would be served; reads its tokenizer and settings, no weights."""
+        return Deployment.of(folder)
 
     @staticmethod
     def fits(arm: Arm) -> bool:
@@ -224,14 +230,8 @@ class HuggingFaceBackend:
             part = [(i, request) for i, request in asked if request.as_deployed == own]
             if part:
                 chat = any(request.chat for _, request in part)
-                yield from self._speak(self._voice(chat=chat, own=own), part)
-
-    def _voice(self, *, chat: bool, own: bool) -> Voice:
-        """How the model is talked to: as the dense one, or as its own files say."""
-        if own and self.artefact is not None:
-            return self.artefact
-        template = template_of(self.tokenizer) if chat else None
-        return Voice(self.tokenizer, template, self.ends, self.special)
+                voice = self._voices.own(chat=chat) if own else self._voices.dense(chat=chat)
+                yield from self._speak(voice, part)
 
     def _speak(self, voice: Voice, asked: list[tuple[int, Generate]]) -> Iterator[Batch]:
         """Answer requests for text through one template, up to its end tokens."""

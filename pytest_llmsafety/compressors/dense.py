@@ -54,12 +54,26 @@ class DenseFacts:
         """Digest and shape of each layer's weight."""
         return {name: (digest, shape) for name, digest, shape in self.layers}
 
-    def check(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, what: str) -> None:
-        """Raise a named error unless `what` is of the same class and has the same tokenizer."""
+    def check(
+        self,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        what: str,
+        *,
+        served: bool = False,
+    ) -> None:
+        """Raise a named error unless `what` is of the same class and has the same tokenizer.
+
+        `served`: how the dense model is deployed is known and compared elsewhere, so that the
+        checkpoint may have another chat template and other special tokens.
+        """
         if type(model).__name__ != self.architecture:
             raise other_architecture(what, type(model).__name__, self.architecture)
         known = set(self.tokenizer)
-        different = [part[0] for part in tokenizer_parts(tokenizer) if part not in known]
+        parts = tokenizer_parts(tokenizer)
+        different = [
+            part[0] for part in parts if part not in known and not (served and part[0] in SERVED)
+        ]
         if different:
             message = (
                 f"the tokenizer of '{what}' is not the dense model's, which the baseline has the "
@@ -85,11 +99,15 @@ def dense_layers(model: PreTrainedModel) -> Layers:
     }
 
 
+ENDS, TEMPLATE = "start and end tokens", "chat template"
+SERVED = (ENDS, TEMPLATE)
+
+
 def tokenizer_parts(tokenizer: Any) -> tuple[tuple[str, str], ...]:  # noqa: ANN401 - of transformers
     """Digests of what else than the text decides about tokens, by the name of the part."""
     ends = [tokenizer.bos_token_id, tokenizer.eos_token_id]
     return (
         *rules_of(tokenizer),
-        ("start and end tokens", digest(ends)),
-        ("chat template", digest(tokenizer.chat_template)),
+        (ENDS, digest(ends)),
+        (TEMPLATE, digest(tokenizer.chat_template)),
     )

@@ -63,6 +63,8 @@ def _compared(compression: str, verdicts: Sequence[Verdict]) -> list[str]:
         "",
         *verdict_table(compression, verdicts),
     ]
+    served = rows.artefact(verdicts)
+    lines += ["", *bullets(served)] if served else []
     groups = group_lines(verdicts)
     lines += ["", *groups] if groups else []
     told = sentences(verdicts)

@@ -71,6 +71,16 @@ def title(compression: str, verdicts: Sequence[Verdict]) -> str:
     )
 
 
+def artefact(verdicts: Sequence[Verdict]) -> list[str]:
+    """What a checkpoint would be served with otherwise than the dense model, a sentence each."""
+    found = dict.fromkeys(one for verdict in verdicts for one in verdict.artefact)
+    return [
+        f"as deployed, another {shown(one.what)}: {shown(one.compressed)} (the dense model: "
+        f"{shown(one.dense)})"
+        for one in found
+    ]
+
+
 def header(compression: str, verdicts: Sequence[Verdict], *, with_noise: bool) -> list[str]:
     """Names of the columns; the compressed one bears the name of the compression."""
     levels = {f"{2 * v.decision.confidence - 1:.0%} " for v in verdicts if v.decision}

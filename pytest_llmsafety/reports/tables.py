@@ -78,7 +78,10 @@ class Tables:
     def _title(self, number: int) -> list[str]:
         """What a compression did to the model."""
         title = told(rows.title(*self._blocks[number]), LONGEST_TITLE)
-        return [f"The model {text(title)}.", ""]
+        served = bullets(
+            told(line, LONGEST_TITLE) for line in rows.artefact(self._blocks[number][1])
+        )
+        return [f"The model {text(title)}.", "", *served, *([""] if served else [])]
 
     def _missing(self, n_titles: int, n_groups: int) -> list[str]:
         """What is in report.json alone; nothing where all found room."""

@@ -14,6 +14,7 @@ from pytest_llmsafety.reports.replicates import spreads
 from pytest_llmsafety.reports.rows import (
     ITEMS,
     LEGEND,
+    artefact,
     blocks,
     groups,
     header,
@@ -79,6 +80,7 @@ def table(verdicts: Sequence[Verdict], *, width: int = 80, verbose: bool = False
     lines = []
     for (name, group), (head, *others) in zip(parts, cells, strict=True):
         lines += ["", *wrapped(title(name, group), width)]
+        lines += [line for told in artefact(group) for line in wrapped(told, width)]
         lines += _lines(head, widths, stacked=stacked)
         for verdict, one in zip(group, others, strict=True):
             lines += _lines(one, widths, stacked=stacked) + _below(verdict, width, verbose=verbose)

@@ -11,14 +11,13 @@ from functools import cache, lru_cache
 from typing import Any, get_args, get_type_hints
 
 from pytest_llmsafety.compressors.record import CompressionRecord
+from pytest_llmsafety.deployment import Difference
 from pytest_llmsafety.measurement import Figure
 from pytest_llmsafety.stats import Decision, Outcome
 from pytest_llmsafety.verdict import GroupEvidence, Verdict, WorstItem
 
-NAMES = {
-    kind.__name__: kind
-    for kind in (CompressionRecord, Decision, Figure, GroupEvidence, Outcome, WorstItem)
-}
+KINDS = (CompressionRecord, Decision, Difference, Figure, GroupEvidence, Outcome, WorstItem)
+NAMES = {kind.__name__: kind for kind in KINDS}
 
 
 KEPT_RECORDS = 256

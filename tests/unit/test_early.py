@@ -67,6 +67,10 @@ class Answers:
         """A record with one changed layer."""
         return RECORD
 
+    def deployments(self, pair):  # noqa: ARG002 - it has no files
+        """Nothing is known of how they are served."""
+        return None, None
+
     def tokens(self, arm, texts):  # noqa: ARG002 - one tokenizer
         """The same tokens for both."""
         return [(1,) for _ in texts]

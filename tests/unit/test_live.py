@@ -78,6 +78,10 @@ class TwoVoices:
         """A record with one changed layer."""
         return RECORD
 
+    def deployments(self, pair):  # noqa: ARG002 - it has no files
+        """Nothing is known of how they are served."""
+        return None, None
+
     def tokens(self, arm, texts):
         """Token ids that differ between the arms when their texts differ in length by ten."""
         extra = arm.compression is not None and self.compressed == "other tokenizer"

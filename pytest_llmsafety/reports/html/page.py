@@ -74,6 +74,7 @@ def environment(room: Room) -> Environment:
     )
     shown: dict[str, Any] = {
         "allowed": figures.allowed,
+        "artefact": rows.artefact,
         "bounds": figures.bounds,
         "cell_text": heat_map.cell_text,
         "change": figures.change,

@@ -80,6 +80,7 @@ def estimate(run: Run, room: Room) -> int:
 def _full(verdict: Verdict, room: Room) -> int:
     """What a verdict told in full takes, with its worst items."""
     texts = [*verdict.reasons, *verdict.assumptions, *verdict.notes, verdict.reproduce]
+    texts += [text for one in verdict.artefact for text in (one.what, one.dense, one.compressed)]
     said = [text for i in verdict.worst for text in (i.prompt, i.dense_text, i.compressed_text)]
     return (
         FULL

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from pytest_llmsafety.baseline import Row
 from pytest_llmsafety.compressors.record import CompressionRecord
+from pytest_llmsafety.deployment import Difference
 from pytest_llmsafety.measurement import Figure
 from pytest_llmsafety.reports.run import Run, SafetyTest
 from pytest_llmsafety.reports.since import Since
@@ -75,4 +76,5 @@ def verdict_of(text: str) -> Verdict:
         record=record,
         reproduce=text,
         data_digest=text,
+        artefact=(Difference(text, text, text),),
     )

@@ -8,6 +8,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from pytest_llmsafety.compressors.record import CompressionRecord
+from pytest_llmsafety.deployment import Difference
 from pytest_llmsafety.measurement import Figure
 from pytest_llmsafety.stats import Decision, Outcome
 from pytest_llmsafety.verdict import GroupEvidence, Verdict, WorstItem
@@ -71,6 +72,7 @@ BY_TYPE = {
 BY_TYPE["Decision"] = anything(Decision)
 BY_TYPE["Decision | None"] = st.none() | BY_TYPE["Decision"]
 BY_TYPE["CompressionRecord | None"] = st.none() | anything(CompressionRecord)
+BY_TYPE["tuple[Difference, ...]"] = several(anything(Difference))
 BY_TYPE["tuple[Figure, ...]"] = several(anything(Figure))
 BY_TYPE["tuple[GroupEvidence, ...]"] = several(anything(GroupEvidence))
 BY_TYPE["tuple[WorstItem, ...]"] = several(anything(WorstItem))
