@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -13,9 +12,13 @@ from transformers.pytorch_utils import Conv1D
 from pytest_llmsafety.errors import ModelError
 from pytest_llmsafety.formats import lacking, quantization_of, unpacked_here, why_unreadable
 from pytest_llmsafety.gguf_file import complete
+from pytest_llmsafety.json_files import read_json
+from pytest_llmsafety.model_size import check_size
 from pytest_llmsafety.packed import dense_state
 from pytest_llmsafety.source import read_config
 from pytest_llmsafety.unused import check_used
+
+LONGEST_REASON = 200
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,6 +45,7 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
             str(folder), trust_remote_code=False, local_files_only=True
         )
     except Exception as error:
+        _check_config(folder)
         message = (
             f"cannot load the tokenizer of '{folder}': {type(error).__name__}: "
             f"{first_line(error)}. Expected files written by tokenizer.save_pretrained(). "
@@ -54,13 +58,30 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
     return tokenizer
 
 
+def _check_config(folder: Path) -> None:
+    """Raise ModelError when it is config.json that transformers does not take."""
+    try:
+        with _quiet_transformers():
+            transformers.AutoConfig.from_pretrained(
+                str(folder), trust_remote_code=False, local_files_only=True
+            )
+    except Exception as error:
+        why = " ".join(str(error).split())[:LONGEST_REASON]
+        message = (
+            f"transformers {transformers.__version__} does not take '{folder / 'config.json'}': "
+            f"{type(error).__name__}: {why}. Expected the configuration of a decoder-only model "
+            "that it knows. Fetch or save the model again."
+        )
+        raise ModelError(message) from error
+
+
 def processor_template(folder: Path) -> str | None:
     """Return the chat template that stands only beside the processor; None where none does."""
     path = folder / "chat_template.json"
     if not path.is_file():
         return None
     try:
-        found = json.loads(path.read_text("utf-8"))
+        found = read_json(path)
     except (OSError, ValueError) as error:
         message = f"cannot read '{path}': {error}. Expected JSON; save or download the model again."
         raise ModelError(message) from error
@@ -99,6 +120,8 @@ def load_model(folder: Path, *, dtype: str, device: str) -> PreTrainedModel:
     if why:
         message = f"'{folder}' {why}"
         raise ModelError(message)
+    with _quiet_transformers():
+        check_size(folder, config, dtype=dtype, device=device)
     options: dict[str, Any] = {"pretrained_model_name_or_path": str(folder)}
     if unpacked_here(config):
         return _loaded(folder, dtype, device, _unpacked(folder, dtype, device))

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
+import stat
 import struct
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_llmsafety.errors import ModelError, did_you_mean
 from pytest_llmsafety.formats import QUANTO, is_known, quantization_of
+from pytest_llmsafety.json_files import parsed, read_json
 from pytest_llmsafety.paths import user_path
 from pytest_llmsafety.specs import PHANTOM
 
@@ -30,12 +31,26 @@ TOKENIZER_FILES = (
 )
 PICKLED = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
 WANTED = ("*.safetensors", "*.json", "*.jinja", "*.txt", "*.model", "*.tiktoken")
+READ_SUFFIXES = (".safetensors", ".json", ".jinja", ".txt", ".model", ".tiktoken")
 HUB_ID = re.compile(r"^[A-Za-z0-9][\w.-]*(/[\w.-]+)?$")
 UNWANTED = ("consolidated*.safetensors",)  # the same weights once more, under other names
 ADAPTER = ("adapter_config.json", "adapter_model.*")
 INDEX = "model.safetensors.index.json"
 QUANTO_FILE = "quanto_qmap.json"  # written by optimum-quanto, whose config.json says nothing
 LONGEST_HEADER = 100_000_000
+LONGEST_FILE = 500_000_000  # of a tokenizer or template; the largest in use has a tenth of it
+LONGEST_REASON = 300
+ENTRY = ("dtype", "shape", "data_offsets")
+MOST_DIMENSIONS = 32
+BITS = {
+    **dict.fromkeys(("F64", "I64", "U64", "C64"), 64),
+    **dict.fromkeys(("F32", "I32", "U32"), 32),
+    **dict.fromkeys(("BF16", "F16", "I16", "U16"), 16),
+    **dict.fromkeys(("BOOL", "I8", "U8", "F8_E4M3", "F8_E5M2", "F8_E8M0"), 8),
+    **dict.fromkeys(("F8_E4M3FNUZ", "F8_E5M2FNUZ"), 8),
+    **dict.fromkeys(("F6_E2M3", "F6_E3M2"), 6),
+    "F4": 4,
+}
 PLAIN_DTYPES = ("BF16", "F16", "F32", "F64")
 MODELOPT = "hf_quant_config.json"
 # Positions and causal masks, which old versions of transformers saved, and DeepSeek-V4's table of
@@ -99,6 +114,7 @@ def check_folder(folder: Path, *, tokenizer: bool = True) -> None:
             "directory that pytest was started in."
         )
         raise ModelError(message)
+    _check_files(folder)
     config = read_config(folder)
     _check_weights(folder)
     _check_format(folder, config)
@@ -117,6 +133,30 @@ def check_folder(folder: Path, *, tokenizer: bool = True) -> None:
         raise ModelError(message)
 
 
+def _check_files(folder: Path) -> None:
+    """Raise ModelError for a pipe, a device, a folder or a huge text in place of a model's file."""
+    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+        if path.suffix not in READ_SUFFIXES:
+            continue
+        try:
+            told = path.stat()
+        except OSError as error:
+            message = f"cannot read '{path}': {error}. Fetch or save the model again."
+            raise ModelError(message) from error
+        if not stat.S_ISREG(told.st_mode):
+            message = (
+                f"'{path}' is not a regular file (a folder, a pipe or a device). Expected the "
+                "files of a model. Remove it, or fetch the model again."
+            )
+            raise ModelError(message)
+        if told.st_size > LONGEST_FILE and path.suffix != ".safetensors":
+            message = (
+                f"'{path}' has {told.st_size:,} bytes. Expected a configuration, tokenizer or "
+                f"template of at most {LONGEST_FILE:,}. Fetch or save the model again."
+            )
+            raise ModelError(message)
+
+
 def read_config(folder: Path) -> dict[str, Any]:
     """Return config.json of a model folder; ModelError when it is missing or malformed."""
     path = folder / "config.json"
@@ -128,7 +168,7 @@ def read_config(folder: Path) -> dict[str, Any]:
         )
         raise ModelError(message)
     try:
-        config = json.loads(path.read_text(encoding="utf-8"))
+        config = read_json(path)
     except (ValueError, OSError) as error:
         message = f"cannot read '{path}': {error}. Expected JSON; save or download the model again."
         raise ModelError(message) from error
@@ -186,8 +226,8 @@ def _named_by_config(folder: Path) -> str:
 def _indexed(folder: Path, index: Path) -> list[Path]:
     """Return the files that an index names, all of which have to lie in the folder itself."""
     try:
-        names = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
-    except (ValueError, KeyError, AttributeError, TypeError) as error:
+        names = set(read_json(index)["weight_map"].values())
+    except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
         message = f"cannot read '{index}': {error}. Save or download the model again."
         raise ModelError(message) from error
     odd = [name for name in names if not isinstance(name, str) or not _is_weight_file(name)]
@@ -252,34 +292,72 @@ def stored_tensors(folder: Path) -> dict[str, StoredTensor]:
 
 
 def tensors_of(path: Path) -> dict[str, StoredTensor]:
-    """Return the tensors of one safetensors file, whose header must agree with its length."""
+    """Return the tensors of one safetensors file, whose header must agree with its length.
+
+    A tensor begins where the one before it ends, and has as many bytes as its shape needs; so the
+    sizes that the header states are those of the file.
+    """
     try:
-        with path.open("rb") as file:
-            (size,) = struct.unpack("<Q", file.read(8))
-            header = json.loads(file.read(min(size, LONGEST_HEADER)))
+        length = path.stat().st_size
+        size, header = _header(path, length)
         header.pop("__metadata__", None)
-        found = {
-            name: StoredTensor(
-                str(entry["dtype"]),
-                tuple(int(length) for length in entry["shape"]),
-                entry["data_offsets"][1] - entry["data_offsets"][0],
-            )
-            for name, entry in header.items()
-        }
-        end = max((entry["data_offsets"][1] for entry in header.values()), default=0)
-        expected, length = 8 + size + end, path.stat().st_size
-    except (ValueError, KeyError, TypeError, AttributeError, IndexError, struct.error) as error:
+        places = {name: _place(name, entry) for name, entry in header.items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, struct.error) as error:
         raise _cut_short(path, str(error)) from error
-    if expected != length:
-        raise _cut_short(path, f"{expected} bytes expected, {length} found")
-    return found
+    end = 0
+    for name, (tensor, start) in sorted(places.items(), key=_where):
+        if start != end:
+            why = f"{name} begins at byte {start}, where the tensor before it ends at {end}"
+            raise _cut_short(path, why)
+        end = start + tensor.n_bytes
+    if 8 + size + end != length:
+        raise _cut_short(path, f"{8 + size + end} bytes expected, {length} found")
+    return {name: tensor for name, (tensor, _) in places.items()}
+
+
+def _header(path: Path, length: int) -> tuple[int, dict[str, Any]]:
+    """Return the size of a header and what it holds. Raises ValueError for one that is neither."""
+    with path.open("rb") as file:
+        (size,) = struct.unpack("<Q", file.read(8))
+        if size > min(length, LONGEST_HEADER):
+            message = f"its header is said to have {size:,} bytes"
+            raise ValueError(message)
+        header = parsed(file.read(size))
+    if not isinstance(header, dict):
+        message = "its header is not a JSON object"
+        raise ValueError(message)  # noqa: TRY004 - as for other headers
+    return size, header
+
+
+def _where(item: tuple[str, tuple[StoredTensor, int]]) -> tuple[int, int]:
+    """Where a tensor lies; one without values lies before the one that begins at the same byte."""
+    tensor, start = item[1]
+    return start, tensor.n_bytes
+
+
+def _place(name: str, entry: dict[str, Any]) -> tuple[StoredTensor, int]:
+    """Return one tensor of a header, and where it begins. Raises ValueError unless they fit."""
+    if not isinstance(entry, dict) or not all(entry.get(key) is not None for key in ENTRY):
+        message = f"{name} has no {', '.join(ENTRY)}"
+        raise ValueError(message)
+    dtype, shape, offsets = (entry[key] for key in ENTRY)
+    whole = all(type(number) is int and number >= 0 for number in (*shape, *offsets))
+    if not whole or len(shape) > MOST_DIMENSIONS or len(offsets) != len(("start", "end")):
+        message = f"{name} has the shape {shape} and the offsets {offsets}"
+        raise ValueError(message)
+    n_bytes, bits = offsets[1] - offsets[0], BITS.get(str(dtype))
+    expected = math.prod(shape) * (bits or 1)
+    if n_bytes < 0 or (8 * n_bytes != expected if bits else 8 * n_bytes < expected):
+        message = f"{name}, {dtype} of shape {shape}, has {n_bytes} bytes"
+        raise ValueError(message)
+    return StoredTensor(str(dtype), tuple(shape), n_bytes), offsets[0]
 
 
 def _cut_short(path: Path, why: str) -> ModelError:
     """Return the error for a safetensors file that is not whole."""
     message = (
-        f"'{path}' is not a whole safetensors file: {why}. The download or copy was cut short: "
-        "fetch the model again."
+        f"'{path}' is not a whole safetensors file: {why[:LONGEST_REASON]}. The download or copy "
+        "was cut short: fetch the model again."
     )
     return ModelError(message)
 

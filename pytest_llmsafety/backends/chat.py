@@ -9,6 +9,7 @@ from datetime import datetime, timezone
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from pytest_llmsafety.backends.bounded import EndlessTemplateError, bounded, check_arithmetic
 from pytest_llmsafety.backends.tokens import encode
 from pytest_llmsafety.deployment import served_ends, template_of
 from pytest_llmsafety.errors import ModelError
@@ -105,14 +106,19 @@ class Voice:
         said = [*request.turns, request.context]
         messages = [{"role": ROLES[i % 2], "content": text} for i, text in enumerate(said)]
         given = {name: json.loads(value) for name, value in request.template}
+        template = dated(self.template or "")
+        check_arithmetic(template)
         try:
-            text = self.tokenizer.apply_chat_template(
-                messages,
-                tokenize=False,
-                add_generation_prompt=True,
-                chat_template=dated(self.template or ""),
-                **{"enable_thinking": False} | dict(self.special) | given,
-            )
+            with bounded():
+                text = self.tokenizer.apply_chat_template(
+                    messages,
+                    tokenize=False,
+                    add_generation_prompt=True,
+                    chat_template=template,
+                    **{"enable_thinking": False} | dict(self.special) | given,
+                )
+        except EndlessTemplateError:
+            raise
         except Exception as error:
             message = (
                 f"the model's chat template refuses a conversation of {len(said)} messages: "

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 from pytest_llmsafety.fingerprint import resolve
+from pytest_llmsafety.free_memory import free_bytes
 from pytest_llmsafety.source import count_parameters, locate
 
 if TYPE_CHECKING:
@@ -22,22 +22,3 @@ def fits(arm: Arm) -> bool:
     weights = count_parameters(locate(arm.model)) * BYTES[dtype]
     factor = HEADROOM + (COMPRESSING if arm.compression else 0.0)
     return weights * factor <= free_bytes(device)
-
-
-def free_bytes(device: str) -> int:
-    """Return the memory that is free on `device`, in bytes."""
-    if device.startswith("cuda"):
-        import torch
-
-        return int(torch.cuda.mem_get_info(device)[0])
-    try:
-        with open("/proc/meminfo", encoding="ascii") as file:  # noqa: PTH123 - a pseudo-file
-            for line in file:
-                if line.startswith("MemAvailable:"):
-                    return int(line.split()[1]) * 1024
-    except OSError:
-        pass
-    try:
-        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, ValueError, OSError):
-        return 0

@@ -15,7 +15,7 @@ from pytest_llmsafety.compressors.record import CompressionRecord
 from pytest_llmsafety.errors import ConfigurationError, ModelError
 from pytest_llmsafety.formats import lacking, told_of, why_unreadable
 from pytest_llmsafety.paths import user_path
-from pytest_llmsafety.source import locate, read_config
+from pytest_llmsafety.source import check_folder, locate, read_config
 
 if TYPE_CHECKING:
     import torch
@@ -38,7 +38,7 @@ class Checkpoint(Declared):
     parameters = Parameters(example="checkpoint:org/name@revision", rest="PATH")
 
     def check(self, step: Step) -> None:
-        """Refuse an empty path, a local folder without config.json, and an absent package."""
+        """Refuse an empty path, a local folder that is no model, and an absent package."""
         super().check(step)
         folder = user_path(step.parameter)
         local = folder.exists() or step.parameter.startswith((".", "/", "~"))
@@ -47,8 +47,8 @@ class Checkpoint(Declared):
             message = f"'{step}': the folder {folder} {lacks}. Expected a Hugging Face folder."
             raise ConfigurationError(message)
         if local:
-            config = read_config(folder)
-            _check_readable(step, why_unreadable(config))
+            check_folder(folder, tokenizer=False)
+            _check_readable(step, why_unreadable(read_config(folder)))
 
     def compress(
         self,

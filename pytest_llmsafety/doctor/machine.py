@@ -11,8 +11,9 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_llmsafety.backends.memory import BYTES, COMPRESSING, HEADROOM, free_bytes
+from pytest_llmsafety.backends.memory import BYTES, COMPRESSING, HEADROOM
 from pytest_llmsafety.errors import LlmSafetyError, ModelError
+from pytest_llmsafety.free_memory import container, free_bytes, total_bytes
 from pytest_llmsafety.paths import user_path
 from pytest_llmsafety.session import PACKAGES
 from pytest_llmsafety.source import count_parameters, locate
@@ -55,10 +56,12 @@ def hardware(seen: tuple[GPU, ...]) -> Iterator[str]:
     """Processors and memory, then each GPU."""
     affinity = getattr(os, "sched_getaffinity", None)
     cores = len(affinity(0)) if affinity else os.cpu_count() or 1
-    memory = f"{free_bytes('cpu') / GB:.1f} GB of memory free"
-    with suppress(AttributeError, ValueError, OSError):
-        total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-        memory = f"{free_bytes('cpu') / GB:.1f} of {total / GB:.1f} GB of memory free"
+    total = total_bytes()
+    among = f" of {total / GB:.1f}" if total else ""
+    memory = f"{free_bytes('cpu') / GB:.1f}{among} GB of memory free"
+    limit = container()
+    if limit is not None and limit.limit == total:
+        memory += " in this container"
     cpu = f"{platform.system()} {platform.machine()}, {cores} CPU cores, {memory}"
     yield cpu if seen else f"{cpu}, no CUDA GPU"
     for gpu in seen:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import struct
 import subprocess
 import sys
 
@@ -304,3 +306,95 @@ def test_a_slip_in_the_built_in_models_name_is_seen():
     """`phatnom` is no model of the hub either; the message asks whether phantom was meant."""
     with pytest.raises(ModelError, match=r"Did you mean 'phantom'\?$"):
         locate(ModelSpec.parse("phatnom"))
+
+
+HOSTILE = {
+    "deep": '{"a":' + "[" * 100_000 + "]" * 100_000 + "}",
+    "deep objects": '{"a":' * 100_000 + "1" + "}" * 100_000,
+}
+
+
+@pytest.mark.parametrize("name", ["config.json", "model.safetensors.index.json"])
+@pytest.mark.parametrize("kind", HOSTILE)
+def test_a_deep_text_is_an_error(folder, name, kind):
+    """JSON that is nested a hundred thousand times ends in a sentence, not in the parser."""
+    (folder / name).write_text(HOSTILE[kind])
+    fails(folder, "cannot read", name, "nested too deeply")
+
+
+@pytest.mark.parametrize("name", ["config.json", "model.safetensors.index.json", "tokenizer.json"])
+def test_a_huge_text_is_not_read(folder, name):
+    """A gigabyte in place of a configuration is refused by its size."""
+    with (folder / name).open("w") as file:
+        file.truncate(10**9)
+    fails(folder, name, "1,000,000,000 bytes")
+
+
+@pytest.mark.parametrize("name", ["config.json", "model.safetensors", "tokenizer.json", "a.jinja"])
+@pytest.mark.parametrize("kind", ["pipe", "device", "folder", "loop"])
+def test_what_is_no_file_is_not_opened(folder, name, kind):
+    """A pipe or device may never end, and a folder or a link to itself holds nothing."""
+    path = folder / name
+    path.unlink(missing_ok=True)
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "folder":
+        path.mkdir()
+    else:
+        path.symlink_to("/dev/zero" if kind == "device" else name)
+    fails(folder, name, "read" if kind == "loop" else "is not a regular file")
+
+
+def header(folder, edit):
+    """Replace the header of the weights by what `edit` makes of it."""
+    path = folder / "model.safetensors"
+    content = path.read_bytes()
+    (size,) = struct.unpack("<Q", content[:8])
+    found = edit(json.loads(content[8 : 8 + size]))
+    text = found.encode() if isinstance(found, str) else json.dumps(found).encode()
+    path.write_bytes(struct.pack("<Q", len(text)) + text + content[8 + size :])
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("shape", [1e308, 2]),
+        ("shape", [float("inf"), 2]),
+        ("shape", [10**300, 2]),
+        ("shape", [2**62, 4]),
+        ("shape", [-3, -4]),
+        ("shape", ["3", 4]),
+        ("shape", [True, 12]),
+        ("shape", [1] * 100_000),
+        ("shape", None),
+        ("data_offsets", [0, 2**64]),
+        ("data_offsets", [-8, 40]),
+        ("data_offsets", [48, 0]),
+        ("data_offsets", [0]),
+        ("data_offsets", [0, 20]),
+        ("dtype", None),
+    ],
+)
+def test_a_header_that_lies_is_an_error(folder, field, value):
+    """Shapes and offsets have to be whole numbers that fit each other and the file."""
+    header(folder, lambda found: {**found, "a": {**found["a"], field: value}})
+    fails(folder, "is not a whole safetensors file")
+
+
+@pytest.mark.parametrize("text", [HOSTILE["deep"], "[1]", '{"a": null}', '{"a": 5}', "{"])
+def test_a_header_of_another_kind_is_an_error(folder, text):
+    """Neither deep nor odd JSON in place of a header is a traceback."""
+    header(folder, lambda _: text)
+    fails(folder, "is not a whole safetensors file")
+
+
+def test_tensors_must_not_overlap(folder):
+    """Two names for the same bytes would be two tensors that no one wrote."""
+    header(folder, lambda found: {**found, "c": found["b"]})
+    fails(folder, "begins at byte")
+
+
+def test_a_tensor_without_values_is_fine(folder):
+    """It lies where the next one begins."""
+    save_file({"a": torch.zeros(3), "b": torch.zeros(0, 5)}, folder / "model.safetensors")
+    assert count_parameters(folder) == 3
