@@ -32,6 +32,7 @@ UPDATE = "--llmsafety-update-baseline"
 UNREADABLE = (OSError, EOFError, zlib.error, ValueError, KeyError, TypeError, RecursionError)
 PIN = "#sha256="
 SHA256 = re.compile(r"[0-9a-f]{64}")
+FIGURES = frozenset({"margin", "dense", "compressed", "change", "lower", "upper"})
 LONGEST_HEADER = 1000
 SHOWN = 16  # hex digits of a digest in messages
 
@@ -244,10 +245,32 @@ def _line(value: dict[str, Any]) -> bytes:
 def _baseline(lines: list[dict[str, Any]]) -> Baseline:
     """Build a baseline from its lines."""
     (about,) = (line["about"] for line in lines if "about" in line)
-    rows = tuple(Row(**line["verdict"]) for line in lines if "verdict" in line)
+    rows = tuple(_row(line["verdict"]) for line in lines if "verdict" in line)
     entries = {line["key"]: line["text"] for line in lines if "key" in line}
+    _require(entries, str, str)
+    _require({"model": about["model"], "seed": str(about.get("seed"))}, str, str)
     identity = _identity(about["identity"])
     return Baseline(about["model"], identity, rows, entries, about.get("seed"))
+
+
+def _row(fields: dict[str, Any]) -> Row:
+    """Build a verdict from its JSON object, in which figures are numbers and all else is text."""
+    for name, value in fields.items():
+        if name in FIGURES:
+            _require({name: value}, str, int, float, type(None))
+        elif name not in {"is_ratio", "n_items"}:
+            _require({name: value}, str, str)
+        else:
+            _require({name: value}, str, int)
+    return Row(**fields)
+
+
+def _require(values: Mapping[str, Any], name: type, *kinds: type) -> None:
+    """Raise TypeError unless each name and each value is of its kind."""
+    for key, value in values.items():
+        if not isinstance(key, name) or not isinstance(value, kinds):
+            message = f"'{str(key)[:40]}' is of the type {type(value).__name__}"
+            raise TypeError(message)
 
 
 def _identity(fields: dict[str, Any]) -> Identity:

@@ -152,6 +152,7 @@ class Engine:
         dense one is not here.
         """
         own = self._own_tokenizer(arm)
+        self.digest(arm)  # before the files are read, so that a change is noticed
         keys = [self._about(Arm(arm.model), f"tokens of {text}") for text in texts]
         if own is None and self._lacks(arm.model):
             return self.reference.tokens(keys)

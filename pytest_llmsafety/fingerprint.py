@@ -41,7 +41,10 @@ CHANGES_SILENTLY = {
     "xlstm": "xlstm",
 }  # fmt: skip
 """Packages by import name that transformers takes up, unasked, where they are installed."""
-READ_BY_LOADING = (".safetensors", ".json", ".jinja", ".txt", ".model", ".tiktoken", ".gguf")
+READ_BY_LOADING = frozenset({
+    ".bpe", ".codes", ".gguf", ".jinja", ".json", ".model", ".safetensors", ".spm", ".tiktoken",
+    ".tokenizer", ".txt", ".vocab",
+})  # fmt: skip
 OWN_SOURCES = (
     "backends/**/*.py",
     "compressors/**/*.py",

@@ -47,6 +47,7 @@ class SafetySession:
         self._tests: dict[str, SafetyTest] = {}
         self._plans: dict[str, list[Plan]] = {}
         self._checked = False
+        self._models: tuple[tuple[str, str], ...] = ()
         self.release = Release(options)
 
     @cached_property
@@ -69,6 +70,8 @@ class SafetySession:
 
                 check_target(self.options.baseline)
             self.workbench.preflight(self.options.compressions)
+            if self.options.report and not self.options.plan:
+                self._models = self._digests()
 
     def record(self, test: SafetyTest) -> None:
         """Keep what a test came to; a later call for the same test, its teardown, wins."""
@@ -141,19 +144,12 @@ class SafetySession:
         `cut` says why the run ended before its last test, if it did. A report that cannot be
         written turns success into a usage error.
         """
-        digests: tuple[tuple[str, str], ...] = ()
         folder = self.options.report
         if "workbench" in vars(self):
             exit_status = self.release.finish(
                 self.workbench, self._tests.values(), exit_status, cut=cut
             )
-            if folder and self._tests and not self.options.plan:
-                from pytest_llmsafety.reports.provenance import models
-
-                told = self.release.told(self.workbench)
-                model = None if told else self.options.model
-                files = self.workbench.engine.files
-                digests = told + models(model, self.options.compressions, files)
+            exit_status = self._see_models_unchanged(exit_status)
             self.workbench.close()
         if folder is None or not self._tests:
             return exit_status
@@ -165,7 +161,7 @@ class SafetySession:
             command=self.command,
             ended=datetime.now(timezone.utc).isoformat(timespec="seconds"),
             machine=machine(),
-            models=digests,
+            models=self._models,
         )
         try:
             self.written = write_reports(folder, run)
@@ -174,6 +170,26 @@ class SafetySession:
             sys.stderr.write(f"\nERROR: {why}\n")
             return exit_status or USAGE_ERROR
         return exit_status
+
+    def _digests(self) -> tuple[tuple[str, str], ...]:
+        """Name and digest of each model whose files the run will read, for the report."""
+        from pytest_llmsafety.reports.provenance import models
+
+        told = self.release.told(self.workbench)
+        model = None if told else self.options.model
+        return told + models(model, self.options.compressions, self.workbench.engine.files)
+
+    def _see_models_unchanged(self, exit_status: int) -> int:
+        """Turn success into a usage error where a file is not the one that a report names."""
+        changed = self.workbench.engine.files.changed()
+        if not changed:
+            return exit_status
+        why = plain(
+            f"'{changed[0]}' changed while the run was going, so the report may name another model "
+            "than the one that answered. Expected files that stay as they are until the run ends."
+        )
+        sys.stderr.write(f"\nERROR: {why}\n")
+        return exit_status or USAGE_ERROR
 
     def run(self, exit_status: int) -> Run:
         """Everything that a report shows."""

@@ -27,6 +27,7 @@ import types
 from pathlib import Path
 
 from pytest_llmsafety.errors import ModelError
+from pytest_llmsafety.file_digests import FileDigests
 from pytest_llmsafety.pair import ModelPair
 
 
@@ -34,7 +35,7 @@ class Workbench:
     """Writes down what it is asked; the model `absent` has no weights."""
 
     cache = None
-    engine = types.SimpleNamespace(files=None)
+    engine = types.SimpleNamespace(files=FileDigests())
 
     def __init__(self, options, progress=None):
         self.options = options

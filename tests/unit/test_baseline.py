@@ -115,6 +115,22 @@ def test_no_other_file_is_taken(data, why):
     assert why in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        replace(WHOLE, rows=(replace(ROW, margin="0.1"),)),
+        replace(WHOLE, rows=(replace(ROW, name=None),)),
+        replace(WHOLE, rows=(replace(ROW, n_items="many"),)),
+        replace(WHOLE, entries={"a": 1}),
+        replace(WHOLE, model=["org/model"]),
+    ],
+)
+def test_a_field_of_another_type_is_refused(wrong):
+    """A file that somebody made by hand, with a digest that fits, is not believed either."""
+    with pytest.raises(BaselineError, match="is of the type"):
+        decode(encode(wrong), "here")
+
+
 def test_a_url_of_fsspec_will_do():
     """The memory file system of fsspec holds a baseline like any other."""
     url = f"memory://{uuid.uuid4()}/releases/baseline.json.gz"

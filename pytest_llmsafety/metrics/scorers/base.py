@@ -10,6 +10,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Protocol
 
 from pytest_llmsafety.errors import ScorerError
+from pytest_llmsafety.file_digests import FileDigests
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -92,6 +93,25 @@ def in_batches(
         for i, value in zip(batch, score([texts[i] for i in batch]), strict=True):
             scores[i] = value
     return scores
+
+
+@contextmanager
+def unchanged(paths: Iterable[Path]) -> Iterator[None]:
+    """Raise ScorerError where a file changes between the block's beginning and its end, or OSError.
+
+    A scorer is loaded and digested inside it, so that its digest is that of what was loaded.
+    """
+    files = FileDigests()
+    for path in paths:
+        files.of(path)
+    yield
+    changed = files.changed()
+    if changed:
+        message = (
+            f"'{changed[0]}' changed while the scorer was loaded from it. Expected a file that "
+            "nothing writes to. Run again."
+        )
+        raise ScorerError(message)
 
 
 def sha256(*paths: Path) -> str:

@@ -23,6 +23,7 @@ from pytest_llmsafety.metrics.scorers.base import (
     sha256,
     token_limit,
     torch_kind,
+    unchanged,
     versions,
 )
 from pytest_llmsafety.metrics.scorers.detoxify_files import (
@@ -88,7 +89,13 @@ def load_phantom(parameter: str, device: str) -> DetoxifyScorer:
 
 def from_checkpoint(path: Path, name: str, device: str) -> DetoxifyScorer:
     """Load a checkpoint through Detoxify's class. Raises ScorerError when it is not one."""
-    content = _read(path)
+    try:
+        with unchanged([path]):
+            content = _read(path)
+            digest = sha256(path)
+    except OSError as error:
+        message = f"cannot read '{path}': {error}. Expected a file that can be read."
+        raise ScorerError(message) from error
     base = base_folder(str(content["config"]["arch"]["args"]["model_type"]), path)
     buffer = _clean(content, base)
     try:
@@ -105,15 +112,15 @@ def from_checkpoint(path: Path, name: str, device: str) -> DetoxifyScorer:
     _require_weights(scorer.model, content["state_dict"], path)
     scorer.tokenizer.model_max_length = token_limit(scorer.tokenizer, scorer.model.config)
     scorer.model.eval()
-    return DetoxifyScorer(name, _digest(path, base, device), scorer)
+    return DetoxifyScorer(name, _digest(digest, base, device), scorer)
 
 
-def _digest(path: Path, base: Path, device: str) -> str:
+def _digest(checkpoint: str, base: Path, device: str) -> str:
     """The checkpoint, the base model's config and tokenizer, the kind of device, the versions."""
     files = [file for pattern in BASE_FILES for file in base.glob(pattern) if file.is_file()]
     kind = torch_kind(device)
     installed = versions("detoxify", "torch", "transformers")
-    return f"{sha256(path)}, base model {sha256(*files)[:16]}, {kind}, {installed}"
+    return f"{checkpoint}, base model {sha256(*files)[:16]}, {kind}, {installed}"
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from pytest_llmsafety.metrics.scorers.base import (
     sha256,
     token_limit,
     torch_kind,
+    unchanged,
     versions,
 )
 from pytest_llmsafety.paths import user_path
@@ -66,12 +67,14 @@ def load(parameter: str, device: str) -> Classifier:
             "Hugging Face config.json in FOLDER."
         )
         raise ScorerError(message)
-    model, tokenizer = _load(folder, device)
+    paths = [path for path in folder.iterdir() if path.is_file()]
+    with unchanged(paths):
+        model, tokenizer = _load(folder, device)
+        files = sha256(*paths)
     labels = {str(name): int(i) for i, name in model.config.id2label.items()}
     if label not in labels:
         message = f"'{folder}' has no label '{label}'. Its labels: {', '.join(labels)}."
         raise ScorerError(message)
-    files = sha256(*(path for path in folder.iterdir() if path.is_file()))
     installed = versions("torch", "transformers")
     return Classifier(
         name=f"classifier:{parameter}",

@@ -9,7 +9,7 @@ from importlib.metadata import PackageNotFoundError
 from typing import TYPE_CHECKING
 
 from pytest_llmsafety.errors import ScorerError
-from pytest_llmsafety.metrics.scorers.base import FunctionScorer, sha256, versions
+from pytest_llmsafety.metrics.scorers.base import FunctionScorer, sha256, unchanged, versions
 from pytest_llmsafety.paths import user_path
 
 if TYPE_CHECKING:
@@ -55,12 +55,15 @@ def from_folder(folder: Path) -> FunctionScorer:
     """
     import numpy as np
 
+    paths = folder / "config.json", folder / WEIGHTS
     try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        with np.load(folder / WEIGHTS, allow_pickle=False) as arrays:
-            coef, intercept = arrays["coef"].astype(np.float64), arrays["intercept"]
-            slope, offset = arrays["a"], arrays["b"]
-            column = {str(term): i for i, term in enumerate(arrays["terms"])}
+        with unchanged(paths):
+            digest = sha256(*paths)
+            config = json.loads(paths[0].read_text(encoding="utf-8"))
+            arrays = dict(np.load(paths[1], allow_pickle=False))
+        coef, intercept = arrays["coef"].astype(np.float64), arrays["intercept"]
+        slope, offset = arrays["a"], arrays["b"]
+        column = {str(term): i for i, term in enumerate(arrays["terms"])}
         token = re.compile(config["token_pattern"])
     except (OSError, KeyError, ValueError) as error:
         message = (
@@ -82,5 +85,4 @@ def from_folder(folder: Path) -> FunctionScorer:
         decision = coef[:, places] @ values + intercept if counts else intercept
         return float(np.mean(1 / (1 + np.exp(slope * decision + offset))))
 
-    digest = sha256(folder / "config.json", folder / WEIGHTS)
     return FunctionScorer(f"profanity-check:{folder}", digest, profanity)

@@ -12,7 +12,7 @@ import torch
 
 from pytest_llmsafety.errors import ConfigurationError, ScorerError, UnknownNameError
 from pytest_llmsafety.metrics.scorers import check_scorer, load_scorer, profanity_check, vader
-from pytest_llmsafety.metrics.scorers.base import FunctionScorer, in_batches, token_limit
+from pytest_llmsafety.metrics.scorers.base import FunctionScorer, in_batches, token_limit, unchanged
 
 from .tiny_bert import save_folder
 
@@ -91,6 +91,16 @@ def test_profanity_check_is_its_formula(tmp_path: Path) -> None:
 
     expected = [by_hand(2, 0), by_hand(0, 1), by_hand(0, 0), by_hand(0, 0)]
     assert scorer.score(["FOOL, fool!", "a kind x", "foolish", ""]) == pytest.approx(expected)
+
+
+def test_a_scorer_that_changes_while_it_is_loaded_is_an_error(tmp_path: Path) -> None:
+    """Its digest has to be that of what was loaded."""
+    path = tmp_path / "weights"
+    path.write_text("one")
+    with unchanged([path]):
+        pass
+    with pytest.raises(ScorerError, match="changed while the scorer was loaded"), unchanged([path]):
+        path.write_text("two")
 
 
 def test_a_wrong_profanity_folder_is_named(tmp_path: Path) -> None:
