@@ -82,7 +82,7 @@ class HuggingFaceBackend:
         record = None
         if settings.dense:
             served = settings.served is not None
-            settings.dense.check(model, tokenizer, arm.name, served=served)
+            settings.dense.check(tokenizer, arm.name, served=served)
         ends = end_tokens(model, tokenizer)  # before a checkpoint takes the dense model's place
         if arm.compression is not None:
             record = _compressed(model, arm.compression, tokenizer, settings)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from pytest_llmsafety.compressors.architecture import same_body
 from pytest_llmsafety.compressors.base import Context
 from pytest_llmsafety.compressors.coverage import compare, remember
 from pytest_llmsafety.compressors.record import CompressionRecord
@@ -199,6 +200,7 @@ def compress(  # noqa: PLR0913 - the one door for users
     context = Context(tokenizer, calibration, seed, device, dense=dense)
     context = replace(context, progress=progress) if progress else context
     remembered = _remembered(model, spec, dense)
+    context = replace(context, parameters=remembered)
     records: list[CompressionRecord] = []
     with measured(model) as cost, whole_or_unusable(model, spec) as done:
         for step, before in follow_each_other(spec):
@@ -237,8 +239,14 @@ def _require_changes(
 def covered(
     record: CompressionRecord, model: PreTrainedModel, dense: Sequence[Remembered]
 ) -> CompressionRecord:
-    """Return the record with the share of all parameters that changed since the dense model."""
+    """Return the record with the share of all parameters that changed since the dense model.
+
+    A model of another architecture has no such share, unless all between embedding and head has
+    its counterpart.
+    """
     if record.leaves_weights or not dense:
+        return record
+    if record.architecture and not same_body(dense, model):
         return record
     found = compare(dense, model, record.layers, record.layers_skipped)
     return replace(
@@ -278,4 +286,5 @@ def merged(spec: CompressionSpec, records: list[CompressionRecord]) -> Compressi
         calibration=tuple(item for record in records for item in record.calibration),
         activation_bits=min(inputs, default=None),
         cache_bits=min(cache, default=None),
+        architecture=next((one.architecture for one in records if one.architecture), ""),
     )

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+    from pytest_llmsafety.compressors.coverage import Remembered
     from pytest_llmsafety.compressors.dense import DenseFacts
     from pytest_llmsafety.compressors.record import CompressionRecord
     from pytest_llmsafety.records import CalibrationTexts
@@ -33,7 +34,8 @@ class Context:
     one by one (None: where the model is). `progress` is called with what is done, how much of
     it is, and of how much. `before` is the step before with its method, for a method that takes
     it into its own run (it has `follow`). `dense` is what is remembered of the dense model where
-    the model given is a finished checkpoint in its place.
+    the model given is a finished checkpoint in its place, `parameters` what coverage.py remembers
+    of every parameter of the dense model.
     """
 
     tokenizer: PreTrainedTokenizerBase | None = None
@@ -43,6 +45,7 @@ class Context:
     progress: Callable[[str, int, int], None] = _silent
     before: Before | None = None
     dense: DenseFacts | None = None
+    parameters: Sequence[Remembered] = ()
 
 
 class Compressor(Protocol):

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from pytest_llmsafety.compressors.architecture import (
+    Architecture,
+    another_architecture,
+    matrices_of,
+    same_body,
+)
 from pytest_llmsafety.compressors.base import dense_bytes
-from pytest_llmsafety.compressors.changes import plain_values, tensor_digest
-from pytest_llmsafety.compressors.dense import dense_layers, other_architecture
+from pytest_llmsafety.compressors.coverage import BODY, altered, current, remember
 from pytest_llmsafety.compressors.execution import execution
 from pytest_llmsafety.compressors.on_disk import of_folder, of_gguf
 from pytest_llmsafety.compressors.parameters import Declared, Parameters
@@ -18,13 +23,16 @@ from pytest_llmsafety.paths import user_path
 from pytest_llmsafety.source import check_folder, locate, read_config
 
 if TYPE_CHECKING:
-    import torch
+    from collections.abc import Sequence
+
     from transformers import PreTrainedModel
 
     from pytest_llmsafety.compressors.base import Context
-    from pytest_llmsafety.compressors.dense import Layers
+    from pytest_llmsafety.compressors.coverage import Remembered
     from pytest_llmsafety.compressors.on_disk import OnDisk
     from pytest_llmsafety.specs import Step
+
+EQUAL = "equal to the dense layer"
 
 
 class Checkpoint(Declared):
@@ -58,23 +66,23 @@ class Checkpoint(Declared):
     ) -> CompressionRecord:
         """Load the checkpoint, let `model` be it, and record what differs from the dense one.
 
-        With `context.dense` the model is the checkpoint already. Raises ModelError when the
-        checkpoint is not whole or its package is absent, and UnsupportedModelError when it is of
-        another architecture.
+        With `context.dense` the model is the checkpoint already. A checkpoint of another
+        architecture is another model, and the record says so. Raises ModelError when the checkpoint
+        is not whole or its package is absent.
         """
         from pytest_llmsafety.loading import load_model
 
         spec = step.model
         assert spec is not None  # noqa: S101 - narrows a type
         folder = locate(spec, tokenizer=False)
+        dense = Dense.of(model, context)
+        dtype = ""
         if context.dense:
-            before, dense, dtype = context.dense.n_bytes, context.dense.by_name, ""
             check_runs(model, step)
         else:
-            before, dense = dense_bytes(model), dense_layers(model)
             dtype = str(model.dtype).removeprefix("torch.")
             become(model, load_model(folder, dtype=dtype, device=str(model.device)), step)
-        record = record_of(model, step, dense, of_folder(folder), before=before, notes=())
+        record = record_of(model, step, dense, of_folder(folder))
         ran = execution(model, told_of(read_config(folder)), dtype)
         return replace(record, activation_bits=ran.input_bits, notes=(*ran.notes, *record.notes))
 
@@ -107,31 +115,46 @@ class Gguf(Declared):
         self,
         model: PreTrainedModel,
         step: Step,
-        context: Context,  # noqa: ARG002 - the file is given
+        context: Context,
     ) -> CompressionRecord:
         """Load the file, let `model` be it, and record what differs from the dense one."""
         from pytest_llmsafety.loading import load_gguf
 
         path = user_path(step.parameter)
-        before, dense = dense_bytes(model), dense_layers(model)
+        dense = Dense.of(model, context)
         dtype = str(model.dtype).removeprefix("torch.")
-        loaded = load_gguf(path, dtype=dtype, device=str(model.device))
-        become(model, loaded, step)
-        stored = of_gguf(path, list(dense))
-        return record_of(model, step, dense, stored, before=before, notes=())
+        become(model, load_gguf(path, dtype=dtype, device=str(model.device)), step)
+        return record_of(model, step, dense, of_gguf(path, _names(model)))
+
+
+@dataclass(frozen=True)
+class Dense:
+    """What a checkpoint is compared with: the dense model's architecture, size and parameters."""
+
+    architecture: Architecture
+    n_bytes: int
+    parameters: Sequence[Remembered]
+
+    @classmethod
+    def of(cls, model: PreTrainedModel, context: Context) -> Dense:
+        """Read them from the dense model, or from what is remembered of it."""
+        told = context.dense
+        if told:
+            architecture = Architecture(told.architecture, told.sizes)
+            return cls(architecture, told.n_bytes, context.parameters or told.remembered)
+        parameters = context.parameters or remember(model)
+        return cls(Architecture.of(model), dense_bytes(model), parameters)
 
 
 def become(model: PreTrainedModel, loaded: PreTrainedModel, step: Step) -> None:
-    """Let `model` be `loaded`: its modules, its configuration, and what packages hooked to it.
+    """Let `model` be `loaded`: class, modules, configuration, and what packages hooked to it.
 
-    Raises, before any change, UnsupportedModelError when the two are of different classes, and
-    ModelError when `loaded` does not run.
+    Raises ModelError, before any change, when `loaded` does not run.
     """
-    if type(loaded) is not type(model):
-        raise other_architecture(str(step), type(loaded).__name__, type(model).__name__)
     check_runs(loaded, step)
     vars(model).clear()
     vars(model).update(vars(loaded))
+    model.__class__ = type(loaded)
 
 
 def check_runs(loaded: PreTrainedModel, step: Step) -> None:
@@ -151,43 +174,64 @@ def check_runs(loaded: PreTrainedModel, step: Step) -> None:
 
 
 def record_of(
-    model: PreTrainedModel,
-    step: Step,
-    dense: Layers,
-    stored: OnDisk,
-    *,
-    before: int,
-    notes: tuple[str, ...],
+    model: PreTrainedModel, step: Step, dense: Dense, stored: OnDisk
 ) -> CompressionRecord:
-    """What differs between the dense layers and those of `model`, with their size on disk."""
-    changed = [name for name in dense if _digest(model, name) != dense[name][0]]
-    rows = []
-    weights, on_disk, zeros, unnamed = 0, 0.0, 0.0, 0
-    for name in changed:
-        count = _count(dense[name][1])
-        size = stored.layer(name, model.base_model_prefix)
-        if size is None:
-            size, unnamed = _bytes_in_memory(model.get_submodule(name)), unnamed + 1
-        share = _sparsity(model.get_submodule(name), dense[name][1])
-        rows.append((name, 8 * size / count, share))
-        weights, on_disk, zeros = weights + count, on_disk + size, zeros + share * count
-    if unnamed:
-        text = (
-            f"{unnamed} of {len(changed)} layers have other names in the files: bits as in memory"
-        )
-        notes = (*notes, text)
+    """What differs between the dense parameters and those of `model`, with their size on disk.
+
+    Bits and sparsity are those of the changed matrices between embedding and head, or, where none
+    of them changed, of whatever did. A model of another architecture changed as a whole.
+    """
+    told = another_architecture(model, dense.architecture, dense.parameters)
+    changed, same = altered(dense.parameters, model)
+    if told and not same_body(dense.parameters, model):
+        changed, same = matrices_of(model), []
+    matrices = [one for one in changed if len(one.shape) > 1]
+    inside = [one for one in matrices if one.place == BODY]
+    sizes, notes = _sizes(model, [*changed, *same], stored)
+    rows = {one.layer: (8 * sizes[one.name] / one.count, _sparsity(model, one)) for one in matrices}
+    judged = inside or matrices or changed
+    weights = sum(one.count for one in judged)
+    bits = 8 * sum(sizes[one.name] for one in judged) / weights if weights else 0.0
+    zeros = sum(one.count * rows[one.layer][1] for one in judged if one.layer in rows)
     return CompressionRecord(
         method=str(step),
         parameters=(("path", step.parameter),),
-        layers_changed=tuple(changed),
-        layers_skipped=tuple((n, "equal to the dense layer") for n in dense if n not in changed),
-        bits=8 * on_disk / weights if weights else 0.0,
+        layers_changed=tuple(one.layer for one in judged),
+        layers_skipped=tuple((one.layer, EQUAL) for one in same if len(one.shape) > 1),
+        bits=bits,
         sparsity=zeros / weights if weights else 0.0,
-        bytes_before=before,
+        bytes_before=dense.n_bytes,
         bytes_after=stored.total,
         notes=(*notes, "bits and bytes as stored on disk"),
-        layers=tuple(rows),
+        layers=tuple((name, *row) for name, row in rows.items()),
+        architecture=told,
     )
+
+
+def _sizes(
+    model: PreTrainedModel, parameters: Sequence[Remembered], stored: OnDisk
+) -> tuple[dict[str, float], tuple[str, ...]]:
+    """Bytes of each parameter on disk, and a note where the files have other names for some.
+
+    What the files hold beside the parameters of known name is shared among the others.
+    """
+    found = {one.name: stored.parameter(one.name, model.base_model_prefix) for one in parameters}
+    sizes = {name: float(size) for name, size in found.items() if size is not None}
+    unnamed = [one for one in parameters if found[one.name] is None]
+    if not unnamed:
+        return sizes, ()
+    left = max(0.0, sum(stored.tensors.values()) - sum(sizes.values()))
+    each = left / sum(one.count for one in unnamed)
+    sizes |= {one.name: each * one.count for one in unnamed}
+    count = sum(len(one.shape) > 1 for one in unnamed)
+    have = "matrix has another name" if count == 1 else "matrices have other names"
+    text = f"{count} {have} in the files: bits as the mean of what is left there"
+    return sizes, (text,) if count else ()
+
+
+def _names(model: PreTrainedModel) -> list[str]:
+    """Names of all parameters, shared ones under each of their names."""
+    return [name for name, _ in model.named_parameters(remove_duplicate=False)]
 
 
 def _check_readable(step: Step, why: str) -> None:
@@ -197,28 +241,7 @@ def _check_readable(step: Step, why: str) -> None:
         raise ConfigurationError(message)
 
 
-def _digest(model: PreTrainedModel, name: str) -> str:
-    """Digest of a layer's weight; empty when the layer stores no plain weight any more."""
-    weight = getattr(model.get_submodule(name), "weight", None)
-    return tensor_digest(weight) if weight is not None else ""
-
-
-def _sparsity(layer: torch.nn.Module, shape: tuple[int, ...]) -> float:
+def _sparsity(model: PreTrainedModel, one: Remembered) -> float:
     """Share of zeros in a plain weight; 0 for a packed one, whose bytes tell nothing."""
-    weight = getattr(layer, "weight", None)
-    if weight is None or not weight.is_floating_point() or tuple(weight.shape) != shape:
-        return 0.0
-    return 1 - int(plain_values(weight).count_nonzero()) / int(weight.numel())
-
-
-def _bytes_in_memory(layer: torch.nn.Module) -> int:
-    """Bytes of a layer's parameters and buffers, its bias left out."""
-    tensors = {**dict(layer.named_parameters()), **dict(layer.named_buffers())}
-    return sum(value.nbytes for name, value in tensors.items() if name != "bias")
-
-
-def _count(shape: tuple[int, ...]) -> int:
-    """Number of weights."""
-    import math
-
-    return math.prod(shape)
+    now = current(model, one)
+    return 0.0 if now is None else 1 - int(now.count_nonzero()) / now.numel()

@@ -111,7 +111,7 @@ def remember(model: PreTrainedModel) -> tuple[Remembered, ...]:
             tuple(fingerprint(part) for part in parts),
             _samples(parts),
         )
-        for name, parameter in _parameters(model)
+        for name, parameter in distinct_parameters(model)
         if (parts := _matrices(parameter.detach()))
     )
 
@@ -165,6 +165,8 @@ def share_text(record: CompressionRecord) -> str:
     """Return how much of the model changed, as headers say it; empty where it is not known."""
     if record.leaves_weights:
         return "weights as they were"
+    if record.architecture:
+        return record.architecture
     if record.changed_share is None or record.changed_body_share is None:
         return ""
     return (
@@ -216,7 +218,7 @@ def _odd_numbers(device: str) -> torch.Tensor:
     return (numbers | 1).to(device)
 
 
-def _parameters(model: PreTrainedModel) -> Iterator[tuple[str, torch.Tensor]]:
+def distinct_parameters(model: PreTrainedModel) -> Iterator[tuple[str, torch.Tensor]]:
     """Yield each parameter once; tied ones under their first name."""
     seen: set[tuple[int, tuple[int, ...]]] = set()
     for name, parameter in model.named_parameters():

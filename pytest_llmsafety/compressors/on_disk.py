@@ -19,17 +19,19 @@ class OnDisk:
     total: int
     tensors: Mapping[str, int]
 
-    def layer(self, name: str, prefix: str) -> int | None:
-        """Bytes of a layer without its bias; None when no stored tensor has its name.
+    def parameter(self, name: str, prefix: str) -> int | None:
+        """Bytes of a parameter with the scales of its codes; None when no stored one has its name.
 
-        A layer may be stored in several tensors (codes, scales, zero points), and without the
+        A weight may be stored in several tensors (codes, scales, zero points), and without the
         `prefix` that all layers of the model share (`transformer` in GPT-2).
         """
         for start in (name, name.removeprefix(f"{prefix}.")):
+            layer = start.removesuffix(".weight")
+            parts = f"{layer}." if layer != start else f"{start}_"  # `experts.down_proj_scales`
             found = [
                 size
                 for tensor, size in self.tensors.items()
-                if tensor.startswith(f"{start}.") and tensor != f"{start}.bias"
+                if tensor == start or (tensor.startswith(parts) and not tensor.endswith("bias"))
             ]
             if found:
                 return sum(found)
@@ -42,8 +44,8 @@ def of_folder(folder: Path) -> OnDisk:
     return OnDisk(sum(path.stat().st_size for path in weight_files(folder)), tensors)
 
 
-def of_gguf(path: Path, layers: list[str]) -> OnDisk:
-    """What a GGUF file holds of `layers`, each under the layer's own name.
+def of_gguf(path: Path, parameters: list[str]) -> OnDisk:
+    """What a GGUF file holds of `parameters`, each under its own name.
 
     GGUF has names of its own; the gguf package knows them for every architecture.
     """
@@ -56,9 +58,9 @@ def of_gguf(path: Path, layers: list[str]) -> OnDisk:
     number = named.get(str(field.contents())) if field else None
     tensors = {}
     if number is not None:
-        names = gguf.get_tensor_name_map(number, len(layers))
-        for layer in layers:
-            stored = names.get_name(f"{layer}.weight", try_suffixes=(".weight",))
+        names = gguf.get_tensor_name_map(number, len(parameters))
+        for parameter in parameters:
+            stored = names.get_name(parameter, try_suffixes=(".weight", ".bias"))
             if stored in sizes:
-                tensors[f"{layer}.weight"] = sizes[stored]
-    return OnDisk(path.stat().st_size, tensors)
+                tensors[parameter] = sizes.pop(stored)
+    return OnDisk(path.stat().st_size, {**sizes, **tensors})

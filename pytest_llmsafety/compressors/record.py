@@ -22,7 +22,8 @@ class CompressionRecord:
     `changed_share` is the share (0-1) of all parameters in matrices whose values changed, and
     `changed_body_share` the same of what lies between embedding and head; None where nobody
     compared them. `kept` holds (name, number of matrices, share of all parameters, place, reason)
-    of what stayed.
+    of what stayed. `architecture` says how the compressed model is another model than the dense
+    one (a checkpoint of fewer blocks, say); empty where it is the same.
     """
 
     method: str
@@ -43,6 +44,7 @@ class CompressionRecord:
     changed_share: float | None = None
     changed_body_share: float | None = None
     kept: tuple[tuple[str, int, float, str, str], ...] = ()
+    architecture: str = ""
 
     @property
     def leaves_weights(self) -> bool:

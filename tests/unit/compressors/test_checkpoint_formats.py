@@ -12,7 +12,7 @@ from transformers import AutoModelForCausalLM
 
 from pytest_llmsafety import formats
 from pytest_llmsafety.compressors import check, compress
-from pytest_llmsafety.errors import CompressionError, ConfigurationError, ModelError
+from pytest_llmsafety.errors import ConfigurationError, ModelError
 from pytest_llmsafety.file_digests import FileDigests
 from pytest_llmsafety.fingerprint import _behind
 from pytest_llmsafety.loading import load_gguf, load_model
@@ -126,10 +126,14 @@ def test_gguf_holds_the_rounded_weights(package, tmp_path):
 
 @WARNS
 @pytest.mark.parametrize("package", ["gguf"], indirect=True)
-def test_gguf_of_another_architecture_is_refused(package, tmp_path):
-    """A Llama in GGUF cannot stand for a compressed Mistral."""
-    with pytest.raises(CompressionError, match="LlamaForCausalLM, the dense model a Mistral"):
-        compress(random_model("mistral"), saved(package, 8, tmp_path))
+def test_gguf_of_another_architecture_is_another_model(package, tmp_path):
+    """A Llama in GGUF takes the place of a Mistral, and the record says that it is another one."""
+    model = random_model("mistral")
+    record = compress(model, saved(package, 8, tmp_path))
+    assert type(model).__name__ == "LlamaForCausalLM"
+    assert record.architecture.startswith("another architecture: LlamaForCausalLM instead of Mis")
+    assert record.changed_share is None
+    assert 8 < record.bits < 9
 
 
 @WARNS
