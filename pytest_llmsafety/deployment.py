@@ -8,7 +8,6 @@ from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
 from pytest_llmsafety.errors import ModelError
-from pytest_llmsafety.loading import load_tokenizer
 from pytest_llmsafety.source import read_config, tokenizer_files
 
 if TYPE_CHECKING:
@@ -56,6 +55,8 @@ class Deployment:
     @classmethod
     def of(cls, folder: Path) -> Deployment:
         """Read the files of a folder; its weights are not read. Raises ModelError."""
+        from pytest_llmsafety.loading import load_tokenizer
+
         settings = generation_settings(folder)
         ids = sorted(configured_ends(read_config(folder), settings))
         told = tuple(
