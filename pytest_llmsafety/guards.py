@@ -61,19 +61,22 @@ def compressed_enough(measured: Measured, result: Verdict) -> Verdict:
         p_fail=1.0,
         reasons=(too_little(record, least), *result.reasons),
         record=record,
+        remedy=(
+            "compress these matrices as well, or set --llmsafety-min-changed="
+            f"{least_that_passes(record.changed_body_share)} if that is what you mean to ship"
+        ),
     )
 
 
 def too_little(record: CompressionRecord, least: float) -> str:
-    """Which matrices a compression left as they were, and what to do."""
+    """Which matrices a compression left as they were."""
     body = 0.0 if record.changed_body_share is None else record.changed_body_share
     stayed = kept_text(record.kept)
     return (
         f"only {percent(body)} of the parameters between embedding and head were compressed, "
         f"expected at least {percent(least)}, so no outcome would be about a compressed model. "
-        f"{f'What stayed: {stayed}. ' if stayed else ''}Compress these matrices as well; where "
-        f"that is what you mean to ship, set --llmsafety-min-changed={least_that_passes(body)}"
-    )
+        f"{f'What stayed: {stayed}' if stayed else ''}"
+    ).rstrip()
 
 
 def least_that_passes(share: float) -> str:

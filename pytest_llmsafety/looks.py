@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 
 LOOKS_FILE = "looks.sqlite"
 BUSY_TIMEOUT_S = 30.0
-NO_CACHE = "looks are not counted: no cache"
+NO_CACHE = (
+    "looks are not counted: no cache. Whether this gate was judged before, on other draws, is not "
+    "known."
+)
 ORDINALS = ("", "first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth")
 
 

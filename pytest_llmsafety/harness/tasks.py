@@ -78,6 +78,7 @@ class Tasks:
             select(items, limit, self._seed),
             metric,
             data_digest=check_pins(name, items, self._pins),
+            n_data=len(items),
         )
 
 

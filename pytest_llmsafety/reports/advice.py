@@ -119,9 +119,9 @@ def _more(verdict: Verdict, decision: Decision) -> str:
         return f"Next: raise --llmsafety-limit to about {limit:,}: {count}; {LOOK}."
     if verdict.n_data and asked < verdict.n_data:
         return f"Next: use a larger data set than {_data(verdict)}: {count}."
-    if asked < verdict.n_suite:
-        return f"Next: ask all {verdict.n_suite:,} items: {count}; {LOOK}."
-    return f"Next: use a larger data set, all of {_data(verdict)} was asked: {count}."
+    if verdict.n_data:
+        return f"Next: use a larger data set, all of {_data(verdict)} was asked: {count}."
+    return f"Next: use more data than these {asked:,} items: {count}."
 
 
 def _now(verdict: Verdict) -> str:

@@ -7,7 +7,7 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from pytest_llmsafety.escapes import escaped
-from pytest_llmsafety.looks import look_note
+from pytest_llmsafety.looks import LOOKS_FILE, NO_CACHE, look_note
 from pytest_llmsafety.message import shown
 from pytest_llmsafety.reports.advice import sentences
 from pytest_llmsafety.reports.replicates import spreads
@@ -37,6 +37,7 @@ UNUSED = (
     "margins that no assertion of this run used: {}. A margin is of a measurement's own score; "
     "NAME.flips, NAME.agreement and NAME.ratio are of other quantities."
 )
+UNWRITABLE = "looks are not counted: " + LOOKS_FILE + " in {} cannot be read or written."
 SUITE = (
     "suite scope: a verdict with (these N) is about the N items that were asked and no others{}. "
     "It says nothing of other prompts."
@@ -48,6 +49,8 @@ def summary(run: Run, *, width: int, inconclusive: str, verbose: bool = False) -
     lines = table(run.verdicts, width=width, verbose=verbose) if run.verdicts else []
     if lines and (limit := dict(run.settings).get("limit")):
         lines += ["", *wrapped(f"--llmsafety-limit: at most {limit} items a measurement.", width)]
+    if why := _uncounted(run):
+        lines += ["", *wrapped(why, width)]
     if run.unused_margins:
         lines += ["", *wrapped(UNUSED.format(", ".join(map(escaped, run.unused_margins))), width)]
     for told in undecided(run):
@@ -99,6 +102,15 @@ def table(verdicts: Sequence[Verdict], *, width: int = 80, verbose: bool = False
     for told in sentences(verdict for _, group in parts for verdict in group):
         lines += ["", *wrapped(told, width)]
     return lines[1:]
+
+
+def _uncounted(run: Run) -> str:
+    """Why looks at gates were not counted; empty where they were, or where nothing was asked."""
+    asked = [verdict for verdict in run.verdicts if verdict.decision and verdict.n_data]
+    cache = dict(run.settings).get("cache")
+    if cache is None or not asked or any(verdict.look for verdict in asked):
+        return ""
+    return NO_CACHE if not cache else UNWRITABLE.format(escaped(cache))
 
 
 def _stops(stopped: Sequence[Verdict], total: int) -> str:

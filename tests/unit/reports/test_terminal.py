@@ -264,3 +264,18 @@ def test_the_headlines_n_is_what_was_judged() -> None:
     assert "n=80/200 pairs, 30 worse" in message(part)
     assert "80/200" in table([part], width=120)[2]
     assert "n=80/200 pairs, those of this group" in message(replace(part, group="a:x"))
+
+
+def test_that_looks_are_not_counted_is_told() -> None:
+    """Without a cache, or with one that takes no file, and not where they were counted."""
+    asked = replace(PASS, n_data=200)
+
+    def told(verdict: Verdict, cache: str) -> str:
+        test = SafetyTest("t.py::a", "passed", "", (verdict,))
+        lines = summary(Run((test,), 0, (("cache", cache),)), width=200, inconclusive="fail")
+        return "\n".join(lines)
+
+    assert "looks are not counted: no cache." in told(asked, "")
+    assert "looks.sqlite in /ro cannot be read or written" in told(asked, "/ro")
+    assert "not counted" not in told(replace(asked, look=1), "/rw")
+    assert "not counted" not in told(PASS, "")
