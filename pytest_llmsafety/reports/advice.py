@@ -68,7 +68,7 @@ def _next(verdict: Verdict) -> str:
         return remedy if verdict.outcome is not Outcome.FAIL else _less(verdict)
     if decision.outcome is not verdict.outcome:
         return ""
-    if verdict.alone or decision.estimate >= decision.margin:
+    if verdict.alone or (_worse(decision) and decision.estimate >= decision.margin):
         return _less(verdict)
     return _too_few_clusters(verdict) or _more(verdict, decision)
 
@@ -100,7 +100,7 @@ def _more(verdict: Verdict, decision: Decision) -> str:
         (decision.n_needed_80, "if nothing changed"),
         (decision.n_needed_half_80, "if the true change is half of what is allowed"),
     ]
-    if decision.estimate > decision.margin / 2:
+    if _worse(decision) and decision.estimate > decision.margin / 2:
         plans = plans[1:]
     found = next(((n, when) for n, when in plans if n and n > decision.n_units), None)
     if found is None:
@@ -122,6 +122,11 @@ def _more(verdict: Verdict, decision: Decision) -> str:
     if verdict.n_data:
         return f"Next: use a larger data set, all of {_data(verdict)} was asked: {count}."
     return f"Next: use more data than these {asked:,} items: {count}."
+
+
+def _worse(decision: Decision) -> bool:
+    """Whether it was shown that something got worse, be it by less than the margin."""
+    return decision.lower > 0
 
 
 def _now(verdict: Verdict) -> str:
