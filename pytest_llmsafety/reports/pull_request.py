@@ -69,7 +69,8 @@ def _counts(run: Run) -> str:
     found = Counter(verdict.outcome.value for verdict in run.verdicts)
     counts = [f"{found[name]} {name}" for name in SIGNS if found[name]]
     counts += [f"{len(run.undecided)} without a verdict"] if run.undecided else []
-    return f"**{', '.join(counts)}.** pytest exits with {run.exit_status}."
+    about = f" {rows.of_these(run.verdicts)}"
+    return f"**{', '.join(counts)}.** pytest exits with {run.exit_status}.{about}".rstrip()
 
 
 def _since(run: Run, budget: Budget) -> list[str]:

@@ -130,6 +130,17 @@ def _figures(verdict: Verdict, *, with_noise: bool) -> list[str]:
     ]
 
 
+def of_these(verdicts: Sequence[Verdict]) -> str:
+    """That verdicts are about the items asked alone; empty where none is."""
+    n = sum(one.scope == "suite" for one in verdicts)
+    if not n:
+        return ""
+    return (
+        f"Suite scope: {n} of {len(verdicts)} verdicts are about the items that were asked, and "
+        "say nothing of other prompts."
+    )
+
+
 def qualifier(verdict: Verdict) -> str:
     """What keeps an outcome from being read as a general one, or as a first look, in brackets."""
     told = []

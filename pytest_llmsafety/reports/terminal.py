@@ -92,6 +92,8 @@ def table(verdicts: Sequence[Verdict], *, width: int = 80, verbose: bool = False
         left_out = any(verdict.n_suite < verdict.n_data for verdict in cut)
         told = ", and a limit left out other items of the same data set" if left_out else ""
         lines += ["", *wrapped(SUITE.format(told), width)]
+    if again := _again(verdicts):
+        lines += ["", *wrapped(again, width)]
     stopped = [verdict for _, group in parts for verdict in group if verdict.stopped_early]
     if stopped:
         lines += ["", *wrapped(_stops(stopped, len(verdicts)), width)]
@@ -102,6 +104,13 @@ def table(verdicts: Sequence[Verdict], *, width: int = 80, verbose: bool = False
     for told in sentences(verdict for _, group in parts for verdict in group):
         lines += ["", *wrapped(told, width)]
     return lines[1:]
+
+
+def _again(verdicts: Sequence[Verdict]) -> str:
+    """What the further looks among the verdicts mean; empty where all are first ones."""
+    looks = [verdict.look for verdict in verdicts if verdict.look > 1]
+    which = f"(look N): {len(looks)} of {len(verdicts)} verdicts are further looks"
+    return f"{which}, up to the {look_note(max(looks))}." if looks else ""
 
 
 def _uncounted(run: Run) -> str:
@@ -141,7 +150,6 @@ def _assumptions(verdicts: Sequence[Verdict]) -> str:
 def _below(verdict: Verdict, width: int, *, verbose: bool) -> list[str]:
     """What stands under the figures of a verdict: its two worst groups, or all it tells."""
     told = [groups(verdict, None if verbose else 2)]
-    told += [] if verbose else [look_note(verdict.look)]
     if verbose:
         told += [f"data: {shown(verdict.dataset)}"] if verdict.dataset else []
         told += [f"assumed: {escaped(text)}" for text in verdict.assumptions]

@@ -10,6 +10,7 @@ from pytest_llmsafety.reports.html.drawing import PALETTE, Canvas, picture, room
 from pytest_llmsafety.reports.html.forest import MARKS, scale_in_margins
 from pytest_llmsafety.reports.html.multiples import Multiples, multiples
 from pytest_llmsafety.reports.html.text import told
+from pytest_llmsafety.reports.rows import of_these
 from pytest_llmsafety.stats import Outcome
 
 if TYPE_CHECKING:
@@ -86,12 +87,12 @@ def answer(candidates: Sequence[Candidate]) -> str:
     if not sized:
         return f"Passed everything: {', '.join(c.compression for c in passed)}; sizes are unknown."
     share, best = min(sized, key=lambda pair: pair[0])
-    record = best.record
+    record, about = best.record, of_these(best.verdicts)
     sizes = f"{size(record.bytes_before)} to {size(record.bytes_after)}" if record else ""
     return (
         f"{best.compression} is the smallest that passed everything that was tested: "
-        f"{sizes}, {share:.0%} of the dense model."
-    )
+        f"{sizes}, {share:.0%} of the dense model. {about}"
+    ).rstrip()
 
 
 def trade_off(candidates: Sequence[Candidate]) -> Markup | None:

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
+from pytest_llmsafety.reports.html.trade_off import Candidate, answer
 from pytest_llmsafety.reports.model_card import ModelCard
 from pytest_llmsafety.reports.pull_request import Summary
 from pytest_llmsafety.reports.run import Run, SafetyTest
@@ -162,3 +163,12 @@ def test_any_verdict_can_be_written(verdicts: list[Verdict]) -> None:
     """No combination of missing figures stops either page; both can be stored as UTF-8."""
     for report in (Summary(), ModelCard()):
         assert report.render(run(*verdicts)).encode("utf-8").endswith(b"\n")
+
+
+def test_a_pass_on_these_items_is_not_announced_as_a_general_one() -> None:
+    """The headline's line and the page's answer say that other prompts are not spoken of."""
+    suite = replace(PASS, scope="suite", n_suite=199)
+    run = Run((SafetyTest("t.py::a[int4]", "passed", "", (suite,), compression="int4"),), 0)
+    head = Summary().render(run).splitlines()[2]
+    assert "Suite scope: 1 of 1 verdicts are about the items that were asked" in head
+    assert "say nothing of other prompts" in answer([Candidate("int4", (suite,), 0)])
