@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_llmsafety.errors import BaselineError
 from pytest_llmsafety.fingerprint import Identity, Platform
-from pytest_llmsafety.paths import require_writable, write_whole
+from pytest_llmsafety.paths import require_writable, user_path, write_whole
 from pytest_llmsafety.redaction import without_access
 
 if TYPE_CHECKING:
@@ -138,7 +138,7 @@ def read(url: str) -> Baseline:
     place, pin = pinned(url)
     shown = without_access(place)
     try:
-        with fsspec.open(place, "rb") as file:
+        with fsspec.open(_address(place), "rb") as file:
             data: bytes = file.read()
     except FileNotFoundError as error:
         message = (
@@ -186,7 +186,7 @@ def check_target(url: str) -> None:
 
     place, _ = pinned(url)
     try:
-        fs, path = fsspec.core.url_to_fs(place)
+        fs, path = fsspec.core.url_to_fs(_address(place))
         is_folder, is_there = fs.isdir(path), fs.exists(path)
         if "file" in fs.protocol and not is_folder:
             require_writable(Path(path).parent)
@@ -215,16 +215,21 @@ def write(url: str, baseline: Baseline) -> None:
 
     place, _ = pinned(url)
     try:
-        fs, path = fsspec.core.url_to_fs(place)
+        fs, path = fsspec.core.url_to_fs(_address(place))
         if "file" in fs.protocol:
             Path(path).parent.mkdir(parents=True, exist_ok=True)
             write_whole(Path(path), encode(baseline))
             return
-        target = fsspec.open(place, "wb")
+        target = fsspec.open(_address(place), "wb")
         with target.fs.transaction, target as file:
             file.write(encode(baseline))
     except Exception as error:
         raise _unwritable(place, error) from error
+
+
+def _address(url: str) -> str:
+    """Return a URL as it is, and a path from the folder that the run was started in."""
+    return url if "://" in url or "::" in url else str(user_path(url))
 
 
 def _body(baseline: Baseline) -> bytes:

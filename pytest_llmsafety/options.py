@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 import shlex
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_llmsafety.errors import ConfigurationError
 from pytest_llmsafety.margins import read_margins
-from pytest_llmsafety.paths import read_cache, read_file, read_report, user_path
+from pytest_llmsafety.paths import as_given, read_cache, read_file, read_report, user_path
 from pytest_llmsafety.records import ChatSettings
 from pytest_llmsafety.redaction import without_access
 from pytest_llmsafety.specs import CORE, CompressionSpec, ModelSpec
@@ -26,7 +27,6 @@ from pytest_llmsafety.values import (
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-    from pathlib import Path
 
     from pytest_llmsafety.override import Override
 
@@ -237,8 +237,10 @@ class Options:
         )
         names += " scorer judge scorer_accuracy samples calibration store baseline update_baseline"
         names += " worst min_changed"
-        rows: list[tuple[str, object]] = [(name, getattr(self, name)) for name in names.split()]
-        rows[0] = ("data", CORE if self.core else self.data)
+        rows: list[tuple[str, object]] = [
+            (name, _shown(getattr(self, name))) for name in names.split()
+        ]
+        rows[0] = ("data", CORE) if self.core else rows[0]
         rows += [(f"margin {name}", margin) for name, margin in self.margins]
         rows += [(f"margin {name} {group}", margin) for name, group, margin in self.group_margins]
         rows += [(f"pin {name}", digest) for name, digest in self.pins]
@@ -260,6 +262,11 @@ class Options:
             *((f"template_arg {name}", value) for name, value in chat.template),
             *((f"judge_template_arg {name}", value) for name, value in judge.template),
         ]
+
+
+def _shown(value: object) -> object:
+    """Return a setting as it is reported: a path in the form in which it was given."""
+    return as_given(value) if isinstance(value, Path) else value
 
 
 def _numbers(texts: Mapping[str, Any]) -> dict[str, Any]:

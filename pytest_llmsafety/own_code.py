@@ -19,6 +19,8 @@ from importlib.machinery import BYTECODE_SUFFIXES, EXTENSION_SUFFIXES, PathFinde
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pytest_llmsafety.paths import start_folder
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from importlib.machinery import ModuleSpec
@@ -153,7 +155,7 @@ def _reads(tree: ast.AST) -> Iterator[tuple[int, str]]:
 
 def find(module: str) -> ModuleSpec | None:
     """Return where a module lies, as `python -m` in the current folder would find it."""
-    path = [str(Path.cwd()), *sys.path]
+    path = [str(start_folder()), *sys.path]
     spec = None
     for number, _ in enumerate(parts := module.split(".")):
         name = ".".join(parts[: number + 1])

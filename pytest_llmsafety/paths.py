@@ -6,8 +6,12 @@ import os
 import tempfile
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pytest_llmsafety.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 PARTIAL = ".partial"
 """The end of the name of a file that is being written."""
@@ -16,9 +20,31 @@ MODELS_FOLDER = "models"
 """What is in the folder of --llmsafety-cache: answers, and compressed models."""
 
 
-def user_path(text: str | os.PathLike[str]) -> Path:
-    """Return a path as the user wrote it, `~` replaced by their home folder.
+_start: list[Path] = []
+"""The folder that this run was started in, innermost last; a test may change the current one."""
 
+
+def count_from(folder: Path) -> Callable[[], None]:
+    """Count relative paths from `folder` until the function that is returned is called."""
+    _start.append(folder)
+    return lambda: _start.remove(folder)
+
+
+def start_folder() -> Path:
+    """Return the folder that relative paths of the user count from."""
+    return _start[-1] if _start else Path.cwd()
+
+
+def as_given(path: Path) -> Path:
+    """Return a path relative to the folder that the run was started in, where it lies below it."""
+    start = start_folder()
+    return path.relative_to(start) if path.is_relative_to(start) else path
+
+
+def user_path(text: str | os.PathLike[str]) -> Path:
+    """Return the path that the user wrote, `~` replaced by their home folder.
+
+    A relative one counts from the folder that the run was started in, wherever a test is now.
     Raises ConfigurationError where nobody knows that folder: HOME is not set in some containers.
     """
     path = os.path.expanduser(text)  # noqa: PTH111 - Path.expanduser raises RuntimeError
@@ -28,7 +54,7 @@ def user_path(text: str | os.PathLike[str]) -> Path:
             "whole path, or set HOME."
         )
         raise ConfigurationError(message)
-    return Path(path)
+    return _start[-1] / path if _start else Path(path)
 
 
 def write_whole(path: Path, content: bytes) -> None:

@@ -13,11 +13,17 @@ from pytest_llmsafety.escapes import plain
 from pytest_llmsafety.hooks import flags, marking
 from pytest_llmsafety.hooks.examining import Examining
 from pytest_llmsafety.hooks.outcomes import Outcomes
-from pytest_llmsafety.hooks.selection import REASON, Selection, mark
+from pytest_llmsafety.hooks.selection import PATHS, REASON, Selection, mark
 from pytest_llmsafety.hooks.sharing import Sharing
 from pytest_llmsafety.hooks.skipping import Skipping
 from pytest_llmsafety.hooks.unmeasured import not_decided
-from pytest_llmsafety.hooks.workers import CHOSEN, Workers, chooses_distribution, worker_options
+from pytest_llmsafety.hooks.workers import (
+    CHOSEN,
+    Workers,
+    chooses_distribution,
+    worker_options,
+)
+from pytest_llmsafety.paths import count_from
 from pytest_llmsafety.progress import Progress, on_stderr
 from pytest_llmsafety.redaction import without_access
 from pytest_llmsafety.session import SafetySession
@@ -33,6 +39,7 @@ if TYPE_CHECKING:
     from pytest_llmsafety.workbench import Workbench
 
 SESSION = pytest.StashKey[SafetySession]()
+START: pytest.StashKey[Callable[[], None]] = pytest.StashKey()
 SHORT: pytest.StashKey[Sequence[str]] = pytest.StashKey()
 
 
@@ -50,6 +57,7 @@ def pytest_load_initial_conftests(
     flags.know_profile(early_config)
     yield
     early_config.stash[SHORT] = flags.add_short_flags(parser, args)
+    early_config.stash[PATHS] = flags.has_paths(early_config, parser)
     early_config.pluginmanager.register(Examining())
 
 
@@ -76,11 +84,13 @@ def pytest_cmdline_main(config: pytest.Config) -> Generator[None, object, object
 def pytest_sessionstart(session: pytest.Session) -> None:
     """Read the options; register the hooks of a session with or without a model."""
     config = session.config
+    config.stash[START] = count_from(flags.started_in(config))
     try:
         options = flags.read_options(config, config.stash.get(SHORT, []))
     except LlmSafetyError as error:
         raise pytest.UsageError(plain(without_access(str(error)))) from None
     if options.model is None:
+        pytest_unconfigure(config)
         config.pluginmanager.register(Skipping(config))
         return
     options = worker_options(config, options)
@@ -92,6 +102,19 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     config.pluginmanager.register(Workers(safety))
     if options.baseline:
         config.pluginmanager.register(Sharing(config, safety))
+
+
+def pytest_report_header(config: pytest.Config) -> str | None:
+    """Name the file that the settings come from, where there are any."""
+    told = flags.policy_line(config)
+    return told if SESSION in config.stash or flags.policy(config) else None
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Count relative paths from wherever the process is again."""
+    if forget := config.stash.get(START, None):
+        del config.stash[START]
+        forget()
 
 
 @pytest.fixture(scope="session")

@@ -7,14 +7,21 @@ import os
 import re
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pytest_llmsafety.errors import ConfigurationError, UnknownNameError
 from pytest_llmsafety.options import FLAGS, OFF, REPEATED, SWITCHES
+from pytest_llmsafety.paths import start_folder
 from pytest_llmsafety.specs import CORE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
 
 NAME = "llmsafety"
 TABLE = f"[tool.{NAME}]"
+FILE = "pyproject.toml"
+REQUIRE = f"{NAME}_require"
+"""The one setting that pytest's own configuration holds."""
 MARGINS = "margins"
 KEYS = FLAGS.keys() - {"margin", *SWITCHES} | {MARGINS}
 """Flags under their names; not those that say what this one run is for."""
@@ -35,7 +42,7 @@ def read_project(path: Path) -> dict[str, Any]:
     if not path.is_file():
         return {}
     table = _table(path)
-    root = Path(os.path.relpath(path.parent))
+    root = Path(os.path.relpath(path.parent, start_folder()))
     texts: dict[str, Any] = {}
     for key, value in table.items():
         if key == "confidence":
@@ -54,26 +61,102 @@ def read_project(path: Path) -> dict[str, Any]:
     return texts
 
 
+def policy_files(start: Path, others: Sequence[Path] = ()) -> list[Path]:
+    """Return the files that state TABLE: from `start` upwards, the nearest first, then `others`.
+
+    The first one counts. Raises ConfigurationError for a table that is spelled otherwise.
+    """
+    near = [folder / FILE for folder in (start, *start.parents)]
+    return [path for path in dict.fromkeys([*near, *others]) if path.is_file() and _states(path)]
+
+
+def check_sections(path: Path) -> None:
+    """Raise ConfigurationError for a section of an ini file, or a key of pytest's, meant for us."""
+    from iniconfig import IniConfig, ParseError
+
+    text = path.read_text("utf-8", "replace")
+    if NAME not in text.lower():
+        return
+    try:
+        sections = IniConfig(str(path), text).sections
+    except ParseError:
+        return  # pytest reads it, too, and says what is wrong
+    for name, keys in sections.items():
+        _refuse_misspelled(path, name, re.sub(r"^(tool|pytest)[:.]", "", name))
+        if name in ("pytest", "tool:pytest"):
+            _refuse_keys(path, keys)
+
+
+def check_toml(path: Path) -> None:
+    """Raise ConfigurationError for a table or key in a TOML file that is spelled otherwise."""
+    _tables(path)
+
+
+def _states(path: Path) -> bool:
+    """Whether a pyproject.toml has the table; a file that is not TOML matters where it names us."""
+    try:
+        return NAME in _tables(path).get("tool", {})
+    except ConfigurationError as error:
+        if isinstance(error.__cause__, ValueError) and NAME not in path.read_bytes().lower().decode(
+            "utf-8", "replace"
+        ):
+            return False
+        raise
+
+
 def _table(path: Path) -> dict[str, Any]:
     """The table of the file, if it has one."""
+    table: object = _tables(path).get("tool", {}).get(NAME, {})
+    if not isinstance(table, dict):
+        message = f"'{path}': expected the table {TABLE}, got tool.llmsafety = {table!r}"
+        raise ConfigurationError(message)
+    return table
+
+
+def _tables(path: Path) -> dict[str, Any]:
+    """The contents of a TOML file, in which no table of ours is spelled otherwise."""
     if sys.version_info >= (3, 11):
         import tomllib
     else:
         import tomli as tomllib  # pytest brings it where Python does not
     try:
-        tools = tomllib.loads(path.read_text("utf-8")).get("tool", {})
-    except ValueError as error:
+        contents: dict[str, Any] = tomllib.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
         message = f"cannot read '{path}': {error}. Expected TOML; mend the file."
         raise ConfigurationError(message) from error
-    for name in tools:
-        if name != NAME and difflib.get_close_matches(name, [NAME, f"pytest-{NAME}"], cutoff=0.85):
-            message = f"'{path}' has a table [tool.{name}]. Did you mean {TABLE}?"
-            raise ConfigurationError(message)
-    table = tools.get(NAME, {})
-    if not isinstance(table, dict):
-        message = f"'{path}': expected the table {TABLE}, got tool.llmsafety = {table!r}"
+    tools = contents.get("tool", {})
+    of_pytest = contents.get("pytest", {}), tools.get("pytest", {})
+    options = [table.get("ini_options", {}) for table in of_pytest if isinstance(table, dict)]
+    for parent, tables in (("", contents), ("tool.", tools)):
+        for name in tables:
+            if parent + name != f"tool.{NAME}":
+                _refuse_misspelled(path, parent + name, name)
+    for tables in (*of_pytest, *options):
+        for name, value in tables.items() if isinstance(tables, dict) else ():
+            if isinstance(value, dict):
+                _refuse_misspelled(path, f"tool.pytest.{name}", name)
+        _refuse_keys(path, tables)
+    return contents
+
+
+def _refuse_misspelled(path: Path, whole: str, name: str) -> None:
+    """Raise ConfigurationError for a table whose name is meant to be ours."""
+    known = [NAME, f"pytest-{NAME}"]
+    if difflib.get_close_matches(name.lower(), known, cutoff=0.85):
+        place = "" if path.name == FILE else f" of {FILE}"
+        message = f"'{path}' has a table [{whole}]. Did you mean {TABLE}{place}?"
         raise ConfigurationError(message)
-    return table
+
+
+def _refuse_keys(path: Path, keys: Iterable[str]) -> None:
+    """Raise ConfigurationError for a setting of ours among those of pytest."""
+    for key in keys:
+        if key.lower().startswith(NAME) and key != REQUIRE:
+            message = (
+                f"'{path}' has the key '{key}' among pytest's own, where it is not read. Expected "
+                f"{REQUIRE} there, or a key of {TABLE} in {FILE}."
+            )
+            raise ConfigurationError(message)
 
 
 def _text(key: str, value: object, root: Path) -> str | list[str]:

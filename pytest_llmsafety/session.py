@@ -12,6 +12,7 @@ from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
 from pytest_llmsafety.escapes import plain
+from pytest_llmsafety.paths import as_given
 from pytest_llmsafety.release import Release, share
 
 if TYPE_CHECKING:
@@ -236,7 +237,7 @@ class SafetySession:
             from pytest_llmsafety.reports.since import lines as changes
 
             lines += ["", *changes(self.release.since, width)]
-        return [*lines, "", *(f"report: {path}" for path in self.written)]
+        return [*lines, "", *(f"report: {as_given(path)}" for path in self.written)]
 
 
 def _versions() -> Iterator[tuple[str, str]]:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import inspect
 import sys
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_llmsafety.compressors.changes import changes
 from pytest_llmsafety.compressors.parameters import Parameters
 from pytest_llmsafety.errors import ConfigurationError
 from pytest_llmsafety.own_code import doubt_about, watched
+from pytest_llmsafety.paths import start_folder
 from pytest_llmsafety.registry import load_attribute
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def load_function(step: Step) -> Callable[[PreTrainedModel], object]:
 @contextmanager
 def current_folder_importable() -> Iterator[None]:
     """Let modules of the current folder be imported, as `python -m` does."""
-    folder = str(Path.cwd())
+    folder = str(start_folder())
     sys.path.insert(0, folder)
     try:
         yield

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import re
 from itertools import pairwise
 from pathlib import Path
@@ -10,7 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_llmsafety.errors import ConfigurationError
 from pytest_llmsafety.options import BOTH, FLAGS, OFF, REPEATED, SWITCHES, Options
-from pytest_llmsafety.project import TABLE, read_project
+from pytest_llmsafety.project import (
+    FILE,
+    REQUIRE,
+    TABLE,
+    check_sections,
+    check_toml,
+    policy_files,
+    read_project,
+)
 from pytest_llmsafety.specs import DENSE, PHANTOM
 
 if TYPE_CHECKING:
@@ -20,6 +29,9 @@ if TYPE_CHECKING:
 
 SHORT = ("model", "compress", "device", "dtype")
 FREE = object()
+START = "llmsafety_start"
+OF_PYTEST = ("pytest.toml", ".pytest.toml", "pytest.ini", ".pytest.ini", "tox.ini", "setup.cfg")
+"""Files that pytest looks for its settings in, besides pyproject.toml."""
 BROWSING = ("collectonly", "showfixtures", "show_fixtures_per_test", "cacheshow")
 
 
@@ -38,7 +50,7 @@ def add_flags(parser: pytest.Parser) -> None:
             help=text + short if name in SHORT else text,
         )
     parser.addini(
-        "llmsafety_require",
+        REQUIRE,
         "a run without --model is an error, for CI that must not forget it",
         type="bool",
         default=False,
@@ -56,6 +68,12 @@ def add_short_flags(parser: pytest.Parser, args: Sequence[str]) -> list[str]:
     for name in added:
         group.addoption(f"--{name}", dest=f"llmsafety_{name}", help=argparse.SUPPRESS)
     return added
+
+
+def has_paths(config: pytest.Config, parser: pytest.Parser) -> bool:
+    """Whether the command line names tests, apart from what addopts of the project add to it."""
+    words = [*map(str, config.invocation_params.args)]
+    return bool(parser.parse_known_args(words).file_or_dir)
 
 
 def know_profile(config: pytest.Config) -> None:
@@ -100,7 +118,7 @@ def read_options(config: pytest.Config, short: Sequence[str]) -> Options:
         )
         raise ConfigurationError(message)
     browsing = any(config.getoption(name, default=False) for name in BROWSING)
-    if options.model is None and config.getini("llmsafety_require") and not browsing:
+    if options.model is None and config.getini(REQUIRE) and not browsing:
         message = (
             "llmsafety_require is set, so a run needs a model and a compression. "
             f"Give both, such as: {BOTH}"
@@ -182,10 +200,41 @@ def _undefined(parser: pytest.Parser, args: Sequence[str]) -> list[str]:
     return [name for name in SHORT if f"--{name}" in given]
 
 
+def started_in(config: pytest.Config) -> Path:
+    """Return the folder that pytest was started in; a worker is told that of the controller."""
+    given: dict[str, Any] = getattr(config, "workerinput", {})
+    return Path(given.get(START, config.invocation_params.dir))
+
+
+def policy(config: pytest.Config) -> list[Path]:
+    """Return the files with the table of the project; the first is read, wherever pytest's is.
+
+    Looked for in the folder of the call and above it, then where pytest has its own settings.
+    Raises ConfigurationError for a table or section that is spelled otherwise.
+    """
+    start, ini = started_in(config), config.inipath
+    folders = dict.fromkeys([start, config.rootpath])
+    others = [ini] if ini else []
+    others += [folder / name for folder in folders for name in OF_PYTEST]
+    for path in dict.fromkeys(others):
+        if path.is_file() and path.name != FILE:
+            (check_toml if path.suffix == ".toml" else check_sections)(path)
+    beside = [ini] if ini and ini.name == FILE else []
+    return policy_files(start, [*beside, config.rootpath / FILE])
+
+
+def policy_line(config: pytest.Config) -> str:
+    """Say which file the settings of a run come from."""
+    found = [Path(os.path.relpath(path, started_in(config))).as_posix() for path in policy(config)]
+    if not found:
+        return f"llmsafety: no {TABLE} in a {FILE} here, above or at pytest's root"
+    others = f" (not read: {', '.join(found[1:])})" if found[1:] else ""
+    return f"llmsafety: {TABLE} of {found[0]}{others}"
+
+
 def _project_file(config: pytest.Config) -> Path:
-    """The pyproject.toml of the project, whether or not pytest takes its own settings from it."""
-    ini = config.inipath
-    return ini if ini and ini.name == "pyproject.toml" else config.rootpath / "pyproject.toml"
+    """The pyproject.toml that counts, whether or not pytest takes its own settings from it."""
+    return next(iter(policy(config)), config.rootpath / FILE)
 
 
 def _placed(message: str, given: dict[str, Any], project: dict[str, Any]) -> str:

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from pytest_llmsafety.session import SafetySession
     from pytest_llmsafety.specs import CompressionSpec
 
+PATHS = pytest.StashKey[bool]()
+"""Whether there are paths on the command line itself."""
+NAMED = "llmsafety_named"
 COMPRESSION = "llmsafety_compression"
 REASON = "a safety test needs --model and --compress"
 PACKAGE = Path(__file__).resolve().parent.parent
@@ -51,6 +54,26 @@ def compression_in(nodeid: str, specs: Sequence[CompressionSpec]) -> str:
     return max((name for name in names if f"-{name}-" in shown), key=len, default="")
 
 
+def names_paths(config: pytest.Config) -> bool:
+    """Whether the user named paths; those of a project's addopts and testpaths are not theirs."""
+    given = getattr(config, "workerinput", {}).get(NAMED)
+    if given is not None:
+        return bool(given)
+    return config.args_source is pytest.Config.ArgsSource.ARGS and config.stash.get(PATHS, True)
+
+
+class Suite(pytest.Module):
+    """A file of the packaged suites; how a project names its own tests says nothing about it."""
+
+    def funcnamefilter(self, name: str) -> bool:
+        """Return whether a function of this name is a test."""
+        return name.startswith("test_")
+
+    def classnamefilter(self, name: str) -> bool:
+        """Return whether a class of this name holds tests."""
+        return name.startswith("Test")
+
+
 class Selection:
     """Registered for a session with a model."""
 
@@ -58,7 +81,7 @@ class Selection:
         """Tell whether this is a worker of xdist, and whether the packaged suites are due."""
         self.session = session
         self.is_worker = hasattr(config, "workerinput")
-        self.with_suites = config.args_source is not pytest.Config.ArgsSource.ARGS
+        self.with_suites = not names_paths(config)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_make_collect_report(
@@ -66,11 +89,30 @@ class Selection:
     ) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
         """Add the packaged suites to a session without paths, and find them nowhere else."""
         report = yield
-        if self.with_suites and report.passed and not _in_suites(collector):
+        if not report.passed:
+            return report
+        if self.with_suites and not _in_suites(collector):
             report.result = [node for node in report.result or () if not _in_suites(node)]
             if isinstance(collector, pytest.Session):
                 report.result += _suite_modules(collector)
+        elif not self.with_suites and collector.path == SUITES:
+            found = list(report.result or ())
+            known = {node.path for node in found}
+            report.result = found + [
+                Suite.from_parent(collector, path=path)
+                for path in _suite_files()
+                if path not in known
+            ]
         return report
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_pycollect_makemodule(
+        self, module_path: Path, parent: pytest.Collector
+    ) -> Suite | None:
+        """Read a file of the packaged suites by their names, where a user gives its path."""
+        if module_path.parent == SUITES and module_path.name.startswith("test_"):
+            return Suite.from_parent(parent, path=module_path)
+        return None
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
         """Run each safety test once per compression; the id shows which."""
@@ -125,11 +167,16 @@ def _in_suites(node: Node) -> bool:
     return SUITES in (node.path, *node.path.parents)
 
 
-def _suite_modules(session: pytest.Session) -> list[pytest.Module]:
+def _suite_files() -> list[Path]:
+    """Return the files of the packaged suites."""
+    return sorted(SUITES.glob("test_*.py"))
+
+
+def _suite_modules(session: pytest.Session) -> list[Suite]:
     """The files of the packaged suites, named so that `pytest NODEID` finds them again."""
     modules = []
-    for path in sorted(SUITES.glob("test_*.py")):
+    for path in _suite_files():
         inside = path.is_relative_to(session.config.rootpath)
         place = path.relative_to(session.config.rootpath) if inside else path
-        modules.append(pytest.Module.from_parent(session, path=path, nodeid=place.as_posix()))
+        modules.append(Suite.from_parent(session, path=path, nodeid=place.as_posix()))
     return modules

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_llmsafety.hooks.selection import compression_in
+from pytest_llmsafety.hooks.flags import START
+from pytest_llmsafety.hooks.selection import NAMED, compression_in, names_paths
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -49,6 +50,8 @@ class Workers:
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:  # noqa: ANN401 - xdist's worker
         """Let the workers of a run without a cache share one that is gone when it ends."""
+        node.workerinput[START] = str(node.config.invocation_params.dir)
+        node.workerinput[NAMED] = names_paths(node.config)
         if self.session.options.cache is None:
             self._folder = self._folder or TemporaryDirectory(prefix="llmsafety-")
             node.workerinput[CACHE] = self._folder.name

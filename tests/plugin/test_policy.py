@@ -186,3 +186,53 @@ def test_a_bad_marker_stops_the_collection(project: pytest.Pytester) -> None:
 def test_workers_of_xdist_read_the_same_policy(stated: pytest.Pytester) -> None:
     """With -n2 the file and the markers count in every worker."""
     stated.runpytest("-n2", "test_policy.py").assert_outcomes(passed=4)
+
+
+def test_the_folder_of_the_call_counts_wherever_pytest_has_its_settings(
+    project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With -c, with a pytest.ini below, from a folder below: the header names the file."""
+    project.makepyprojecttoml(TOML)
+    project.makepyfile(test_policy=PRINTS)
+    settings, below = project.mkdir("settings"), project.mkdir("below")
+    for folder in (settings, below):
+        folder.joinpath("pytest.ini").write_text("[pytest]\n", "utf-8")
+    told = "llmsafety: [[]tool.llmsafety[]] of {}"
+    result = project.runpytest("-c", "settings/pytest.ini", "test_policy.py", "--collect-only")
+    result.stdout.fnmatch_lines([told.format("pyproject.toml"), "*4 tests collected*"])
+    monkeypatch.chdir(below)
+    result = project.runpytest("-s", "../test_policy.py", "--collect-only")
+    result.stdout.fnmatch_lines([told.format("../pyproject.toml"), "*4 tests collected*"])
+    below.joinpath("pyproject.toml").write_text("[tool.llmsafety]\nmodel = 'off'\n", "utf-8")
+    result = project.runpytest("-s", "../test_policy.py")
+    result.stdout.fnmatch_lines([told.format("pyproject.toml (not read: ../pyproject.toml)")])
+    result.assert_outcomes(skipped=2)
+
+
+def test_the_header_says_that_no_file_was_read(outcomes: Callable[..., pytest.Pytester]) -> None:
+    """A run with a model in a project that states nothing."""
+    result = outcomes("PASS").runpytest(*BOTH, "test_outcomes.py")
+    result.stdout.fnmatch_lines(["llmsafety: no [[]tool.llmsafety[]] in a pyproject.toml here, *"])
+
+
+MISPLACED = {
+    ("pyproject.toml", "[tool.LLMSAFETY]\nlimit = 1"): "[[]tool.LLMSAFETY[]]",
+    ("pyproject.toml", "[llmsafety]\nlimit = 1"): "[[]llmsafety[]]",
+    ("pyproject.toml", "[tool.pytest.llmsafety]\nlimit = 1"): "[[]tool.pytest.llmsafety[]]",
+    ("setup.cfg", "[tool:llmsafety]\nlimit = 1"): "[[]tool:llmsafety[]]",
+    ("pytest.toml", "[pytest]\n[llmsafety]\nlimit = 1"): "[[]llmsafety[]]",
+}
+
+
+def test_a_table_that_is_spelled_otherwise_is_an_error(project: pytest.Pytester) -> None:
+    """In whichever file it stands, the message shows the right spelling; so of a key."""
+    for (name, text), told in MISPLACED.items():
+        path = project.path / name
+        path.write_text(text, "utf-8")
+        result = project.runpytest("--collect-only")
+        assert result.ret == 4
+        result.stderr.fnmatch_lines([f"*{name}' has a table {told}*[[]tool.llmsafety[]]*"])
+        path.unlink()
+    project.makeini("[pytest]\nllmsafety_limit = 3\nllmsafety_require = true")
+    result = project.runpytest("--collect-only")
+    result.stderr.fnmatch_lines(["*the key 'llmsafety_limit' among pytest's own*"])
