@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 from typing import TYPE_CHECKING
 
@@ -10,7 +9,7 @@ import pytest
 
 from pytest_llmsafety.errors import LlmSafetyError
 from pytest_llmsafety.escapes import plain
-from pytest_llmsafety.hooks import flags, marking
+from pytest_llmsafety.hooks import flags, invocation, marking
 from pytest_llmsafety.hooks.examining import Examining
 from pytest_llmsafety.hooks.outcomes import Outcomes
 from pytest_llmsafety.hooks.selection import PATHS, REASON, Selection, mark
@@ -23,8 +22,6 @@ from pytest_llmsafety.hooks.workers import (
     chooses_distribution,
     worker_options,
 )
-from pytest_llmsafety.paths import count_from
-from pytest_llmsafety.progress import Progress, on_stderr
 from pytest_llmsafety.redaction import without_access
 from pytest_llmsafety.session import SafetySession
 
@@ -39,7 +36,6 @@ if TYPE_CHECKING:
     from pytest_llmsafety.workbench import Workbench
 
 SESSION = pytest.StashKey[SafetySession]()
-START: pytest.StashKey[Callable[[], None]] = pytest.StashKey()
 SHORT: pytest.StashKey[Sequence[str]] = pytest.StashKey()
 
 
@@ -84,18 +80,18 @@ def pytest_cmdline_main(config: pytest.Config) -> Generator[None, object, object
 def pytest_sessionstart(session: pytest.Session) -> None:
     """Read the options; register the hooks of a session with or without a model."""
     config = session.config
-    config.stash[START] = count_from(flags.started_in(config))
+    invocation.begin(config)
     try:
         options = flags.read_options(config, config.stash.get(SHORT, []))
     except LlmSafetyError as error:
         raise pytest.UsageError(plain(without_access(str(error)))) from None
     if options.model is None:
-        pytest_unconfigure(config)
+        invocation.end(config)
         config.pluginmanager.register(Skipping(config))
         return
     options = worker_options(config, options)
     command = without_access(shlex.join(["pytest", *map(str, config.invocation_params.args)]))
-    safety = SafetySession(options, _progress(config), command=command)
+    safety = SafetySession(options, invocation.progress(config), command=command)
     config.stash[SESSION] = safety
     config.pluginmanager.register(Selection(config, safety))
     config.pluginmanager.register(Outcomes(config, safety))
@@ -112,9 +108,7 @@ def pytest_report_header(config: pytest.Config) -> str | None:
 
 def pytest_unconfigure(config: pytest.Config) -> None:
     """Count relative paths from wherever the process is again."""
-    if forget := config.stash.get(START, None):
-        del config.stash[START]
-        forget()
+    invocation.end(config)
 
 
 @pytest.fixture(scope="session")
@@ -161,7 +155,7 @@ def measure(
     Without its data set or scorer the test ends as INCONCLUSIVE, and says why.
     """
     options = request.config.stash[SESSION].options.under(marking.override(request.node))
-    command = options.command(_address(request.node), llmsafety_compression)
+    command = options.command(invocation.address(request.node), llmsafety_compression)
     pair = llmsafety_workbench.pair(llmsafety_compression)
 
     def make(  # noqa: PLR0913 - what is asked, in the words of each kind
@@ -195,27 +189,3 @@ def measure(
             )
 
     return make
-
-
-def _address(item: pytest.Item) -> list[str]:
-    """Words that lead pytest to a test from the directory that it was started in.
-
-    A test outside the project, such as a packaged suite, would otherwise be run without the
-    project's configuration file.
-    """
-    config = item.config
-    path = os.path.relpath(item.path, config.invocation_params.dir)
-    path = str(item.path) if path.startswith("..") else path
-    words = [f"{path}::{item.nodeid.partition('::')[2]}"]
-    if config.inipath and not item.path.is_relative_to(config.rootpath):
-        words = ["-c", os.path.relpath(config.inipath, config.invocation_params.dir), *words]
-    return words
-
-
-def _progress(config: pytest.Config) -> Progress:
-    """What is shown of long work; with -q nothing."""
-    if config.getoption("verbose", 0) < 0:
-        return Progress()
-    progress = on_stderr(getattr(config, "workerinput", {}).get("workerid", ""))
-    config.add_cleanup(progress.close)
-    return progress
