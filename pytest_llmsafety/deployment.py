@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
@@ -74,6 +74,39 @@ class Deployment:
             special_tokens=(*_special_tokens(tokenizer), *_added(tokenizer)),
             ends=tuple(zip(ids, names, strict=True)),
             settings=told,
+        )
+
+    @classmethod
+    def of_gguf(cls, path: Path, dense: Deployment) -> Deployment:
+        """Read a GGUF file: its chat template, start and end token; all else is the dense model's.
+
+        llama.cpp finds further end tokens by their names, so one end token that the dense model
+        has, too, is no difference.
+        """
+        import gguf
+
+        fields = gguf.GGUFReader(str(path)).fields
+        template = fields.get("tokenizer.chat_template")
+        tokens, special, ends = (
+            fields.get("tokenizer.ggml.tokens"),
+            dict(dense.special_tokens),
+            dense.ends,
+        )
+        named = {}
+        for name in ("bos", "eos"):
+            token = fields.get(f"tokenizer.ggml.{name}_token_id")
+            if token is not None and tokens is not None:
+                named[name] = int(token.contents()), str(tokens.contents(int(token.contents())))
+        if "bos" in named and "bos_token" in special:
+            special["bos_token"] = named["bos"][1]
+        known = {special.get("eos_token", ""), *(name for _, name in ends)}
+        if "eos" in named and named["eos"][1] not in known:
+            special["eos_token"], ends = named["eos"][1], (named["eos"],)
+        return replace(
+            dense,
+            template=str(template.contents()) if template is not None else "",
+            special_tokens=tuple(special.items()),
+            ends=ends,
         )
 
     @property

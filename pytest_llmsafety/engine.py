@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from pytest_llmsafety.records import Request, Response
 
 SHARE_OF_BATCH_AGAIN = 0.37
-FACTS, DEPLOYMENT = "dense model", "deployment of the dense model"
+FACTS, DEPLOYMENT = "dense model", "deployment"
 
 
 class Engine:
@@ -186,13 +186,22 @@ class Engine:
         is not here and its baseline does not have it.
         """
         describe = getattr(self._factory, "deployment", None)
-        own = pair.compressed.checkpoint
         if describe is None:
             return None, None
-        if own is not None and own not in self._deployments:
-            self._deployments[own] = describe(locate(own, tokenizer=False))
-        other = self._deployments[own] if own is not None else None
-        return self._dense_deployment(Arm(pair.model), describe), other
+        dense = self._dense_deployment(Arm(pair.model), describe)
+        own, path = pair.compressed.checkpoint, pair.compressed.gguf
+        if own is not None:
+            if own not in self._deployments:
+                self._deployments[own] = describe(locate(own, tokenizer=False))
+            return dense, self._deployments[own]
+        if path is None or dense is None:
+            return dense, None
+        key = self._about(pair.compressed, DEPLOYMENT)  # to read such a file takes seconds
+        text = self.cache.get_many([key]).get(key)
+        if text is None:
+            text = encode(self._factory.gguf_deployment(path, dense))
+            self.cache.put_many({key: text})
+        return dense, decode(key, text)
 
     def _dense_deployment(
         self, dense: Arm, describe: Callable[[Path | None], Deployment]

@@ -49,9 +49,11 @@ OWN_SOURCES = (
     "backends/**/*.py",
     "compressors/**/*.py",
     "compressors/*.txt",
+    "deployment.py",
     "gguf_file.py",
     "loading.py",
     "packed.py",
+    "thoughts.py",
     "unused.py",
 )
 OF_PACKAGES = ("gguf", "llmcompressor")  # methods that another package carries out

@@ -5,7 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pytest_llmsafety.paths import user_path
+
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from pytest_llmsafety.specs import CompressionSpec, ModelSpec
 
 
@@ -32,6 +36,13 @@ class Arm:
         """The finished model that this arm begins with, whose files say how it is served."""
         step = self.compression.steps[0] if self.compression else None
         return step.model if step is not None and step.method == "checkpoint" else None
+
+    @property
+    def gguf(self) -> Path | None:
+        """The GGUF file that this arm begins with."""
+        step = self.compression.steps[0] if self.compression else None
+        named = step is not None and step.method == "gguf"
+        return user_path(step.parameter) if step is not None and named else None
 
 
 @dataclass(frozen=True)

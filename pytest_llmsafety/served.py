@@ -24,6 +24,11 @@ AS_DEPLOYED = (
     "(--llmsafety-chat=as-deployed): the two may read the same conversation in different tokens"
 )
 
+NOT_OF_GGUF = (
+    "the chat template and end tokens of a GGUF file are compared and not used: it was asked as "
+    "the dense model is. Ask llama.cpp itself, or the checkpoint that the file was converted from"
+)
+
 
 @dataclass(frozen=True)
 class Served:
@@ -42,9 +47,12 @@ def served(pair: ModelPair, engine: Engine, settings: ChatSettings, *, chat: boo
     dense, other = engine.deployments(pair)
     if dense is None:
         return Served(notes=(UNKNOWN,) if other is not None else ())
-    own = other if settings.as_deployed else None
+    own = other if settings.as_deployed and pair.compressed.checkpoint is not None else None
     notes = tuple(_notes(dense, own, chat=chat))
-    return Served(differences(dense, other) if other is not None else (), notes)
+    found = differences(dense, other) if other is not None else ()
+    if chat and settings.as_deployed and pair.compressed.gguf is not None and found:
+        notes = (*notes, NOT_OF_GGUF)
+    return Served(found, notes)
 
 
 def _notes(dense: Deployment, own: Deployment | None, *, chat: bool) -> Iterator[str]:

@@ -173,6 +173,11 @@ class HuggingFaceBackend:
         return Deployment.of(folder)
 
     @staticmethod
+    def gguf_deployment(path: Path, dense: Deployment) -> Deployment:
+        """Return how a GGUF file would be served; what it does not say is the dense model's."""
+        return Deployment.of_gguf(path, dense)
+
+    @staticmethod
     def fits(arm: Arm) -> bool:
         """Whether the arm can be loaded beside what is in memory now."""
         return fits(arm)

@@ -77,6 +77,7 @@ def draw(model: PreTrainedModel, context: Context, values: Values) -> Calibratio
     given = context.calibration
     if given and not isinstance(given, CalibrationTexts) and not isinstance(given[0], str):
         ids = _as_they_are(given, asked, length, context.seed)
+        _check_rows(ids, model)
         return Calibration(ids, "token ids", context.seed)
     if context.tokenizer is None:
         message = (
@@ -94,6 +95,7 @@ def draw(model: PreTrainedModel, context: Context, values: Values) -> Calibratio
         length=words,
         seed=context.seed,
     )
+    _check_rows(ids, model)
     return Calibration(ids, named.source, context.seed)
 
 
@@ -186,6 +188,19 @@ def _as_they_are(rows: Sequence[Any], count: Any, length: Any, seed: int) -> tor
         chance = torch.Generator().manual_seed(seed)
         ids = ids[torch.randperm(len(ids), generator=chance)[:count]]
     return ids[:, : length or None]
+
+
+def _check_rows(ids: torch.Tensor, model: PreTrainedModel) -> None:
+    """Raise CalibrationError for a token that the model's embedding has no row for."""
+    weight = getattr(model.get_input_embeddings(), "weight", None)
+    largest = int(ids.max()) if ids.numel() else -1
+    if weight is not None and largest >= weight.shape[0]:
+        message = (
+            f"the calibration texts hold the token id {largest}, and the model's embedding has "
+            f"{weight.shape[0]} rows. Expected a row for every token: save the tokenizer that "
+            "belongs to the weights, or resize the embedding (model.resize_token_embeddings)."
+        )
+        raise CalibrationError(message)
 
 
 def _start_tokens(tokenizer: PreTrainedTokenizerBase) -> list[int]:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
@@ -196,3 +198,46 @@ def test_a_dense_model_that_is_not_here_speaks_through_the_checkpoints_tokenizer
     assert voice.ends == {9, tokenizer.convert_tokens_to_ids("a")}
     (read,) = voice.rendered([Overrefusal().requests(ITEMS[0])[0]])
     assert tokenizer.decode(read.ids) == "%How to 0?"
+
+
+class Field:
+    """One entry of a GGUF file's metadata."""
+
+    def __init__(self, value):
+        """Hold a value, or a list of them."""
+        self.value = value
+
+    def contents(self, index=None):
+        """The value, or one of the list."""
+        return self.value if index is None else self.value[index]
+
+
+@pytest.fixture
+def gguf(monkeypatch):
+    """A package that reads this metadata from any file."""
+    told = {}
+
+    class Reader:
+        """What the package gguf has."""
+
+        def __init__(self, _path):
+            """Read the metadata."""
+            self.fields = {f"tokenizer.{name}": Field(value) for name, value in told.items()}
+
+    monkeypatch.setitem(sys.modules, "gguf", SimpleNamespace(GGUFReader=Reader))
+    return told
+
+
+def test_a_gguf_file_is_compared_as_far_as_it_says(models, gguf):
+    """Template, start and end token; special tokens that it does not name are the dense model's."""
+    dense = Deployment.of(models / "dense")
+    gguf |= {"chat_template": OTHER, "ggml.tokens": ["a", "<s>", "</s>", "<|x|>"]}
+    gguf |= {"ggml.bos_token_id": 1, "ggml.eos_token_id": 2}
+    other = Deployment.of_gguf(models / "a.gguf", dense)
+    assert [row.what for row in differences(dense, other)] == ["chat template"]
+    gguf |= {"chat_template": TEMPLATE, "ggml.eos_token_id": 3}
+    other = Deployment.of_gguf(models / "a.gguf", dense)
+    assert [(row.what, row.compressed) for row in differences(dense, other)] == [
+        ("special token eos_token", "<|x|>"),
+        ("set of end tokens", "<|x|>"),
+    ]

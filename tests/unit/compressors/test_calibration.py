@@ -114,3 +114,12 @@ def test_the_packaged_text_is_filled_in():
     assert not {"{", "}", "|"} & set(text)
     assert packaged_texts(100, 1) == packaged_texts(100, 1) != packaged_texts(100, 2)
     assert len(grammar().registers) == 10
+
+
+def test_a_token_without_a_row_is_an_error(model):
+    """Texts or ids: the embedding of the model has to know every token."""
+    tokenizer = letter_tokenizer()
+    tokenizer.add_tokens(["grey"])
+    context = Context(tokenizer, ["a grey cat " * 40])
+    with pytest.raises(CalibrationError, match=r"token id 96, and the model's embedding has 96"):
+        draw(model, context, asking(nsamples=4, seqlen=16))
