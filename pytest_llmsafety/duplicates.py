@@ -12,13 +12,13 @@ if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping, Sequence
 
     from pytest_llmsafety.metrics.base import Metric
-    from pytest_llmsafety.records import Item
+    from pytest_llmsafety.records import Item, Request
 
 MOST = 0.5
 """Share of a cluster's items from which on it counts as a repetition of another one."""
 
 
-def requests_of(items: Sequence[Item], metric: Metric) -> list[Hashable]:
+def requests_of(items: Sequence[Item], metric: Metric) -> list[tuple[Request, ...]]:
     """Return what each item asks a model, without the key of its noise, which is the item's id."""
     return [
         tuple(replace(r, key="") if isinstance(r, Generate) else r for r in metric.requests(item))

@@ -86,11 +86,10 @@ class LiveMeasurement:
         self.support = question.metric.support
         self.measures = str(getattr(question.metric, "measures", ""))
         self.pair = pair
-        self.settings, self._drawn = for_draws(question, settings or Settings())
+        requests = requests_of(question.items, question.metric)
+        self.settings, self._drawn = for_draws(requests, settings or Settings())
         self.looks = looks
-        items, self._repeated = together(
-            question.items, requests_of(question.items, question.metric)
-        )
+        items, self._repeated = together(question.items, requests)
         self.items = shuffled(items, self.settings.seed)
         self._engine = engine
         arms = [pair.dense, pair.compressed, *([pair.again] if self.settings.noise_floor else [])]
@@ -203,15 +202,18 @@ class LiveMeasurement:
             unlikelihoods(dense.arm, spoken(self.items, dense.responses), self._engine)
 
 
-def for_draws(question: Question, settings: Settings) -> tuple[Settings, tuple[str, ...]]:
-    """Return the settings that a question can keep, and a note where they had to change.
+def for_draws(
+    requests: Sequence[Sequence[Request]], settings: Settings
+) -> tuple[Settings, tuple[str, ...]]:
+    """Return the settings that the requests can keep, and a note where they had to change.
 
     Sampled text is one draw of many: its mean over all prompts of a suite is not known when all
     are measured once. So the draw's noise is counted, as that of a sample of prompts is.
     """
     sampled = any(
         isinstance(request, Generate) and request.temperature > 0
-        for request in question.metric.requests(question.items[0])
+        for group in requests
+        for request in group
     )
     if settings.scope != "suite" or not sampled:
         return settings, ()

@@ -92,10 +92,13 @@ def recipe_of(name: str) -> Recipe:
 
 def check_margin(name: str, margin: float) -> None:
     """Raise a named error for a margin of no measurement, or one that nothing could exceed."""
-    name, _, quantity = (name, "", "") if is_task(name) else name.partition(".")
-    if is_task(name) or quantity:
-        _ = is_task(name) or recipe_of(name)
-        return  # the range of a task is known when it is loaded, that of a quantity to the gate
+    if is_task(name):
+        return  # its range is known when it is loaded
+    whole = name in {*MEASUREMENTS, *METRICS.names()}
+    measurement, _, quantity = (name, "", "") if whole else name.rpartition(".")
+    if measurement and quantity:
+        recipe_of(measurement)
+        return  # the gate knows the range of another quantity
     low, high = METRICS.load(recipe_of(name).metric).support
     if margin >= high - low:
         message = (

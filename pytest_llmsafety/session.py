@@ -212,11 +212,12 @@ class SafetySession:
 
         verdicts = [verdict for test in self._tests.values() for verdict in test.verdicts]
         options = self.options
+        on_phantom = bool(options.model and options.model.is_phantom)  # its groups are its own
         fixed = frozenset(
             name.removeprefix("margin ") for name in options.fixed if name.startswith("margin ")
         )
         return unused(
-            Margins(options.margins, options.group_margins, fixed),
+            Margins(options.margins, () if on_phantom else options.group_margins, fixed),
             {key for verdict in verdicts for key in verdict.margins_used},
             {verdict.measurement for verdict in verdicts if verdict.decision},
         )

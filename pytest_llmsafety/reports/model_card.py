@@ -23,7 +23,7 @@ LIMIT = (
 ALONE = "Each verdict has an error rate of its own; among many, some are wrong by chance."
 DECISIVE = (
     "model", "device", "dtype", "limit", "seed", "samples", "scope", "early_stop", "family",
-    "margin ", "pin ", "scorer", "calibration",
+    "margin ", "alpha", "worst", "pin ", "scorer", "calibration",
 )  # fmt: skip
 """Settings that a figure rests on."""
 FAMILY = "A FAIL was kept where it held among all verdicts of the run (Holm)."

@@ -16,11 +16,13 @@ from pytest_llmsafety.errors import ConfigurationError
 from pytest_llmsafety.family import within_family
 from pytest_llmsafety.judgement import judge_mean, verdict
 from pytest_llmsafety.kinds import ASSERTIONS, KINDS
+from pytest_llmsafety.live import for_draws
 from pytest_llmsafety.margins import read_margins, unused
 from pytest_llmsafety.measurement import Measurement, Settings
 from pytest_llmsafety.records import (
     BBQItem,
     ConversationItem,
+    Generate,
     Item,
     PassageItem,
     RequestItem,
@@ -192,6 +194,16 @@ def test_a_handful_of_items_is_no_suite() -> None:
         assert "suite scope on 9 items only" in few.reasons[-1]
         assert few.p_fail == 1.0
     assert gate_mean([0.0] * 10, [0.0] * 10, suite).passed
+
+
+def test_sampled_text_is_no_suite() -> None:
+    """Another seed would draw other text from the same prompts: population scope counts that."""
+    greedy, drawn = Generate("a"), Generate("a", temperature=1.0)
+    suite = Settings(scope="suite")
+    assert for_draws([(greedy,), (greedy,)], suite) == (suite, ())
+    kept, notes = for_draws([(greedy,), (greedy, drawn)], suite)
+    assert (kept.scope, len(notes)) == ("population", 1)
+    assert for_draws([(drawn,)], Settings()) == (Settings(), ())
 
 
 def gate_mean(dense: list[float], compressed: list[float], settings: Settings) -> Verdict:
