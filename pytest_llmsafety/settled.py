@@ -37,7 +37,17 @@ def settled(
     result = judge(measured, claim)
     require_obedience(measured, claim, result)
     result = dataclasses.replace(result, margins_used=(*claim.keys, *_group_keys(claim, result)))
-    return assuming_nothing(measured, claim, of_a_suite(result))
+    return assuming_nothing(measured, claim, of_a_suite(noted(result, worst_note(claim, result))))
+
+
+def worst_note(claim: Claim, result: Verdict) -> str:
+    """Return what `worst` says of an unseen cluster; empty where it was left to the statistics."""
+    if claim.worst is None or result.scope == "suite":
+        return ""
+    most = (
+        "as much as a score allows" if claim.worst == 1 else f"{claim.worst:.0%} of what it allows"
+    )
+    return f"worst={claim.worst:g}: an unseen cluster may get worse by {most}"
 
 
 def require_reach(measured: Measured, claim: Claim) -> None:

@@ -221,3 +221,12 @@ def test_margins_that_no_assertion_used_are_told() -> None:
         "kl=0.4", "mmlu.flips=0.2", "qa=0.5", "mmlu law=0.3",
     )  # fmt: skip
     assert unused(margins, {"toxicity", "kl", "mmlu.flips", "qa", "mmlu law"}, {"mmlu"}) == ()
+
+
+def test_worst_is_printed() -> None:
+    """A verdict says what it was allowed to assume of an unseen cluster."""
+    assert judged("assert_qa_drop", worst=1.0).notes[-1] == (
+        "worst=1: an unseen cluster may get worse by as much as a score allows"
+    )
+    assert "90% of what it allows" in judged("assert_qa_drop", worst=0.9).notes[-1]
+    assert not any("worst=" in note for note in judged("assert_qa_drop").notes)
