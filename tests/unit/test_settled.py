@@ -228,5 +228,5 @@ def test_worst_is_printed() -> None:
     assert judged("assert_qa_drop", worst=1.0).notes[-1] == (
         "worst=1: an unseen cluster may get worse by as much as a score allows"
     )
-    assert "90% of what it allows" in judged("assert_qa_drop", worst=0.9).notes[-1]
+    assert "90% of what a score allows" in judged("assert_qa_drop", worst=0.9).notes[-1]
     assert not any("worst=" in note for note in judged("assert_qa_drop").notes)
