@@ -2,8 +2,8 @@
 
 One safetensors file a model, named by the digest of its arm (weights, recipe, calibration,
 versions), and beside it a JSON file with the record, the digest of the tensors and one of both.
-Both are written under another name first, the JSON file last: a model is there when that file is.
-What a killed process left behind counts until the next process deletes it.
+Both are written in a folder `*.partial` first, and the JSON file is moved last: a model is there
+when that file is. What a killed process left behind counts until the next process deletes it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_llmsafety.compressors.record import CompressionRecord
 from pytest_llmsafety.errors import CacheError
 from pytest_llmsafety.file_digests import file_digest
-from pytest_llmsafety.paths import PARTIAL, write_whole
+from pytest_llmsafety.paths import PARTIAL
 
 try:
     import fcntl
@@ -73,7 +73,12 @@ class StoredModel:
         self._clean()
         if not self.about.is_file():
             return None
-        record, state = self._read()
+        try:
+            record, state = self._read()
+        except CacheError:
+            if not self.about.is_file():  # another process made room meanwhile
+                return None
+            raise
         wanted = {name: tensor.shape for name, tensor in _unique(model).items()}
         if wanted != {name: tensor.shape for name, tensor in state.items()}:
             raise self._damaged(ValueError("its tensors are not those of this model"))
@@ -118,25 +123,24 @@ class StoredModel:
 
         state = {name: tensor.contiguous() for name, tensor in _unique(model).items()}
         size = sum(tensor.nbytes for tensor in state.values())
-        partial = self.weights.with_suffix(f".{os.getpid()}{PARTIAL}")
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             if not self._make_room(size):
                 return False
-            with _owned(partial):
-                save_file(state, partial, metadata={"format": "pt"})
-                weights, told = file_digest(partial), json.loads(json.dumps(asdict(record)))
+            with _begun(self.folder / f"{self.digest}.{os.getpid()}{PARTIAL}") as partial:
+                begun = partial / self.weights.name, partial / self.about.name
+                save_file(state, begun[0], metadata={"format": "pt"})
+                weights, told = file_digest(begun[0]), json.loads(json.dumps(asdict(record)))
                 about = {"weights": weights, "record": told, "sha256": self._seal(weights, told)}
-                partial.replace(self.weights)
-                write_whole(self.about, json.dumps(about, sort_keys=True).encode())
+                begun[1].write_text(json.dumps(about, sort_keys=True), "utf-8")
+                begun[0].replace(self.weights)
+                begun[1].replace(self.about)
         except (OSError, SafetensorError) as error:
             message = (
                 f"the compressed model could not be stored as '{self.weights}': {error}. Expected "
                 "a folder that can be written to, with free space."
             )
             raise CacheError(message) from error
-        finally:
-            partial.unlink(missing_ok=True)
         return True
 
     def _make_room(self, size: int) -> bool:
@@ -157,14 +161,15 @@ class StoredModel:
 
     def _clean(self) -> None:
         """Delete what a process began to write and did not live to finish."""
-        begun = [*self.folder.glob(f"*{PARTIAL}")]
+        begun = [*self.folder.glob(f"*{PARTIAL}"), *self.folder.glob(".tmp*")]
+        owned = {path.name.partition(".")[0] for path in begun if _is_owned(path)}
         begun += [
             path
             for path in self.folder.glob("*.safetensors")
             if not path.with_suffix(".json").exists()
         ]
         for path in begun:
-            if not _is_owned(path):
+            if path.name.partition(".")[0] not in owned:
                 with suppress(OSError):
                     shutil.rmtree(path) if path.is_dir() else path.unlink()
 
@@ -199,13 +204,20 @@ def size_of(path: Path) -> int:
 
 
 @contextmanager
-def _owned(path: Path) -> Iterator[None]:
-    """Make a file and keep a lock on it while the block writes it; a kill ends the lock."""
-    with path.open("wb") as file:
-        if fcntl is not None:
+def _begun(folder: Path) -> Iterator[Path]:
+    """Make a folder for the block, and keep a lock on it that ends with the process."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    handle = os.open(folder, os.O_RDONLY) if fcntl is not None else None
+    try:
+        if handle is not None:
             with suppress(OSError):
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        if handle is not None:
+            os.close(handle)
 
 
 def _is_owned(path: Path) -> bool:

@@ -16,7 +16,7 @@ from pytest_llmsafety.backends.base import Settings
 from pytest_llmsafety.backends.hf import HuggingFaceBackend
 from pytest_llmsafety.cache import Cache
 from pytest_llmsafety.compressors import CompressionRecord, compress, is_worth_storing
-from pytest_llmsafety.compressors.stored import Store, StoredModel, _owned
+from pytest_llmsafety.compressors.stored import Store, StoredModel, _begun
 from pytest_llmsafety.engine import Engine
 from pytest_llmsafety.errors import CacheError
 from pytest_llmsafety.pair import Arm
@@ -127,17 +127,34 @@ def test_what_a_killed_process_left_is_deleted(made, kind):
 
 
 def test_what_another_process_writes_counts_and_stays(made):
-    """A locked file is being written: it takes room, and nobody deletes it."""
+    """A locked folder is being written: it takes room, and nobody deletes it."""
     model, place, record = made
     size = place.weights.stat().st_size
     writing = place.folder / "abc.17.partial"
-    with _owned(writing):
-        writing.write_bytes(bytes(2 * size))
+    with _begun(writing):
+        (writing / "model.safetensors").write_bytes(bytes(2 * size))
         assert StoredModel(place.folder, "second", int(3.5 * size)).save(model, record)
         assert not StoredModel(place.folder, "third", int(2.5 * size)).save(model, record)
         assert writing.exists()
-    place.load(random_model("llama"))
     assert not writing.exists()
+
+
+def test_a_killed_process_leaves_no_half_model(made):
+    """Killed while it writes, a process leaves a folder that the next one deletes."""
+    _, place, record = made
+    code = (
+        "import os, sys, safetensors.torch\n"
+        "from tests.unit.compressors.test_stored import *\n"
+        "safetensors.torch.save_file = lambda state, path, metadata: (\n"
+        "    path.write_bytes(b'half'), (path.parent / '.tmpx').touch(), os.kill(os.getpid(), 9))\n"
+        "StoredModel(Path(sys.argv[1]), 'second', 10**9).save(random_model('llama'), RECORD)\n"
+    )
+    words = [sys.executable, "-c", code, str(place.folder)]
+    assert subprocess.run(words, check=False).returncode == -9  # noqa: S603 - our own words
+    (left,) = place.folder.glob("*.partial")
+    assert {path.name for path in left.iterdir()} == {"second.safetensors", ".tmpx"}
+    assert place.load(random_model("llama")) == record
+    assert not left.exists()
 
 
 def test_a_full_disk_stores_nothing_and_ends_nothing(made):
