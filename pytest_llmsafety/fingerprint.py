@@ -50,6 +50,7 @@ OWN_SOURCES = (
     "compressors/**/*.py",
     "compressors/*.txt",
     "deployment.py",
+    "formats.py",
     "gguf_file.py",
     "loading.py",
     "packed.py",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from pytest_llmsafety.compressors.architecture import same_body
 from pytest_llmsafety.compressors.base import Context
 from pytest_llmsafety.compressors.coverage import compare, remember
+from pytest_llmsafety.compressors.on_disk import as_stored, stored_share
 from pytest_llmsafety.compressors.record import CompressionRecord
 from pytest_llmsafety.compressors.watch import measured, whole_or_unusable
 from pytest_llmsafety.errors import ConfigurationError, NothingCompressed, UnknownNameError
@@ -60,6 +61,8 @@ COMPRESSORS = Registry(
 
 
 LOST_ZEROS = 0.01
+REPLACE = ("checkpoint", "gguf")
+"""Methods that put a model from files in the place of the dense one."""
 KV = ("kv:int2", "kv:int4", "kv:int8")
 
 
@@ -77,7 +80,7 @@ def check(spec: CompressionSpec) -> None:
         if step.method == DENSE:
             message = f"'{spec}': dense is the model as it is (an A/A run). Give it alone."
             raise ConfigurationError(message)
-        if number and step.method in ("checkpoint", "gguf"):
+        if number and step.method in REPLACE:
             message = f"'{spec}': {step.method} replaces the model, so it can only come first."
             raise ConfigurationError(message)
         if step.method == "kv" and step is not spec.steps[-1]:
@@ -201,6 +204,7 @@ def compress(  # noqa: PLR0913 - the one door for users
     context = replace(context, progress=progress) if progress else context
     remembered = _remembered(model, spec, dense)
     context = replace(context, parameters=remembered)
+    share, dense_bits = stored_share(model), 8.0 * next(model.parameters()).element_size()
     records: list[CompressionRecord] = []
     with measured(model) as cost, whole_or_unusable(model, spec) as done:
         for step, before in follow_each_other(spec):
@@ -209,7 +213,11 @@ def compress(  # noqa: PLR0913 - the one door for users
             done.append(step)
     _require_changes(model, spec, records)
     record = replace(merged(spec, records), seconds=cost.seconds, peak_bytes=cost.peak_bytes)
-    return covered(record, model, remembered)
+    record = covered(record, model, remembered)
+    if spec.steps[0].method in REPLACE:
+        return record
+    counts = {one.layer: one.count for one in remembered}
+    return as_stored(record, share, dense_bits, counts)
 
 
 def _remembered(

@@ -11,10 +11,9 @@ from pytest_llmsafety.compressors.architecture import (
     matrices_of,
     same_body,
 )
-from pytest_llmsafety.compressors.base import dense_bytes
 from pytest_llmsafety.compressors.coverage import BODY, altered, current, remember
 from pytest_llmsafety.compressors.execution import execution
-from pytest_llmsafety.compressors.on_disk import of_folder, of_gguf
+from pytest_llmsafety.compressors.on_disk import of_folder, of_gguf, stored_bytes
 from pytest_llmsafety.compressors.parameters import Declared, Parameters
 from pytest_llmsafety.compressors.record import CompressionRecord
 from pytest_llmsafety.errors import ConfigurationError, ModelError
@@ -143,7 +142,7 @@ class Dense:
             architecture = Architecture(told.architecture, told.sizes)
             return cls(architecture, told.n_bytes, context.parameters or told.remembered)
         parameters = context.parameters or remember(model)
-        return cls(Architecture.of(model), dense_bytes(model), parameters)
+        return cls(Architecture.of(model), stored_bytes(model), parameters)
 
 
 def become(model: PreTrainedModel, loaded: PreTrainedModel, step: Step) -> None:

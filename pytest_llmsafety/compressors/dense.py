@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pytest_llmsafety.compressors.architecture import Architecture
-from pytest_llmsafety.compressors.base import dense_bytes
 from pytest_llmsafety.compressors.coverage import Remembered, remember
+from pytest_llmsafety.compressors.on_disk import stored_bytes
 from pytest_llmsafety.errors import BaselineError
 from pytest_llmsafety.tokenizer_rules import digest, rules_of
 
@@ -38,7 +38,7 @@ class DenseFacts:
         return cls(
             found.name,
             found.sizes,
-            dense_bytes(model),
+            stored_bytes(model),
             tokenizer_parts(tokenizer),
             tuple(one.row for one in remember(model)),
         )

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from pytest_llmsafety import source
 from pytest_llmsafety.errors import LlmSafetyError
 from pytest_llmsafety.fingerprint import model_digest
+from pytest_llmsafety.free_memory import total_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -60,10 +61,9 @@ def _processor() -> str:
 
 
 def _memory() -> str:
-    """Physical memory, empty where the system does not tell it."""
-    with suppress(AttributeError, OSError, ValueError):
-        return f"{os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / GIBIBYTE:.1f} GiB"
-    return ""
+    """Memory of the machine or of its container, empty where the system does not tell it."""
+    total = total_bytes()
+    return f"{total / GIBIBYTE:.1f} GiB" if total else ""
 
 
 def _gpus() -> list[tuple[str, str]]:

@@ -246,6 +246,41 @@ def test_gguf_comes_first(tmp_path):
         check(CompressionSpec.parse(f"int8+gguf:{tmp_path}/x.gguf"))
 
 
+@pytest.fixture
+def halves(tmp_path):
+    """A tiny GPT-2 whose files hold 16 bits a value, loaded with 32."""
+    folder = tmp_path / "halves"
+    random_model("gpt2").to(torch.bfloat16).save_pretrained(folder)
+    return folder, load_model(folder, dtype="float32", device="cpu")
+
+
+def test_bytes_are_those_of_the_files_and_not_of_float32(halves, tmp_path):
+    """A pruned checkpoint in 16 bits is no smaller than the dense model in 16 bits."""
+    folder, dense = halves
+    pruned = load_model(folder, dtype="float32", device="cpu")
+    record = compress(pruned, "magnitude:0.5")
+    size = sum(parameter.numel() for parameter in dense.parameters()) * 2
+    assert record.bits == 16
+    assert all(row[1] == 16 for row in record.layers)
+    assert record.bytes_before == record.bytes_after == size
+    pruned.to(torch.bfloat16).save_pretrained(tmp_path / "pruned")
+    record = compress(dense, f"checkpoint:{tmp_path / 'pruned'}")
+    stored = (folder / "model.safetensors").stat().st_size
+    assert record.bytes_before == record.bytes_after == stored
+    assert record.bits == 16
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_what_is_not_packed_stays_as_the_files_have_it(halves, dtype):
+    """4-bit codes save the same, in whatever dtype the model runs."""
+    folder, _ = halves
+    model = load_model(folder, dtype=dtype, device="cpu")
+    record = compress(model, "rtn:4")
+    weights = sum(model.get_submodule(name).weight.numel() for name in record.layers_changed)
+    saved = record.bytes_before - record.bytes_after
+    assert saved == pytest.approx(weights * (16 - record.bits) / 8, abs=1)
+
+
 def test_plain_checkpoint_is_measured_on_disk(tmp_path):
     """Half-precision files of masked weights: 16 bits a weight, the zeros counted by layer."""
     model = random_model("gpt2")
