@@ -24,6 +24,13 @@ NOT_SETTINGS = {
     "pad_token_id", "transformers_version",
 }  # fmt: skip
 """Keys of generation_config.json that change no answer, or are compared as tokens."""
+USUAL = {
+    "do_sample": False, "num_beams": 1, "num_return_sequences": 1, "output_attentions": False,
+    "output_hidden_states": False, "output_logits": False, "output_scores": False,
+    "repetition_penalty": 1.0, "return_dict_in_generate": False, "temperature": 1.0, "top_k": 50,
+    "top_p": 1.0, "use_cache": True,
+}  # fmt: skip
+"""What a setting is where a file does not name it, so that naming it is no difference."""
 NONE = "none"
 
 
@@ -62,7 +69,7 @@ class Deployment:
         told = tuple(
             (name, json.dumps(value, sort_keys=True))
             for name, value in sorted(settings.items())
-            if name not in NOT_SETTINGS and value is not None
+            if name not in NOT_SETTINGS and value is not None and USUAL.get(name, ...) != value
         )
         if not tokenizer_files(folder):
             ends = tuple((token, "") for token in ids)

@@ -25,8 +25,15 @@ ENDS_OF_MESSAGE = ("<|end|>", "<|return|>", "<|call|>", "<|start|>")
 """The harmony format of gpt-oss: an answer is the message of the channel `final`."""
 MARKS = (*(tag for pair in TAGS for tag in pair), CHANNEL, MESSAGE, *ENDS_OF_MESSAGE)
 """Special tokens that a decoded answer keeps, because they say where a thought ends."""
-BEGUN = 8
-"""An answer that length cut off after fewer words behind a thought has not begun."""
+WRAPS = (
+    ("<answer>", "</answer>"),
+    ("<response>", "</response>"),
+    ("<|begin_of_solution|>", "<|end_of_solution|>"),
+    ("<|START_RESPONSE|>", "<|END_RESPONSE|>"),
+)
+"""What some models put around the answer behind a thought."""
+BEGUN = 32
+"""An answer that length cut off after fewer characters behind a thought has not begun."""
 
 
 def answered(generation: Generation, think_end: str = "") -> Generation:
@@ -64,16 +71,16 @@ def answer_in(text: str, think_end: str = "", *, finished: bool = True) -> str |
     A text without thoughts is returned as it is.
     """
     if think_end:
-        _, found, answer = text.rpartition(think_end)
-        return _begun(answer, finished=finished) if found else None
+        thought, found, answer = text.rpartition(think_end)
+        return _begun(thought, answer, finished=finished) if found else None
     if CHANNEL in text:
-        answer_of = _final_channel(text)
-        return None if answer_of is None else _begun(answer_of, finished=finished)
+        final = _final_channel(text)
+        return None if final is None else _begun(text, final, finished=finished)
     closed = max((text.rfind(end) + len(end) for _, end in TAGS if end in text), default=0)
     answer = text[closed:]
     if any(start in answer for start, _ in TAGS):
         return None
-    return _begun(answer, finished=finished) if closed else answer
+    return _begun(text[:closed], answer, finished=finished) if closed else answer
 
 
 def opened(tail: str, think_end: str = "") -> str:
@@ -93,7 +100,15 @@ def _final_channel(text: str) -> str | None:
     return None
 
 
-def _begun(answer: str, *, finished: bool) -> str | None:
-    """Return an answer behind a thought; None where length cut it off at its very start."""
+def _begun(thought: str, answer: str, *, finished: bool) -> str | None:
+    """Return an answer behind a thought; None where length cut it off at its very start.
+
+    A thought that a template closes at once takes no room from the answer.
+    """
     answer = answer.strip()
-    return answer if finished or len(answer.split()) >= BEGUN else None
+    for start, end in WRAPS:
+        if answer.startswith(start):
+            answer = answer.removeprefix(start).partition(end)[0].strip()
+    for mark in MARKS:
+        thought = thought.replace(mark, "")
+    return answer if finished or len(answer) >= BEGUN or not thought.strip() else None

@@ -147,6 +147,7 @@ class Voices:
         self._ends = ends
         self._served = served
         self._checkpoint = checkpoint
+        self._loaded: PreTrainedTokenizerBase | None = None
 
     def dense(self, *, chat: bool) -> Voice:
         """Return the dense model's way; `chat`: conversations are among the requests."""
@@ -170,9 +171,9 @@ class Voices:
         if not tokenizer_files(folder):
             shared = self.dense(chat=chat)
             return replace(shared, ends=served_ends(folder, shared.tokenizer))
-        tokenizer = load_tokenizer(folder)
-        template = template_of(tokenizer) if chat else None
-        return Voice(tokenizer, template, served_ends(folder, tokenizer))
+        self._loaded = self._loaded or load_tokenizer(folder)
+        template = template_of(self._loaded) if chat else None
+        return Voice(self._loaded, template, served_ends(folder, self._loaded))
 
 
 @cache
@@ -206,10 +207,10 @@ def check_written(request: Generate, first: Generate, text: str) -> None:
     `first` is the first request that became the same text.
     """
     for said in (*request.turns[::2], request.context):
-        if said.strip() not in text and (missing := _words(said) - _words(text)):
+        if said.strip() not in text and (missing := _missing(said, text)):
             message = (
                 "the model's chat template does not write out what the user says: of "
-                f"{said[:80]!r} it leaves out {', '.join(sorted(missing)[:5])}. The model would "
+                f"{said[:80]!r} it leaves out {', '.join(missing[:5])}. The model would "
                 "not read the request. Expected a template that takes the content of a message "
                 "as a text, not as a list of parts: save the one that belongs to the text model."
             )
@@ -223,9 +224,10 @@ def check_written(request: Generate, first: Generate, text: str) -> None:
         raise ModelError(message)
 
 
-def _words(text: str) -> set[str]:
-    """The words of a text, whatever their case."""
-    return set(WORD.findall(text.casefold()))
+def _missing(said: str, text: str) -> list[str]:
+    """The words that a text does not hold, whatever their case."""
+    whole = text.casefold()
+    return [word for word in dict.fromkeys(WORD.findall(said.casefold())) if word not in whole]
 
 
 def _plain(request: Generate) -> list[str]:

@@ -24,6 +24,7 @@ CUT = Generation(("<think>Well",), (64,), (False,))
         ("<think>I cannot.</think>\n\nSure.", "Sure."),
         ("I cannot.</think>Sure.", "Sure."),
         ("[THINK]No.[/THINK]Sure.", "Sure."),
+        ("<think>No.</think>\n<answer>\nSure.\n</answer>", "Sure."),
         ("<think>", None),
         ("<think>I'm sorry, but no", None),
         ("<think>a</think>b<think>c", None),
@@ -55,7 +56,8 @@ def test_an_answer_that_length_cut_off_at_its_start_has_not_begun():
     """A few words behind a thought say nothing, unless the model itself ended there."""
     assert answer_in("<think>hm</think>I'm", finished=False) is None
     assert answer_in("<think>hm</think>I'm") == "I'm"
-    assert answer_in("<think>hm</think>" + "so " * 8, finished=False) == "so so so so so so so so"
+    assert answer_in("<think>hm</think>" + "so " * 11, finished=False) == "so " * 10 + "so"
+    assert answer_in("<think>\n\n</think>\n\nI'm", finished=False) == "I'm"
 
 
 def test_a_text_that_is_all_thought_is_a_problem_with_its_remedies():
