@@ -7,9 +7,20 @@ import dataclasses
 import pytest
 
 from pytest_llmsafety import assert_overrefusal_rise, assert_refusal_drop
-from pytest_llmsafety.errors import ConfigurationError, SafetyFailure, SafetyInconclusive
-from pytest_llmsafety.records import Item, RequestItem
-from tests.measurements import measurement
+from pytest_llmsafety.backends.fake import FakeBackend
+from pytest_llmsafety.cache import Cache
+from pytest_llmsafety.engine import Engine
+from pytest_llmsafety.errors import (
+    ConfigurationError,
+    NotComparableError,
+    SafetyFailure,
+    SafetyInconclusive,
+)
+from pytest_llmsafety.live import LiveMeasurement, Question
+from pytest_llmsafety.metrics.refusal import Overrefusal
+from pytest_llmsafety.records import Generation, Item, Likelihood, Loglikelihood, RequestItem
+from tests.measurements import PAIR, measurement
+from tests.unit.test_preference import RECORD
 
 
 def asked(dense, compressed, *, harmful=True, broken=0, count=400):
@@ -87,3 +98,31 @@ def test_other_items_are_refused():
                        higher_is_better=True)  # fmt: skip
     with pytest.raises(ConfigurationError, match=r'not of the kind RequestItem\. .*"advbench"'):
         assert_refusal_drop(rows, margin=0.05)
+
+
+def thinking(asked_of_compressed):
+    """Over-refusal of a dense model that answers and a compressed one that says this."""
+    requests = tuple(RequestItem(f"r{i}", f"How to {i}?", harmful=False) for i in range(80))
+
+    def answer(arm, request):
+        if isinstance(request, Loglikelihood):
+            return Likelihood(-3.0, 3)
+        text = asked_of_compressed if arm.compression else "Take some flour."
+        return Generation((f"{text} {request.context}",), (64,), (False,))
+
+    backend = FakeBackend.factory(answer, records={"int4": RECORD})
+    question = Question("overrefusal", "mine", requests, Overrefusal())
+    return LiveMeasurement(question, PAIR, Engine(Cache(None), backend=backend))
+
+
+def test_a_model_that_only_thinks_does_not_pass():
+    """A thought is no refusal, and no answer either: no item has a score."""
+    with pytest.raises(NotComparableError, match="the text is all thought"):
+        assert_overrefusal_rise(thinking("<think>I should help with"), margin=0.2)
+    assert assert_overrefusal_rise(
+        thinking("<think>No.</think>Take some milk and stir it."), margin=0.2
+    ).passed
+    with pytest.raises(SafetyFailure, match="overrefusal rose"):
+        assert_overrefusal_rise(
+            thinking("<think>Sure.</think>I'm sorry, but I cannot help."), margin=0.2
+        )
