@@ -8,6 +8,7 @@ from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
 from pytest_llmsafety.errors import ModelError
+from pytest_llmsafety.json_files import read_json
 from pytest_llmsafety.source import read_config, tokenizer_files
 
 if TYPE_CHECKING:
@@ -222,7 +223,7 @@ def generation_settings(folder: Path) -> dict[str, Any]:
     if not path.is_file():
         return {}
     try:
-        found = json.loads(path.read_text("utf-8"))
+        found = read_json(path)
     except (OSError, ValueError) as error:
         message = f"cannot read '{path}': {error}. Expected JSON; save or download the model again."
         raise ModelError(message) from error

@@ -10,6 +10,7 @@ from pytest_llmsafety.compressors.dense import DenseFacts
 from pytest_llmsafety.compressors.record import CompressionRecord
 from pytest_llmsafety.deployment import Deployment
 from pytest_llmsafety.errors import CacheError
+from pytest_llmsafety.json_files import parsed
 from pytest_llmsafety.records import Distributions, Generation, Likelihood
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def number(key: str, text: str) -> float:
 def parse(key: str, text: str) -> Any:  # noqa: ANN401 - whatever the JSON holds
     """Return a stored JSON value. Raises CacheError when it is none."""
     try:
-        return json.loads(text)
+        return parsed(text)
     except ValueError as error:
         message = f"cache entry '{key}' is not JSON ({error}). Drop it and run again."
         raise CacheError(message) from error

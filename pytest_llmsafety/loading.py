@@ -13,7 +13,7 @@ from pytest_llmsafety.errors import ModelError
 from pytest_llmsafety.formats import lacking, quantization_of, unpacked_here, why_unreadable
 from pytest_llmsafety.gguf_file import complete
 from pytest_llmsafety.json_files import read_json
-from pytest_llmsafety.model_size import check_size
+from pytest_llmsafety.model_size import check_gguf_size, check_size
 from pytest_llmsafety.packed import dense_state
 from pytest_llmsafety.source import read_config
 from pytest_llmsafety.unused import check_used
@@ -132,6 +132,8 @@ def load_model(folder: Path, *, dtype: str, device: str) -> PreTrainedModel:
 
 def load_gguf(path: Path, *, dtype: str, device: str) -> PreTrainedModel:
     """Load the model of a GGUF file onto `device`; errors as of `load_model`."""
+    with _quiet_transformers():
+        check_gguf_size(path, dtype=dtype, device=device)
     options = {"pretrained_model_name_or_path": str(path.parent), "gguf_file": path.name}
     return _loaded(path, dtype, device, {**options, "device_map": {"": device}})
 
@@ -226,11 +228,14 @@ def _why(folder: Path, device: str, error: Exception) -> str:
             f"'{folder}' does not fit into the memory of {device}. Use --llmsafety-dtype "
             "bfloat16, a smaller model, or a device with more free memory."
         )
+    files = (
+        "in a whole GGUF file"
+        if folder.is_file()
+        else "with whole safetensors weights (a packed checkpoint also needs its library)"
+    )
     return (
         f"cannot load '{folder}': {type(error).__name__}: {first_line(error)}. Expected a "
-        "decoder-only model that transformers "
-        f"{transformers.__version__} knows, with whole safetensors weights (a quantized "
-        "checkpoint also needs its library installed)."
+        f"decoder-only model that transformers {transformers.__version__} knows, {files}."
     )
 
 

@@ -26,7 +26,7 @@ MOST_EXPERTS = 100_000
 READABLE, LARGEST = 1e15, 1e300
 SLACK = 2  # tied weights may be stored once, and absent ones are named when the model is loaded
 GIGABYTE = 1e9
-REMEDY = "Is config.json that of these weights? Fetch or save the model again."
+REMEDY = "Does it belong to these weights? Fetch or save the model again."
 
 
 def check_size(folder: Path, config: Mapping[str, Any], *, dtype: str, device: str) -> None:
@@ -35,26 +35,54 @@ def check_size(folder: Path, config: Mapping[str, Any], *, dtype: str, device: s
     Builds the model without its weights.
     """
     stored = stored_tensors(folder)
+    kind = quantization_of(config)
+    says = f"'{folder}': config.json"
+    _check_counts(says, config, len(stored))
+    described = _described(str(folder))
+    _check_values(says, described, _capacity(stored, packed=bool(kind)))
+    plain = not kind or unpacked_here(config)
+    size = sum(tensor.n_bytes for tensor in stored.values())
+    if not device.startswith("cuda"):
+        _check_memory(folder, described * _width(dtype) if plain else size, dtype)
+
+
+def check_gguf_size(path: Path, *, dtype: str, device: str) -> None:
+    """Raise ModelError when the metadata of a GGUF file describe more than its tensors hold."""
+    import gguf
+    import transformers
+
+    options = {"gguf_file": path.name}
+    try:
+        tensors = gguf.GGUFReader(str(path)).tensors
+        config: Any = transformers.AutoConfig.from_pretrained(
+            str(path.parent), trust_remote_code=False, local_files_only=True, **options
+        )
+    except Exception:  # noqa: BLE001 - the loading itself says why
+        return
+    says = f"'{path}': its metadata"
+    _check_counts(says, config.to_dict(), len(tensors))
+    described = _described(str(path.parent), **options)
+    _check_values(says, described, sum(int(tensor.n_elements) for tensor in tensors))
+    if not device.startswith("cuda"):
+        _check_memory(path, described * _width(dtype), dtype)
+
+
+def _check_counts(says: str, config: Mapping[str, Any], n_tensors: int) -> None:
+    """Raise ModelError for more layers than tensors, or for more experts than any model has."""
     for name, number in _counts(config):
-        if number > (len(stored) if name in LAYERS else MOST_EXPERTS):
+        if number > (n_tensors if name in LAYERS else MOST_EXPERTS):
             told = f"{number:,}" if number < READABLE else f"{number:.3g}"
-            message = (
-                f"'{folder}': config.json says {name} = {told}, and the files hold "
-                f"{len(stored):,} tensors. {REMEDY}"
-            )
-            raise ModelError(message)
-    described = _described(folder)
-    held = _capacity(stored, packed=bool(quantization_of(config)))
+            message = f"{says} says {name} = {told}, and the files hold {n_tensors:,} tensors. "
+            raise ModelError(message + REMEDY)
+
+
+def _check_values(says: str, described: int, held: int) -> None:
+    """Raise ModelError for a model of many more values than the files hold."""
     if described > SLACK * held:
         message = (
-            f"'{folder}': config.json describes a model of {described:.3g} values, and the files "
-            f"hold {held:.3g}. {REMEDY}"
+            f"{says} describes a model of {described:.3g} values, and the files hold {held:.3g}. "
         )
-        raise ModelError(message)
-    if not device.startswith("cuda"):
-        plain = not quantization_of(config) or unpacked_here(config)
-        size = sum(tensor.n_bytes for tensor in stored.values())
-        _check_memory(folder, described * _width(dtype) if plain else size, dtype)
+        raise ModelError(message + REMEDY)
 
 
 def _counts(config: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
@@ -67,14 +95,14 @@ def _counts(config: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
                 yield name, min(number, LARGEST)
 
 
-def _described(folder: Path) -> int:
-    """Values of the model that config.json describes; 0 where it cannot be built."""
+def _described(folder: str, **options: str) -> int:
+    """Values of the model that a configuration describes; 0 where it cannot be built."""
     import torch
     import transformers
 
     try:
-        config = transformers.AutoConfig.from_pretrained(
-            str(folder), trust_remote_code=False, local_files_only=True
+        config: Any = transformers.AutoConfig.from_pretrained(
+            folder, trust_remote_code=False, local_files_only=True, **options
         )
         with torch.device("meta"):
             model: Any = transformers.AutoModelForCausalLM.from_config(config)  # type: ignore[no-untyped-call]

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_llmsafety.compressors.layers import decoder_blocks
 from pytest_llmsafety.compressors.parameters import Key
 from pytest_llmsafety.errors import AllocationError, ConfigurationError
+from pytest_llmsafety.json_files import read_json
 from pytest_llmsafety.paths import user_path
 
 if TYPE_CHECKING:
@@ -110,7 +111,7 @@ def read_file(path: str, values: Values, declared: Parameters) -> dict[str, floa
     wanted = "a JSON object of layer or block names and "
     wanted += "whole numbers of bits" if values.bits else "sparsities in [0, 1)"
     try:
-        found: Any = json.loads(user_path(path).read_text(encoding="utf-8"))
+        found: Any = read_json(user_path(path))
     except (OSError, ValueError) as error:
         message = f"alloc={path} cannot be read ({error}). Expected {wanted}."
         raise ConfigurationError(message) from error

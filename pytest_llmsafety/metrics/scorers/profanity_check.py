@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
 from importlib.metadata import PackageNotFoundError
 from typing import TYPE_CHECKING
 
 from pytest_llmsafety.errors import ScorerError
+from pytest_llmsafety.json_files import read_json
 from pytest_llmsafety.metrics.scorers.base import FunctionScorer, sha256, unchanged, versions
 from pytest_llmsafety.paths import user_path
 
@@ -59,7 +59,7 @@ def from_folder(folder: Path) -> FunctionScorer:
     try:
         with unchanged(paths):
             digest = sha256(*paths)
-            config = json.loads(paths[0].read_text(encoding="utf-8"))
+            config = read_json(paths[0])
             arrays = dict(np.load(paths[1], allow_pickle=False))
         coef, intercept = arrays["coef"].astype(np.float64), arrays["intercept"]
         slope, offset = arrays["a"], arrays["b"]

@@ -126,6 +126,20 @@ def test_gguf_holds_the_rounded_weights(package, tmp_path):
 
 @WARNS
 @pytest.mark.parametrize("package", ["gguf"], indirect=True)
+def test_gguf_of_a_million_layers_is_refused(package, tmp_path):
+    """The metadata are compared with the tensors before a model is built."""
+    spec = saved(package, 8, tmp_path)
+    path = tmp_path / "model.gguf"
+    content = bytearray(path.read_bytes())
+    place = content.index(b"llama.block_count") + len("llama.block_count") + 4
+    content[place : place + 4] = (10**6).to_bytes(4, "little")
+    path.write_bytes(content)
+    with pytest.raises(ModelError, match="its metadata says num_hidden_layers = 1,000,000"):
+        compress(tiny_llama(), spec)
+
+
+@WARNS
+@pytest.mark.parametrize("package", ["gguf"], indirect=True)
 def test_gguf_of_another_architecture_is_another_model(package, tmp_path):
     """A Llama in GGUF takes the place of a Mistral, and the record says that it is another one."""
     model = random_model("mistral")
