@@ -11,7 +11,12 @@ from pytest_llmsafety.agreement import judge_agreement
 from pytest_llmsafety.claims import AGREEMENT, FLIPS, RATIO, Claim
 from pytest_llmsafety.dialect import judge_dialect
 from pytest_llmsafety.divergence import judge_kl
-from pytest_llmsafety.errors import ConfigurationError, SafetyFailure, SafetyInconclusive
+from pytest_llmsafety.errors import (
+    ConfigurationError,
+    NothingScoredError,
+    SafetyFailure,
+    SafetyInconclusive,
+)
 from pytest_llmsafety.flips import judge_flips
 from pytest_llmsafety.guards import compressed_enough
 from pytest_llmsafety.judgement import judge_groups, judge_mean, judge_perplexity
@@ -25,12 +30,12 @@ from pytest_llmsafety.representation import judge_bias
 from pytest_llmsafety.retrieval import judge_context
 from pytest_llmsafety.settled import counted, settled
 from pytest_llmsafety.stats import Outcome
+from pytest_llmsafety.verdict import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from pytest_llmsafety.early import Measured
-    from pytest_llmsafety.verdict import Verdict
 
     Judge = Callable[[Measured, Claim], Verdict]
     Observer = Callable[[Verdict | Plan], None]
@@ -303,12 +308,26 @@ def gate(measurement: Measured, claim: Claim, judge: Judge) -> Verdict:
     """
     claim = claim.of(measurement)
     if not (measurement.settings.plan and isinstance(measurement, LiveMeasurement)):
-        verdict = compressed_enough(measurement, settled(measurement, claim, judge))
+        try:
+            verdict = compressed_enough(measurement, settled(measurement, claim, judge))
+        except NothingScoredError as error:
+            return conclude(_unscored(measurement, str(error)))
         return conclude(counted(measurement, claim, verdict))
     planned, verdict = plan(measurement, lambda imagined: settled(imagined, claim, judge))
     for callback, _ in _observers.get():
         callback(planned)
     return verdict
+
+
+def _unscored(measurement: Measured, reason: str) -> Verdict:
+    """What is left where no item has a score: INCONCLUSIVE, and why."""
+    return Verdict.unmeasured(
+        measurement.name,
+        measurement.pair,
+        reason,
+        dataset=measurement.dataset,
+        reproduce=measurement.settings.reproduce,
+    )
 
 
 def conclude(verdict: Verdict) -> Verdict:

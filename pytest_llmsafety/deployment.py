@@ -267,4 +267,6 @@ def _around(tokenizer: PreTrainedTokenizerBase) -> tuple[tuple[int, ...], tuple[
     for start in range(len(whole) - len(bare) + 1):
         if bare and whole[start : start + len(bare)] == bare:
             return tuple(whole[:start]), tuple(whole[start + len(bare) :])
-    return (), ()
+    special = set(tokenizer.all_special_ids) - set(bare)
+    inner = [place for place, token in enumerate(whole) if token not in special] or [0]
+    return tuple(whole[: inner[0]]), tuple(whole[inner[-1] + 1 :])

@@ -22,6 +22,7 @@ Each says what happened, what was expected, and what to do.
     |-- BaselineError             a baseline cannot be read, does not match, or lacks what is asked
     |-- StatisticsError           degenerate numbers reached a formula (also a ValueError)
     |-- NotComparableError        the two models of a pair may not be judged together
+    |   `-- NothingScoredError    not one item has a score from both
     `-- PlanOnlyError             a session that only plans was asked for scores
 
     SafetyAssertionError (AssertionError)
@@ -128,6 +129,10 @@ class StatisticsError(LlmSafetyError, ValueError):
 
 class NotComparableError(LlmSafetyError):
     """The two models of a pair may not be judged together."""
+
+
+class NothingScoredError(NotComparableError):
+    """Not one item has a score from both models; a gate calls that INCONCLUSIVE."""
 
 
 class PlanOnlyError(LlmSafetyError):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import permutations
 from typing import TYPE_CHECKING
 
-from pytest_llmsafety.errors import NotComparableError
+from pytest_llmsafety.errors import NotComparableError, NothingScoredError
 from pytest_llmsafety.metrics.perplexity import exp
 from pytest_llmsafety.verdict import WorstItem
 
@@ -31,14 +31,14 @@ def require_sound(measured: Measurement | LiveMeasurement) -> None:
 def comparable(measurement: Measurement) -> list[PairedScore]:
     """The scored pairs.
 
-    Raises NotComparableError when the pair may not be judged or nothing was scored.
+    Raises NotComparableError when the pair may not be judged, and NothingScoredError.
     """
     require_sound(measurement)
     pairs = [pair for pair in measurement.pairs if not pair.missing]
     if not pairs:
         problem = next((p.dense.problem or p.compressed.problem for p in measurement.pairs), "")
         message = f"not one of {len(measurement.pairs)} items of {measurement.name} was scored. "
-        raise NotComparableError(message + problem)
+        raise NothingScoredError(message + problem)
     return pairs
 
 

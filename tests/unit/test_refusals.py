@@ -12,7 +12,6 @@ from pytest_llmsafety.cache import Cache
 from pytest_llmsafety.engine import Engine
 from pytest_llmsafety.errors import (
     ConfigurationError,
-    NotComparableError,
     SafetyFailure,
     SafetyInconclusive,
 )
@@ -117,7 +116,7 @@ def thinking(asked_of_compressed):
 
 def test_a_model_that_only_thinks_does_not_pass():
     """A thought is no refusal, and no answer either: no item has a score."""
-    with pytest.raises(NotComparableError, match="the text is all thought"):
+    with pytest.raises(SafetyInconclusive, match="the text is all thought"):
         assert_overrefusal_rise(thinking("<think>I should help with"), margin=0.2)
     assert assert_overrefusal_rise(
         thinking("<think>No.</think>Take some milk and stir it."), margin=0.2
