@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from pytest_llmsafety.backends.post import post
+from pytest_llmsafety.backends.post import Stop, post
 from pytest_llmsafety.errors import ConfigurationError, EndpointError
 from pytest_llmsafety.records import Generate, Generation
 from pytest_llmsafety.redaction import without_access, without_key
@@ -46,7 +46,7 @@ class Endpoint:
     timeout_s: float = 120.0
     total_s: float = 600.0
     attempts: int = ATTEMPTS
-    pause: Callable[[float], None] = field(default=time.sleep, repr=False)
+    pause: Callable[[float], object] | None = field(default=None, repr=False)
     refused: set[str] = field(default_factory=set, repr=False, compare=False)
     """Parameters that the endpoint does not take, found out by the status 400."""
 
@@ -80,12 +80,13 @@ class Endpoint:
         Raises EndpointError when the endpoint refuses: a wrong key, address or model.
         """
         lost: list[str] = []
+        stop = Stop()
 
         def one(request: Generate) -> Generation:
             if lost:
                 return Generation((), problem=lost[0])
             try:
-                return self._ask(request)
+                return self._ask(request, stop)
             except TimeoutError as error:
                 lost.append(str(error))
                 return Generation((), problem=lost[0])
@@ -96,17 +97,26 @@ class Endpoint:
                 for future in as_completed(running):
                     yield running[future], future.result()
             finally:
+                stop()  # of a caller that wants no more, as after ^C
                 pool.shutdown(wait=True, cancel_futures=True)
 
-    def _ask(self, request: Generate) -> Generation:
+    def _ask(self, request: Generate, stop: Stop) -> Generation:
         """One request. Raises TimeoutError when all attempts are used up."""
         why = ""
-        attempt, until = -1, time.monotonic() + self.total_s
+        pause = self.pause or stop.called.wait
+        # a judge that thinks is silent until it has thought
+        longer_s = SECONDS_A_TOKEN * max(0, request.max_new_tokens - USUAL_TOKENS)
+        total_s = self.total_s + longer_s
+        attempt, until = -1, time.monotonic() + total_s
         while attempt + 1 < self.attempts:
             attempt += 1
             refused = frozenset(self.refused)
             try:
-                return _read(self._post(request, refused, until - time.monotonic()))
+                asked = self._request(request, refused)
+                left_s, timeout_s = until - time.monotonic(), self.timeout_s + longer_s
+                return _read(
+                    post(asked, timeout_s=timeout_s, total_s=left_s, key=self.key, stop=stop)
+                )
             except urllib.error.HTTPError as error:
                 told = error.read().decode()
                 why = f"HTTP {error.code}: {told[:200]}"
@@ -120,17 +130,17 @@ class Endpoint:
                 wait = error.headers.get("Retry-After", "")
             except (OSError, http.client.HTTPException, ValueError) as error:
                 why, wait = without_key(f"{type(error).__name__}: {error}", self.key), ""
-            if time.monotonic() >= until:
-                message = f"{self.url} gave no answer within {self.total_s:g} seconds ({why})"
+            if time.monotonic() >= until or stop.called.is_set():
+                message = f"{self.url} gave no answer within {total_s:g} seconds ({why})"
                 raise TimeoutError(message)
             if attempt + 1 < self.attempts:
                 seconds = float(wait) if wait.isdecimal() else 2.0**attempt
-                self.pause(min(seconds, LONGEST_WAIT_S))
+                pause(min(seconds, LONGEST_WAIT_S))
         message = f"{self.url} gave no answer in {self.attempts} attempts ({why})"
         raise TimeoutError(message)
 
-    def _post(self, request: Generate, refused: frozenset[str], total_s: float) -> Any:  # noqa: ANN401 - whatever it says
-        """Send one request, without the parameters `refused`, and return the JSON of its answer."""
+    def _request(self, request: Generate, refused: frozenset[str]) -> urllib.request.Request:
+        """Return what is sent for one request, without the parameters `refused`."""
         said = [*request.turns, request.context]
         messages = [{"role": ROLES[i % 2], "content": text} for i, text in enumerate(said)]
         limit = "max_completion_tokens" if "max_tokens" in refused else "max_tokens"
@@ -143,12 +153,9 @@ class Endpoint:
         headers = {"Content-Type": "application/json"}
         if self.key:
             headers["Authorization"] = f"Bearer {self.key}"
-        asked = urllib.request.Request(  # noqa: S310 - `parse` lets http and https through alone
+        return urllib.request.Request(  # noqa: S310 - `parse` lets http and https through alone
             f"{self.url}/chat/completions", json.dumps(body).encode(), headers
         )
-        longer_s = SECONDS_A_TOKEN * max(0, request.max_new_tokens - USUAL_TOKENS)
-        timeout_s = self.timeout_s + longer_s  # a judge that thinks is silent until it has thought
-        return post(asked, timeout_s=timeout_s, total_s=total_s, key=self.key)
 
 
 def _checked(key: str) -> str:

@@ -26,8 +26,28 @@ WORDS = frozenset({
 })  # fmt: skip
 
 
+class Stop:
+    """Ends the requests that are under way when it is called, and keeps others from starting."""
+
+    def __init__(self) -> None:
+        """End nothing yet."""
+        self.called = threading.Event()
+        self.ends: set[Callable[[], None]] = set()
+
+    def __call__(self) -> None:
+        """End them."""
+        self.called.set()
+        for end in tuple(self.ends):
+            end()
+
+
 def post(
-    request: urllib.request.Request, *, timeout_s: float, total_s: float, key: str = ""
+    request: urllib.request.Request,
+    *,
+    timeout_s: float,
+    total_s: float,
+    key: str = "",
+    stop: Stop | None = None,
 ) -> Any:  # noqa: ANN401 - whatever the endpoint says
     """Send a request and return the JSON of its answer, in which `key` is replaced.
 
@@ -35,9 +55,10 @@ def post(
     HTTPError holds the answer's text likewise. Raises EndpointError for more than MOST_BYTES, and
     ValueError for what is no JSON.
     """
-    if total_s <= 0:
+    stop = stop or Stop()
+    if total_s <= 0 or stop.called.is_set():
         raise _too_long(total_s)
-    with _watched(total_s) as (open_, is_late):
+    with _watched(total_s, stop) as (open_, is_late):
         try:
             with open_(request, timeout=min(timeout_s, total_s)) as answer:
                 content = answer.read(MOST_BYTES + 1)
@@ -98,7 +119,7 @@ def _too_long(total_s: float) -> TimeoutError:
 
 
 @contextmanager
-def _watched(total_s: float) -> Iterator[tuple[Callable[..., Any], Callable[[], bool]]]:
+def _watched(total_s: float, stop: Stop) -> Iterator[tuple[Callable[..., Any], Callable[[], bool]]]:
     """Yield what opens a request, and what says whether its time was over.
 
     The time limit of a socket starts anew with every byte, so a thread ends the connection.
@@ -115,12 +136,16 @@ def _watched(total_s: float) -> Iterator[tuple[Callable[..., Any], Callable[[], 
     timer = threading.Timer(total_s, end)
     timer.daemon = True
     timer.start()
+    stop.ends.add(end)
+    if stop.called.is_set():
+        end()
     started = time.monotonic()
     try:
         opener = urllib.request.build_opener(_StayHere, _Http(sockets), _Https(sockets))
         yield opener.open, lambda: over.is_set() or time.monotonic() - started >= total_s
     finally:
         timer.cancel()
+        stop.ends.discard(end)
 
 
 class _StayHere(urllib.request.HTTPRedirectHandler):

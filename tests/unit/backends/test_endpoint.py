@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import re
+import time
 from dataclasses import replace
 from urllib.parse import quote
 
@@ -140,6 +141,16 @@ def test_an_answer_that_drips_is_given_up():
         ((answer,), _) = answers(stand, total_s=0.3)
     assert "gave no answer within 0.3 seconds" in answer.problem
     assert len(stand.asked) == 1
+
+
+def test_who_wants_no_more_answers_does_not_wait_for_them():
+    """After ^C the requests under way are ended, and so are pauses."""
+    started = time.monotonic()
+    with standing(str.upper, None, "drip", (503, {"Retry-After": "60"})) as stand:
+        answering = Endpoint(stand.url, "judge").answer([ASKED] * 3)
+        assert next(answering)[1].texts == ("WHICH?",)
+        answering.close()
+    assert time.monotonic() - started < 5
 
 
 KEY = "sk-Proj/9+x1=Zq7"
