@@ -194,12 +194,13 @@ class Engine:
             if own not in self._deployments:
                 self._deployments[own] = describe(locate(own, tokenizer=False))
             return dense, self._deployments[own]
-        if path is None or dense is None:
+        of_gguf = getattr(self._factory, "gguf_deployment", None)
+        if path is None or dense is None or of_gguf is None:
             return dense, None
         key = self._about(pair.compressed, DEPLOYMENT)  # to read such a file takes seconds
         text = self.cache.get_many([key]).get(key)
         if text is None:
-            text = encode(self._factory.gguf_deployment(path, dense))
+            text = encode(of_gguf(path, dense))
             self.cache.put_many({key: text})
         return dense, decode(key, text)
 

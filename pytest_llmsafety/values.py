@@ -20,6 +20,8 @@ TAKEN = {
     "tokenizer_kwargs", "tools", "truncation",
 }  # fmt: skip
 """Arguments of a rendering that are not the user's to give."""
+PYTHON = {"True": "true", "False": "false", "None": "null"}
+"""Python's words, which as texts would all be true in a template."""
 
 
 def read_whole(name: str, text: str | None, *, least: int) -> int | None:
@@ -116,7 +118,7 @@ def _argument(flag: str, text: str) -> tuple[str, str]:
         )
         raise ConfigurationError(message)
     try:
-        parsed = json.loads(value, parse_constant=_no_number)
+        parsed = json.loads(PYTHON.get(value, value), parse_constant=_no_number)
     except ValueError:
         parsed = value
     return name, json.dumps(parsed, sort_keys=True)

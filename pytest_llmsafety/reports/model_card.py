@@ -24,6 +24,7 @@ ALONE = "Each verdict has an error rate of its own; among many, some are wrong b
 DECISIVE = (
     "model", "device", "dtype", "limit", "seed", "samples", "scope", "early_stop", "family",
     "margin ", "alpha", "worst", "pin ", "scorer", "calibration",
+    "chat", "template_arg ", "think_end", "answer_tokens",
 )  # fmt: skip
 """Settings that a figure rests on."""
 FAMILY = "A FAIL was kept where it held among all verdicts of the run (Holm)."

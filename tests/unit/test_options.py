@@ -162,3 +162,36 @@ def test_a_baseline_stands_for_a_folder_that_is_not_here() -> None:
     assert Options.parse(given).model == ModelSpec("./gone")
     with pytest.raises(ModelError, match="does not exist"):
         Options.parse({**given, "update-baseline": True})
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("enable_thinking=true", "true"),
+        ("enable_thinking=False", "false"),
+        ("reasoning_effort=low", '"low"'),
+        ("budget=512", "512"),
+        ('tools_of={"a": [1]}', '{"a": [1]}'),
+        ("limit=NaN", '"NaN"'),
+    ],
+)
+def test_an_argument_of_a_template_is_json_or_a_text(text: str, value: str) -> None:
+    """Python's words are meant as JSON has them; the later of two counts."""
+    name = text.partition("=")[0]
+    options = Options.parse({**BOTH, "template-arg": [f"{name}=0", text]})
+    assert options.chat.template == ((name, value),)
+
+
+@pytest.mark.parametrize("text", ["thinking", "=1", "a b=1", "messages=[]", "tokenize=true"])
+def test_what_a_rendering_needs_itself_is_not_an_argument(text: str) -> None:
+    """Nor is anything without a name and a value."""
+    with pytest.raises(ConfigurationError, match="--llmsafety-template-arg: expected NAME=VALUE"):
+        Options.parse({**BOTH, "template-arg": [text]})
+
+
+def test_a_project_states_arguments_of_a_template() -> None:
+    """The command line changes one of them and leaves the others."""
+    project = {"template-arg": ["a=1", "b=2"], "chat": "as-deployed"}
+    options = Options.parse({**BOTH, "template-arg": ["b=3"]}, project=project)
+    assert options.chat.template == (("a", "1"), ("b", "3"))
+    assert options.chat.as_deployed
