@@ -43,6 +43,7 @@ CHUNK = 2**20
 MOST_KEPT = 40
 UNCHANGED = "its values did not change"
 ROUNDED = "its values moved by a rounding at most, and it is stored in no fewer bits"
+REPLACED = "it was taken apart into other parameters, which cannot be compared"
 VECTORS = "norms, biases and other vectors"
 
 
@@ -112,7 +113,7 @@ def remember(model: PreTrainedModel) -> tuple[Remembered, ...]:
             _samples(parts),
         )
         for name, parameter in distinct_parameters(model)
-        if (parts := _matrices(parameter.detach()))
+        if (parts := _matrices(_plain(parameter, codes=True)))
     )
 
 
@@ -200,7 +201,8 @@ def fingerprint(matrix: torch.Tensor) -> str:
     import torch
 
     raw = matrix.detach().contiguous().reshape(-1).view(torch.uint8)
-    raw = torch.nn.functional.pad(raw, (0, -raw.numel() % 8))
+    if raw.numel() % 8:
+        raw = torch.nn.functional.pad(raw, (0, -raw.numel() % 8))
     odd = _odd_numbers(str(raw.device))
     found = raw.numel()
     for words in torch.split(raw.view(torch.int64), CHUNK):
@@ -223,8 +225,8 @@ def distinct_parameters(model: PreTrainedModel) -> Iterator[tuple[str, torch.Ten
     seen: set[tuple[int, tuple[int, ...]]] = set()
     for name, parameter in model.named_parameters():
         place = (parameter.data_ptr(), tuple(parameter.shape))
-        if place not in seen and parameter.numel():
-            seen.add(place)
+        if parameter.numel() and (place not in seen or not place[0]):
+            seen.add(place)  # a tensor that wraps others has no address
             yield name, parameter
 
 
@@ -239,8 +241,10 @@ def _places(model: PreTrainedModel) -> dict[int, str]:
     return {one.data_ptr(): HEAD for one in head} | {one.data_ptr(): EMBEDDING for one in inputs}
 
 
-def _matrices(parameter: torch.Tensor) -> Sequence[torch.Tensor]:
-    """Return the matrices of a stack, or the parameter alone."""
+def _matrices(parameter: torch.Tensor | None) -> Sequence[torch.Tensor]:
+    """Return the matrices of a stack, or the parameter alone; nothing of one without values."""
+    if parameter is None:
+        return ()
     is_stack = parameter.dim() == STACK and min(parameter.shape[1:]) > 1
     return parameter.unbind(0) if is_stack else (parameter,)
 
@@ -261,12 +265,10 @@ def _kept(one: Remembered, model: PreTrainedModel, bits: float | None) -> dict[s
     """Return how many matrices of a parameter stayed, by reason."""
     now = current(model, one)
     if now is None:
-        return {}
-    if one.count == now.numel() and one.shape != tuple(now.shape) and len(one.digests) == 1:
-        now = now.reshape(one.shape)  # the same values in another form
-    parts = _matrices(now)
+        return {REPLACED: len(one.digests)} if _is_elsewhere(model, one) else {}
     if tuple(now.shape) != one.shape:
         return {}
+    parts = _matrices(now)
     new = _samples(parts)
     left: dict[str, int] = defaultdict(int)
     for digest, part, before, after in zip(one.digests, parts, one.samples, new, strict=True):
@@ -303,33 +305,64 @@ def current(model: PreTrainedModel, one: Remembered) -> torch.Tensor | None:
     """Return the values that a parameter has now; None where they are packed, replaced or gone."""
     import torch
 
-    module_name, _, leaf = one.name.rpartition(".")
-    try:
-        module = model.get_submodule(module_name)
-    except AttributeError:
+    module, leaf = _owner(model, one)
+    if module is None or (leaf == "weight" and _is_rounded_when_run(module)):
         return None
-    if getattr(getattr(module, "quantization_scheme", None), "weights", None) and leaf == "weight":
-        return None  # compressed-tensors rounds the weight at each forward pass
     found = getattr(module, leaf, None)
     if not isinstance(found, torch.Tensor):
-        found = _wrapped(module, leaf, one)
-    return None if found is None else _plain(found)
+        alike = (value for value in _floats(module) if tuple(value.shape) == one.shape)
+        found = next(alike, None)  # in a module that wraps the former one
+    values = None if found is None else _plain(found)
+    return values if values is not None and values.is_floating_point() else None
 
 
-def _wrapped(module: torch.nn.Module, leaf: str, one: Remembered) -> torch.Tensor | None:
-    """Return a parameter of that name and shape in a module that wraps the former one."""
-    return next(
-        (
-            parameter
-            for name, parameter in module.named_parameters()
-            if name.endswith(f".{leaf}") and tuple(parameter.shape) == one.shape
-        ),
-        None,
-    )
+def _is_elsewhere(model: PreTrainedModel, one: Remembered) -> bool:
+    """Whether a module has as many plain values as the parameter had, in other shapes.
+
+    Experts that were taken out of their stack are an example: whether they changed cannot be
+    seen, so they are not counted as changed.
+    """
+    module, leaf = _owner(model, one)
+    if module is None or isinstance(getattr(module, leaf, None), _tensor()):
+        return False
+    if any(map(_is_rounded_when_run, module.modules())):
+        return False
+    return sum(value.numel() for value in _floats(module)) >= one.count
 
 
-def _plain(tensor: torch.Tensor) -> torch.Tensor | None:
-    """Return the values of a tensor that may be packed; None where it does not give them."""
+def _owner(model: PreTrainedModel, one: Remembered) -> tuple[torch.nn.Module | None, str]:
+    """Return the module that had a parameter, None where it is gone, and the name in it."""
+    name, _, leaf = one.name.rpartition(".")
+    try:
+        return model.get_submodule(name), leaf
+    except AttributeError:
+        return None, leaf
+
+
+def _is_rounded_when_run(module: torch.nn.Module) -> bool:
+    """Whether compressed-tensors rounds the weight of a module at each forward pass."""
+    scheme = getattr(module, "quantization_scheme", None)
+    return getattr(scheme, "weights", None) is not None
+
+
+def _floats(module: torch.nn.Module) -> Iterator[torch.Tensor]:
+    """Yield the parameters and buffers of at least 16 bits in and below a module."""
+    for value in (*module.parameters(), *module.buffers()):
+        if value.is_floating_point() and value.element_size() >= HALF // 8:
+            yield value
+
+
+def _tensor() -> type[torch.Tensor]:
+    import torch
+
+    return torch.Tensor
+
+
+def _plain(tensor: torch.Tensor, *, codes: bool = False) -> Any:  # noqa: ANN401 - None or a tensor
+    """Return the values of a tensor that may be packed; None where it does not give them.
+
+    With `codes` a tensor of integers stands for itself.
+    """
     import torch
 
     value: Any = tensor.detach()
@@ -338,8 +371,7 @@ def _plain(tensor: torch.Tensor) -> torch.Tensor | None:
             value = value.dequantize()
         except (RuntimeError, NotImplementedError, TypeError, ValueError):
             return None
-    plain: torch.Tensor = value
-    return plain if plain.is_floating_point() and not plain.is_meta else None
+    return value if (codes or value.is_floating_point()) and not value.is_meta else None
 
 
 def _reason(one: Remembered, why: str, reasons: Mapping[str, str], matrices: int) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pytest_llmsafety.compressors.coverage import percent
 from pytest_llmsafety.message import shown
 from pytest_llmsafety.reports import published, rows
 from pytest_llmsafety.reports.advice import sentences
@@ -28,6 +29,8 @@ DECISIVE = (
 )  # fmt: skip
 """Settings that a figure rests on."""
 FAMILY = "A FAIL was kept where it held among all verdicts of the run (Holm)."
+MOST = 6
+"""What stayed dense is listed up to so many names."""
 SUITE = "The verdicts are about these items and no others."
 
 
@@ -113,4 +116,6 @@ def _recipe(verdict: Verdict) -> str:
         return ""
     given = (*verdict.record.parameters, *verdict.record.calibration)
     told = ", ".join(f"{name} {value}" for name, value in given)
-    return f"{verdict.compression}: {verdict.record.method}{f', {told}' if told else ''}"
+    stayed = [f"{name} ({percent(share)})" for name, _, share, *_ in verdict.record.kept[:MOST]]
+    dense = f"; stayed dense, of all parameters: {', '.join(stayed)}" if stayed else ""
+    return f"{verdict.compression}: {verdict.record.method}{f', {told}' if told else ''}{dense}"

@@ -82,6 +82,8 @@ def test_the_compressor_compresses(session: Session) -> None:
     record = session.report["records"][verdict["record"]]
     assert record["method"].startswith("clip")
     assert len(record["layers_changed"]) == 28
+    assert record["changed_share"] < 0.9 < record["changed_body_share"] < 1
+    assert record["kept"][0][0] == "model.embed_tokens"
 
 
 def test_the_data_set_is_asked(session: Session) -> None:

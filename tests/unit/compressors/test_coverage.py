@@ -13,6 +13,7 @@ from pytest_llmsafety.compressors import compress
 from pytest_llmsafety.compressors.coverage import (
     BODY,
     EMBEDDING,
+    REPLACED,
     ROUNDED,
     Remembered,
     compare,
@@ -211,3 +212,28 @@ def test_no_share_where_only_the_run_is_compressed(llama):
 def test_percentages_are_0_and_100_of_nothing_and_all_only(share, text):
     """A share that is nearly nothing or nearly all is not rounded to it."""
     assert percent(share) == text
+
+
+def test_experts_taken_out_of_their_stack_are_not_counted(mixtral):
+    """Where values cannot be compared any more, nothing says that they changed."""
+
+    class Apart(torch.nn.Module):
+        def __init__(self, experts):
+            super().__init__()
+            self.gates = torch.nn.ParameterList(experts.gate_up_proj.detach().clone().unbind(0))
+            self.downs = torch.nn.ParameterList(experts.down_proj.detach().clone().unbind(0))
+
+    dense = remember(mixtral)
+    for block in mixtral.model.layers:
+        block.mlp.experts = Apart(block.mlp.experts)
+    found = compare(dense, mixtral)
+    assert found.changed == 0
+    assert [row[4] for row in found.kept[:2]] == [REPLACED] * 2
+
+
+def test_a_weight_that_is_rounded_at_each_pass_has_changed(llama):
+    """compressed-tensors leaves the values and marks the module."""
+    dense = remember(llama)
+    scheme = types.SimpleNamespace(weights=types.SimpleNamespace(num_bits=4))
+    llama.model.layers[0].mlp.up_proj.quantization_scheme = scheme
+    assert compare(dense, llama).body > 0

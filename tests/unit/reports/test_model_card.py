@@ -7,7 +7,7 @@ from dataclasses import replace
 from pytest_llmsafety.reports.model_card import ModelCard
 from pytest_llmsafety.reports.rows import LEGEND
 from pytest_llmsafety.reports.run import Run, SafetyTest
-from tests.unit.reports.verdicts import FAIL, PASS
+from tests.unit.reports.verdicts import FAIL, PASS, RECORD
 
 DIGEST = "7c444b12fe6965e5"
 SETTINGS = (("model", "org/name"), ("cache", "/home/me"), ("seed", "3"), ("limit", ""))
@@ -47,6 +47,15 @@ def test_it_says_what_the_figures_rest_on() -> None:
         "- assumed: the scorer is right",
         "pytest t.py",
     } <= set(lines)
+
+
+def test_it_says_what_stayed_dense() -> None:
+    """The share that changed stands below the heading, and what stayed beside the recipe."""
+    kept = (("model.embed_tokens", 1, 0.18, "input embedding", "its values did not change"),)
+    record = replace(RECORD, changed_share=0.82, changed_body_share=1.0, kept=kept)
+    text = "\n".join(card(record=record))
+    assert "82% of the parameters changed (100% between embedding and head)" in text
+    assert "stayed dense, of all parameters: model.embed\\_tokens (18%)" in text
 
 
 def test_folders_of_the_machine_stay_there() -> None:

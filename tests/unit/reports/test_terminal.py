@@ -279,3 +279,10 @@ def test_that_looks_are_not_counted_is_told() -> None:
     assert "looks.sqlite in /ro cannot be read or written" in told(asked, "/ro")
     assert "not counted" not in told(replace(asked, look=1), "/rw")
     assert "not counted" not in told(PASS, "")
+
+
+def test_the_header_says_how_much_of_the_model_changed() -> None:
+    """The share of all parameters, and that of what lies between embedding and head."""
+    record = replace(RECORD, changed_share=0.978, changed_body_share=0.9991)
+    title = table([replace(PASS, record=record)], width=180)[0]
+    assert "98% of the parameters changed (99.9% between embedding and head)" in title
