@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -29,21 +30,46 @@ SIZES = (
     ("key-value heads", ("num_key_value_heads",)),
     ("size of a head", ("head_dim",)),
 )
+SETTINGS = (
+    "activation_function",
+    "attention_multiplier",
+    "attn_logit_softcapping",
+    "embedding_multiplier",
+    "final_logit_softcapping",
+    "hidden_act",
+    "hidden_activation",
+    "layer_norm_eps",
+    "layer_norm_epsilon",
+    "layer_types",
+    "logits_scaling",
+    "max_position_embeddings",
+    "norm_eps",
+    "num_experts_per_tok",
+    "query_pre_attn_scalar",
+    "residual_multiplier",
+    "rms_norm_eps",
+    "rope_parameters",
+    "routed_scaling_factor",
+    "sliding_window",
+)
+"""Keys of config.json that change what a model answers, and no shape of its weights."""
+LONGEST_VALUE = 24
 COUNTED = ("blocks", "experts", "attention heads", "key-value heads")
 VOCABULARY = "rows of the embedding"
 
 
 @dataclass(frozen=True)
 class Architecture:
-    """The class of a model and its sizes by name; a size that it does not have is absent."""
+    """The class of a model, its sizes by name and its SETTINGS; what it lacks is absent."""
 
     name: str
     sizes: tuple[tuple[str, str], ...]
+    settings: tuple[tuple[str, str], ...] = ()
 
     @classmethod
     def of(cls, model: PreTrainedModel) -> Architecture:
         """Read them from a loaded model."""
-        return cls(type(model).__name__, tuple(_sizes(model)))
+        return cls(type(model).__name__, tuple(_sizes(model)), tuple(_settings(model)))
 
     def differences(self, dense: Architecture) -> tuple[str, ...]:
         """Return in words where this is not the architecture `dense`; empty where it is."""
@@ -51,6 +77,20 @@ class Architecture:
         found = [] if self.name == dense.name else [f"{self.name} instead of {dense.name}"]
         other = {name: size for name, size in mine.items() if theirs.get(name, size) != size}
         return (*found, *(_difference(name, size, theirs[name]) for name, size in other.items()))
+
+    def other_settings(self, dense: Architecture) -> str:
+        """Return which settings are not the dense model's, in words; empty where all are."""
+        mine, theirs = dict(self.settings), dict(dense.settings)
+        other = [name for name in mine if theirs.get(name, mine[name]) != mine[name]]
+        if self.name != dense.name or not other:
+            return ""
+        told = [
+            f"{name} {mine[name]} instead of {theirs[name]}"
+            if max(len(mine[name]), len(theirs[name])) <= LONGEST_VALUE
+            else name
+            for name in other
+        ]
+        return f"config.json has other settings than the dense model's: {', '.join(told)}"
 
 
 def another_architecture(
@@ -129,6 +169,14 @@ def _sizes(model: PreTrainedModel) -> Iterator[tuple[str, str]]:
     rows = getattr(table, "num_embeddings", None) or getattr(config, "vocab_size", None)
     if rows is not None:
         yield VOCABULARY, str(rows)
+
+
+def _settings(model: PreTrainedModel) -> Iterator[tuple[str, str]]:
+    config: Any = model.config.get_text_config()
+    for name in SETTINGS:
+        value = getattr(config, name, None)
+        if value is not None:
+            yield name, json.dumps(value, sort_keys=True, default=str)
 
 
 def _difference(name: str, mine: str, theirs: str) -> str:

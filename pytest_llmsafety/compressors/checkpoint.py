@@ -139,7 +139,7 @@ class Dense:
         """Read them from the dense model, or from what is remembered of it."""
         told = context.dense
         if told:
-            architecture = Architecture(told.architecture, told.sizes)
+            architecture = Architecture(told.architecture, told.sizes, told.settings)
             return cls(architecture, told.n_bytes, context.parameters or told.remembered)
         parameters = context.parameters or remember(model)
         return cls(Architecture.of(model), stored_bytes(model), parameters)
@@ -187,6 +187,8 @@ def record_of(
     matrices = [one for one in changed if len(one.shape) > 1]
     inside = [one for one in matrices if one.place == BODY]
     sizes, notes = _sizes(model, [*changed, *same], stored)
+    settings = Architecture.of(model).other_settings(dense.architecture)
+    notes = (settings, *notes) if settings else notes
     rows = {one.layer: (8 * sizes[one.name] / one.count, _sparsity(model, one)) for one in matrices}
     judged = inside or matrices or changed
     weights = sum(one.count for one in judged)

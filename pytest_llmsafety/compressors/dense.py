@@ -27,6 +27,7 @@ class DenseFacts:
 
     architecture: str
     sizes: tuple[tuple[str, str], ...]
+    settings: tuple[tuple[str, str], ...]
     n_bytes: int
     tokenizer: tuple[tuple[str, str], ...]
     parameters: tuple[Row, ...] = ()
@@ -38,6 +39,7 @@ class DenseFacts:
         return cls(
             found.name,
             found.sizes,
+            found.settings,
             stored_bytes(model),
             tokenizer_parts(tokenizer),
             tuple(one.row for one in remember(model)),

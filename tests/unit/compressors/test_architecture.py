@@ -127,6 +127,23 @@ def test_a_bias_that_the_dense_model_lacks_is_said(tmp_path):
     assert "12 parameters more (model.layers.0.self_attn.q_proj.bias" in record.architecture
 
 
+def test_other_settings_of_the_same_weights_are_said(tmp_path):
+    """What config.json changes without a shape, such as the window, is a note of the record."""
+
+    def shorter(model):
+        head(model)
+        model.config.max_position_embeddings = 16
+
+    model, spec = changed("llama", shorter, tmp_path)
+    longest = model.config.max_position_embeddings
+    record = compress(model, spec)
+    assert record.notes[0] == (
+        "config.json has other settings than the dense model's: "
+        f"max_position_embeddings 16 instead of {longest}"
+    )
+    assert record.architecture == ""
+
+
 def test_a_baseline_tells_architectures_apart(tmp_path):
     """What a baseline remembers of the dense model is enough to say what a checkpoint is."""
     model, spec = changed("llama", one_block_less, tmp_path)
