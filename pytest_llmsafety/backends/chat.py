@@ -185,7 +185,7 @@ def dated(template: str) -> str:
     if "strftime_now" not in template:
         return template
     fixed = {f"%-{one}": TODAY.strftime(f"%{one}").lstrip("0") or "0" for one in NO_ZEROS}
-    fixed |= {f"%{one}": TODAY.strftime(f"%{one}") for one in DIRECTIVES}
+    fixed |= {f"%{one}": TODAY.strftime(f"%{one}") for one in DIRECTIVES} | {"%%": "%"}
     filters = "".join(f"|replace({one!r}, {text!r})" for one, text in fixed.items())
     macro = f"{{% macro strftime_now(format) %}}{{{{ format{filters} }}}}{{% endmacro %}}"
     return f"{macro}\n{template}"
