@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 
+ROUND_TO_8_BITS = ("FP8Experts", "FP8Linear", "FbgemmFp8Linear", "Linear8bitLt")
+"""Classes of transformers and bitsandbytes whose kernels multiply inputs in 8 bits."""
+
+
 @dataclass(frozen=True)
 class Execution:
     """What ran, in words; `input_bits` are those to which the inputs of layers are rounded."""
@@ -98,7 +102,9 @@ def _named(kind: type) -> str:
 
 
 def _input_bits(layer: torch.nn.Module) -> float | None:
-    """The bits to which compressed-tensors or torchao round inputs of a layer, None otherwise."""
+    """The bits to which a package rounds the inputs of a layer; None where it does not."""
+    if type(layer).__name__ in ROUND_TO_8_BITS:
+        return 8.0
     scheme = getattr(getattr(layer, "quantization_scheme", None), "input_activations", None)
     if scheme is not None:
         return float(scheme.num_bits)

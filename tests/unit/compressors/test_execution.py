@@ -67,6 +67,19 @@ def test_the_class_of_a_weight_names_what_ran(fields, bits):
     assert found.input_bits == bits
 
 
+def test_a_layer_that_multiplies_in_8_bits_says_so():
+    """LLM.int8() of bitsandbytes and the FP8 layers of transformers round their inputs."""
+
+    class Linear8bitLt(torch.nn.Linear):
+        """Stands in for the one of bitsandbytes."""
+
+    model = tiny_llama()
+    model.model.layers[0].mlp.up_proj = Linear8bitLt(64, 128, bias=False)
+    found = execution(model, {"quant_method": "bitsandbytes"}, "float32")
+    assert found.input_bits == 8
+    assert "1 layers by tests (Linear8bitLt); 13 plain layers" in found.notes[0]
+
+
 def test_fp8_on_a_cpu_is_dequantized_and_says_so(tmp_path):
     """No FP8 kernel runs on a CPU: plain float32 layers do, and their inputs are not rounded."""
     save_fp8(tiny_llama(), tmp_path)
