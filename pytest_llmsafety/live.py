@@ -166,6 +166,11 @@ class LiveMeasurement:
             artefact=self._served.differences,
         )
 
+    @property
+    def first_request(self) -> str:
+        """How the first item is asked, which shows the settings of sampling and of chats."""
+        return repr(self.question.metric.requests(self.items[0]))
+
     def identity(self) -> tuple[object, ...]:
         """Return what tells this pair of models from others, whatever seed a run has."""
         found = self._engine.identity(self.pair.compressed)

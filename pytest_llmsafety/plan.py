@@ -11,6 +11,7 @@ from pytest_llmsafety.evidence import delta_support
 from pytest_llmsafety.measurement import Measurement, PairedScore
 from pytest_llmsafety.metrics.perplexity import exp
 from pytest_llmsafety.records import BBQItem, Score
+from pytest_llmsafety.settled import FEWEST_OF_A_SUITE
 from pytest_llmsafety.stats import Outcome, detectable_change, n_needed, rule_of_three
 from pytest_llmsafety.stats.unseen import MIN_CLUSTERS
 
@@ -101,7 +102,7 @@ def _power(measured: LiveMeasurement, verdict: Verdict, decision: Decision) -> P
     """Units to pass, changes that are found, and what that rests on."""
     if measured.settings.scope == "suite":
         found = exp(decision.margin) if verdict.is_ratio else decision.margin
-        return 1, (found, found), "nothing, as these items are all there are"
+        return FEWEST_OF_A_SUITE, (found, found), "nothing, as these items are all there are"
     worst = decision.worst_unseen
     if worst is None or verdict.aspect in CONTRASTS or measured.settings.scorer_accuracy:
         return None, (None, None), UNPLANNED

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from pytest_llmsafety.claims import AGREEMENT, FLIPS
 from pytest_llmsafety.errors import ConfigurationError
 from pytest_llmsafety.guards import doubted, noted
+from pytest_llmsafety.live import LiveMeasurement
 from pytest_llmsafety.looks import look_note
 from pytest_llmsafety.metrics.perplexity import exp
 from pytest_llmsafety.stats import Outcome
@@ -44,9 +45,8 @@ def worst_note(claim: Claim, result: Verdict) -> str:
     """Return what `worst` says of an unseen cluster; empty where it was left to the statistics."""
     if claim.worst is None or result.scope == "suite":
         return ""
-    most = (
-        "as much as a score allows" if claim.worst == 1 else f"{claim.worst:.0%} of what it allows"
-    )
+    share = "as much as" if claim.worst == 1 else f"{claim.worst:.0%} of what"
+    most = f"{share} a score allows"
     return f"worst={claim.worst:g}: an unseen cluster may get worse by {most}"
 
 
@@ -146,14 +146,14 @@ def counted(measured: Measured, claim: Claim, result: Verdict) -> Verdict:
     The same gate is the same model, compression, measurement, data, scorer, assertion and margin;
     another look at it has another seed, limit, order, error rate or scope.
     """
-    identity = getattr(measured, "identity", None)
     looks = getattr(measured, "looks", None)
-    if identity is None or looks is None or result.decision is None:
+    if not isinstance(measured, LiveMeasurement) or looks is None or result.decision is None:
         return result
     about = (result.measurement, result.aspect, bool(result.groups), result.data_digest)
-    gate = [*identity(), *about, result.scorer, claim.margin, [*map(list, claim.by_group)]]
+    gate = [*measured.identity(), *about, result.scorer, claim.margin, [*map(list, claim.by_group)]]
     settings = measured.settings
-    look = [settings.seed, settings.scope, settings.early_stop, claim.confidence, claim.worst]
+    look = [settings.scope, settings.early_stop, claim.confidence, claim.worst]
+    look += [settings.seed, repr(settings.scorer_accuracy), measured.first_request]
     look += [item.id for item in measured.items]
     number = looks.count(gate, look)
     return noted(dataclasses.replace(result, look=number), look_note(number))

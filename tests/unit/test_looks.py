@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from pytest_llmsafety.assertions import gate, observe
+from pytest_llmsafety.claims import Claim
+from pytest_llmsafety.fingerprint import Identity, Platform
+from pytest_llmsafety.judgement import judge_mean
+from pytest_llmsafety.live import LiveMeasurement, Question
 from pytest_llmsafety.looks import Looks, look_note, ordinal
+from pytest_llmsafety.measurement import Settings
 from pytest_llmsafety.options import Options
+from tests.measurements import PAIR
+from tests.unit.test_early import ITEMS, Answers, Told
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from pytest_llmsafety.pair import Arm
 
 
 def test_other_draws_count_and_repetitions_do_not(tmp_path: Path) -> None:
@@ -44,3 +54,34 @@ def test_a_cache_that_does_not_last_counts_nothing(tmp_path: Path) -> None:
     assert kept.looks == kept.for_worker(0, 2, None).looks == tmp_path
     gone = Options.parse({**given, "cache": "off"}).for_worker(0, 2, tmp_path)
     assert (gone.cache, gone.looks) == (tmp_path, None)
+
+
+class Model(Answers):
+    """An engine whose model has an identity."""
+
+    def identity(self, arm: Arm) -> Identity:
+        """That of one model, compressed with a seed."""
+        recipe = ((str(arm.compression), ""),)
+        return Identity("abc", recipe, 7, "", Platform("fake", "float32", "cpu"), ())
+
+
+def judged(looks: Looks, seed: int = 0, n: int = 200, margin: float = 0.05, **settings: Any) -> int:
+    """The number of the look that a verdict on `n` unchanged answers is."""
+    question = Question("qa", "made-up", ITEMS[:n], Told(), data_digest="d", n_data=1000)
+    measured = LiveMeasurement(
+        question, PAIR, Model(lambda _: "1"), Settings(seed=seed, **settings), looks
+    )
+    with observe(lambda _: None, forgive=frozenset({"INCONCLUSIVE"})):
+        return gate(measured, Claim(margin), judge_mean).look
+
+
+def test_a_gate_counts_its_looks(tmp_path: Path) -> None:
+    """Seed, limit, alpha and scope make another look; another margin is another gate."""
+    looks = Looks(tmp_path / "looks.sqlite")
+    assert [judged(looks), judged(looks)] == [1, 1]
+    assert judged(looks, seed=1) == 2
+    assert judged(looks, n=150) == 3
+    assert judged(looks, confidence=0.99) == 4
+    assert judged(looks, scope="suite") == 5
+    assert judged(looks, margin=0.06) == 1
+    assert judged(Looks(None)) == 0
