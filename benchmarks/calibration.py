@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
+from attacks import attacks
 from gates import (
     ALPHA,
     Stops,
@@ -29,12 +30,9 @@ from gates import (
     unpaired_alarms,
     z_passes,
 )
-from scenarios import SCENARIOS, clusters, flips, harmful_flips, toxicity
+from scenarios import SCENARIOS, flips, harmful_flips, toxicity
 
 from pytest_llmsafety.stats import holm
-from pytest_llmsafety.stats.bounds import p_within
-from pytest_llmsafety.stats.units import make_units
-from pytest_llmsafety.stats.unseen import from_spread
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -158,37 +156,20 @@ def _in_chunks(
     return Stops(*joined), np.concatenate(within)
 
 
-def templates(runs: int, rng: np.random.Generator) -> Table:
-    """False PASS with prompts from few templates, of which some carry all harm."""
-    margin, items = 0.05, 50
-    header = [
-        "change = margin = .05, 50 prompts a template",
-        "templates",
-        "ours",
-        "as if unrelated",
-    ]
-    table = Table(
-        "Clusters: false PASS (*: not judged, unseen clusters are worse than assumed)", header
-    )
-    for bad, told in ((0.5, "half"), (0.2, "one in five"), (0.1, "one in ten")):
-        for count in (10, 20, 50):
-            samples = [clusters(rng, (count, items), change=margin, bad=bad) for _ in range(runs)]
-            ours = np.array([_cluster_p(sample, margin) <= ALPHA for sample in samples])
-            naive = fixed(np.array([sample.ravel() for sample in samples]), margin)[0] <= ALPHA
-            label = f"harm in {told} of the templates"
-            # A rare bad template breaks the assumption about unseen ones: shown, not judged.
-            holds = bad == 0.5  # noqa: PLR2004 - the first of the three
-            rate = table.judge(f"{label}, {count}", ours) if holds else f"{share(ours)} (*)"
-            table.rows.append([label, str(count), rate, share(naive)])
+def public_assertions(runs: int, rng: np.random.Generator) -> Table:
+    """Attack the public assertions, with the true change at the margin."""
+    header = ["change = margin", "n", "gate", "false PASS", "false FAIL"]
+    table = Table("Attacks on the public assertions (*: breaks the assumption printed)", header)
+    for attack in attacks():
+        outcomes = np.array([attack.outcome(rng) for _ in range(runs)], dtype=object)
+        label = f"{attack.name}, {attack.size}, {attack.gate}"
+        passed, failed = outcomes == "PASS", outcomes == "FAIL"
+        false_pass = (
+            table.judge(f"{label}, false PASS", passed) if attack.holds else f"{share(passed)} (*)"
+        )
+        false_fail = table.judge(f"{label}, false FAIL", failed)
+        table.rows.append([attack.name, attack.size, attack.gate, false_pass, false_fail])
     return table
-
-
-def _cluster_p(sample: FloatArray, margin: float) -> float:
-    """Return the p-value of PASS for (clusters, items) deltas."""
-    codes = np.repeat(np.arange(sample.shape[0]), sample.shape[1])
-    units = make_units(sample.ravel(), clusters=codes)
-    worst = from_spread(units, margin, (-1.0, 1.0)).worst
-    return p_within(units.totals, units.sizes, margin=margin, worst=worst)
 
 
 def worst_group(runs: int, rng: np.random.Generator) -> Table:
@@ -268,7 +249,7 @@ TABLES: dict[str, Callable[[int, np.random.Generator], Table]] = {
     "fixed": fixed_n,
     "sequential": looks,
     "share": seen,
-    "clusters": templates,
+    "assertions": public_assertions,
     "groups": worst_group,
     "naive": naive,
 }

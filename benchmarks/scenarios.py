@@ -92,15 +92,3 @@ def toxicity(change: float) -> Law:
 
 
 SCENARIOS: tuple[Callable[[float], Law], ...] = (toxicity, jumps, flips, harmful_flips)
-
-
-def clusters(
-    rng: np.random.Generator, shape: tuple[int, int], *, change: float, bad: float
-) -> FloatArray:
-    """Draw (clusters, items) flips: of a share `bad` of templates all harm comes, evenly within.
-
-    Of a template's answers 2% flip each way; in a bad template another change / bad got worse.
-    """
-    harm = np.where(rng.random(shape[0]) < bad, change / bad, 0.0)[:, None]
-    drawn = rng.random(shape)
-    return np.where(drawn < 0.02 + harm, 1.0, np.where(drawn > 0.98, -1.0, 0.0))  # noqa: PLR2004

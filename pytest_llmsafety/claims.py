@@ -99,9 +99,15 @@ class Claim:
         own = dict(self.by_group).get(group, self.margin)
         return dataclasses.replace(self, margin=own, by_group=())
 
-    def worst_of(self, support: tuple[float, float]) -> float | None:
-        """Return the largest change of an unseen cluster in the unit of the values, where given."""
-        return None if self.worst is None else self.worst * support[1]
+    def worst_in(self, pairs: Sequence[PairedScore], support: tuple[float, float]) -> float | None:
+        """Return the largest change of an unseen cluster in the unit of the values, where given.
+
+        None where each item stands alone: the range of its change is known.
+        """
+        labels = clusters(pairs)
+        if self.worst is None or labels is None or len(set(labels)) == len(labels):
+            return None
+        return self.worst * support[1]
 
 
 def is_number(value: object) -> bool:
@@ -173,7 +179,7 @@ class MeanClaim:
             clusters=clusters(pairs),
             confidence=self.claim.confidence,
             scope=self.settings.scope,
-            worst=self.claim.worst_of(self.quantity.support),
+            worst=self.claim.worst_in(pairs, self.quantity.support),
             scorer_accuracy=self.accuracy,
         )
 
@@ -250,6 +256,7 @@ class GroupsClaim:
             scope=self.settings.scope,
             contrast=self.contrast,
             correction=self.correction,
+            worst=self.claim.worst_in(grouped, self.quantity.support),
             scorer_accuracy=self.accuracy,
         )
 

@@ -14,6 +14,7 @@ from pytest_llmsafety.evidence import (
     clusters,
     comparable,
     contrasted,
+    delta_support,
     groups_of,
     means,
     perplexities,
@@ -46,9 +47,9 @@ OWN_CHANGE = "margins of single groups are for their own change, and are not use
 NO_RANGE = "all items were asked: stopping early needs a change of known range"
 
 
-def judge_mean(measured: Measured, claim: Claim) -> Verdict:
+def judge_mean(measured: Measured, claim: Claim, claims: type[MeanClaim] = MeanClaim) -> Verdict:
     """Judge the mean change of a score over all items (clusters where items have them)."""
-    claimed = MeanClaim(worsening(measured), claim, measured.settings, accuracy(measured))
+    claimed = claims(worsening(measured), claim, measured.settings, accuracy(measured))
     taken, decision, note = decide(measured, claimed)
     result = with_room(taken, noted(verdict(taken, claim, decision, means), note))
     return above_chance(taken, result)
@@ -112,6 +113,7 @@ def judge_group_ratios(measured: Measured, claim: Claim, correction: str) -> Ver
         clusters=clusters(pairs),
         confidence=claim.confidence,
         scope=taken.settings.scope,
+        worst=claim.worst_in(pairs, delta_support(taken)),
     )
     logs = {name: in_logs(decision) for name, decision in joint.decisions.items()}
     joint = dataclasses.replace(joint, decisions=logs, margin=math.log(joint.margin))

@@ -2,8 +2,9 @@
 
 UnQover's mu is shown and not judged: a mean of maxima over attributes rises by noise alone, so
 no bound on it keeps its error rate. What is judged is the mean of |C| over questions, which no
-|gamma| averaged over subjects and attributes exceeds, or the |gamma| of each subject; the unit
-is the pair of subjects in both.
+|gamma| averaged over subjects and attributes exceeds, or the |gamma| of each subject. The mean is
+decided by pairs of subjects, by subjects and by attributes, and the widest decision counts; the
+unit of a gamma is the pair.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from pytest_llmsafety.guards import doubted, noted
 from pytest_llmsafety.judgement import judge_groups, judge_mean
 from pytest_llmsafety.metrics.base import part
 from pytest_llmsafety.records import PairItem, ReferenceItem, UnqoverItem
-from pytest_llmsafety.subject_bias import judge_subjects
+from pytest_llmsafety.subject_bias import ChoicesClaim, judge_subjects
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -49,7 +50,11 @@ def judge_bias(
     """
     kind = measured.items[0]
     if isinstance(kind, UnqoverItem):
-        result = judge_subjects(measured, claim) if per_group else judge_mean(measured, claim)
+        result = (
+            judge_subjects(measured, claim)
+            if per_group
+            else judge_mean(measured, claim, ChoicesClaim)
+        )
     elif isinstance(kind, (PairItem, ReferenceItem)):
         result = judge_groups(measured, claim) if per_group else judge_mean(measured, claim)
     else:

@@ -1,8 +1,8 @@
 """One-sided p-values and bounds for a mean or a ratio, with a pseudo-unit at the worst value.
 
 A unit c (an item, or a cluster of items) has a total S_c and a size n_c; the change is
-theta = sum S / sum n. At a margin t its contribution is a_c = S_c - t * n_c. One pseudo-unit of
-average size at the worst value that an unseen unit could take is added, and the p-value is
+theta = sum S / sum n. At a margin t its contribution is a_c = S_c - t * n_c. One pseudo-unit
+at the worst value that an unseen unit could take is added, and the p-value is
 P(sum_c W_c a_c >= 0) with W ~ Dirichlet(1, ..., 1): Gaffke (2005); Learned-Miller and Thomas
 (2019), arXiv 1905.06208. For 0/1 values this is the Clopper-Pearson bound.
 """
@@ -32,7 +32,9 @@ class _Weighted(NamedTuple):
         return dirichlet_tail(self.totals - margin * self.sizes, self.counts)
 
 
-def p_within(totals: FloatArray, sizes: FloatArray, *, margin: float, worst: float) -> float:
+def p_within(
+    totals: FloatArray, sizes: FloatArray, *, margin: float, worst: float, size: float = 1.0
+) -> float:
     """Return the p-value against "the change is at least the margin"; small means PASS.
 
     Args:
@@ -40,6 +42,7 @@ def p_within(totals: FloatArray, sizes: FloatArray, *, margin: float, worst: flo
         sizes: (units,) n_c > 0, sum of weights of a unit (items, tokens).
         margin: largest acceptable change, in the unit of totals / sizes.
         worst: largest change that an unseen unit could have; above the margin.
+        size: of that unit, in average ones.
 
     Raises:
         StatisticsError: degenerate arrays, or worst <= margin (then nothing could fail).
@@ -52,19 +55,23 @@ def p_within(totals: FloatArray, sizes: FloatArray, *, margin: float, worst: flo
             "change that breaks the margin to be possible. Lower the margin or raise the worst."
         )
         raise StatisticsError(msg)
-    return _with_pseudo_unit(totals, sizes, worst).tail(margin)
+    return _with_pseudo_unit(totals, sizes, worst, size).tail(margin)
 
 
-def p_beyond(totals: FloatArray, sizes: FloatArray, *, margin: float, best: float) -> float:
+def p_beyond(
+    totals: FloatArray, sizes: FloatArray, *, margin: float, best: float, size: float = 1.0
+) -> float:
     """Return the p-value against "the change is at most the margin"; small means FAIL.
 
     Arguments and errors are those of `p_within`; `best` is the smallest change that an unseen
     unit could have, below the margin.
     """
-    return p_within(-np.asarray(totals), sizes, margin=-margin, worst=-best)
+    return p_within(-np.asarray(totals), sizes, margin=-margin, worst=-best, size=size)
 
 
-def upper_bound(totals: FloatArray, sizes: FloatArray, *, worst: float, alpha: float) -> float:
+def upper_bound(
+    totals: FloatArray, sizes: FloatArray, *, worst: float, alpha: float, size: float = 1.0
+) -> float:
     """Return the upper 1 - alpha bound: the margin at which `p_within` equals alpha.
 
     Args:
@@ -73,6 +80,7 @@ def upper_bound(totals: FloatArray, sizes: FloatArray, *, worst: float, alpha: f
         worst: largest change that an unseen unit could have; the bound never exceeds it,
             unless the estimate itself does.
         alpha: error rate of the bound, between 0 and 1.
+        size: of the unseen unit, in average ones.
 
     Raises:
         StatisticsError: degenerate arrays, or alpha outside (0, 1).
@@ -85,7 +93,7 @@ def upper_bound(totals: FloatArray, sizes: FloatArray, *, worst: float, alpha: f
     estimate = float(totals.sum() / sizes.sum())
     if worst <= estimate:
         return estimate
-    units = _with_pseudo_unit(totals, sizes, worst)
+    units = _with_pseudo_unit(totals, sizes, worst, size)
     highest = worst - _ROOT_TOLERANCE * max(1.0, abs(worst))
     # The tail is near 1/2 at the estimate; an alpha above that needs the smallest unit's 1.
     lowest = estimate if units.tail(estimate) > alpha else float((totals / sizes).min())
@@ -96,18 +104,22 @@ def upper_bound(totals: FloatArray, sizes: FloatArray, *, worst: float, alpha: f
     )
 
 
-def lower_bound(totals: FloatArray, sizes: FloatArray, *, best: float, alpha: float) -> float:
+def lower_bound(
+    totals: FloatArray, sizes: FloatArray, *, best: float, alpha: float, size: float = 1.0
+) -> float:
     """Return the lower 1 - alpha bound: the margin at which `p_beyond` equals alpha.
 
     Arguments and errors are those of `upper_bound`; `best` is the smallest possible change.
     """
-    return -upper_bound(-np.asarray(totals), sizes, worst=-best, alpha=alpha)
+    return -upper_bound(-np.asarray(totals), sizes, worst=-best, alpha=alpha, size=size)
 
 
-def _with_pseudo_unit(totals: FloatArray, sizes: FloatArray, worst: float) -> _Weighted:
+def _with_pseudo_unit(
+    totals: FloatArray, sizes: FloatArray, worst: float, relative: float
+) -> _Weighted:
     """Add the pseudo-unit; merge equal units when all have one size (the common case)."""
-    size = float(sizes.mean())
-    if np.ptp(sizes) > 0:
+    size = float(sizes.mean()) * relative
+    if relative != 1 or np.ptp(sizes) > 0:
         totals, sizes = np.append(totals, worst * size), np.append(sizes, size)
         return _Weighted(totals, sizes, np.ones_like(totals))
     distinct, counts = np.unique(np.append(totals, worst * sizes[0]), return_counts=True)

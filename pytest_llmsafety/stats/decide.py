@@ -17,10 +17,11 @@ from pytest_llmsafety.stats.reason import explain, too_few_clusters
 from pytest_llmsafety.stats.scorer_accuracy import correct
 from pytest_llmsafety.stats.units import ROUNDING, finite_array, make_units
 from pytest_llmsafety.stats.unseen import (
+    CERTAIN_CLUSTERS,
     MIN_CLUSTERS,
     Unseen,
     assumed,
-    from_spread,
+    from_clusters,
     from_support,
 )
 
@@ -56,9 +57,9 @@ def decide_mean(  # noqa: PLR0913 - each is a choice of the caller; a bundle wou
         clusters: (items,) labels; items of one label are one unit (statistics.md, 4).
         confidence: of each one-sided bound, between .5 and 1.
         scope: `population` (new prompts of this kind) or `suite` (these and no others).
-        worst: largest change of an unseen unit, when known. When None: the support for items,
-            a guess from their spread for clusters, which the decision states. Pass `support[1]`
-            to assume nothing.
+        worst: largest change of an unseen unit, when known. When None: the support, and for less
+            than 120 clusters an assumption that the decision states. Pass `support[1]` to assume
+            nothing.
         scorer_accuracy: how often the scorer errs, to judge the true change (see `ScorerAccuracy`).
 
     Raises:
@@ -72,7 +73,7 @@ def decide_mean(  # noqa: PLR0913 - each is a choice of the caller; a bundle wou
     if worst is not None:
         unseen = assumed(units, worst, support)
     elif units.clustered:
-        unseen = from_spread(units, margin, support)
+        unseen = from_clusters(units, gate, support)
     else:
         unseen = from_support(units, support)
     return decide_units(units, gate, unseen)
@@ -97,13 +98,16 @@ def decide_units(units: Units, gate: Gate, unseen: Unseen) -> Decision:
             f"and {MIN_CLUSTERS} to decide. Measure more documents."
         )
         raise StatisticsError(msg)
-    totals, sizes = units.totals, units.sizes
+    totals, sizes, size = units.totals, units.sizes, unseen.size
+    worst, best, alpha = unseen.worst, unseen.best, gate.alpha
     fewest = _at_least(units, gate, unseen)
+    p_pass = p_within(totals, sizes, margin=gate.pass_margin, worst=worst, size=size)
+    upper = upper_bound(totals, sizes, worst=worst, alpha=alpha, size=size)
     shown = Shown(
-        max(p_within(totals, sizes, margin=gate.pass_margin, worst=unseen.worst), fewest.p_pass),
-        p_beyond(totals, sizes, margin=gate.fail_margin, best=unseen.best),
-        lower_bound(totals, sizes, best=unseen.best, alpha=gate.alpha),
-        max(upper_bound(totals, sizes, worst=unseen.worst, alpha=gate.alpha), fewest.upper),
+        max(p_pass, fewest.p_pass),
+        p_beyond(totals, sizes, margin=gate.fail_margin, best=best, size=size),
+        lower_bound(totals, sizes, best=best, alpha=alpha, size=size),
+        max(upper, fewest.upper),
     )
     return conclude(units, gate, unseen, shown)
 
@@ -120,7 +124,9 @@ def _at_least(units: Units, gate: Gate, unseen: Unseen) -> Shown:
     return Shown(p_pass, 0.0, -math.inf, upper)
 
 
-def conclude(units: Units, gate: Gate, unseen: Unseen, shown: Shown) -> Decision:
+def conclude(
+    units: Units, gate: Gate, unseen: Unseen, shown: Shown, *, planned: bool = True
+) -> Decision:
     """Turn the numbers of both tests into a decision, with its reason and its plan."""
     outcome = Outcome.INCONCLUSIVE
     if not too_few_clusters(units, unseen):
@@ -146,7 +152,7 @@ def conclude(units: Units, gate: Gate, unseen: Unseen, shown: Shown) -> Decision
         assumption=unseen.assumption,
         reason=explain(units, gate, unseen, (outcome, shown.p_pass, shown.p_fail)),
     )
-    if outcome is Outcome.INCONCLUSIVE:
+    if outcome is Outcome.INCONCLUSIVE and planned:
         decision = with_plan(decision, units, unseen)
     if gate.scorer_accuracy is None:
         return decision
@@ -173,20 +179,31 @@ def with_plan(decision: Decision, units: Units, unseen: Unseen) -> Decision:
         return decision
     margin, pilot = decision.margin, units.influences
     fewest = MIN_CLUSTERS if units.clustered or unseen.guarded else 1
+    ends = unseen.on_average_unit(margin)
+    certain = ends
     if unseen.guarded and math.isfinite(unseen.limit):
         items = rule_of_three(margin, worst=unseen.limit, confidence=decision.confidence)
         fewest = max(fewest, math.ceil(items * units.n_units / units.n_items))
+        whole = dataclasses.replace(unseen, worst=unseen.limit)
+        certain = whole.on_average_unit(margin)
 
-    def needed(change: float, power: float) -> int | None:
-        count = n_needed(
+    def count(change: float, power: float, support: tuple[float, float]) -> int | None:
+        return n_needed(
             pilot,
             margin=margin,
             assumed=change,
             power=power,
             confidence=decision.confidence,
-            support=(unseen.best, unseen.worst),
+            support=support,
         )
-        return None if count is None else max(count, fewest)
+
+    def needed(change: float, power: float) -> int | None:
+        found = count(change, power, ends)
+        if certain != ends and (found is None or found >= CERTAIN_CLUSTERS):
+            # By then nothing is assumed any more.
+            found = count(change, power, certain)
+            found = found and max(found, CERTAIN_CLUSTERS)
+        return None if found is None else max(found, fewest)
 
     return dataclasses.replace(
         decision,

@@ -19,7 +19,7 @@ from pytest_llmsafety.stats.outcome import Outcome
 from pytest_llmsafety.stats.units import same_length
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from numpy.typing import ArrayLike, NDArray
 
@@ -33,6 +33,10 @@ if TYPE_CHECKING:
 
 LISTED = 8
 """Undecided groups that a reason names; `undecided` holds all of them."""
+
+MOST_TOGETHER = 2_000
+MOST_NUMBERS = 2**27
+"""Hypotheses, and numbers in the matrix of all units and hypotheses, that max-T takes."""
 
 CORRECTIONS = {"holm": "Holm", "max-t": "max-T"}
 """How a FAIL is corrected for looking at several groups, and how a reason says it."""
@@ -77,6 +81,7 @@ def decide_groups(  # noqa: PLR0913 - the choices of decide_mean, once for all g
     scope: str = "population",
     contrast: str = "worst",
     correction: str = "holm",
+    worst: float | None = None,
     scorer_accuracy: ScorerAccuracy | None = None,
 ) -> GroupDecision:
     """Decide whether what compression does to groups is within the margin.
@@ -96,20 +101,60 @@ def decide_groups(  # noqa: PLR0913 - the choices of decide_mean, once for all g
         contrast: `worst` (each group's mean), `rest` (minus the mean of the items outside of the
             group) or `pairs` (minus the mean of each other group: bounds the rise of max - min).
         correction: of FAIL: `holm`, or `max-t` where groups overlap or share clusters.
+        worst: largest change of an unseen unit, as in `decide_mean`.
         scorer_accuracy: how often the scorer errs, alike in all groups.
 
     Raises:
         StatisticsError: as `decide_mean`; or no item has a group, a name is no text, a group has
-            nothing to be compared with, an unknown contrast or correction, or a margin of no group.
+            nothing to be compared with, an unknown contrast or correction, or a margin of no group;
+            max-T of more hypotheses than a matrix can hold.
 
     """
     gate = Gate(margin, confidence, scope, scorer_accuracy)
-    items = Items.of(values, weights, clusters, support)
+    items = Items.of(values, weights, clusters, support, worst)
     sides = hypotheses(_some_members(groups, items.deltas.size), items.deltas.size, contrast)
     gates = _gates(gate, sides, margins or {})
-    decisions = {name: _decide(items, side, gates[name]) for name, side in sides.items()}
-    pulls = np.stack([items.pulls(side) for side in sides.values()], axis=1)
+    pulls = _pulls(items, sides.values()) if correction == "max-t" else None
+    decisions = _decisions(items, sides, gates)
     return combine(decisions, gate, pulls, contrast=contrast, correction=correction)
+
+
+def _decisions(
+    items: Items, sides: Mapping[str, Sides], gates: Mapping[str, Gate]
+) -> dict[str, Decision]:
+    """Return each group's decision; of contrasts only those that are shown are planned."""
+    decisions: dict[str, Decision] = {}
+    for name, side in sides.items():
+        decisions[name] = _decide(items, side, gates[name], decisions)
+    for name in _listed(decisions):
+        if sides[name].right is not None:
+            decisions[name] = items.decide(sides[name], gates[name])
+    return decisions
+
+
+def _pulls(items: Items, sides: Collection[Sides]) -> FloatArray:
+    """Return (units, hypotheses) how far each unit pulls each estimate.
+
+    Raises:
+        StatisticsError: they would not fit the memory.
+
+    """
+    n_units = int(items.codes.max()) + 1
+    if len(sides) > MOST_TOGETHER or n_units * len(sides) > MOST_NUMBERS:
+        msg = (
+            f"max-T over {len(sides):,} hypotheses and {n_units:,} units needs a matrix of "
+            f"{8 * n_units * len(sides) / 2**30:.1f} GiB. Expected at most {MOST_TOGETHER:,} "
+            f"hypotheses and {8 * MOST_NUMBERS / 2**30:.0f} GiB. Use the correction 'holm', "
+            "another contrast or fewer groups."
+        )
+        raise StatisticsError(msg)
+    return np.stack([items.pulls(side) for side in sides], axis=1)
+
+
+def _listed(decisions: Mapping[str, Decision]) -> list[str]:
+    """Return the undecided groups that a reader is told of: the LISTED largest estimates."""
+    undecided = [n for n, one in decisions.items() if one.outcome is Outcome.INCONCLUSIVE]
+    return sorted(undecided, key=lambda name: -decisions[name].estimate)[:LISTED]
 
 
 def _gates(gate: Gate, names: Iterable[str], margins: Mapping[str, float]) -> dict[str, Gate]:
@@ -124,10 +169,13 @@ def _gates(gate: Gate, names: Iterable[str], margins: Mapping[str, float]) -> di
     return gates
 
 
-def _decide(items: Items, sides: Sides, gate: Gate) -> Decision:
-    """Decide one group by its mean, or by its contrast."""
+def _decide(items: Items, sides: Sides, gate: Gate, known: Mapping[str, Decision]) -> Decision:
+    """Decide one group by its mean, or by its contrast; `known` may hold its opposite."""
     if sides.right is not None:
-        return items.decide(sides, gate)
+        opposite = known.get(f"{sides.other} - {sides.name}")
+        alone = opposite is not None and opposite.n_units == opposite.n_items
+        bounds = (-opposite.upper, -opposite.lower) if opposite and alone else None
+        return items.decide(sides, gate, planned=False, bounds=bounds)
     rows = sides.left
     return decide_mean(
         items.deltas[rows],
@@ -137,6 +185,7 @@ def _decide(items: Items, sides: Sides, gate: Gate) -> Decision:
         clusters=items.codes[rows],
         confidence=gate.confidence,
         scope=gate.scope,
+        worst=items.worst,
         scorer_accuracy=gate.scorer_accuracy,
     )
 

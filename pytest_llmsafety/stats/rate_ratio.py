@@ -30,7 +30,7 @@ from pytest_llmsafety.stats.units import (
     make_units,
     same_length,
 )
-from pytest_llmsafety.stats.unseen import Unseen, from_spread
+from pytest_llmsafety.stats.unseen import Unseen, assumed, from_clusters, from_support
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -55,6 +55,7 @@ def decide_rate_ratio(  # noqa: PLR0913 - the choices of decide_mean
     clusters: Labels | None = None,
     confidence: float = 0.95,
     scope: str = "population",
+    worst: float | None = None,
 ) -> Decision:
     """Decide whether the mean score grew by less than a factor `max_ratio`.
 
@@ -69,6 +70,7 @@ def decide_rate_ratio(  # noqa: PLR0913 - the choices of decide_mean
         clusters: (items,) labels of the independent units; each item when None.
         confidence: of each one-sided bound, between .5 and 1.
         scope: `population` or `suite`.
+        worst: largest change of an unseen cluster's score; as in `decide_mean` when None.
 
     Raises:
         StatisticsError: NaN, empty or mismatched arrays, a score outside 0 to `highest`, a dense
@@ -86,7 +88,8 @@ def decide_rate_ratio(  # noqa: PLR0913 - the choices of decide_mean
             "nothing. Judge the difference with decide_mean."
         )
         raise StatisticsError(msg)
-    return _Rates(before, after, highest, clusters, max_ratio).decide(confidence, scope)
+    gate = Gate((max_ratio - 1) * float(before.mean()), confidence, scope)
+    return _Rates(before, after, highest, clusters, max_ratio, gate, worst).decide()
 
 
 def decide_group_rate_ratios(  # noqa: PLR0913 - the choices of decide_groups
@@ -99,6 +102,7 @@ def decide_group_rate_ratios(  # noqa: PLR0913 - the choices of decide_groups
     clusters: Labels | None = None,
     confidence: float = 0.95,
     scope: str = "population",
+    worst: float | None = None,
 ) -> GroupDecision:
     """Decide whether every group's mean score grew by less than a factor `max_ratio`.
 
@@ -113,6 +117,7 @@ def decide_group_rate_ratios(  # noqa: PLR0913 - the choices of decide_groups
         clusters: (items,) labels of the independent units; each item when None.
         confidence: of each one-sided bound.
         scope: `population` or `suite`.
+        worst: largest change of an unseen cluster's score.
 
     Raises:
         StatisticsError: as `decide_rate_ratio`; or groups that cannot be read.
@@ -130,6 +135,7 @@ def decide_group_rate_ratios(  # noqa: PLR0913 - the choices of decide_groups
             clusters=codes[rows],
             confidence=confidence,
             scope=scope,
+            worst=worst,
         )
         for name, rows in members_of(groups, before.size).items()
     }
@@ -138,26 +144,26 @@ def decide_group_rate_ratios(  # noqa: PLR0913 - the choices of decide_groups
 
 @dataclass(frozen=True, eq=False)
 class _Rates:
-    """Scores of both models, and the largest acceptable ratio."""
+    """Scores of both models, and the largest acceptable ratio.
+
+    `gate` asks for the acceptable rise of the mean score, at the dense mean that was seen.
+    """
 
     dense: FloatArray
     compressed: FloatArray
     highest: float
     clusters: Labels | None
     max_ratio: float
+    gate: Gate
+    worst: float | None
 
-    @property
-    def margin(self) -> float:
-        """The acceptable rise of the mean score, at the dense mean that was seen."""
-        return (self.max_ratio - 1) * float(self.dense.mean())
-
-    def decide(self, confidence: float, scope: str) -> Decision:
-        gate = Gate(self.margin, confidence, scope)
+    def decide(self) -> Decision:
+        gate, margin = self.gate, self.gate.margin
         units, unseen = self._at(self.max_ratio)
         # Shifted so that the mean is the rise of the score: the plan then knows what 0 means.
         rise = dataclasses.replace(
             units,
-            totals=units.totals + self.margin * units.sizes,
+            totals=units.totals + margin * units.sizes,
             n_worse=int((self.compressed > self.dense).sum()),
             n_better=int((self.compressed < self.dense).sum()),
         )
@@ -173,9 +179,7 @@ class _Rates:
             self._lower(gate.alpha, ratio),
             self._upper(gate.alpha, ratio),
         )
-        moved = dataclasses.replace(
-            unseen, worst=unseen.worst + self.margin, best=unseen.best + self.margin
-        )
+        moved = dataclasses.replace(unseen, worst=unseen.worst + margin, best=unseen.best + margin)
         decision = conclude(rise, gate, moved, shown)
         return dataclasses.replace(
             decision, estimate=ratio, margin=self.max_ratio, worst_unseen=None
@@ -186,22 +190,40 @@ class _Rates:
         units = make_units(self.compressed - ratio * self.dense, clusters=self.clusters)
         support = (-ratio * self.highest, self.highest)
         if not units.clustered:
-            return units, Unseen(worst=support[1], best=support[0])
-        unseen = from_spread(units, self.margin, support)
+            return units, from_support(units, support)
+        rise = self.gate.margin
+        if self.worst is not None:
+            # Of the score: at worst it rises by so much from the dense mean.
+            unseen = assumed(units, max(self.worst - rise, _TOLERANCE), support)
+        else:
+            # Shifted, as the rule is one of the rise, while these units are compared with 0.
+            risen = dataclasses.replace(units, totals=units.totals + rise * units.sizes)
+            unseen = from_clusters(risen, self.gate, (support[0] + rise, support[1] + rise))
+            unseen = dataclasses.replace(unseen, worst=unseen.worst - rise, best=unseen.best - rise)
+        if not unseen.assumption:
+            return units, unseen
         said = (
             f"assumes that compressed - {ratio:g} * dense of no unseen cluster is over "
-            f"{unseen.worst:+.3g} (the largest of the worst seen, the mean + 3 sd and twice the "
-            "acceptable rise)"
+            f"{unseen.worst:+.3g} or below {unseen.best:+.3g} ({units.n_units} clusters do not "
+            "rule it out)"
         )
         return units, dataclasses.replace(unseen, assumption=said)
 
     def _p_within(self, ratio: float) -> float:
         units, unseen = self._at(ratio)
-        return p_within(units.totals, units.sizes, margin=0.0, worst=unseen.worst)
+        found = p_within(
+            units.totals, units.sizes, margin=0.0, worst=unseen.worst, size=unseen.size
+        )
+        return max(found, self._p_unchanged(ratio)) if units.clustered else found
+
+    def _p_unchanged(self, ratio: float) -> float:
+        """Return what as many independent items would show if no score had changed."""
+        alone = (1 - ratio) * self.dense
+        return p_within(alone, np.ones_like(alone), margin=0.0, worst=self.highest)
 
     def _p_beyond(self, ratio: float) -> float:
         units, unseen = self._at(ratio)
-        return p_beyond(units.totals, units.sizes, margin=0.0, best=unseen.best)
+        return p_beyond(units.totals, units.sizes, margin=0.0, best=unseen.best, size=unseen.size)
 
     def _upper(self, alpha: float, ratio: float) -> float:
         """The ratio at which `_p_within` falls to alpha."""

@@ -20,7 +20,7 @@ from pytest_llmsafety.stats.units import (
     same_length,
     sum_by,
 )
-from pytest_llmsafety.stats.unseen import from_spread
+from pytest_llmsafety.stats.unseen import from_texts, of_clusters
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -29,10 +29,10 @@ if TYPE_CHECKING:
     from pytest_llmsafety.stats.saddlepoint import FloatArray
     from pytest_llmsafety.stats.units import Labels
 
-UNSEEN_NATS = 1.0
-"""An unseen document is taken to lose at least this much per token, so that few cannot pass."""
-
-_UNBOUNDED = (-math.inf, math.inf)
+WORST_LOSS, BEST_GAIN = 3.0, 1.0
+"""Nats per token that an unseen document may lose or gain, so that few of them cannot pass."""
+WORST_DIVERGENCE = 1.0
+"""Nats per token by which an unseen text may diverge."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +48,7 @@ class Ratio:
     denominator: ArrayLike
 
 
-def decide_ratio(
+def decide_ratio(  # noqa: PLR0913 - the choices of decide_mean
     delta_nll: ArrayLike,
     tokens: ArrayLike,
     *,
@@ -56,6 +56,7 @@ def decide_ratio(
     clusters: Labels | None = None,
     confidence: float = 0.95,
     scope: str = "population",
+    worst: float = WORST_LOSS,
 ) -> Decision:
     """Decide whether perplexity grew by less than a factor `max_ratio`.
 
@@ -69,6 +70,7 @@ def decide_ratio(
         clusters: (windows,) document of each window; windows of one document are one unit.
         confidence: of each one-sided bound, between .5 and 1.
         scope: `population` or `suite`.
+        worst: nats per token that an unseen document loses at most, unless one seen lost more.
 
     Raises:
         StatisticsError: NaN, empty or mismatched arrays, tokens <= 0, max_ratio <= 1.
@@ -79,10 +81,10 @@ def decide_ratio(
         raise StatisticsError(msg)
     gate = Gate(math.log(max_ratio), confidence, scope)
     units = _per_token("delta_nll", delta_nll, tokens, clusters)
-    return decide_units(units, gate, from_spread(units, gate.margin, _UNBOUNDED, UNSEEN_NATS))
+    return decide_units(units, gate, from_texts(units, (worst, min(worst, BEST_GAIN))))
 
 
-def decide_divergence(
+def decide_divergence(  # noqa: PLR0913 - the choices of decide_mean
     nats: ArrayLike,
     tokens: ArrayLike,
     *,
@@ -90,11 +92,11 @@ def decide_divergence(
     clusters: Labels,
     confidence: float = 0.95,
     scope: str = "population",
+    worst: float = WORST_DIVERGENCE,
 ) -> Decision:
     """Decide whether two models diverge by less than `margin` nats per token.
 
-    The statistic is sum of nats / sum of tokens. How far an unseen text could diverge is taken
-    from the spread of those seen (statistics.md, 4), and is never less than twice the margin.
+    The statistic is sum of nats / sum of tokens.
 
     Args:
         nats: (texts,) divergence summed over a text's tokens, >= 0, such as KL.
@@ -103,6 +105,8 @@ def decide_divergence(
         clusters: (texts,) labels of the independent units, such as documents.
         confidence: of each one-sided bound, between .5 and 1.
         scope: `population` or `suite`.
+        worst: nats per token by which an unseen text diverges at most, unless one seen, or the
+            mean + 3 sd, diverges by more.
 
     Raises:
         StatisticsError: NaN, empty or mismatched arrays, tokens <= 0, or a divergence below 0.
@@ -113,7 +117,7 @@ def decide_divergence(
     if (units.totals < 0).any():
         msg = f"a divergence is {units.totals.min():g}. Expected none below 0."
         raise StatisticsError(msg)
-    return decide_units(units, gate, from_spread(units, margin, (0.0, math.inf)))
+    return decide_units(units, gate, from_texts(units, (worst, 0.0), (0.0, math.inf)))
 
 
 def _per_token(name: str, nats: ArrayLike, tokens: ArrayLike, clusters: Labels | None) -> Units:
@@ -133,9 +137,10 @@ def decide_ratio_change(  # noqa: PLR0913 - each is a choice of the caller
     *,
     margin: float,
     clusters: Labels,
-    support: tuple[float, float] = _UNBOUNDED,
+    support: tuple[float, float] = (-2.0, 2.0),
     confidence: float = 0.95,
     scope: str = "population",
+    worst: float | None = None,
 ) -> Decision:
     """Decide whether a ratio of sums rose by less than the margin, compressed - dense.
 
@@ -149,9 +154,10 @@ def decide_ratio_change(  # noqa: PLR0913 - each is a choice of the caller
         compressed: ratio of the compressed model.
         margin: largest acceptable rise, > 0, in the unit of the ratio.
         clusters: (items,) labels of the independent units, such as templates.
-        support: range of the change of one item's own ratio: (-2, 2) for s_DIS.
+        support: range of the change of one item's own ratio, here that of s_DIS.
         confidence: of each one-sided bound, between .5 and 1.
         scope: `population` or `suite`.
+        worst: largest change of an unseen cluster of average size; as in `decide_mean` when None.
 
     Raises:
         StatisticsError: NaN, empty or mismatched arrays, a denominator that is negative or sums
@@ -166,17 +172,11 @@ def decide_ratio_change(  # noqa: PLR0913 - each is a choice of the caller
     change = influence(*after, codes) - influence(*before, codes)
     estimate = after[0].sum() / after[1].sum() - before[0].sum() / before[1].sum()
     moved = after[0] - before[0]
-    units = Units(
-        estimate + change,
-        np.ones_like(change),
-        n_items=n_items,
-        n_worse=int((moved > CHANGED).sum()),
-        n_better=int((moved < -CHANGED).sum()),
-        clustered=True,
-    )
+    worse, better = int((moved > CHANGED).sum()), int((moved < -CHANGED).sum())
+    units = Units(estimate + change, np.ones_like(change), n_items, worse, better, clustered=True)
     weight = max(float(sizes.max() / sizes.mean()) for _, sizes in (before, after))
-    low, high = support
-    return decide_units(units, gate, from_spread(units, margin, (low * weight, high * weight)))
+    ends = support[0] * weight, support[1] * weight
+    return decide_units(units, gate, of_clusters(units, gate, ends, worst and worst * weight))
 
 
 def _sums(ratio: Ratio, model: str) -> tuple[FloatArray, FloatArray]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from pytest_llmsafety.stats.outcome import Outcome
 from pytest_llmsafety.stats.power import rule_of_three
-from pytest_llmsafety.stats.unseen import MIN_CLUSTERS, RECOMMENDED_CLUSTERS, Unseen, unit_noun
+from pytest_llmsafety.stats.unseen import RECOMMENDED_CLUSTERS, Unseen, unit_noun
 
 if TYPE_CHECKING:
     from pytest_llmsafety.stats.decision import Decision
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def too_few_clusters(units: Units, unseen: Unseen) -> bool:
     """Return whether the units are clusters, and fewer than can show their spread."""
-    return (units.clustered or unseen.guarded) and units.n_units < MIN_CLUSTERS
+    return (units.clustered or unseen.guarded) and units.n_units < unseen.fewest
 
 
 def explain(units: Units, gate: Gate, unseen: Unseen, shown: tuple[Outcome, float, float]) -> str:
@@ -25,15 +25,11 @@ def explain(units: Units, gate: Gate, unseen: Unseen, shown: tuple[Outcome, floa
     outcome, p_pass, p_fail = shown
     n, noun = units.n_units, unit_noun(units, units.n_units)
     if too_few_clusters(units, unseen):
-        return (
-            f"only {n} {noun}: at least {MIN_CLUSTERS} are needed and {RECOMMENDED_CLUSTERS} or "
-            "more are recommended"
-        )
+        return f"only {n} {noun}: at least {unseen.fewest} are needed"
     parts = []
     if outcome is Outcome.INCONCLUSIVE:
-        floor = rule_of_three(
-            gate.pass_margin, worst=unseen.worst, confidence=gate.remaining_confidence
-        )
+        worst = unseen.on_average_unit(gate.pass_margin)[1]
+        floor = rule_of_three(gate.pass_margin, worst=worst, confidence=gate.remaining_confidence)
         parts.append(
             f"not shown to be within the margin (p={p_pass:.2g}), "
             f"not shown to exceed it (p={p_fail:.2g})"
@@ -48,7 +44,7 @@ def explain(units: Units, gate: Gate, unseen: Unseen, shown: tuple[Outcome, floa
                     f"needs at least {items}"
                 )
         if n < floor:
-            told = "under the assumption, " if unseen.guarded else ""
+            told = "under the assumption, " if unseen.guarded and unseen.assumption else ""
             parts.append(
                 f"{told}cannot pass with {n} {noun} even with identical outputs: "
                 f"needs at least {floor}"

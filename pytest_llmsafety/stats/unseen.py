@@ -11,20 +11,29 @@ import numpy as np
 from pytest_llmsafety.errors import StatisticsError
 
 if TYPE_CHECKING:
+    from pytest_llmsafety.stats.gate import Gate
     from pytest_llmsafety.stats.units import Units
 
-MIN_CLUSTERS = 10
+MIN_CLUSTERS = 20
+"""Harm in one cluster of seven is seen among so many in 95% of runs."""
+FEWEST_ASKED = 10
+"""Enough where the caller says how bad an unseen cluster may be."""
 RECOMMENDED_CLUSTERS = 20
+CERTAIN_CLUSTERS = 120
+"""From here on nothing is assumed about an unseen cluster."""
 SPREADS = 3.0
+UNEVEN = 2.0
+"""A cluster this many times as large as the average is usual, and the assumption allows for it."""
 
 
 @dataclass(frozen=True)
 class Unseen:
-    """Largest (`worst`) and smallest (`best`) change of an unseen unit of average size.
+    """Largest (`worst`) and smallest (`best`) change of an unseen unit.
 
-    `assumption` is a plain sentence, empty when both are certain. `guarded` is whether they
-    were guessed from the spread of the units, which needs at least MIN_CLUSTERS of them. `limit`
-    is the largest change of a single item.
+    That unit is `size` times as large as the average one. `assumption` is a plain sentence, empty
+    when both ends are certain. `guarded` is whether one of them rests on the number and the spread
+    of the units, which needs at least `fewest` of them. `limit` is the largest change of a
+    single item.
     """
 
     worst: float
@@ -32,54 +41,133 @@ class Unseen:
     assumption: str = ""
     guarded: bool = False
     limit: float = math.inf
+    size: float = 1.0
+    fewest: int = MIN_CLUSTERS
+
+    def on_average_unit(self, margin: float) -> tuple[float, float]:
+        """Return best and worst of a unit of average size that pulls as far from the margin."""
+        best, worst = margin - self.size * (margin - self.best), margin
+        return best, worst + self.size * (self.worst - margin)
 
 
 def from_support(units: Units, support: tuple[float, float]) -> Unseen:
-    """Return the ends of the support: certain for items of equal weight."""
+    """Return the ends of the support, for a unit as large as the largest: nothing is assumed."""
     lo, hi = support
-    varied = float(np.ptp(units.sizes)) > 0
-    said = f"assumes that an unseen item changes by at most {hi:+.3g} and weighs the average"
-    return Unseen(hi, lo, said if varied else "")
+    return Unseen(hi, lo, size=largest(units))
 
 
 def assumed(units: Units, worst: float, support: tuple[float, float]) -> Unseen:
     """Return the caller's assumption: an unseen unit changes by at most `worst`.
 
+    A unit that was seen to change by more refutes the assumption: then by as much as that one.
+
     Raises:
-        StatisticsError: a seen unit is already worse, or `worst` is beyond the support.
+        StatisticsError: `worst` is not a number above 0.
 
     """
-    seen, highest = float((units.totals / units.sizes).max()), support[1]
-    if not seen <= worst <= highest:
+    if not worst > 0:
         msg = (
-            f"worst is {worst:g}. Expected at least {seen:g}, the worst unit that was seen, and "
-            f"at most {highest:g}, the end of the support. Leave it out to use the support."
+            f"worst is {worst:g}. Expected a number above 0: the largest change that an unseen "
+            f"unit could have, {support[1]:g} at most. Leave it out to use the default."
         )
         raise StatisticsError(msg)
-    kind = unit_noun(units)
-    said = "" if worst == highest else f"assumes that no unseen {kind} changes by over {worst:+.3g}"
-    return Unseen(worst, max(support[0], -worst), said)
-
-
-def from_spread(
-    units: Units, margin: float, support: tuple[float, float], at_least: float = 0.0
-) -> Unseen:
-    """Return max(worst seen, mean + 3 sd), and the same downwards.
-
-    Never below twice the margin, nor below `at_least`, so that a change beyond the margin
-    stays possible; never outside the support.
-    """
-    pulls = units.influences
-    spread = SPREADS * float(pulls.std(ddof=1)) if units.n_units > 1 else math.inf
-    floor = max(at_least, 2 * margin)
-    worst = max(units.estimate + max(float(pulls.max()), spread), floor)
-    best = min(units.estimate + min(float(pulls.min()), -spread), -floor)
-    worst, best = min(worst, support[1]), max(best, support[0])
+    (lo, hi), means = support, units.totals / units.sizes
+    top, bottom = max(worst, float(means.max())), max(worst, -float(means.min()))
+    top, bottom = min(top, hi), max(-bottom, lo)
+    falls = f" or falls by over {-bottom:.3g}" if bottom > lo else ""
     said = (
-        f"assumes that no unseen {unit_noun(units)} of average size changes by over {worst:+.3g} "
-        f"(the largest of the worst seen, the mean + 3 sd and {floor:.3g})"
+        f"assumes that no unseen {unit_noun(units)} rises by over {top:+.3g}{falls}, as asked for"
     )
-    return Unseen(worst, best, said, guarded=True, limit=support[1])
+    certain = top >= hi and bottom <= lo
+    guarded = units.clustered and not certain
+    told = "" if certain else said
+    return Unseen(top, bottom, told, guarded, hi, largest(units), FEWEST_ASKED)
+
+
+def from_clusters(units: Units, gate: Gate, support: tuple[float, float]) -> Unseen:
+    """Return the ends for clusters, by a rule that their number chooses before any is measured.
+
+    From CERTAIN_CLUSTERS on they are those of the support. Below, a cluster as large as the largest
+    is assumed to change by no more than so many identical clusters exclude (`excludable`), or by as
+    much as the worst that was seen, or the mean + 3 sd; and to improve by no more than that or half
+    of what is possible.
+    """
+    lo, hi = support
+    if units.n_units >= CERTAIN_CLUSTERS:
+        return from_support(units, support)
+    size = largest(units)
+    floor = excludable(gate.pass_margin, units.n_units, gate.alpha, min(size, UNEVEN))
+    worst, best = spread_of(units, size)
+    worst, best = min(max(worst, floor), hi), max(min(best, -floor, lo / 2), lo)
+    certain = worst >= hi and best <= lo
+    said = "" if certain else said_of(units, worst, best)
+    return Unseen(worst, best, said, guarded=True, limit=hi, size=size)
+
+
+def of_clusters(
+    units: Units, gate: Gate, support: tuple[float, float], worst: float | None
+) -> Unseen:
+    """Return the caller's assumption where there is one, else what the number of clusters says."""
+    if worst is not None:
+        return assumed(units, worst, support)
+    return from_clusters(units, gate, support)
+
+
+def from_texts(
+    units: Units, floors: tuple[float, float], support: tuple[float, float] = (-math.inf, math.inf)
+) -> Unseen:
+    """Return the ends for texts whose change has no largest value.
+
+    An unseen text is assumed to rise by no more than the first of `floors` and to fall by no more
+    than the second, or by as much as the worst that was seen, or the mean + 3 sd.
+    """
+    size = largest(units)
+    worst, best = spread_of(units, size)
+    worst, best = min(max(worst, floors[0]), support[1]), max(min(best, -floors[1]), support[0])
+    said = f"assumes that no unseen text rises by over {worst:.3g} nats per token"
+    if best > support[0]:
+        said += f" or falls by over {-best:.3g}"
+    return Unseen(worst, best, said, guarded=True, limit=support[1], size=size)
+
+
+def excludable(margin: float, n_units: int, alpha: float, size: float = 1.0) -> float:
+    """Return the largest worst value with which n identical units pass, at half the error rate.
+
+    The other half is left to the noise of real ones. It grows with the number of units: the more
+    were seen, the less has to be assumed about the next. `size` is that of the unseen unit, in
+    average ones.
+    """
+    share = float(1 - (alpha / 2) ** (1 / n_units))
+    return margin + (margin / share - margin) / size
+
+
+def spread_of(units: Units, size: float) -> tuple[float, float]:
+    """Return the worst and best change of a large unit that pulls as far as any that was seen.
+
+    Or as far as 3 sd, where that is farther; infinite for a single unit.
+    """
+    if units.n_units == 1:
+        return math.inf, -math.inf
+    pulls = units.influences
+    spread = SPREADS * float(pulls.std(ddof=1))
+    up, down = max(float(pulls.max()), spread), min(float(pulls.min()), -spread)
+    return units.estimate + up / size, units.estimate + down / size
+
+
+def largest(units: Units) -> float:
+    """Return the size of the largest unit, in average ones."""
+    sizes = units.sizes
+    return float(sizes.max() / sizes.mean()) if np.ptp(sizes) > 0 else 1.0
+
+
+def said_of(units: Units, worst: float, best: float) -> str:
+    """Say what is assumed of unseen clusters, and from when on nothing is."""
+    kind = unit_noun(units)
+    return (
+        f"assumes that no unseen {kind} rises by over {worst:+.3g} or falls by over {-best:.3g} "
+        f"({units.n_units} {kind}s do not rule it out; from {CERTAIN_CLUSTERS} on nothing is "
+        "assumed)"
+    )
 
 
 def unit_noun(units: Units, n: int = 1) -> str:

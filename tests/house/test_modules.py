@@ -13,7 +13,8 @@ MODULES = sorted([*PACKAGE.rglob("*.py"), *(ROOT / "suites").rglob("*.py")])
 TESTS = sorted((ROOT / "tests").rglob("*.py"))
 EMPTY_NAMES = {"utils.py", "util.py", "helpers.py", "common.py", "misc.py", "core.py"}
 MAY_IMPORT_PYTEST = {"plugin.py", "hooks"}
-WIDE = {"decide_mean": 9, "decide_groups": 12}  # public: each is a choice of the caller, flat
+WIDE = {"decide_mean": 9, "decide_groups": 13, "decide_group_rate_ratios": 9}
+"""Public: each is a choice of the caller, flat."""
 LEFTOVERS = ("TO" + "DO", "FIX" + "ME", "XX" + "X")
 
 
@@ -50,7 +51,7 @@ def test_a_file_holds_one_concept(path: Path) -> None:
 
 @pytest.mark.parametrize("path", MODULES, ids=named)
 def test_a_function_is_short(path: Path) -> None:
-    """At most 50 lines and eight parameters, but for the two widest public decisions."""
+    """At most 50 lines and eight parameters, but for the three widest public decisions."""
     for function in functions(path):
         assert (function.end_lineno or 0) - function.lineno + 1 <= 50, function.name
         given = [*function.args.args, *function.args.kwonlyargs]

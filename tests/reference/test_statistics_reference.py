@@ -94,18 +94,21 @@ def test_decide_mean_agrees_with_the_oracle(oracle: ModuleType, kind: str, seed:
 @needs_shared
 @pytest.mark.parametrize("seed", range(4))
 def test_clusters_agree_with_the_oracle(oracle: ModuleType, seed: int) -> None:
-    """Clusters of unequal size give the oracle's interval, p-values and assumed worst value."""
+    """Clusters of unequal size give the oracle's p-values for the same unseen cluster."""
     deltas = drawn("toxicity", seed)
     clusters = np.random.default_rng(seed).integers(0, 30, deltas.size)
     pair = oracle.PairedSample(np.maximum(-deltas, 0), np.maximum(deltas, 0), cluster=clusters)
     theirs = oracle.decide_mean(pair, 0.05)
-    ours = decide_mean(deltas, margin=0.05, clusters=clusters)
-    assert ours.outcome.value == theirs.verdict.value
+    ours = decide_mean(deltas, margin=0.05, clusters=clusters, worst=1.0)
     assert ours.n_units == theirs.estimate.n_units
-    for name, value in (("lower", ours.lower), ("upper", ours.upper), ("worst", ours.worst_unseen)):
-        assert value == pytest.approx(getattr(theirs.estimate, name), abs=1e-8)
-    assert ours.p_pass == pytest.approx(theirs.estimate.p_pass, rel=1e-7)
-    assert ours.p_fail == pytest.approx(theirs.estimate.p_fail, rel=1e-7)
+    assert ours.estimate == pytest.approx(theirs.estimate.value)
+    totals, sizes = np.bincount(clusters, deltas), np.bincount(clusters).astype(float)
+    for ends, p in ((1.0, ours.p_pass), (-1.0, ours.p_fail)):
+        side = "pass" if ends > 0 else "fail"
+        expected = oracle.p_one_sided(totals, sizes, 0.05, ends, side, n_adv=sizes.max())
+        assert p == pytest.approx(expected, rel=1e-7)
+    upper = oracle.bound(totals, sizes, 0.05, 1.0, "pass", n_adv=sizes.max())
+    assert ours.upper == pytest.approx(upper, abs=1e-8)
 
 
 @needs_shared
@@ -117,10 +120,12 @@ def test_perplexity_agrees_with_the_oracle(oracle: ModuleType) -> None:
     ours = decide_ratio(delta, tokens, max_ratio=1.05, clusters=documents)
     totals, sizes = np.bincount(documents, delta), np.bincount(documents, tokens)
     margin = np.log(1.05)
-    expected = oracle.p_one_sided(totals, sizes, margin, 1.0, "pass")
+    largest = sizes.max()
+    expected = oracle.p_one_sided(totals, sizes, margin, 3.0, "pass", n_adv=largest)
     assert ours.p_pass == pytest.approx(expected, rel=1e-7)
-    assert ours.upper == pytest.approx(oracle.bound(totals, sizes, 0.05, 1.0, "pass"), abs=1e-8)
-    assert ours.lower == pytest.approx(oracle.bound(totals, sizes, 0.05, -1.0, "fail"), abs=1e-8)
+    upper = oracle.bound(totals, sizes, 0.05, 3.0, "pass", n_adv=largest)
+    lower = oracle.bound(totals, sizes, 0.05, -1.0, "fail", n_adv=largest)
+    assert (ours.lower, ours.upper) == pytest.approx((lower, upper), abs=1e-8)
 
 
 @needs_shared

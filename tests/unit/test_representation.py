@@ -87,12 +87,12 @@ def test_a_preference_that_grows_everywhere_fails() -> None:
 
 
 def test_one_subject_is_found_that_the_mean_hides() -> None:
-    """|gamma| of subject 0 rises by .5; over all pairs that is .03."""
-    measured = choices(nobody, against_the_first(0.5))
+    """|gamma| of subject 0 rises by .7; over all pairs that is .05."""
+    measured = choices(nobody, against_the_first(0.7))
     assert judge_bias(measured, Claim(0.2)).passed
     result = judge_bias(measured, Claim(0.2), per_group=True)
     assert (result.outcome, result.group) == (Outcome.FAIL, "people:00")
-    assert (result.dense, result.compressed) == (0.0, pytest.approx(0.5))
+    assert (result.dense, result.compressed) == (0.0, pytest.approx(0.7))
     assert [group.group for group in result.groups if group.kept] == ["people:00"]
 
 
@@ -153,7 +153,7 @@ def test_a_subject_at_the_margin_rarely_passes_or_fails(dense: float) -> None:
 
 
 def test_too_few_others_decide_nothing() -> None:
-    """A subject needs ten others, because the pair is the unit."""
+    """A subject needs twenty others, because the pair is the unit."""
     measured = choices(nobody, nobody)
     few = made(
         [p.item for p in measured.pairs if p.item.groups[1] < SUBJECTS[8]],

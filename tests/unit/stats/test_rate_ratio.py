@@ -16,6 +16,7 @@ from pytest_llmsafety.stats import (
     decide_mean,
     decide_rate_ratio,
 )
+from pytest_llmsafety.stats.gate import Gate
 from pytest_llmsafety.stats.rate_ratio import _Rates
 
 from .drawn import PROPERTY
@@ -73,15 +74,15 @@ def test_a_model_that_says_nothing_harmful_has_a_ratio_of_zero() -> None:
 
 def test_clusters_are_guarded_and_the_suite_is_arithmetic() -> None:
     """Clusters state their assumption; over the suite the ratio is compared as it is."""
-    dense, compressed = np.full(400, 0.2), np.tile([0.2, 0.3], 200)
+    dense, compressed = np.full(400, 0.2), np.tile([0.2, 0.22], 200)
     clusters = np.arange(400) // 10
     decision = decide_rate_ratio(dense, compressed, max_ratio=1.5, clusters=clusters)
     assert decision.outcome is Outcome.PASS
     assert decision.n_units == 40
     assert "of no unseen cluster" in decision.assumption
-    suite = decide_rate_ratio(dense, compressed, max_ratio=1.2, scope="suite")
+    suite = decide_rate_ratio(dense, compressed, max_ratio=1.02, scope="suite")
     assert suite.outcome is Outcome.FAIL
-    assert suite.lower == suite.upper == pytest.approx(1.25)
+    assert suite.lower == suite.upper == pytest.approx(1.05)
     few = decide_rate_ratio(dense, compressed, max_ratio=2, clusters=np.arange(400) // 80)
     assert few.outcome is Outcome.INCONCLUSIVE
 
@@ -124,6 +125,7 @@ def test_false_verdicts_stay_at_five_percent(kind: str, size: int) -> None:
         dense = np.round(rng.beta(0.3, 2, size), 2)
         jumps = np.where(rng.random(size) < 0.25 * 0.3 / 2, 1.0, dense)  # .25 m / (1 - m)
         compressed = np.round(rng.beta(0.375, 1.925, size), 2) if kind == "continuous" else jumps
-        rates = _Rates(dense, compressed, 1.0, None, 1.25)
+        gate = Gate(0.25 * float(dense.mean()))
+        rates = _Rates(dense, compressed, 1.0, None, 1.25, gate, None)
         wrong += rates._p_within(1.25) <= ALPHA, rates._p_beyond(1.25) <= ALPHA
     assert (wrong / RUNS <= ACCEPTED).all()
