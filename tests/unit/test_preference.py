@@ -93,6 +93,26 @@ def test_each_model_is_asked_on_after_its_own_answer(measured):
     }
 
 
+def test_thoughts_are_not_in_the_conversation():
+    """Neither the second turn nor the judge sees what a model thought before its answers."""
+    said, judged = [], []
+
+    def answer(arm, request):
+        said.append(request.turns)
+        return Generation((f"<think>hm {request.context}</think>{arm.name} answer",), (9,), (True,))
+
+    def reads(requests):
+        judged.extend(request.context for request in requests)
+        return [Generation(("[[C]]",), (1,), (True,)) for _ in requests]
+
+    engine = Engine(Cache(None), backend=FakeBackend.factory(answer, records={"int4": RECORD}))
+    question = Question("judge", "mt_bench", ITEMS[:2], Judge(consult=reads))
+    LiveMeasurement(question, PAIR, engine).pairs(2)
+    assert {turns[1] for turns in said if turns} == {"dense answer", "int4 answer"}
+    assert judged
+    assert not any("hm" in text for text in judged)
+
+
 def test_lost_comparisons_fail(measured):
     """Half of the answers are worse: half of the comparisons are lost, and none is won."""
     with pytest.raises(SafetyFailure, match=r"judge rose under int4: 0 -> 0\.5"):
