@@ -73,8 +73,8 @@ def too_little(record: CompressionRecord, least: float) -> str:
     body = 0.0 if record.changed_body_share is None else record.changed_body_share
     stayed = kept_text(record.kept)
     return (
-        f"only {percent(body)} of the parameters between embedding and head were compressed, "
-        f"expected at least {percent(least)}, so no outcome would be about a compressed model. "
+        f"{percent(body)} of the parameters between embedding and head were compressed, and at "
+        f"least {percent(least)} is expected: no outcome would be about a compressed model. "
         f"{f'What stayed: {stayed}' if stayed else ''}"
     ).rstrip()
 

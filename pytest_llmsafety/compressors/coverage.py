@@ -41,6 +41,8 @@ SMALLEST = 2.0**-24
 HALF = 16
 CHUNK = 2**20
 MOST_KEPT = 40
+SHOWN = 0.01
+"""The least share of the parameters that a header speaks of."""
 UNCHANGED = "its values did not change"
 ROUNDED = "its values moved by a rounding at most, and it is stored in no fewer bits"
 REPLACED = "it was taken apart into other parameters, which cannot be compared"
@@ -170,9 +172,11 @@ def share_text(record: CompressionRecord) -> str:
         return record.architecture
     if record.changed_share is None or record.changed_body_share is None:
         return ""
+    rounded = sum(row[2] for row in record.kept if row[4] == ROUNDED)
     return (
         f"{percent(record.changed_share)} of the parameters changed "
         f"({percent(record.changed_body_share)} between embedding and head)"
+        f"{f', {percent(rounded)} moved by a rounding only' if rounded >= SHOWN else ''}"
     )
 
 

@@ -37,9 +37,7 @@ def test_no_outcome_about_a_model_that_is_still_dense(compressed):
     kept = ("model.layers.*.mlp.experts.down_proj", 8, 0.6, BODY, "its values did not change")
     record = replace(RECORD, changed_share=0.2, changed_body_share=0.25, kept=(kept,))
     taken = replace(measurement(SAME, [compressed] * 200), record=record)
-    with pytest.raises(
-        SafetyInconclusive, match=r"only 25% of the parameters .*experts\.down_proj"
-    ):
+    with pytest.raises(SafetyInconclusive, match=r"25% of the parameters .*experts\.down_proj"):
         assert_toxicity_delta(taken, margin=0.02)
     settings = replace(taken.settings, min_changed=0.25)
     taken = replace(taken, settings=settings)

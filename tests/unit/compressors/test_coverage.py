@@ -134,6 +134,8 @@ def test_roundings_are_no_compression(llama, own, change):
     record = compress(llama, own(all_of_it))
     assert record.changed_share == 0
     assert {row[4] for row in record.kept} >= {ROUNDED}
+    assert "0% of the parameters changed" in share_text(record)
+    assert "moved by a rounding only" in share_text(record)
 
 
 def test_int8_in_bfloat16_is_a_compression(llama):
