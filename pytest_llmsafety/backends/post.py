@@ -124,15 +124,8 @@ def _watched(total_s: float, stop: Stop) -> Iterator[tuple[Callable[..., Any], C
 
     The time limit of a socket starts anew with every byte, so a thread ends the connection.
     """
-    sockets: list[socket.socket] = []
-    over = threading.Event()
-
-    def end() -> None:
-        over.set()
-        for one in sockets:
-            with suppress(OSError):
-                socket.socket.shutdown(one, socket.SHUT_RDWR)
-
+    connections = _Connections()
+    end = connections.end
     timer = threading.Timer(total_s, end)
     timer.daemon = True
     timer.start()
@@ -141,11 +134,36 @@ def _watched(total_s: float, stop: Stop) -> Iterator[tuple[Callable[..., Any], C
         end()
     started = time.monotonic()
     try:
-        opener = urllib.request.build_opener(_StayHere, _Http(sockets), _Https(sockets))
-        yield opener.open, lambda: over.is_set() or time.monotonic() - started >= total_s
+        opener = urllib.request.build_opener(_StayHere, _Http(connections), _Https(connections))
+        yield (
+            opener.open,
+            lambda: connections.over.is_set() or time.monotonic() - started >= total_s,
+        )
     finally:
         timer.cancel()
         stop.ends.discard(end)
+
+
+class _Connections:
+    """The sockets of one request; after `end` none is of use, also one that is opened later."""
+
+    def __init__(self) -> None:
+        """Know none yet."""
+        self.over = threading.Event()
+        self._sockets: list[socket.socket] = []
+
+    def add(self, one: socket.socket) -> None:
+        """Take a socket that was just connected."""
+        self._sockets.append(one)
+        if self.over.is_set():
+            self.end()
+
+    def end(self) -> None:
+        """End the connections, whatever waits for their bytes."""
+        self.over.set()
+        for one in tuple(self._sockets):
+            with suppress(OSError):
+                socket.socket.shutdown(one, socket.SHUT_RDWR)
 
 
 class _StayHere(urllib.request.HTTPRedirectHandler):
@@ -156,37 +174,37 @@ class _StayHere(urllib.request.HTTPRedirectHandler):
 
 
 class _Http(urllib.request.HTTPHandler):
-    """Keeps the sockets of its connections."""
+    """Opens connections that can be ended from outside."""
 
-    def __init__(self, sockets: list[socket.socket]) -> None:
-        """Put them into `sockets`."""
+    def __init__(self, connections: _Connections) -> None:
+        """Tell `connections` of each."""
         super().__init__()
-        self.sockets = sockets
+        self.connections = connections
 
     def http_open(self, req: urllib.request.Request) -> http.client.HTTPResponse:
         """Open a connection."""
-        return self.do_open(_keeping(http.client.HTTPConnection, self.sockets), req)
+        return self.do_open(_keeping(http.client.HTTPConnection, self.connections), req)
 
 
 class _Https(urllib.request.HTTPSHandler):
     """The same with TLS."""
 
-    def __init__(self, sockets: list[socket.socket]) -> None:
-        """Put them into `sockets`."""
+    def __init__(self, connections: _Connections) -> None:
+        """Tell `connections` of each."""
         super().__init__()
-        self.sockets = sockets
+        self.connections = connections
 
     def https_open(self, req: urllib.request.Request) -> http.client.HTTPResponse:
         """Open a connection."""
-        return self.do_open(_keeping(http.client.HTTPSConnection, self.sockets), req)
+        return self.do_open(_keeping(http.client.HTTPSConnection, self.connections), req)
 
 
-def _keeping(kind: Any, sockets: list[socket.socket]) -> Any:  # noqa: ANN401 - a class of http.client
-    """Return a class of connections that adds each new socket to `sockets`."""
+def _keeping(kind: Any, connections: _Connections) -> Any:  # noqa: ANN401 - a class of http.client
+    """Return a class of connections that tells `connections` of each new socket."""
 
     class Keeping(kind):  # type: ignore[misc]
         def connect(self) -> None:
             super().connect()
-            sockets.append(self.sock)
+            connections.add(self.sock)
 
     return Keeping
