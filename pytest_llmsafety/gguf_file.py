@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from pytest_llmsafety.errors import ModelError
+from pytest_llmsafety.errors import ModelError, UnsupportedModelError
 from pytest_llmsafety.unused import lost_tensors
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from transformers import PreTrainedModel
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 ROPE_FACTORS = "rope_freqs.weight"
 EXPERTS = re.compile(r"_exps\.weight$")
@@ -56,6 +56,31 @@ def complete(path: Path, model: PreTrainedModel, unused: Sequence[str]) -> None:
             "model. Expected a file without it. Judge the checkpoint that it was converted from."
         )
         raise ModelError(message)
+
+
+def check_vocabulary(path: Path, tokenizer: PreTrainedTokenizerBase) -> None:
+    """Raise UnsupportedModelError unless the file has the tokenizer's tokens at the same numbers.
+
+    Tokens that were added to the vocabulary are left out: files spell these in their own way. A
+    file without tokens is not compared.
+    """
+    import gguf
+
+    field = gguf.GGUFReader(str(path)).fields.get("tokenizer.ggml.tokens")
+    tokens = field.contents() if field else None
+    if not tokens:
+        return
+    added = tokenizer.get_added_vocab()
+    own = {token: n for token, n in tokenizer.get_vocab().items() if token not in added}
+    moved = [token for token, n in own.items() if n >= len(tokens) or tokens[n] != token]
+    if moved:
+        message = (
+            f"'{path}' has another vocabulary than the dense model: {len(moved)} of {len(own)} "
+            f"tokens have another number in it or none ({moved[0]!r}, ...), so the prompts would "
+            "mean other texts to it. Expected a file that was converted from a compressed form of "
+            "the dense model, with its tokenizer."
+        )
+        raise UnsupportedModelError(message)
 
 
 def _unread(

@@ -9,7 +9,7 @@ import torch
 from transformers import AutoModelForCausalLM, BitsAndBytesConfig, LlamaConfig, LlamaForCausalLM
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from transformers import PreTrainedModel
@@ -128,10 +128,11 @@ def save_gguf(
     model: PreTrainedModel | None = None,
     tensors: Mapping[str, np.ndarray] | None = None,
     texts: Mapping[str, str] | None = None,
+    tokens: Sequence[str] = (),
 ) -> None:
     """One GGUF file, its blocks' matrices in the quantization `kind` (F16, Q8_0, Q4_0).
 
-    `tensors` and `texts` are further ones of the file.
+    `tensors` and `texts` are further ones of the file, `tokens` its vocabulary.
     """
     import gguf
 
@@ -166,6 +167,8 @@ def save_gguf(
         writer.add_tensor(name, values)
     for name, text in (texts or {}).items():
         writer.add_string(name, text)
+    if tokens:
+        writer.add_token_list(list(tokens))
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()

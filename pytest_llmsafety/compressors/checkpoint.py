@@ -51,6 +51,8 @@ class Checkpoint(Declared):
         local = folder.exists() or step.parameter.startswith((".", "/", "~"))
         if local and not (folder / "config.json").is_file():
             lacks = "holds no config.json" if folder.exists() else "does not exist"
+            if (folder / "adapter_config.json").is_file():
+                lacks = "holds a LoRA adapter without its model; merge it (merge_and_unload())"
             message = f"'{step}': the folder {folder} {lacks}. Expected a Hugging Face folder."
             raise ConfigurationError(message)
         if local:
@@ -116,10 +118,17 @@ class Gguf(Declared):
         step: Step,
         context: Context,
     ) -> CompressionRecord:
-        """Load the file, let `model` be it, and record what differs from the dense one."""
+        """Load the file, let `model` be it, and record what differs from the dense one.
+
+        Raises ModelError when the file is not whole or holds what is not read of it, and
+        UnsupportedModelError when its vocabulary is another one.
+        """
+        from pytest_llmsafety.gguf_file import check_vocabulary
         from pytest_llmsafety.loading import load_gguf
 
         path = user_path(step.parameter)
+        if context.tokenizer is not None:
+            check_vocabulary(path, context.tokenizer)
         dense = Dense.of(model, context)
         dtype = str(model.dtype).removeprefix("torch.")
         become(model, load_gguf(path, dtype=dtype, device=str(model.device)), step)

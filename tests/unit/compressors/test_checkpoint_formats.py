@@ -12,7 +12,7 @@ from transformers import AutoModelForCausalLM
 
 from pytest_llmsafety import formats
 from pytest_llmsafety.compressors import check, compress
-from pytest_llmsafety.errors import ConfigurationError, ModelError
+from pytest_llmsafety.errors import ConfigurationError, ModelError, UnsupportedModelError
 from pytest_llmsafety.file_digests import FileDigests
 from pytest_llmsafety.fingerprint import _behind
 from pytest_llmsafety.loading import load_gguf, load_model
@@ -177,6 +177,33 @@ def test_gguf_tensor_without_a_place_is_named(package, name, tmp_path):  # noqa:
     if name.endswith(".bias"):
         save_gguf(path, "F16", tensors={name: np.zeros(64, dtype=np.float32)})
         load_gguf(path, dtype="float32", device="cpu")
+
+
+class Fifty:
+    """A tokenizer of fifty tokens, the last of which was added."""
+
+    def get_vocab(self):
+        """Every token with its number."""
+        return {f"t{number}": number for number in range(50)}
+
+    def get_added_vocab(self):
+        """The last one."""
+        return {"t49": 49}
+
+
+@WARNS
+@pytest.mark.parametrize("package", ["gguf"], indirect=True)
+def test_gguf_of_another_vocabulary_is_refused(package, tmp_path):  # noqa: ARG001
+    """Tokens at other numbers would make other texts of the prompts; added ones may differ."""
+    path = tmp_path / "model.gguf"
+    tokens = [*Fifty().get_vocab()]
+    model = tiny_llama()
+    save_gguf(path, "Q8_0", tokens=[*tokens[:-1], "another"])
+    assert compress(model, f"gguf:{path}", tokenizer=Fifty()).changed_body_share > 0.8
+    save_gguf(path, "Q8_0", tokens=[tokens[1], tokens[0], *tokens[2:]])
+    with pytest.raises(UnsupportedModelError, match="2 of 49 tokens have another number"):
+        compress(model, f"gguf:{path}", tokenizer=Fifty())
+    assert model.forward(IDS).logits.isfinite().all()
 
 
 @WARNS
