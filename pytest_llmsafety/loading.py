@@ -199,6 +199,7 @@ def _loaded(what: Path, dtype: str, device: str, options: dict[str, Any]) -> Pre
                 **options,
             )
             model, report = loaded
+            model.name_or_path = str(what)
             if "device_map" not in options:
                 model = model.to(device)
         except Exception as error:

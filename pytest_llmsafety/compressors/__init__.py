@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from pytest_llmsafety.compressors.architecture import same_body
 from pytest_llmsafety.compressors.base import Context
 from pytest_llmsafety.compressors.coverage import compare, remember
-from pytest_llmsafety.compressors.on_disk import as_stored, stored_share
+from pytest_llmsafety.compressors.on_disk import as_stored, stored_dense
 from pytest_llmsafety.compressors.record import CompressionRecord
 from pytest_llmsafety.compressors.watch import measured, whole_or_unusable
 from pytest_llmsafety.errors import ConfigurationError, NothingCompressed, UnknownNameError
@@ -204,7 +204,7 @@ def compress(  # noqa: PLR0913 - the one door for users
     context = replace(context, progress=progress) if progress else context
     remembered = _remembered(model, spec, dense)
     context = replace(context, parameters=remembered)
-    share, dense_bits = stored_share(model), 8.0 * next(model.parameters()).element_size()
+    stored, dense_bits = stored_dense(model), 8.0 * next(model.parameters()).element_size()
     records: list[CompressionRecord] = []
     with measured(model) as cost, whole_or_unusable(model, spec) as done:
         for step, before in follow_each_other(spec):
@@ -216,8 +216,8 @@ def compress(  # noqa: PLR0913 - the one door for users
     record = covered(record, model, remembered)
     if spec.steps[0].method in REPLACE:
         return record
-    counts = {one.layer: one.count for one in remembered}
-    return as_stored(record, share, dense_bits, counts)
+    parameters = {one.layer: (one.name, one.count) for one in remembered}
+    return as_stored(record, stored, dense_bits, parameters)
 
 
 def _remembered(

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_llmsafety.compressors.base import dense_bytes
-from pytest_llmsafety.formats import quantization_of
-from pytest_llmsafety.source import read_config, stored_tensors, weight_files
+from pytest_llmsafety.source import stored_tensors, weight_files
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from transformers import PreTrainedModel
 
     from pytest_llmsafety.compressors.record import CompressionRecord
+
+    Parameters = Mapping[str, tuple[str, int]]
 
 
 @dataclass(frozen=True)
@@ -62,51 +62,70 @@ def _folder(model: PreTrainedModel) -> Path | None:
     return folder if model.name_or_path and folder.is_dir() else None
 
 
-def stored_share(model: PreTrainedModel) -> float:
-    """Bytes of a value in the files that a dense model was loaded from, over those in memory.
+def stored_dense(model: PreTrainedModel) -> OnDisk | None:
+    """The files that a dense model was loaded from; None for a model that has none.
 
-    1 where the model has no files. A tensor that is stored twice and shared in memory counts once.
+    A tensor that is stored twice and shared in memory counts once.
     """
     folder = _folder(model)
     if folder is None:
-        return 1.0
-    stored = stored_tensors(folder).values()
-    size, in_memory = sum(tensor.n_bytes for tensor in stored), dense_bytes(model)
-    if not size or not in_memory:
-        return 1.0
-    if quantization_of(read_config(folder)):
-        return size / in_memory
-    values = sum(math.prod(tensor.shape) for tensor in stored)
-    return size / values / (in_memory / model.num_parameters())
+        return None
+    stored = of_folder(folder)
+    shared = sum(stored.tensors.get(name, 0) for name in _copies(model) & stored.tensors.keys())
+    return OnDisk(sum(stored.tensors.values()) - shared, stored.tensors)
+
+
+def _copies(model: PreTrainedModel) -> set[str]:
+    """Names of parameters that are another one, all but the first of which the files may lack."""
+    once = {name for name, _ in model.named_parameters()}
+    return {name for name, _ in model.named_parameters(remove_duplicate=False)} - once
 
 
 def as_stored(
-    record: CompressionRecord, share: float, dense_bits: float, counts: Mapping[str, int]
+    record: CompressionRecord, dense: OnDisk | None, dense_bits: float, parameters: Parameters
 ) -> CompressionRecord:
     """Return a record made in memory with the bits and bytes of the dense model's own files.
 
-    `share` is `stored_share` of the dense model and `dense_bits` the bits of a value in memory;
-    `counts` holds the values of each layer. Packed layers are as large as they were.
+    `dense_bits` are the bits of a value in memory; `parameters` holds the name and the number of
+    values of each layer. What is packed is as large as it was, all else as the files have it.
     """
-    if math.isclose(share, 1):
+    if dense is None or not record.bytes_before:
         return record
-    smaller = record.bytes_after < record.bytes_before
-    packed = sum(
-        bits * counts.get(name, 0) / 8
-        for name, bits, _ in record.layers
-        if smaller and bits < dense_bits
-    )
-    layers = tuple(
-        (name, bits if bits < dense_bits else bits * share, zeros)
-        for name, bits, zeros in record.layers
-    )
+    share = dense.total / record.bytes_before
+    stored = {
+        layer: size if (size := dense.parameter(name, "")) else count * dense_bits / 8 * share
+        for layer, (name, count) in parameters.items()
+    }
+    layers = []
+    saved = 0.0
+    for layer, bits, zeros in record.layers:
+        _, count = parameters.get(layer, ("", 0))
+        if bits < dense_bits or not count:
+            saved += stored.get(layer, 0) - bits * count / 8
+            layers.append((layer, bits, zeros))
+        else:
+            layers.append((layer, 8 * stored[layer] / count, zeros))
+    whole = record.bytes_after >= record.bytes_before
+    cut = not whole and not any(bits < dense_bits for _, bits, _ in record.layers)
+    after = record.bytes_after * share if cut else dense.total - (0 if whole else saved)
     return replace(
         record,
-        bits=record.bits if record.bits < dense_bits else record.bits * share,
-        bytes_before=round(record.bytes_before * share),
-        bytes_after=round((record.bytes_after - packed) * share + packed),
-        layers=layers,
+        bits=record.bits
+        if record.bits < dense_bits
+        else _mean_bits(layers, parameters, share * dense_bits),
+        bytes_before=dense.total,
+        bytes_after=round(after),
+        layers=tuple(layers),
     )
+
+
+def _mean_bits(
+    layers: Sequence[tuple[str, float, float]], parameters: Parameters, otherwise: float
+) -> float:
+    """Bits of a value of these layers; those of the whole model where no layer is known."""
+    counts = {name: parameters[name][1] for name, _, _ in layers if name in parameters}
+    bits = sum(each * counts.get(name, 0) for name, each, _ in layers)
+    return bits / sum(counts.values()) if counts else otherwise
 
 
 def of_folder(folder: Path) -> OnDisk:

@@ -25,6 +25,7 @@ from tests.compressed_elsewhere import (
     save_torchao,
     tiny_llama,
 )
+from tests.packed_checkpoints import save_fp8
 from tests.random_models import random_model
 
 IDS = torch.arange(3, 20)[None]
@@ -320,6 +321,17 @@ def test_what_is_not_packed_stays_as_the_files_have_it(halves, dtype):
     weights = sum(model.get_submodule(name).weight.numel() for name in record.layers_changed)
     saved = record.bytes_before - record.bytes_after
     assert saved == pytest.approx(weights * (16 - record.bits) / 8, abs=1)
+
+
+def test_a_dense_model_that_is_packed_counts_as_its_files_do(tmp_path):
+    """8 bits a value are no saving for a model whose files have 8 bits already."""
+    save_fp8(tiny_llama(), tmp_path)
+    model = load_model(tmp_path, dtype="float32", device="cpu")
+    record = compress(model, "rtn:8:g32")
+    packed = sum(model.get_submodule(name).weight.numel() for name in record.layers_changed)
+    others = sum(parameter.numel() for parameter in model.parameters()) - packed
+    assert record.bytes_after == pytest.approx(packed * record.bits / 8 + others * 4, abs=1)
+    assert record.bytes_before < record.bytes_after < 2 * record.bytes_before
 
 
 def test_plain_checkpoint_is_measured_on_disk(tmp_path):
