@@ -94,14 +94,15 @@ def left_dense(model: PreTrainedModel) -> dict[str, str]:
 def routers(model: PreTrainedModel) -> dict[str, str]:
     """Return the layers that choose among experts, by name, with the reason why they stay.
 
-    They stand beside the experts, are called router or gate, and have no more outputs than there
-    are experts: with few weights they decide much, and the papers leave them dense.
+    They stand beside the experts, are called router or gate, and have an output for each expert
+    and few more (shared ones, identities): with few weights they decide much, and the papers
+    leave them dense.
     """
     found = {}
     for holder, count in _holders(model).items():
         for name, module in model.get_submodule(holder).named_modules():
             weight: Any = getattr(module, "weight", None)
-            is_small = getattr(weight, "ndim", 0) == STACK - 1 and weight.shape[0] <= count
+            is_small = getattr(weight, "ndim", 0) == STACK - 1 and weight.shape[0] <= 2 * count
             if is_small and _is_router(name, module):
                 found[".".join(filter(None, (holder, name)))] = ROUTER
     return found
@@ -113,11 +114,10 @@ def _holders(model: PreTrainedModel) -> dict[str, int]:
     for stack in stacks(model):  # LongCat's identities have a gate and no weights of their own
         name = stack.name.removesuffix(f".{stack.leaf}")
         counts[name] = max(stack.count, counts.get(name, 0))
-    counts |= {
-        name: len(list(module.children()))
-        for name, module in model.named_modules()
-        if name.rpartition(".")[2] == "experts" and name not in counts
-    }
+    for name, module in model.named_modules():
+        if name.rpartition(".")[2] == "experts" and name not in counts:
+            below = [stack.count for stack in stacks(module)]
+            counts[name] = max(below, default=len(list(module.children())))
     return {name.rpartition(".")[0]: count for name, count in counts.items()}
 
 

@@ -47,6 +47,14 @@ FAMILIES = {
         "no_rope_layers": [1, 1],
     },
     "jetmoe": {"num_local_experts": 4, "kv_channels": 8},
+    "dbrx": {
+        "d_model": 32,
+        "n_heads": 4,
+        "n_layers": 2,
+        "max_seq_len": 64,
+        "ffn_config": {"ffn_hidden_size": 48, "moe_num_experts": 4, "moe_top_k": 2},
+        "attn_config": {"kv_n_heads": 2, "clip_qkv": 8, "rope_theta": 1e4},
+    },
 }
 METHODS = ("int8", "int4", "int2", "float8", "rtn:4", "rtn:3:g16", "nf4", "fp4:double", "llm.int8",
            "magnitude:0.5", "magnitude:2:4")  # fmt: skip
@@ -90,8 +98,8 @@ def test_the_layout_is_what_the_forward_pass_multiplies(mixtures):
     [
         *(("mixtral", method) for method in METHODS),
         *(("gpt_oss", method) for method in METHODS),
-        *((family, "int4") for family in ("qwen2_moe", "llama4_text", "jetmoe")),
-        *((family, "nf4") for family in ("qwen2_moe", "llama4_text", "jetmoe")),
+        *((family, "int4") for family in ("qwen2_moe", "llama4_text", "jetmoe", "dbrx")),
+        *((family, "nf4") for family in ("qwen2_moe", "llama4_text", "jetmoe", "dbrx")),
     ],
 )
 def test_an_expert_is_rounded_as_a_linear_of_its_weights(mixtures, family, method):
