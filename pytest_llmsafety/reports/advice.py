@@ -110,7 +110,7 @@ def _more(verdict: Verdict, decision: Decision) -> str:
     needed, when = found
     asked = verdict.n_asked
     n_units = min([decision.n_units, *(one.decision.n_units for one in verdict.groups)])
-    items = math.ceil(needed / n_units * asked * (STOPPING if decision.sequential else 1))
+    items = math.ceil(needed / max(1, n_units) * asked * (STOPPING if decision.sequential else 1))
     kind = "items" if decision.n_units == decision.n_items else "clusters"
     kind += " of each group" if verdict.groups else ""
     count = f"about {needed:,} {kind} decide it four times in five {when} (now {_now(verdict)})"

@@ -14,6 +14,9 @@ from pytest_llmsafety.compressors.layers import all_layers, decoder_blocks
 from pytest_llmsafety.compressors.parameters import Parameters, Values
 from tests.stories import Golden, calibration, stories
 
+CLOSE = 1e-5
+"""They rest on eigenvalues in float32: two processors were seen to differ by 2e-6."""
+
 
 @pytest.fixture(scope="module")
 def ratios(shared):
@@ -28,13 +31,13 @@ def ratios(shared):
 
 @pytest.mark.parametrize("dtype", ["float16", "float32"])
 def test_exponents_and_sparsities_are_the_authors(dtype, shared, ratios):
-    """All 42 exponents agree to 1e-6, and all 42 sparsities, in float16 and in float32."""
+    """All 42 exponents agree, and all 42 sparsities, in float16 and in float32."""
     blocks = decoder_blocks(stories(shared).to(getattr(torch, dtype)))
     expected = ratios[dtype]
     for layer in all_layers(blocks):
-        assert alpha_of(layer) == pytest.approx(expected["alpha"][layer.name], rel=1e-6)
+        assert alpha_of(layer) == pytest.approx(expected["alpha"][layer.name], rel=CLOSE)
     found = by_layer(blocks, sparsities(blocks, 0.5, 0.3))
-    assert found == pytest.approx(expected["ratio"], rel=1e-6)
+    assert found == pytest.approx(expected["ratio"], rel=CLOSE)
 
 
 @pytest.mark.parametrize(
@@ -61,7 +64,7 @@ def test_alpha_as_a_flag_takes_the_sparsities_of_the_weights_as_loaded(shared, r
     model = stories(shared)
     values = Values(sparsity=0.5, flags=frozenset({"alpha"}))
     given = amounts(model, values, Parameters("wanda:0.5", sparsity=True))
-    assert given == pytest.approx(ratios["float32"]["ratio"], rel=1e-6)
+    assert given == pytest.approx(ratios["float32"]["ratio"], rel=CLOSE)
     compress(model, "wanda:0.5:alpha", calibration=calibration(shared))
     for layer in all_layers(decoder_blocks(model)):
         zeros = (layer.weight == 0).sum(dim=1)

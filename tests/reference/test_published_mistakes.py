@@ -19,6 +19,7 @@ from pytest_llmsafety.backends.tokens import document_lines
 from pytest_llmsafety.cache import Cache
 from pytest_llmsafety.engine import Engine
 from pytest_llmsafety.errors import StatisticsError
+from pytest_llmsafety.fingerprint import Identity
 from pytest_llmsafety.metrics.exact_match import ExactMatch
 from pytest_llmsafety.metrics.perplexity import Perplexity, perplexity
 from pytest_llmsafety.pair import ModelPair
@@ -122,7 +123,7 @@ def test_two_models_share_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     dense, compressed = answered(Engine(Cache(None), backend=backend), pair, items)
     assert decide_mean(dense - compressed, margin=MARGIN).outcome is Outcome.FAIL
 
-    monkeypatch.setattr(Engine, "digest", lambda *_: "the same for every model")
+    monkeypatch.setattr(Identity, "digest", lambda _: "the same for every model")
     dense, compressed = answered(Engine(Cache(None), backend=backend), pair, items)
     mistaken = decide_mean(dense - compressed, margin=MARGIN)
     assert (mistaken.outcome, mistaken.estimate) == (Outcome.PASS, 0.0)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from scipy import stats
 from transformers import TopPLogitsWarper
 
+from pytest_llmsafety.backends import hf
 from pytest_llmsafety.backends.base import Settings
 from pytest_llmsafety.backends.generation import Sample, next_tokens, warp
 from pytest_llmsafety.backends.hf import HuggingFaceBackend
@@ -138,13 +139,14 @@ def test_a_stop_string_ends_a_text_and_is_cut_from_it(model, tokenizer):
     assert uncut == whole
 
 
-def test_the_end_token_ends_a_text_and_is_not_in_it(model, tokenizer):
+def test_the_end_token_ends_a_text_and_is_not_in_it(model, tokenizer, monkeypatch):
     """Short texts leave the batch, and the others do not notice."""
     asked = [Generate(f"{start}ello", 20) for start in "HJKLM"]
     whole = write(model, tokenizer, asked)
     end = tokenizer(whole[0].texts[0][5])["input_ids"][-1]
+    usual = hf.end_tokens(model, tokenizer)
+    monkeypatch.setattr(hf, "end_tokens", lambda *_: usual | {end})
     backend = HuggingFaceBackend.of(model, tokenizer)
-    backend.ends |= {end}
     ((*cut,),) = backend.answer(asked)
     for index, answer in cut:
         before, found, _ = whole[index].texts[0].partition(tokenizer.decode([end]))

@@ -184,3 +184,11 @@ def test_a_token_without_a_row_is_named():
     check_rows(tokenizer, ids, 97)
     with pytest.raises(ModelError, match=r"token '<\|user\|>' with id 96, .*embedding has 96 rows"):
         check_rows(tokenizer, ids, 96)
+
+
+def test_a_special_token_that_a_text_spells_is_not_lost():
+    """WikiText writes <unk> for rare words, and many tokenizers have a token of that name."""
+    tokenizer = letter_tokenizer()
+    tokenizer.add_special_tokens({"unk_token": "<unk>"})
+    text = "a <unk> b <unk> c <unk> d"
+    assert encode(tokenizer, [text])

@@ -50,12 +50,12 @@ def test_where_all_was_asked_it_is_not_to_ask_more() -> None:
 
 
 def test_too_few_clusters_ask_for_clusters() -> None:
-    """No number of items in nine clusters decides anything."""
-    nine = {"n_units": 9, "n_needed_80": 40}
-    assert advice(replace(UNDECIDED, n_data=200), **nine) == (
-        "use a data set with at least 10 clusters."
+    """No number of items in nineteen clusters decides anything."""
+    few = {"n_units": 19, "n_needed_80": 40}
+    assert advice(replace(UNDECIDED, n_data=200), **few) == (
+        "use a data set with at least 20 clusters."
     )
-    assert "until there are 10 clusters" in advice(replace(UNDECIDED, n_data=900), **nine)
+    assert "until there are 20 clusters" in advice(replace(UNDECIDED, n_data=900), **few)
 
 
 def test_what_is_beyond_the_margin_already_is_not_asked_again() -> None:
