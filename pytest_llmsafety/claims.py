@@ -187,7 +187,9 @@ class MeanClaim:
         """The sequential test on `items`, or why there is none."""
         sizes = [len(unit) for unit in units_of(items)]
         clustered, scope = len(sizes) < len(items), self.settings.scope
-        fewest = surely_enough(self.gate, self.quantity)
+        # A large unit takes as much room for the bets as its size says.
+        largest = max(sizes) * len(sizes) / sum(sizes)
+        fewest = math.ceil(surely_enough(self.gate, self.quantity) * largest)
         why = obstacle(len(sizes), clustered=clustered, scope=scope, fewest=fewest)
         return why or _MeanLadder(self, sizes)
 

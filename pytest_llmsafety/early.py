@@ -111,9 +111,10 @@ def obstacle(n_units: int, *, clustered: bool, scope: str, fewest: int = 0) -> s
     the number that the margin asks for at least.
     """
     fewest_items = max(FEWEST_ITEMS, fewest)
-    if clustered and n_units < FEWEST_CLUSTERS:
+    fewest_clusters = FEWEST_CLUSTERS if scope == "suite" else max(FEWEST_CLUSTERS, fewest)
+    if clustered and n_units < fewest_clusters:
         return (
-            f"all items were asked: stopping early needs {FEWEST_CLUSTERS} clusters, "
+            f"all items were asked: stopping early needs {fewest_clusters} clusters, "
             f"and there are {n_units}"
         )
     if not clustered and scope == "population" and n_units < fewest_items:

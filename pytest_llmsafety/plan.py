@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 FLIPS = (0.04, 1.0, "4% of the answers turn each way, as under int4 (arXiv 2407.09141)")
 TEXTS = (0.225, 0.2, "45% of the texts change, by .2 each way")
 NATS = (0.5, 0.03, "documents differ by .03 nats a token each way")
+TOGETHER = 9.5
+"""Design effect of BBQ's templates on UnifiedQA's published answers: their items move together."""
 PILOT = 1000
 MIDDLE = 0.5
 CONTRASTS = ("against the rest", "between groups")
@@ -107,8 +109,14 @@ def _power(measured: LiveMeasurement, verdict: Verdict, decision: Decision) -> P
     if worst is None or verdict.aspect in CONTRASTS or measured.settings.scorer_accuracy:
         return None, (None, None), UNPLANNED
     share, size, assumed = _noise(measured, verdict)
-    # Answers within a cluster are taken as independent; clusters that move together need more.
-    step = size / math.sqrt(decision.n_items / decision.n_units)
+    # Answers within a cluster are taken as independent, but for BBQ, where it was measured.
+    items_each = decision.n_items / decision.n_units
+    effect = min(TOGETHER, items_each) if isinstance(measured.items[0], BBQItem) else 1.0
+    if effect > 1:
+        assumed += (
+            f"; a template's answers move together as on UnifiedQA (design effect {effect:.2g})"
+        )
+    step = size * math.sqrt(effect / items_each)
     count = round(PILOT * share)
     pilot = [step] * count + [-step] * count + [0.0] * (PILOT - 2 * count)
     margin, confidence = decision.margin, decision.confidence

@@ -73,8 +73,9 @@ class MMLU:
     def load(self, source: DataSource) -> tuple[ChoiceItem, ...]:
         """Read test questions, each after five of its subject's development set.
 
-        Ids are `mmlu/<subject>/<line from 0>`, groups the authors' four areas, clusters the
-        subjects: their questions share their examples. Raises DatasetError as in Dataset.
+        Ids are `mmlu/<subject>/<line from 0>`, groups the authors' four areas. The subjects are
+        strata and no sample of others: a verdict is about new questions on these subjects, each
+        of which stands alone. Raises DatasetError as in Dataset.
         """
         if source.folder is None:
             return items_of(hub_rows(TABLE.rows()), hub_rows(EXAMPLES.rows()))
@@ -98,7 +99,6 @@ def items_of(tests: Iterable[Solved], examples: Iterable[Solved]) -> tuple[Choic
                 f"mmlu/{test.subject}/{number}",
                 heading(test.subject, shots) + test.asked,
                 (f"area:{AREA_OF.get(test.subject, 'stem')}",),
-                test.subject,
                 options=tuple(LETTERS[: len(test.options)]),
                 label=test.label,
             )
