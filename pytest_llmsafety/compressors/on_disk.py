@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_llmsafety.compressors.base import dense_bytes
+from pytest_llmsafety.errors import ModelError
 from pytest_llmsafety.source import stored_tensors, weight_files
 
 if TYPE_CHECKING:
@@ -57,9 +58,13 @@ def stored_bytes(model: PreTrainedModel) -> int:
 
 
 def _folder(model: PreTrainedModel) -> Path | None:
-    """The folder that a model was loaded from; None for one that was made in memory."""
+    """The folder of safetensors that a model was loaded from; None where there is none."""
     folder = Path(model.name_or_path or "")
-    return folder if model.name_or_path and folder.is_dir() else None
+    try:
+        found = model.name_or_path and folder.is_dir() and weight_files(folder)
+    except ModelError:  # a user's own model, of which this is no place to complain
+        return None
+    return folder if found else None
 
 
 def stored_dense(model: PreTrainedModel) -> OnDisk | None:

@@ -323,6 +323,16 @@ def test_what_is_not_packed_stays_as_the_files_have_it(halves, dtype):
     assert saved == pytest.approx(weights * (16 - record.bits) / 8, abs=1)
 
 
+def test_a_folder_without_weights_is_not_that_of_the_model(tmp_path, monkeypatch):
+    """A model of the hub may have the name of a folder here; its bytes are then those in memory."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "gpt2").mkdir()
+    model = random_model("gpt2")
+    model.name_or_path = "gpt2"
+    size = sum(parameter.nbytes for parameter in model.parameters())
+    assert compress(model, "magnitude:0.5").bytes_before == size
+
+
 def test_a_dense_model_that_is_packed_counts_as_its_files_do(tmp_path):
     """8 bits a value are no saving for a model whose files have 8 bits already."""
     save_fp8(tiny_llama(), tmp_path)
