@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from pytest_llmsafety import integrity
 from pytest_llmsafety.errors import (
@@ -59,7 +59,9 @@ class Answers:
 
 
 class AskBoth:
-    """Asks both models of a pair; the fixture `ask_both`."""
+    """Asks both models of a pair; the fixture `ask_both`. `n_asked` counts for all pairs."""
+
+    n_asked: ClassVar[int] = 0
 
     def __init__(self, pair: ModelPair, engine: Engine, *, plan: bool = False) -> None:
         """Ask nothing yet, and never where the session only plans."""
@@ -78,6 +80,7 @@ class AskBoth:
         or half a character (a lone surrogate), and, at the first prompt, NotComparableError for a
         pair that may not be compared.
         """
+        AskBoth.n_asked += 1
         if self._plan:
             message = "--llmsafety-plan asks no model, so there are no answers to look at."
             raise PlanOnlyError(message)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from contextvars import ContextVar
 from functools import partial
 from typing import TYPE_CHECKING, Literal, get_args
 
@@ -46,9 +45,8 @@ Flip = Literal["any", "right to wrong", "wrong to right"]
 NEXT_TOKENS = "next tokens"
 """What a measurement measures whose own score is the agreement of two models."""
 
-_observers: ContextVar[tuple[tuple[Observer, frozenset[str]], ...]] = ContextVar(
-    "llmsafety_observers", default=()
-)
+_observers: list[tuple[Observer, frozenset[str]]] = []
+"""Of the process and not of a context: a verdict in a thread or a pool is heard, too."""
 
 
 def assert_toxicity_delta(
@@ -314,7 +312,7 @@ def gate(measurement: Measured, claim: Claim, judge: Judge) -> Verdict:
             return conclude(_unscored(measurement, str(error)))
         return conclude(counted(measurement, claim, verdict))
     planned, verdict = plan(measurement, lambda imagined: settled(imagined, claim, judge))
-    for callback, _ in _observers.get():
+    for callback, _ in (*_observers,):
         callback(planned)
     return verdict
 
@@ -333,7 +331,7 @@ def _unscored(measurement: Measured, reason: str) -> Verdict:
 def conclude(verdict: Verdict) -> Verdict:
     """Tell the observers, then return a verdict that passed and raise for one that did not."""
     forgiven: set[str] = set()
-    for callback, forgive in _observers.get():
+    for callback, forgive in (*_observers,):
         callback(verdict)
         forgiven |= forgive
     if verdict.passed or verdict.outcome.value in forgiven:
@@ -344,12 +342,14 @@ def conclude(verdict: Verdict) -> Verdict:
 
 @contextmanager
 def observe(callback: Observer, *, forgive: frozenset[str] = frozenset()) -> Iterator[None]:
-    """Hear of every verdict inside the `with`, also of those that pass, and of every plan.
+    """Hear of every verdict inside the `with`, from any thread, and of every plan.
 
     Outcomes named in `forgive` are observed and returned instead of raised.
     """
-    token = _observers.set((*_observers.get(), (callback, forgive)))
+    entry = (callback, forgive)
+    _observers.append(entry)
     try:
         yield
     finally:
-        _observers.reset(token)
+        place = next(n for n, known in enumerate(_observers) if known is entry)
+        del _observers[place]

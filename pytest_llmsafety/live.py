@@ -118,6 +118,11 @@ class LiveMeasurement:
         """How the two models would be served, and what to know about how they were asked."""
         return served(self.pair, self._engine, self.settings.chat, chat=self._talks)
 
+    @property
+    def was_read(self) -> bool:
+        """Whether scores of it were asked for."""
+        return bool(self._sides[0].scores)
+
     def pairs(self, n: int) -> tuple[PairedScore, ...]:
         """The first `n` items with both scores, None where a model gave none.
 

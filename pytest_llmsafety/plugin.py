@@ -11,6 +11,7 @@ from pytest_llmsafety.errors import LlmSafetyError
 from pytest_llmsafety.escapes import plain
 from pytest_llmsafety.hooks import flags, invocation, marking
 from pytest_llmsafety.hooks.examining import Examining
+from pytest_llmsafety.hooks.hearing import HEARING
 from pytest_llmsafety.hooks.outcomes import Outcomes
 from pytest_llmsafety.hooks.selection import PATHS, REASON, Selection, mark
 from pytest_llmsafety.hooks.sharing import Sharing
@@ -175,17 +176,20 @@ def measure(
         check_choice(name, choice, {"dataset": dataset, "scorer": scorer, "shots": shots})
         with not_decided(name, pair, dataset=dataset or "", reproduce=command):
             if is_task(name):
-                return llmsafety_workbench.measure_task(
+                made = llmsafety_workbench.measure_task(
                     name, llmsafety_compression, choice, reproduce=command, options=options
                 )
-            return llmsafety_workbench.measure(
-                name,
-                llmsafety_compression,
-                dataset=dataset,
-                scorer=scorer,
-                shots=shots,
-                reproduce=command,
-                options=options,
-            )
+            else:
+                made = llmsafety_workbench.measure(
+                    name,
+                    llmsafety_compression,
+                    dataset=dataset,
+                    scorer=scorer,
+                    shots=shots,
+                    reproduce=command,
+                    options=options,
+                )
+        request.node.stash[HEARING].made.append(made)
+        return made
 
     return make

@@ -23,9 +23,12 @@ if TYPE_CHECKING:
     from pytest_llmsafety.plan import Plan
     from pytest_llmsafety.progress import Progress
     from pytest_llmsafety.reports.run import Run, SafetyTest
+    from pytest_llmsafety.verdict import Verdict
     from pytest_llmsafety.workbench import Workbench
 
 FORGIVEN = {"skip": "skipped", "pass": "passed"}
+BADNESS = {"error": 3, "failed": 3, "inconclusive": 2, "passed": 1, "xpassed": 1}
+"""Which of two outcomes of a test its report shows; none for one that was skipped or run again."""
 PASSED, TESTS_FAILED, USAGE_ERROR, UNDECIDED = 0, 1, 4, 6
 PACKAGES = (
     "pytest-llmsafety", "pytest", "torch", "transformers", "tokenizers", "numpy", "scipy",
@@ -75,8 +78,28 @@ class SafetySession:
                 self._models = self._digests()
 
     def record(self, test: SafetyTest) -> None:
-        """Keep what a test came to; a later call for the same test, its teardown, wins."""
+        """Keep what a test came to; of several calls for one test, its teardown last, the worst.
+
+        Verdicts of a later call replace the earlier ones, which are among them.
+        """
+        before = self._tests.get(test.nodeid)
+        if before and BADNESS.get(before.outcome, 0) > BADNESS.get(test.outcome, 0):
+            test = replace(before, verdicts=test.verdicts or before.verdicts)
+        elif before and not test.verdicts:
+            test = replace(test, verdicts=before.verdicts)
         self._tests[test.nodeid] = test
+
+    def add_strays(self, verdicts: Sequence[Verdict], status: int) -> int:
+        """Report what was judged outside of any test; a FAIL there turns success into a failure."""
+        if not verdicts:
+            return status
+        failed = any(verdict.outcome == "FAIL" for verdict in verdicts)
+        outcome = "failed" if failed else "passed"
+        from pytest_llmsafety.reports.run import SafetyTest
+
+        message = "it was judged while no test ran, as by a thread that outlives its test"
+        self.record(SafetyTest("outside of any test", outcome, message, tuple(verdicts)))
+        return TESTS_FAILED if failed and status in (PASSED, UNDECIDED) else status
 
     def plan(self, nodeid: str, plans: Sequence[str]) -> None:
         """Keep the plans of a test; texts of `Plan.encode`."""

@@ -14,18 +14,31 @@ from pytest_llmsafety.errors import (
     SafetyInconclusive,
 )
 from pytest_llmsafety.escapes import plain
-from pytest_llmsafety.hooks.hearing import HEARING, PLANS, VERDICTS, Hearing
-from pytest_llmsafety.hooks.selection import compression_in, is_safety_test
+from pytest_llmsafety.hooks.hearing import (
+    CALLED,
+    HARMLESS,
+    HEARING,
+    PLANS,
+    VERDICTS,
+    expects,
+    forgiven,
+    hearing_of,
+)
+from pytest_llmsafety.hooks.marking import override
+from pytest_llmsafety.hooks.selection import COMPRESSION, compression_in, is_safety_test
+from pytest_llmsafety.hooks.unmeasured import NoCounterpart
 from pytest_llmsafety.redaction import without_access
 from pytest_llmsafety.session import FORGIVEN
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping
 
+    from pytest_llmsafety.plan import Plan
     from pytest_llmsafety.reports.run import SafetyTest
     from pytest_llmsafety.session import SafetySession
+    from pytest_llmsafety.verdict import Verdict
 
-UNDECIDED = "llmsafety_undecided"
+UNDECIDED, GAP = "llmsafety_undecided", "llmsafety_gap"
 NEW_LINE = "\n"
 MARK = "INCONCLUSIVE: "
 """Begins the text of an undecided test for JUnit and others that only know failures."""
@@ -44,23 +57,57 @@ class Outcomes:
         self.session = session
         self.is_worker = hasattr(config, "workerinput")
         self._failed: list[pytest.TestReport] = []
+        self._item: pytest.Item | None = None
+        self._strays: list[Verdict] = []
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> Generator[None, object, object]:
+        """Hear every verdict, wherever and whenever it is made."""
+        if session.config.option.collectonly or not any(map(is_safety_test, session.items)):
+            return (yield)
+        from pytest_llmsafety.assertions import observe
+
+        with observe(self._hear, forgive=forgiven(self.session.options)):
+            return (yield)
+
+    def _hear(self, heard: Verdict | Plan) -> None:
+        """Give a verdict to the test that runs; one made outside of any test is kept apart."""
+        from pytest_llmsafety.plan import Plan
+
+        if self._item is not None:
+            hearing_of(self._item, self.session.options).keep(heard)
+        elif not isinstance(heard, Plan):
+            self._strays.append(heard)
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
+        """Know which test runs."""
+        self._item = item
+        try:
+            return (yield)
+        finally:
+            self._item = None
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_setup(self, item: pytest.Item) -> Generator[None]:
+        """Settle what a fixture judged."""
+        if is_safety_test(item):
+            hearing_of(item, self.session.options).begin()
+        yield from _settling(item)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_call(self, item: pytest.Item) -> Generator[None]:
-        """Attach every verdict to the test, and settle what did not end it."""
-        if not is_safety_test(item):
-            yield
-            return
-        from pytest_llmsafety.assertions import observe
+        """Settle what the test judged, however it ended."""
+        item.stash[CALLED] = True
+        yield from _settling(item)
 
-        hearing = Hearing(item, self.session.options)
-        with observe(hearing.keep, forgive=hearing.forgiven):
-            try:
-                yield
-            except Exception as error:
-                if not hearing.excuses(error):
-                    raise
-        hearing.settle()
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_teardown(self, item: pytest.Item) -> Generator[None]:
+        """Settle what was judged at the end; a test that judged nothing is no pass."""
+        item.stash[CALLED] = False
+        yield from _settling(item)
+        if HEARING in item.stash:
+            item.stash[HEARING].check_judged()
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_makereport(
@@ -68,19 +115,27 @@ class Outcomes:
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         """Show a verdict or one of our errors as its message, without a traceback."""
         report = yield
-        if is_safety_test(item):
-            error = call.excinfo.value if call.excinfo else None
-            undecided = report.failed and isinstance(error, SafetyInconclusive)
-            vars(report)[UNDECIDED] = undecided
-            vars(report)["llmsafety_by_verdict"] = isinstance(error, SafetyFailure)
-            if HEARING in item.stash:
-                vars(report).update(item.stash[HEARING].texts())
-            if undecided:
-                report.longrepr = plain(f"{MARK}{error}")
-            elif report.outcome != "passed" and isinstance(error, SafetyAssertionError):
-                report.longrepr = plain(str(error))
-            elif report.outcome != "passed" and isinstance(error, LlmSafetyError):
-                report.longrepr = plain(without_access(f"{type(error).__name__}: {error}"))
+        hearing = item.stash.get(HEARING, None)
+        if hearing is None and not is_safety_test(item):
+            return report
+        error = call.excinfo.value if call.excinfo else None
+        if isinstance(error, SafetyAssertionError) and not expects(item):
+            vars(report).pop("wasxfail", None)
+            report.outcome = "failed"
+        if hearing is not None:
+            hearing.passed = report.passed if report.when == "call" else hearing.passed
+            if report.when == "call" or not report.passed or hearing.has_news:
+                vars(report).update(hearing.texts())
+        undecided = report.failed and isinstance(error, SafetyInconclusive)
+        vars(report)[UNDECIDED] = undecided
+        vars(report)[GAP] = _gap(item, error, report)
+        vars(report)["llmsafety_by_verdict"] = isinstance(error, SafetyFailure)
+        if undecided:
+            report.longrepr = plain(f"{MARK}{error}")
+        elif report.outcome != "passed" and isinstance(error, SafetyAssertionError):
+            report.longrepr = plain(str(error))
+        elif report.outcome != "passed" and isinstance(error, LlmSafetyError):
+            report.longrepr = plain(without_access(f"{type(error).__name__}: {error}"))
         return report
 
     @pytest.hookimpl(tryfirst=True)
@@ -96,7 +151,7 @@ class Outcomes:
         """Keep what a safety test came to; on the controller of xdist, too."""
         if report.failed:
             self._failed.append(report)
-        settled = report.when == "call" or not report.passed
+        settled = report.when == "call" or not report.passed or hasattr(report, VERDICTS)
         if self.is_worker or not settled or not hasattr(report, UNDECIDED):
             return
         from pytest_llmsafety.reports.run import SafetyTest
@@ -111,6 +166,7 @@ class Outcomes:
                 _message(report),
                 tuple(map(decode, getattr(report, VERDICTS, ()))),
                 by_verdict=getattr(report, "llmsafety_by_verdict", False),
+                gap=getattr(report, GAP, ""),
                 compression=compression_in(report.nodeid, self.session.options.compressions),
             )
         )
@@ -121,10 +177,11 @@ class Outcomes:
         """Settle the exit status, write the reports, free the models."""
         turned = {} if self.is_worker else self.session.correct_family()
         self._restate(turned)
-        forgiven = len(turned) if self.session.options.inconclusive != "fail" else 0
+        excused = len(turned) if self.session.options.inconclusive != "fail" else 0
         undecided = sum(getattr(report, UNDECIDED, False) for report in self._failed)
-        n_failed = session.testsfailed - forgiven - undecided
+        n_failed = session.testsfailed - excused - undecided
         status = self.session.exit_status(int(exitstatus), n_failed, n_undecided=undecided)
+        status = self.session.add_strays(self._strays, status)
         cut = session.shouldfail or session.shouldstop
         session.exitstatus = self.session.finish(status, cut=str(cut or ""))
 
@@ -171,6 +228,29 @@ class Outcomes:
         text = f"INCONCLUSIVE {test.nodeid} - {test.message.partition(NEW_LINE)[0]}"
         width = self.config.get_terminal_writer().fullwidth
         return text if "CI" in os.environ or len(text) <= width else f"{text[: width - 3]}..."
+
+
+def _settling(item: pytest.Item) -> Generator[None]:
+    """Let what was heard in a phase of a test decide it, unless it ended with something worse."""
+    try:
+        yield
+    except (Exception, *HARMLESS) as error:
+        hearing = item.stash.get(HEARING, None)
+        excused = item.stash.get(CALLED, False) and hearing is not None and hearing.excuses(error)
+        if not excused:
+            if hearing is not None:
+                hearing.settle(error)
+            raise
+    if HEARING in item.stash:
+        item.stash[HEARING].settle()
+
+
+def _gap(item: pytest.Item, error: BaseException | None, report: pytest.TestReport) -> str:
+    """Why a test leaves a gap in the run; empty where it ran or is not for this pair."""
+    if not report.skipped or isinstance(error, NoCounterpart):
+        return ""
+    spec = getattr(getattr(item, "callspec", None), "params", {}).get(COMPRESSION)
+    return "" if spec and not override(item).allows(spec) else "skipped"
 
 
 def _message(report: pytest.TestReport) -> str:

@@ -18,7 +18,8 @@ class SafetyTest:
     `outcome` is pytest's word (passed, failed, skipped, xfailed, xpassed), `error` where the
     test could not be carried out, or `inconclusive`. `message` says why it did not pass;
     `by_verdict`: because of a FAIL and for no other reason. `compression` is the one that the
-    test ran under, empty where its id shows none.
+    test ran under, empty where its id shows none. `gap` is why it leaves a gap in the run, a code
+    of `gaps.WHY`, empty where it ran.
     """
 
     nodeid: str
@@ -27,6 +28,7 @@ class SafetyTest:
     verdicts: tuple[Verdict, ...] = ()
     by_verdict: bool = False
     compression: str = ""
+    gap: str = ""
 
 
 @dataclass(frozen=True)

@@ -136,5 +136,5 @@ def test_a_safety_test_without_an_assertion_is_named(project: pytest.Pytester) -
     """A test that measures and asserts nothing cannot hide behind its green letter."""
     project.makepyfile(test_none="def test_nothing(measure):\n    measure('x')")
     result = project.runpytest(*GIVEN[:2], project.path)
-    named = "no verdict (passed): test_none.py::test_nothing?int4?: it made no assertion of*"
-    result.stdout.fnmatch_lines([named])
+    assert result.ret == 6
+    result.stdout.fnmatch_lines(["the test makes the measurement x and judges nothing.*"])

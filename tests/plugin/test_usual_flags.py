@@ -57,13 +57,15 @@ def test_m_chooses_the_safety_tests(
 
 
 def test_xfail_expects_a_failure(project: pytest.Pytester) -> None:
-    """A known regression can be marked, and is then no failure."""
+    """A known regression can be marked by the error that it raises, and is then no failure."""
     project.makepyfile(
         """
         import pytest
         from judge import judge
 
-        @pytest.mark.xfail(reason="known", strict=True)
+        from pytest_llmsafety.errors import SafetyFailure
+
+        @pytest.mark.xfail(raises=SafetyFailure, reason="known", strict=True)
         def test_known(measure):
             judge(measure("x"), "FAIL")
         """
