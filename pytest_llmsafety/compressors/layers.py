@@ -210,13 +210,12 @@ def _refuse(model: PreTrainedModel, *, experts: bool) -> None:
     holder = "" if experts else expert_module(model)
     if holder:
         message = (
-            f"{type(model).__name__} is a mixture of experts ({holder}), and this method does not "
-            "reach its experts: a token runs through few of them, so few calibration tokens would "
-            "speak for a weight, and their inputs cannot be watched. int8, int4, int2, float8, "
-            "rtn, nf4, fp4, llm.int8 and magnitude (with one amount for all layers) reach them. "
-            "For other methods compress it with llm-compressor (llmcompressor:RECIPE.yaml), or "
-            "elsewhere, and judge the folder: "
-            "checkpoint:PATH."
+            f"{type(model).__name__} is a mixture of experts ({holder}), which this method does "
+            "not reach. Use int8, int4, int2, float8, rtn, nf4, fp4, llm.int8 or magnitude "
+            "(with one amount for all layers); or compress it with llm-compressor "
+            "(llmcompressor:RECIPE.yaml) or elsewhere, and judge the folder: checkpoint:PATH. A "
+            "token runs through few experts, so few calibration tokens would speak for a weight, "
+            "and what goes into an expert cannot be watched."
         )
         raise UnsupportedModelError(message)
 
