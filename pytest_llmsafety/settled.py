@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 SLACK = 1e-9
 FEWEST_OF_A_SUITE = 10
-"""Items of which a suite is judged at least, as many as there have to be clusters."""
+"""A verdict on fewer items of a suite than these would be one on a handful of prompts."""
 
 
 def settled(

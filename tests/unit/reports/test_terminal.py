@@ -156,7 +156,7 @@ def test_too_few_clusters_are_no_matter_of_groups() -> None:
 
 def test_more_of_each_group_is_asked_for() -> None:
     """What decides is the smallest group."""
-    small = GroupEvidence("a:y", 0.1, 0.13, replace(DECISION, n_units=18))
+    small = GroupEvidence("a:y", 0.1, 0.13, replace(DECISION, n_units=18, n_items=18))
     told = sentence(replace(UNDECIDED, group="a:x", groups=(small,)))
     assert "about 1,300 items of each group decide it" in told
     assert "(now a:y has 18 of the 200 asked)" in told
