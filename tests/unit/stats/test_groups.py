@@ -126,3 +126,26 @@ def test_a_long_reason_names_the_worst_groups_and_counts_the_rest() -> None:
     assert "g04 (2 items" in joint.reason
     assert "g03" not in joint.reason
     assert joint.reason.endswith(", and 4 more")
+
+
+def test_pairs_of_many_groups_make_no_matrix(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only max-T needs how far each unit pulls each pair, and it refuses too many of them."""
+    monkeypatch.setattr("pytest_llmsafety.stats.groups.MOST_TOGETHER", 10)
+    names = [f"g{n % 5}" for n in range(300)]
+    joint = decide_groups(np.zeros(300), names, margin=0.2, contrast="pairs")
+    assert (joint.outcome, len(joint.decisions)) == (Outcome.PASS, 20)
+    opposite = joint.decisions["g1 - g0"], joint.decisions["g0 - g1"]
+    assert opposite[0].upper == pytest.approx(-opposite[1].lower)
+    with pytest.raises(StatisticsError, match="Use the correction 'holm'"):
+        decide_groups(np.zeros(300), names, margin=0.2, contrast="pairs", correction="max-t")
+
+
+def test_clusters_of_two_show_no_more_than_their_items() -> None:
+    """Contrasts of 25 quiet clusters of two cannot pass where 50 independent items could not."""
+    clusters = np.arange(100) // 2
+    names = ["g" if n < 50 else "h" for n in range(100)]
+    for contrast in ("rest", "pairs"):
+        joint = decide_groups(
+            np.zeros(100), names, margin=0.05, contrast=contrast, clusters=clusters
+        )
+        assert joint.outcome is Outcome.INCONCLUSIVE
