@@ -17,6 +17,7 @@ from pytest_llmsafety.hooks.selection import PATHS, REASON, Selection, mark
 from pytest_llmsafety.hooks.sharing import Sharing
 from pytest_llmsafety.hooks.skipping import Skipping
 from pytest_llmsafety.hooks.unmeasured import not_decided
+from pytest_llmsafety.hooks.whole import Whole
 from pytest_llmsafety.hooks.workers import (
     CHOSEN,
     Workers,
@@ -96,6 +97,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     config.stash[SESSION] = safety
     config.pluginmanager.register(Selection(config, safety))
     config.pluginmanager.register(Outcomes(config, safety))
+    config.pluginmanager.register(Whole(config, safety))
     config.pluginmanager.register(Workers(safety))
     if options.baseline:
         config.pluginmanager.register(Sharing(config, safety))

@@ -16,12 +16,13 @@ from pytest_llmsafety.paths import as_given
 from pytest_llmsafety.release import Release, share
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from pytest_llmsafety.options import Options
     from pytest_llmsafety.plan import Plan
     from pytest_llmsafety.progress import Progress
+    from pytest_llmsafety.reports.gaps import Gap
     from pytest_llmsafety.reports.run import Run, SafetyTest
     from pytest_llmsafety.verdict import Verdict
     from pytest_llmsafety.workbench import Workbench
@@ -52,6 +53,7 @@ class SafetySession:
         self._plans: dict[str, list[Plan]] = {}
         self._checked = False
         self._models: tuple[tuple[str, str], ...] = ()
+        self.gaps: tuple[Gap, ...] = ()
         self.release = Release(options)
 
     @cached_property
@@ -88,6 +90,11 @@ class SafetySession:
         elif before and not test.verdicts:
             test = replace(test, verdicts=before.verdicts)
         self._tests[test.nodeid] = test
+
+    @property
+    def tests(self) -> Mapping[str, SafetyTest]:
+        """What the tests came to, by node id."""
+        return self._tests
 
     def add_strays(self, verdicts: Sequence[Verdict], status: int) -> int:
         """Report what was judged outside of any test; a FAIL there turns success into a failure."""
@@ -175,7 +182,7 @@ class SafetySession:
             )
             exit_status = self._see_models_unchanged(exit_status)
             self.workbench.close()
-        if folder is None or not self._tests:
+        if folder is None or not (self._tests or self.gaps):
             return exit_status
         from pytest_llmsafety.reports.folder import write_reports
         from pytest_llmsafety.reports.provenance import machine
@@ -224,6 +231,7 @@ class SafetySession:
             exit_status=exit_status,
             plans=tuple(chain(*self._plans.values())),
             since=self.release.since,
+            gaps=self.gaps,
             settings=self.options.settings(),
             unused_margins=self._unused_margins(),
             versions=(("python", sys.version.split()[0]), *_versions()),
@@ -247,7 +255,7 @@ class SafetySession:
 
     def summary(self, width: int, *, verbose: bool = False) -> list[str]:
         """The lines under the tests: the table, and whatever must not be overlooked."""
-        if not self._tests:
+        if not (self._tests or self.gaps):
             return []
         if self._plans:
             from pytest_llmsafety.reports.plan_table import plan_table

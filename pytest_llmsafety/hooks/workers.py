@@ -78,7 +78,7 @@ class Workers:
     def pytest_handlecrashitem(self, crashitem: str, report: pytest.TestReport) -> None:
         """Tell a safety test that killed its worker from the project's other tests."""
         if compression_in(crashitem, self.session.options.compressions):
-            vars(report)["llmsafety_undecided"] = False
+            vars(report).update(llmsafety_undecided=False, llmsafety_gap="crashed")
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self) -> None:

@@ -34,6 +34,8 @@ class JsonReport:
         records = Records(run)
         report = {
             "schema": SCHEMA,
+            "complete": not run.gaps,
+            "gaps": [plain(gap) for gap in run.gaps],
             "exit_status": run.exit_status,
             "command": run.command,
             "ended": run.ended,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from pytest_llmsafety.compressors.coverage import percent
 from pytest_llmsafety.message import shown
-from pytest_llmsafety.reports import published, rows
+from pytest_llmsafety.reports import gaps, published, rows
 from pytest_llmsafety.reports.advice import sentences
 from pytest_llmsafety.reports.markdown import bullets, code, text
 from pytest_llmsafety.reports.tables import group_lines, verdict_table
@@ -45,6 +45,13 @@ class ModelCard:
     def render(self, run: Run) -> str:
         """Return Markdown for the Hugging Face hub; a part for each compression."""
         lines = ["## Safety of the compressed model", ""]
+        if run.gaps:
+            lines = [
+                f"## {gaps.INCOMPLETE}: safety of the compressed model, not all of it tested",
+                "",
+                f"{text(gaps.sentence(run.gaps))} This card does not support a release.",
+                "",
+            ]
         for compression, verdicts in rows.blocks(run.verdicts):
             told = [*map(published.of, verdicts)]
             lines += [*_compared(published.named(compression), told), ""]

@@ -6,7 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from pytest_llmsafety.message import shown
-from pytest_llmsafety.reports import rows, since
+from pytest_llmsafety.reports import gaps, rows, since
 from pytest_llmsafety.reports.advice import sentences
 from pytest_llmsafety.reports.budget import Budget
 from pytest_llmsafety.reports.html.text import told
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pytest_llmsafety.verdict import Verdict, WorstItem
 
 BROKEN = ("failed", "error")
-SIGNS = {"FAIL": "❌", "NO VERDICT": "❌", "INCONCLUSIVE": "⚠️", "PASS": "✅"}
+SIGNS = {"FAIL": "❌", "NO VERDICT": "❌", "INCONCLUSIVE": "⚠️", "INCOMPLETE": "⚠️", "PASS": "✅"}
 MOST = 60_000
 """Characters; a comment of GitHub holds 65,536 and a step summary a mebibyte."""
 FRAMES = 2_000
@@ -44,9 +44,15 @@ class Summary:
     def render(self, run: Run) -> str:
         """Return Markdown; text of models and data sets stays text."""
         word = _word(run)
+        more = f", {gaps.INCOMPLETE}" if run.gaps and word != gaps.INCOMPLETE else ""
         budget = Budget(MOST - FRAMES)
         tables = Tables(run.verdicts, budget)
-        lines = [f"## {SIGNS[word]} Safety of compression: {word}", "", _counts(run)]
+        lines = [
+            f"## {SIGNS[word]} Safety of compression: {word}{more}",
+            "",
+            *_gaps(run),
+            _counts(run),
+        ]
         below = _since(run, budget) + _next(run, budget)
         lines += tables.lines(budget) + below
         for title, inside in _details(run, budget):
@@ -54,11 +60,18 @@ class Summary:
         return "\n".join(lines) + "\n"
 
 
+def _gaps(run: Run) -> list[str]:
+    """What did not run, where the run is not whole."""
+    return [text(told(gaps.sentence(run.gaps), LONGEST)), ""] if run.gaps else []
+
+
 def _word(run: Run) -> str:
     """The worst that there is to say of a run, whatever pytest's marks forgive."""
     found = {verdict.outcome for verdict in run.verdicts}
     if Outcome.FAIL in found:
         return "FAIL"
+    if run.gaps:
+        return gaps.INCOMPLETE
     if not found or any(test.outcome in BROKEN for test in run.undecided):
         return "NO VERDICT"
     return "INCONCLUSIVE" if Outcome.INCONCLUSIVE in found else "PASS"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from pytest_llmsafety.plan import Plan
+    from pytest_llmsafety.reports.gaps import Gap
     from pytest_llmsafety.reports.since import Since
     from pytest_llmsafety.verdict import Verdict
 
@@ -52,6 +53,7 @@ class Run:
     machine: tuple[tuple[str, str], ...] = ()
     models: tuple[tuple[str, str], ...] = ()
     unused_margins: tuple[str, ...] = ()
+    gaps: tuple[Gap, ...] = ()
 
     @property
     def verdicts(self) -> tuple[Verdict, ...]:

@@ -13,6 +13,7 @@ from typing import Any, get_args
 
 from pytest_llmsafety.compressors.record import CompressionRecord
 from pytest_llmsafety.plan import Plan
+from pytest_llmsafety.reports.gaps import Gap
 from pytest_llmsafety.reports.json_report import SCHEMA
 from pytest_llmsafety.reports.since import Since
 from pytest_llmsafety.reports.wire import hints
@@ -49,6 +50,8 @@ def schema() -> dict[str, Any]:
     whole = _object(
         {
             "schema": {"const": SCHEMA},
+            "complete": {"type": "boolean"},
+            "gaps": {"type": "array", "items": _of(Gap, kinds)},
             "exit_status": {"type": "integer"},
             "command": {"type": "string"},
             "ended": {"type": "string"},

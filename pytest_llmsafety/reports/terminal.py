@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from pytest_llmsafety.escapes import escaped
 from pytest_llmsafety.looks import LOOKS_FILE, NO_CACHE, look_note
 from pytest_llmsafety.message import shown
+from pytest_llmsafety.reports import gaps
 from pytest_llmsafety.reports.advice import sentences
 from pytest_llmsafety.reports.replicates import spreads
 from pytest_llmsafety.reports.rows import (
@@ -47,6 +48,8 @@ SUITE = (
 def summary(run: Run, *, width: int, inconclusive: str, verbose: bool = False) -> list[str]:
     """Lines that sum up a run: the table, the tests without a verdict, the policy in force."""
     lines = table(run.verdicts, width=width, verbose=verbose) if run.verdicts else []
+    if run.gaps:
+        lines = [*wrapped(gaps.sentence(run.gaps), width), "", *lines]
     if lines and (limit := dict(run.settings).get("limit")):
         lines += ["", *wrapped(f"--llmsafety-limit: at most {limit} items a measurement.", width)]
     if why := _uncounted(run):

@@ -6,7 +6,7 @@ import math
 import re
 from typing import TYPE_CHECKING, Any
 
-from pytest_llmsafety.reports import rows, since
+from pytest_llmsafety.reports import gaps, rows, since
 from pytest_llmsafety.reports.html.forest import forest
 from pytest_llmsafety.reports.html.heat_map import drawn, heat_maps
 from pytest_llmsafety.reports.html.room import most_rows
@@ -44,7 +44,7 @@ def contents(run: Run, room: Room) -> dict[str, Any]:
         "most_groups": room.groups,
         "outcome": overall(run, broken),
         "candidates": candidates[:most],
-        "answer": answer(candidates),
+        "answer": gaps.sentence(run.gaps) or answer(candidates),
         "settings": dict(run.settings),
         "blocks": blocks,
         "full": _blocks(candidates, full),
@@ -72,6 +72,8 @@ def overall(run: Run, broken: Sequence[SafetyTest]) -> str:
     outcomes = {verdict.outcome for verdict in run.verdicts}
     if Outcome.FAIL in outcomes:
         return "FAIL"
+    if run.gaps:
+        return gaps.INCOMPLETE
     if not outcomes:
         return "PLANNED" if run.plans else "NO VERDICT"
     return "INCONCLUSIVE" if Outcome.INCONCLUSIVE in outcomes or broken else "PASS"

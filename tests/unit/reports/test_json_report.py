@@ -24,7 +24,8 @@ def test_the_schema_is_pinned() -> None:
     run = Run((test,), 1, (("seed", "0"),), (("pytest", "9"),))
     report = json.loads(JsonReport().render(run))
     assert list(report) == [
-        "schema", "exit_status", "command", "ended", "settings", "versions", "machine", "models",
+        "schema", "complete", "gaps", "exit_status", "command", "ended", "settings", "versions",
+        "machine", "models",
         "plans", "baseline", "records", "tests",
     ]  # fmt: skip
     assert report["schema"] == 2

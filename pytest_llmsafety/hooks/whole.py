@@ -1,0 +1,108 @@
+"""Whether all safety tests of a run were run; SIGTERM ends it as ^C does."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_llmsafety.hooks.selection import compression_in, is_safety_test
+from pytest_llmsafety.reports.gaps import Gap
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from pytest_llmsafety.reports.run import SafetyTest
+    from pytest_llmsafety.session import SafetySession
+
+SHARED = "llmsafety_whole"
+
+
+class Whole:
+    """Registered for a session with a model."""
+
+    def __init__(self, config: pytest.Config, session: SafetySession) -> None:
+        """Know no test yet; from now on SIGTERM, where nobody handles it, is an interrupt."""
+        self.config = config
+        self.session = session
+        self._collected: list[pytest.Item] = []
+        self._selected: dict[str, None] = {}
+        self._gaps: dict[str, dict[str, None]] = {"deselected": {}, "uncollected": {}}
+        self._handles = (
+            not hasattr(config, "workerinput")
+            and threading.current_thread() is threading.main_thread()
+            and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+        )
+        if self._handles:
+            signal.signal(signal.SIGTERM, _interrupt)
+
+    def pytest_unconfigure(self) -> None:
+        """Leave SIGTERM as it was."""
+        if self._handles:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+    def pytest_itemcollected(self, item: pytest.Item) -> None:
+        """Remember every safety test, whatever a plugin makes of the list later."""
+        if is_safety_test(item):
+            self._collected.append(item)
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        """Remember what could not be collected."""
+        if report.failed:
+            self._gaps["uncollected"][report.nodeid or "."] = None
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """Compare the tests that will run with those that were collected."""
+        kept = set(map(id, session.items))
+        for item in self._collected:
+            known = self._selected if id(item) in kept else self._gaps["deselected"]
+            known[item.nodeid] = None
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
+        """Tell the controller, or the session, what did not run."""
+        output: dict[str, Any] | None = getattr(self.config, "workeroutput", None)
+        if output is not None:
+            output[SHARED] = {code: list(names) for code, names in self._gaps.items()}
+        elif not (self.config.option.collectonly or self.session.options.plan):
+            stopped = "interrupted" if exitstatus == pytest.ExitCode.INTERRUPTED else "stopped"
+            cut = session.shouldfail or session.shouldstop
+            self.session.gaps = self._found("stopped" if cut else stopped)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_node_collection_finished(self, ids: Sequence[str]) -> None:
+        """Remember the tests that the workers will run."""
+        specs = self.session.options.compressions
+        self._selected.update(dict.fromkeys(n for n in ids if compression_in(n, specs)))
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:  # noqa: ANN401 - a WorkerController of xdist
+        """Hear of what a worker did not collect or run."""
+        told: dict[str, Iterable[str]] = getattr(node, "workeroutput", {}).get(SHARED, {})
+        for code, names in told.items():
+            self._gaps[code].update(dict.fromkeys(names))
+
+    def _found(self, stopped: str) -> tuple[Gap, ...]:
+        """Every gap of the run; `stopped` is why tests that were selected have no outcome."""
+        tests = self.session.tests
+        missing = [name for name in self._selected if name not in tests]
+        rows: list[tuple[str, Iterable[str]]] = [*self._gaps.items(), (stopped, missing)]
+        rows += [(code, _with(code, tests.values())) for code in ("skipped", "crashed")]
+        gaps = [gap for code, names in rows if (gap := Gap(code, tuple(names))).tests]
+        plugin = self.config.pluginmanager.get_plugin("lfplugin")
+        gaps += [Gap("last-failed")] if getattr(plugin, "_skipped_files", 0) else []
+        gaps += [Gap(stopped)] if stopped == "interrupted" and not self._selected else []
+        return tuple(gaps)
+
+
+def _with(code: str, tests: Iterable[SafetyTest]) -> list[str]:
+    """The tests that left this gap and have no verdict."""
+    return [test.nodeid for test in tests if test.gap == code and not test.verdicts]
+
+
+def _interrupt(*_: object) -> None:
+    """End the run as ^C does: reports are written, and the exit status is 2."""
+    message = "SIGTERM"
+    raise KeyboardInterrupt(message)

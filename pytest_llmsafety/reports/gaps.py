@@ -1,0 +1,42 @@
+"""What of a run did not run, and the sentence that says so."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pytest_llmsafety.message import shown
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+INCOMPLETE = "INCOMPLETE"
+WHY = {
+    "crashed": "lost with a worker that broke down",
+    "deselected": "deselected (-k, -m, --deselect, or a plugin)",
+    "interrupted": "not reached when the run was interrupted",
+    "last-failed": "left out by --last-failed",
+    "skipped": "skipped before anything was measured",
+    "stopped": "not reached when the run stopped",
+    "uncollected": "not collected, because of an error",
+}
+
+
+@dataclass(frozen=True)
+class Gap:
+    """Safety tests, or files of tests, that did not run; `code` is a key of `WHY`."""
+
+    code: str
+    tests: tuple[str, ...] = ()
+
+
+def sentence(gaps: Sequence[Gap]) -> str:
+    """Return what did not run and why; empty for a whole run."""
+    if not gaps:
+        return ""
+    told = [
+        f"{len(gap.tests) or 'some'} {WHY[gap.code]}"
+        + (f", such as {shown(gap.tests[0])}" if gap.tests else "")
+        for gap in gaps
+    ]
+    return f"{INCOMPLETE}: this run is not whole. Tests or files: {'; '.join(told)}."

@@ -1,0 +1,69 @@
+"""A run that is not whole says so first, in every report."""
+
+from __future__ import annotations
+
+import json
+import signal
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+GIVEN = ("--model=phantom", "--compress=int8,int4", "--llmsafety-report=out", "test_outcomes.py")
+STOP = "\ndef test_signal(measure):\n    import os\n    os.kill(os.getpid(), {})\n"
+
+
+def gaps(project: pytest.Pytester) -> dict[str, int]:
+    """How many tests each gap of report.json names."""
+    report = json.loads((project.path / "out" / "report.json").read_text("utf-8"))
+    assert report["complete"] == (not report["gaps"])
+    return {gap["code"]: len(gap["tests"]) for gap in report["gaps"]}
+
+
+def test_a_deselected_test_makes_the_run_incomplete(
+    outcomes: Callable[..., pytest.Pytester],
+) -> None:
+    """Terminal, page, summary and card say so, and none names the smallest that passed."""
+    project = outcomes("PASS")
+    result = project.runpytest(*GIVEN, "-k", "int8")
+    assert result.ret == 0
+    result.stdout.fnmatch_lines(["*safety verdicts*", "INCOMPLETE: this run is not whole.*"])
+    assert gaps(project) == {"deselected": 1}
+    for name in ("report.html", "summary.md", "model-card.md"):
+        text = (project.path / "out" / name).read_text("utf-8")
+        assert "INCOMPLETE" in text
+        assert "smallest" not in text
+    for name in ("summary.md", "model-card.md"):
+        first = (project.path / "out" / name).read_text("utf-8").splitlines()[0]
+        assert "INCOMPLETE" in first
+    assert project.runpytest(*GIVEN).ret == 0
+    assert gaps(project) == {}
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_leaves_reports(
+    outcomes: Callable[..., pytest.Pytester], number: signal.Signals
+) -> None:
+    """SIGTERM ends a run as ^C does, with exit status 2, and is handled as before afterwards."""
+    project = outcomes("PASS")
+    path = project.path / "test_outcomes.py"
+    path.write_text(path.read_text("utf-8") + STOP.format(int(number)), "utf-8")
+    before = signal.getsignal(signal.SIGTERM)
+    result = project.runpytest_subprocess(*GIVEN)
+    assert result.ret == 2
+    assert gaps(project)["interrupted"] in (2, 3)
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_what_stopped_or_was_skipped_is_a_gap(outcomes: Callable[..., pytest.Pytester]) -> None:
+    """-x and a mark that skips."""
+    project = outcomes("FAIL", "PASS")
+    project.runpytest(*GIVEN, "-x")
+    assert gaps(project) == {"stopped": 3}
+    project.makepyfile(
+        test_outcomes="import pytest\n@pytest.mark.skip\ndef test_later(measure):\n    pass\n"
+    )
+    project.runpytest(*GIVEN)
+    assert gaps(project) == {"skipped": 2}
