@@ -223,6 +223,12 @@ def policy(config: pytest.Config) -> list[Path]:
     return policy_files(start, [*beside, config.rootpath / FILE])
 
 
+def looks_around(config: pytest.Config) -> bool:
+    """Whether pytest only shows tests or fixtures, and runs none."""
+    names = (*BROWSING, "setupplan", "setuponly")
+    return any(config.getoption(name, default=False) for name in names)
+
+
 def policy_line(config: pytest.Config) -> str:
     """Say which file the settings of a run come from."""
     found = [Path(os.path.relpath(path, started_in(config))).as_posix() for path in policy(config)]

@@ -14,6 +14,7 @@ from pytest_llmsafety.errors import (
     SafetyInconclusive,
 )
 from pytest_llmsafety.escapes import plain
+from pytest_llmsafety.hooks.flags import looks_around
 from pytest_llmsafety.hooks.hearing import (
     CALLED,
     HARMLESS,
@@ -25,7 +26,12 @@ from pytest_llmsafety.hooks.hearing import (
     hearing_of,
 )
 from pytest_llmsafety.hooks.marking import override
-from pytest_llmsafety.hooks.selection import COMPRESSION, compression_in, is_safety_test
+from pytest_llmsafety.hooks.selection import (
+    COMPRESSION,
+    compression_in,
+    is_safety_test,
+    names_paths,
+)
 from pytest_llmsafety.hooks.unmeasured import NoCounterpart
 from pytest_llmsafety.redaction import without_access
 from pytest_llmsafety.session import FORGIVEN
@@ -39,6 +45,11 @@ if TYPE_CHECKING:
     from pytest_llmsafety.verdict import Verdict
 
 UNDECIDED, GAP = "llmsafety_undecided", "llmsafety_gap"
+NOTHING_RAN = 7
+NOTHING = (
+    f"llmsafety: a model was given, and no safety test ran (exit status {NOTHING_RAN}). Name tests "
+    "that use `measure`, or none to run the packaged suites."
+)
 NEW_LINE = "\n"
 MARK = "INCONCLUSIVE: "
 """Begins the text of an undecided test for JUnit and others that only know failures."""
@@ -58,6 +69,7 @@ class Outcomes:
         self.is_worker = hasattr(config, "workerinput")
         self._failed: list[pytest.TestReport] = []
         self._item: pytest.Item | None = None
+        self._nothing = False
         self._strays: list[Verdict] = []
 
     @pytest.hookimpl(wrapper=True)
@@ -182,8 +194,20 @@ class Outcomes:
         n_failed = session.testsfailed - excused - undecided
         status = self.session.exit_status(int(exitstatus), n_failed, n_undecided=undecided)
         status = self.session.add_strays(self._strays, status)
+        self._nothing = status == 0 and self._ran_nothing()
+        status = NOTHING_RAN if self._nothing else status
         cut = session.shouldfail or session.shouldstop
         session.exitstatus = self.session.finish(status, cut=str(cut or ""))
+
+    def _ran_nothing(self) -> bool:
+        """Whether a run for its safety tests, and not for tests that the user named, ran none."""
+        option = self.config.option
+        if self.is_worker or looks_around(self.config) or self.session.options.plan:
+            return False
+        named = names_paths(self.config) or option.keyword or option.markexpr
+        if named and option.llmsafety_model is None:
+            return False  # the project states a model, and the user runs some other tests
+        return all(test.gap == "skipped" for test in self.session.tests.values())
 
     def _restate(self, turned: Mapping[str, str]) -> None:
         """Move the reports of tests whose FAIL was not kept to where they belong now."""
@@ -203,6 +227,8 @@ class Outcomes:
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Show undecided tests in full, as pytest does with failures, then the table."""
+        if self._nothing:
+            terminalreporter.write_line(NOTHING)
         undecided = self.session.inconclusive()
         if undecided and self.config.option.tbstyle != "no":
             terminalreporter.section("INCONCLUSIVE", yellow=True)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_llmsafety.hooks.flags import looks_around
 from pytest_llmsafety.hooks.selection import compression_in, is_safety_test
 from pytest_llmsafety.reports.gaps import Gap
 
@@ -66,7 +67,7 @@ class Whole:
         output: dict[str, Any] | None = getattr(self.config, "workeroutput", None)
         if output is not None:
             output[SHARED] = {code: list(names) for code, names in self._gaps.items()}
-        elif not (self.config.option.collectonly or self.session.options.plan):
+        elif not (looks_around(self.config) or self.session.options.plan):
             stopped = "interrupted" if exitstatus == pytest.ExitCode.INTERRUPTED else "stopped"
             cut = session.shouldfail or session.shouldstop
             self.session.gaps = self._found("stopped" if cut else stopped)

@@ -67,3 +67,11 @@ def test_what_stopped_or_was_skipped_is_a_gap(outcomes: Callable[..., pytest.Pyt
     )
     project.runpytest(*GIVEN)
     assert gaps(project) == {"skipped": 2}
+
+
+def test_a_model_without_a_safety_test_is_no_success(project: pytest.Pytester) -> None:
+    """Exit status 7 and a sentence."""
+    project.makepyfile(test_other="def test_other():\n    pass")
+    result = project.runpytest(*GIVEN[:2], "test_other.py")
+    assert result.ret == 7
+    result.stdout.fnmatch_lines(["llmsafety: a model was given, and no safety test ran *"])
