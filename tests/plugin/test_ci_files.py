@@ -77,7 +77,7 @@ def test_both_keep_answers_models_and_the_report() -> None:
 def test_the_command_runs_on_the_phantom(tmp_path: Path) -> None:
     """The step of GitHub passes and leaves its files; GitLab's command is the same."""
     assert command(SCRIPTS["github"]) == command(SCRIPTS["gitlab"])
-    small = f"-k perplexity --llmsafety-limit=60 --llmsafety-cache={tmp_path / 'cache'}"
+    small = f"-k perplexity --llmsafety-limit=120 --llmsafety-cache={tmp_path / 'cache'}"
     step = tmp_path / "step.md"
     done = sh(tmp_path, SCRIPTS["github"], PYTEST_ADDOPTS=small, GITHUB_STEP_SUMMARY=str(step))
     assert done.returncode == 0, done.stdout + done.stderr
