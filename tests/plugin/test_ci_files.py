@@ -75,9 +75,12 @@ def test_both_keep_answers_models_and_the_report() -> None:
 
 
 def test_the_command_runs_on_the_phantom(tmp_path: Path) -> None:
-    """The step of GitHub passes and leaves its files; GitLab's command is the same."""
+    """The step of GitHub passes and leaves its files; GitLab's command is the same.
+
+    The summary says that -k left gates out.
+    """
     assert command(SCRIPTS["github"]) == command(SCRIPTS["gitlab"])
-    small = f"-k perplexity --llmsafety-limit=120 --llmsafety-cache={tmp_path / 'cache'}"
+    small = f"-k perplexity --llmsafety-limit=240 --llmsafety-cache={tmp_path / 'cache'}"
     step = tmp_path / "step.md"
     done = sh(tmp_path, SCRIPTS["github"], PYTEST_ADDOPTS=small, GITHUB_STEP_SUMMARY=str(step))
     assert done.returncode == 0, done.stdout + done.stderr
@@ -85,7 +88,7 @@ def test_the_command_runs_on_the_phantom(tmp_path: Path) -> None:
     assert written >= {"report.json", "junit.xml", "summary.md", "model-card.md"}
     report = json.loads(tmp_path.joinpath("safety", "report.json").read_text("utf-8"))
     assert [v["outcome"] for test in report["tests"] for v in test["verdicts"]] == ["PASS"]
-    assert step.read_text("utf-8").startswith("## ✅ Safety of compression: PASS")
+    assert step.read_text("utf-8").startswith("## ⚠️ Safety of compression: INCOMPLETE")
     assert done.stderr == ""  # no progress bar in the log of a CI
 
 
