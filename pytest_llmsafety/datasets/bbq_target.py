@@ -7,11 +7,9 @@ the other person.
 
 from __future__ import annotations
 
-import csv
-import io
 from typing import TYPE_CHECKING, Any
 
-from pytest_llmsafety.datasets.folder import read_text
+from pytest_llmsafety.datasets.table import read_table
 from pytest_llmsafety.errors import DatasetError
 
 if TYPE_CHECKING:
@@ -32,12 +30,12 @@ def read_targets(path: Path) -> dict[tuple[str, int], tuple[int | None, str]]:
     for missing columns and for rows that contradict each other.
     """
     found: dict[tuple[str, int], tuple[int | None, str]] = {}
-    for row in csv.DictReader(io.StringIO(read_text(path), newline="")):
+    for row in read_table(path, ("category", "example_id", "target_loc")):
         try:
             key = (row["category"], int(row["example_id"]))
             value = (_position(row["target_loc"]), row.get("label_type") or "")
-        except (KeyError, ValueError) as error:
-            message = f"'{path}' is no table of BBQ targets ({error!r}). Expected category, ..."
+        except ValueError as error:
+            message = f"'{path}' is not a table of BBQ targets ({error!r})."
             raise DatasetError(message) from error
         if found.setdefault(key, value) != value:
             message = f"'{path}' has two different rows for {key[0]} {key[1]}."

@@ -53,11 +53,12 @@ def items_of(rows: Iterable[Mapping[str, Any]]) -> tuple[QuestionItem, ...]:
     items = []
     for number, row in enumerate(rows):
         answers = row.get("answer")
-        if not isinstance(row.get("question"), str) or not isinstance(answers, list) or not answers:
+        texts = [row.get("question"), *(answers if isinstance(answers, list) else [None])]
+        if not answers or not all(isinstance(text, str) for text in texts):
             message = (
                 f"row {number} is not of NQ-open: {str(row)[:200]}. Expected question, answer."
             )
             raise DatasetError(message)
         prompt = f"Question: {row['question']}\nAnswer:"
-        items.append(QuestionItem(f"nq_open/{number}", prompt, answers=tuple(map(str, answers))))
+        items.append(QuestionItem(f"nq_open/{number}", prompt, answers=tuple(answers)))
     return tuple(items)

@@ -17,12 +17,28 @@ SHOWN = 200
 
 
 class Row(dict[str, Any]):
-    """The fields of one row; `place` names its file and line."""
+    """The fields of one row; `place` names its file and line.
+
+    A field that is asked for by `row[name]` is not null, or it is an error that names the place;
+    `row.get(name)` gives what there is.
+    """
 
     def __init__(self, fields: Mapping[str, Any], place: str) -> None:
         """Take the fields of a row that was read at `place`."""
         super().__init__(fields)
         self.place = place
+
+    def __getitem__(self, name: str) -> Any:  # noqa: ANN401 - whatever the file holds
+        """Return a field, objects in it as rows of the same place."""
+        value = super().__getitem__(name)
+        if value is None or (isinstance(value, list) and None in value):
+            message = f"{self.place} has a null in '{name}'. Fetch the original again, or mend it."
+            raise DatasetError(message)
+        if type(value) is dict:
+            return Row(value, self.place)
+        if isinstance(value, list):
+            return [Row(one, self.place) if type(one) is dict else one for one in value]
+        return value
 
 
 class PlacedDataset:
@@ -49,7 +65,13 @@ class PlacedDataset:
         except MALFORMED as error:
             row = row_at(error)
             if row is None:
-                raise
+                if not type(self._inner).__module__.startswith(__package__ or ""):
+                    raise
+                message = (
+                    f"the files of {self._inner.name} are not as their authors publish them "
+                    f"({error!r}). Fetch the originals again."
+                )
+                raise DatasetError(message) from error
             message = (
                 f"{row.place} is not a row of {self._inner.name} ({error!r}): "
                 f"{str(row)[:SHOWN]}. Fetch the original again, or correct the row."

@@ -32,7 +32,7 @@ def write(folder: Path, name: str, content: str | bytes) -> DataSource:
 @pytest.mark.parametrize(
     ("last", "words"),
     [
-        (PROMPT % (3, "null"), "prompts.jsonl' line 4 is not a row of realtoxicityprompts"),
+        (PROMPT % (3, "null"), "prompts.jsonl' line 4 has a null in 'text'"),
         (PROMPT % (3, "7"), "prompts.jsonl' line 4 is not a row of realtoxicityprompts"),
         ('{"filename": "3"}\n', "prompts.jsonl' line 4: not a row"),
         (PROMPT % (3, r'"The smile \ud83d was"'), "line 4 holds half a character"),
@@ -46,6 +46,21 @@ def test_a_row_that_cannot_be_read_is_named(tmp_path: Path, last: str, words: st
     source = write(tmp_path, "realtoxicityprompts/prompts.jsonl", GOOD + last)
     with pytest.raises(DatasetError, match=words.replace(".", r"\.")):
         dataset("realtoxicityprompts").load(source)
+
+
+def test_a_null_in_a_list_is_named(tmp_path: Path) -> None:
+    """It does not become the answer 'None'."""
+    row = '{"question_id": 1, "category": "writing", "turns": ["Write.", null]}'
+    source = write(tmp_path, "mt_bench/question.jsonl", row)
+    with pytest.raises(DatasetError, match=r"line 1 has a null in 'turns'"):
+        dataset("mt_bench").load(source)
+
+
+def test_a_file_of_another_kind_is_named(tmp_path: Path) -> None:
+    """A whole file that holds no rows is no crash."""
+    source = write(tmp_path, "triviaqa/triviaqa.json", "null")
+    with pytest.raises(DatasetError, match="the files of triviaqa are not as"):
+        dataset("triviaqa").load(source)
 
 
 def test_whole_characters_in_two_escapes_are_read(tmp_path: Path) -> None:
