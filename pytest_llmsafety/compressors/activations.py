@@ -83,7 +83,7 @@ class Static(Declared):
             rule.start()
         with torch.no_grad():
             for number, row in enumerate(drawn.ids):
-                run(input_ids=row[None].to(model.device))
+                run(input_ids=row[None].to(model.device), use_cache=False)
                 context.progress("scales", number + 1, len(drawn.ids))
         for rule in rules.values():
             rule.learning = False

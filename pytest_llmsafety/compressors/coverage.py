@@ -13,6 +13,7 @@ import re
 from collections import defaultdict
 from dataclasses import dataclass
 from functools import cache
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -190,9 +191,12 @@ def percent(share: float) -> str:
 def kept_text(kept: Sequence[Kept], most: int = 3) -> str:
     """Return the largest of what stayed between embedding and head, in words."""
     rows = [row for row in kept if row[3] == BODY]
-    told = [f"{row[0]} ({percent(row[2])} of all parameters: {row[4]})" for row in rows[:most]]
+    told = [
+        f"{', '.join(f'{row[0]} ({percent(row[2])} of all parameters)' for row in alike)}: {why}"
+        for why, alike in groupby(rows[:most], key=lambda row: row[4])
+    ]
     more = len(rows) - most
-    return ", ".join(told) + (f" and {more} more" if more > 0 else "")
+    return "; ".join(told) + (f"; and {more} more" if more > 0 else "")
 
 
 def fingerprint(matrix: torch.Tensor) -> str:

@@ -88,7 +88,7 @@ class KeyValueCache(Declared):
         rounding = RoundedCache(BITS[values.choice], values.group_size, tokens, residual)
         refuse(model, kivi=kivi)
         length = min(residual + TRIAL, window_of(model))
-        dense = trial(model, length)
+        dense = with_cache(model, length)
         handle = model.register_forward_pre_hook(rounding, with_kwargs=True)
         roundings(model).append(rounding)
         try:
@@ -97,7 +97,7 @@ class KeyValueCache(Declared):
             handle.remove()
             roundings(model).remove(rounding)
             raise
-        changed = not torch.equal(trial(model, length), dense)
+        changed = not torch.equal(with_cache(model, length), dense)
         return recorded(model, step, values, rounding, widths if changed else {})
 
 
@@ -117,6 +117,22 @@ def refuse(model: PreTrainedModel, *, kivi: bool) -> None:
         raise UnsupportedModelError(message)
 
 
+def with_cache(model: PreTrainedModel, length: int) -> torch.Tensor:
+    """Return the logits of a text that the model reads with a cache.
+
+    Raises UnsupportedModelError for a model that does not run with one.
+    """
+    try:
+        return trial(model, length, cached=True)
+    except Exception as error:
+        message = (
+            f"{type(model).__name__} does not run with a cache that holds keys and values of "
+            f"every layer and nothing else ({type(error).__name__}: {error}). Expected attention "
+            "in every layer: leave kv out."
+        )
+        raise UnsupportedModelError(message) from error
+
+
 def tried(
     model: PreTrainedModel, rounding: RoundedCache, dense: torch.Tensor
 ) -> dict[int, tuple[int, int]]:
@@ -128,12 +144,8 @@ def tried(
     import torch
 
     kind = type(model).__name__
-    try:
-        with exact(model):
-            plain = trial(model, len(dense))
-    except Exception as error:
-        message = f"{kind} does not run with a cache of this kind: {error}"
-        raise UnsupportedModelError(message) from error
+    with exact(model):
+        plain = with_cache(model, len(dense))
     loose = 1e-3 if dense.dtype in {torch.float32, torch.float64} else 0.1
     if float((plain - dense).abs().max()) > loose * float(dense.std()):
         message = (

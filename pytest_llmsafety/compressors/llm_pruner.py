@@ -18,6 +18,7 @@ from pytest_llmsafety.compressors.layers import check_finite, decoder_blocks, ou
 from pytest_llmsafety.compressors.method import Done, recorded
 from pytest_llmsafety.compressors.parameters import Declared, Parameters, read
 from pytest_llmsafety.compressors.structure import (
+    ATTENTION,
     can_be_configured,
     gated_blocks,
     write_attributes,
@@ -95,6 +96,11 @@ class LlmPruner(Declared):
         done = [_done(layer, layer.weight.shape != shapes[layer.name]) for layer in layers]
         skipped = outside(model, decoder_blocks(model))
         record = recorded(step, values, done, before=before, skipped=skipped)
+        if smaller.keys == sizes.keys:  # then the last note says why
+            whole = {name for name in shapes if name.endswith(ATTENTION)}
+            skipped = tuple((name, notes[-1]) for name in shapes if name in whole)
+            others = tuple(row for row in record.layers_skipped if row[0] not in whole)
+            record = replace(record, layers_skipped=(*skipped, *others))
         share = 1 - model.num_parameters() / count
         return replace(
             record,
@@ -216,15 +222,30 @@ def _notes(
         f"removed from every block: {channels} of {sizes.channels} MLP channels, {keys} of "
         f"{sizes.keys} groups of heads ({each} query heads and their key and value head)"
     )
+    if not keys:
+        return removed, f"all heads stay: {_why_all_stay(model, sizes, channels, asked)}"
     if keys < asked:
         fewer = (
             f"{asked} groups of heads should go, but {type(model.config).__name__} takes no "
             f"{sizes.without(asked, 0).heads} heads at width {model.config.hidden_size}"
         )
         return removed, fewer
-    if not keys:
-        return removed, "heads are kept: the share to remove is less than one group of them"
     return (removed,)
+
+
+def _why_all_stay(model: PreTrainedModel, sizes: Sizes, channels: int, asked: int) -> str:
+    """Return why no group of heads goes, and the smallest share that removes some."""
+    if sizes.keys == 1:
+        return "they share one key"
+    why = f"the share to remove is less than one of the {sizes.keys} groups"
+    if asked:
+        heads, width = sizes.without(asked, 0).heads, model.config.hidden_size
+        why = f"{type(model.config).__name__} takes no {heads} heads at width {width}"
+    for keys in range(asked + 1, sizes.keys):
+        if can_be_configured(model, sizes.without(keys, channels), savable=True):
+            least = math.ceil(1000 * keys / sizes.keys) / 1000
+            return f"{why}; shares from {least:g} on remove {keys} of the {sizes.keys} groups"
+    return why
 
 
 def _done(layer: Layer, changed: bool) -> Done:  # noqa: FBT001 - read at one place

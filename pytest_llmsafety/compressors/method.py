@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pytest_llmsafety.compressors.layerwise import Statistics
     from pytest_llmsafety.specs import Step
 
+UNREACHED = "its inputs could not be watched: no calibration text reaches it as a layer"
 AT_ONCE = 2**18  # weights, where rows or groups are independent: as many as stay in a cache
 
 
@@ -128,7 +129,9 @@ class LayerCompressor(Declared):
             for visit in visits:
                 found = visit.statistics(self.statistics)
                 done += self._solve_block(visit.block, found, values, amounts)
-        skipped = outside(model, blocks)
+        names = {one.layer.name for one in done}
+        missed = tuple((one.name, UNREACHED) for one in layers if one.name not in names)
+        skipped = (*missed, *outside(model, blocks))
         record = recorded(step, values, done, before=before, skipped=skipped, amounts=amounts)
         return replace(record, calibration=drawn.rows())
 

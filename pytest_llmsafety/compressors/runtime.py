@@ -62,8 +62,11 @@ def cache_name(model: PreTrainedModel) -> str | None:
     return next((name for name in CACHE_NAMES if name in taken), None)
 
 
-def trial(model: PreTrainedModel, length: int = 8) -> torch.Tensor:
-    """Logits [length, vocabulary] of one arbitrary text of `length` tokens."""
+def trial(model: PreTrainedModel, length: int = 8, *, cached: bool = False) -> torch.Tensor:
+    """Return the logits [length, vocabulary] of one arbitrary text of `length` tokens.
+
+    Without `cached` the model keeps no cache: some of transformers' classes run only so.
+    """
     import torch
 
     vocabulary = int(model.config.get_text_config().vocab_size)
@@ -73,7 +76,8 @@ def trial(model: PreTrainedModel, length: int = 8) -> torch.Tensor:
     model.train(mode=False)
     try:
         with torch.no_grad():
-            return run(input_ids=ids[None].to(model.device)).logits[0]  # type: ignore[no-any-return]
+            found = run(input_ids=ids[None].to(model.device), use_cache=cached)
+            return found.logits[0]  # type: ignore[no-any-return]
     finally:
         model.train(training)
 

@@ -42,6 +42,22 @@ def test_every_layer_of_the_blocks_is_reached(family, spec):
     assert "inputs of layers in int8" in record.notes[0]
 
 
+@pytest.mark.parametrize("spec", ["a8", STATIC, "llm.int8", "int8+a8"])
+def test_no_cache_is_needed(monkeypatch, spec):
+    """Classes of transformers that fail with their own cache (Bailing, Kimi) are reached, too."""
+    model = random_model("llama")
+    forward = model.forward
+
+    def without_cache(*args, use_cache=None, **named):
+        if use_cache is not False:
+            message = "get_seq_length can only be called on Attention layers"
+            raise ValueError(message)
+        return forward(*args, use_cache=use_cache, **named)
+
+    monkeypatch.setattr(model, "forward", without_cache)
+    assert len(compress(model, spec, calibration=TEXTS).layers_changed) == 21
+
+
 def test_weights_and_sizes_are_left_alone():
     """a8 changes no weight, and after int8 the record keeps what int8 saved."""
     model = random_model("llama")

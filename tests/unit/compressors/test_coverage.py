@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+import copy
+import re
 import sys
 import types
+from functools import cache
 
 import pytest
 import torch
-from transformers import LlamaConfig, LlamaForCausalLM, MixtralConfig, MixtralForCausalLM
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    LlamaConfig,
+    LlamaForCausalLM,
+    MixtralConfig,
+    MixtralForCausalLM,
+)
 
 from pytest_llmsafety.compressors import compress
 from pytest_llmsafety.compressors.coverage import (
@@ -15,6 +27,7 @@ from pytest_llmsafety.compressors.coverage import (
     EMBEDDING,
     REPLACED,
     ROUNDED,
+    VECTORS,
     Remembered,
     compare,
     fingerprint,
@@ -31,6 +44,27 @@ SIZES = {
     "num_attention_heads": 4,
     "num_key_value_heads": 2,
 }
+
+FAMILIES = {
+    "llama": {"tie_word_embeddings": True},
+    "qwen2": {"tie_word_embeddings": False},  # with biases
+    "mamba": {"state_size": 4},  # a convolution, A and D
+    "deepseek_v3": {  # low-rank attention, routed and shared experts
+        "moe_intermediate_size": 16, "n_routed_experts": 4, "num_experts_per_tok": 2,
+        "n_shared_experts": 1, "n_group": 1, "topk_group": 1, "first_k_dense_replace": 1,
+        "q_lora_rank": 8, "kv_lora_rank": 8, "qk_nope_head_dim": 8, "qk_rope_head_dim": 8,
+        "v_head_dim": 8, "num_key_value_heads": 4,
+    },
+    "gpt2": {"n_embd": 32, "n_head": 4, "n_layer": 2, "n_positions": 16},  # Conv1D, two embeddings
+}  # fmt: skip
+
+
+@cache
+def dense_model(family):
+    """A tiny model of a family, which no test changes."""
+    torch.manual_seed(0)
+    config = AutoConfig.for_model(family, **{**SIZES, **FAMILIES[family]})
+    return AutoModelForCausalLM.from_config(config).eval().requires_grad_(requires_grad=False)
 
 
 @pytest.fixture
@@ -69,6 +103,33 @@ def test_all_matrices_but_embedding_and_head_change_under_int4(llama):
     assert [row[0] for row in record.kept if row[3] != BODY] == ["model.embed_tokens", "lm_head"]
     assert record.kept[0][2] == pytest.approx(50 * 32 / total)
     assert [row[1] for row in record.kept if row[3] == BODY] == [5]
+
+
+@given(data=st.data(), family=st.sampled_from(sorted(FAMILIES)))
+@settings(max_examples=40, deadline=None)
+def test_what_changed_and_what_is_listed_as_kept_are_all_parameters(data, family):
+    """Whatever a compression leaves out, the list names it, and the shares sum to 1."""
+    model = copy.deepcopy(dense_model(family))
+    dense = remember(model)
+    counts = {one.name: (one.count, one.place, one.layer) for one in dense}
+    chosen = data.draw(st.sets(st.sampled_from(sorted(counts))))
+    for name, parameter in model.named_parameters():
+        if name in chosen:
+            parameter.add_(1)
+    found = compare(dense, model)
+    total = sum(parameter.numel() for parameter in model.parameters())
+    body = sum(count for count, place, _ in counts.values() if place == BODY)
+    changed = sum(counts[name][0] for name in chosen)
+    inside = sum(counts[name][0] for name in chosen if counts[name][1] == BODY)
+    assert found.changed == pytest.approx(changed / total)
+    assert found.body == pytest.approx(inside / body)
+    assert found.changed + sum(row[2] for row in found.kept) == pytest.approx(1)
+    listed = {row[0] for row in found.kept}
+    left = [one for one in dense if one.name not in chosen]
+    names = {re.sub(r"\.\d+\.", ".*.", one.layer) for one in left if len(one.shape) > 1}
+    assert names <= listed
+    vectors = any(len(one.shape) == 1 and one.place == BODY for one in left)
+    assert (VECTORS in listed) == vectors
 
 
 def test_tied_weights_count_once():

@@ -119,7 +119,20 @@ def test_heads_stay_where_the_configuration_wants_them(eight_heads):
     record = compress(eight_heads, "llm-pruner:0.2:l1")
     assert eight_heads.config.num_key_value_heads == 8
     assert "0 of 8 groups of heads" in record.notes[0]
-    assert "LlamaConfig takes no 7 heads" in record.notes[1]
+    assert (
+        "LlamaConfig takes no 7 heads at width 64; shares from 0.5 on remove 4 " in record.notes[1]
+    )
+
+
+def test_the_record_says_why_all_heads_stay(eight_heads):
+    """What stayed has the reason beside its share: no such configuration, or a share too small."""
+    record = compress(eight_heads, "llm-pruner:0.2:l1")
+    assert {row[4] for row in record.kept if "self_attn" in row[0]} == {record.notes[1]}
+    record = compress(random_model("llama"), "llm-pruner:0.2:l1")
+    (reason,) = {row[4] for row in record.kept if "self_attn" in row[0]}
+    assert "less than one of the 2 groups; shares from 0.5 on remove 1 of the 2" in reason
+    assert record.changed_body_share < 0.8
+    assert compress(random_model("llama"), "llm-pruner:0.5:l1").changed_body_share > 0.9
 
 
 def test_unsaved_removes_heads_that_no_file_can_tell(eight_heads, tmp_path):
