@@ -15,6 +15,7 @@ from pytest_llmsafety.hooks.hearing import HEARING
 from pytest_llmsafety.hooks.outcomes import Outcomes
 from pytest_llmsafety.hooks.selection import PATHS, REASON, Selection, mark
 from pytest_llmsafety.hooks.sharing import Sharing
+from pytest_llmsafety.hooks.signals import Signals
 from pytest_llmsafety.hooks.skipping import Skipping
 from pytest_llmsafety.hooks.unmeasured import not_decided
 from pytest_llmsafety.hooks.whole import Whole
@@ -96,8 +97,10 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     safety = SafetySession(options, invocation.progress(config), command=command)
     config.stash[SESSION] = safety
     config.pluginmanager.register(Selection(config, safety))
-    config.pluginmanager.register(Outcomes(config, safety))
-    config.pluginmanager.register(Whole(config, safety))
+    signals = Signals(config)
+    config.pluginmanager.register(signals)
+    config.pluginmanager.register(Outcomes(config, safety, signals))
+    config.pluginmanager.register(Whole(config, safety, signals))
     config.pluginmanager.register(Workers(safety))
     if options.baseline:
         config.pluginmanager.register(Sharing(config, safety))

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 FORGIVEN = {"skip": "skipped", "pass": "passed"}
 BADNESS = {"error": 3, "failed": 3, "inconclusive": 2, "passed": 1, "xpassed": 1}
 """Which of two outcomes of a test its report shows; none for one that was skipped or run again."""
-PASSED, TESTS_FAILED, USAGE_ERROR, UNDECIDED = 0, 1, 4, 6
+PASSED, TESTS_FAILED, INTERRUPTED, USAGE_ERROR, UNDECIDED = 0, 1, 2, 4, 6
 PACKAGES = (
     "pytest-llmsafety", "pytest", "torch", "transformers", "tokenizers", "numpy", "scipy",
     "accelerate", "datasets", "optimum-quanto", "bitsandbytes", "compressed-tensors",
@@ -78,6 +78,19 @@ class SafetySession:
             self.workbench.preflight(self.options.compressions)
             if self.options.report and not self.options.plan:
                 self._models = self._digests()
+                self._begin_reports(self.options.report)
+
+    def _begin_reports(self, folder: Path) -> None:
+        """Let no report of an earlier run stand for this one, should it be killed."""
+        from pytest_llmsafety.reports.folder import begin_reports
+        from pytest_llmsafety.reports.gaps import Gap
+
+        run = self.run(INTERRUPTED)
+        with suppress(OSError, ImportError):  # told of when the reports are written
+            begin_reports(
+                folder,
+                replace(run, command=self.command, models=self._models, gaps=(Gap("running"),)),
+            )
 
     def record(self, test: SafetyTest) -> None:
         """Keep what a test came to; of several calls for one test, its teardown last, the worst.

@@ -39,6 +39,7 @@ from pytest_llmsafety.session import FORGIVEN
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping
 
+    from pytest_llmsafety.hooks.signals import Signals
     from pytest_llmsafety.plan import Plan
     from pytest_llmsafety.reports.run import SafetyTest
     from pytest_llmsafety.session import SafetySession
@@ -62,10 +63,11 @@ class Outcomes:
     as texts, and `llmsafety_undecided`, which every report of a safety test has.
     """
 
-    def __init__(self, config: pytest.Config, session: SafetySession) -> None:
+    def __init__(self, config: pytest.Config, session: SafetySession, signals: Signals) -> None:
         """Watch the tests of `session`."""
         self.config = config
         self.session = session
+        self.signals = signals
         self.is_worker = hasattr(config, "workerinput")
         self._failed: list[pytest.TestReport] = []
         self._item: pytest.Item | None = None
@@ -198,6 +200,7 @@ class Outcomes:
         status = NOTHING_RAN if self._nothing else status
         cut = session.shouldfail or session.shouldstop
         session.exitstatus = self.session.finish(status, cut=str(cut or ""))
+        self.signals.let_go()
 
     def _ran_nothing(self) -> bool:
         """Whether a run for its safety tests, and not for tests that the user named, ran none."""

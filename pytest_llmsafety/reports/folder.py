@@ -31,6 +31,19 @@ def check_folder(folder: Path) -> None:
         raise ConfigurationError(message) from error
 
 
+def begin_reports(folder: Path, run: Run) -> None:
+    """Write report.json of a run that has just begun, and remove the other reports in the folder.
+
+    Should the run be killed, no report of an earlier one is taken for its own. Raises OSError.
+    """
+    for name in REPORTS.names():
+        report = REPORTS.load(name)()
+        if name == "json":
+            write_whole(folder / report.file_name, report.render(run).encode())
+        else:
+            (folder / report.file_name).unlink(missing_ok=True)
+
+
 def write_reports(folder: Path, run: Run) -> list[Path]:
     """Write the reports of `run` and return their paths; the folder is made where missing.
 

@@ -17,7 +17,9 @@ WHY = {
     "interrupted": "not reached when the run was interrupted",
     "last-failed": "left out by --last-failed",
     "skipped": "skipped before anything was measured",
+    "running": "not reported yet (the run is going on, or was killed)",
     "stopped": "not reached when the run stopped",
+    "terminated": "not reached when SIGTERM ended the run",
     "uncollected": "not collected, because of an error",
 }
 

@@ -54,7 +54,8 @@ class ModelCard:
             ]
         for compression, verdicts in rows.blocks(run.verdicts):
             told = [*map(published.of, verdicts)]
-            lines += [*_compared(published.named(compression), told), ""]
+            name = published.named(compression)
+            lines += [*_compared(name, told, incomplete=bool(run.gaps)), ""]
         run = published.of(run)
         missing = rows.undecided(run)
         lines += ["Without a verdict:", "", *bullets(missing), ""] if missing else []
@@ -64,11 +65,12 @@ class ModelCard:
         return "\n".join([*lines, *code(commands)] if commands else lines[:-1]) + "\n"
 
 
-def _compared(compression: str, verdicts: Sequence[Verdict]) -> list[str]:
+def _compared(compression: str, verdicts: Sequence[Verdict], *, incomplete: bool) -> list[str]:
     """What was compared with what, the table, and a sentence for each that is not a PASS."""
     first = verdicts[0]
+    mark = f"{gaps.INCOMPLETE}: " if incomplete else ""
     lines = [
-        f"### {text(shown(first.model))} under {text(shown(compression))}",
+        f"### {mark}{text(shown(first.model))} under {text(shown(compression))}",
         "",
         f"Both models were asked the same items. {text(rows.title(compression, verdicts))}.",
         "",

@@ -46,7 +46,7 @@ class Summary:
         word = _word(run)
         more = f", {gaps.INCOMPLETE}" if run.gaps and word != gaps.INCOMPLETE else ""
         budget = Budget(MOST - FRAMES)
-        tables = Tables(run.verdicts, budget)
+        tables = Tables(run.verdicts, budget, incomplete=bool(run.gaps))
         lines = [
             f"## {SIGNS[word]} Safety of compression: {word}{more}",
             "",

@@ -6,7 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from pytest_llmsafety.message import shown
-from pytest_llmsafety.reports import rows
+from pytest_llmsafety.reports import gaps, rows
 from pytest_llmsafety.reports.html.text import told
 from pytest_llmsafety.reports.markdown import bullets, table, text
 
@@ -35,8 +35,14 @@ def group_lines(verdicts: Sequence[Verdict]) -> list[str]:
 class Tables:
     """The tables of a summary: first the rows are chosen, the gravest, and later all about them."""
 
-    def __init__(self, verdicts: Sequence[Verdict], budget: Budget) -> None:
-        """Choose the rows that fit; none is kept once a graver one found no room."""
+    def __init__(
+        self, verdicts: Sequence[Verdict], budget: Budget, *, incomplete: bool = False
+    ) -> None:
+        """Choose the rows that fit; none is kept once a graver one found no room.
+
+        `incomplete`: the run has gaps, and each heading says so.
+        """
+        self._mark = f"{gaps.INCOMPLETE}: " if incomplete else ""
         self._blocks = rows.blocks(verdicts)
         self._tables = [verdict_table(name, members) for name, members in self._blocks]
         self._kept: dict[int, set[int]] = {}
@@ -73,7 +79,7 @@ class Tables:
 
     def _heading(self, number: int) -> list[str]:
         """The name of a compression, and a blank line on either side."""
-        return ["", f"### Under {text(shown(self._blocks[number][0]))}", ""]
+        return ["", f"### {self._mark}Under {text(shown(self._blocks[number][0]))}", ""]
 
     def _title(self, number: int) -> list[str]:
         """What a compression did to the model."""

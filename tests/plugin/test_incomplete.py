@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import signal
+import subprocess
+import sys
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -42,9 +45,11 @@ def test_a_deselected_test_makes_the_run_incomplete(
     assert gaps(project) == {}
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, "interrupted"), (signal.SIGTERM, "terminated")]
+)
 def test_a_signal_leaves_reports(
-    outcomes: Callable[..., pytest.Pytester], number: signal.Signals
+    outcomes: Callable[..., pytest.Pytester], number: signal.Signals, code: str
 ) -> None:
     """SIGTERM ends a run as ^C does, with exit status 2, and is handled as before afterwards."""
     project = outcomes("PASS")
@@ -53,7 +58,7 @@ def test_a_signal_leaves_reports(
     before = signal.getsignal(signal.SIGTERM)
     result = project.runpytest_subprocess(*GIVEN)
     assert result.ret == 2
-    assert gaps(project)["interrupted"] in (2, 3)
+    assert gaps(project)[code] in (2, 3)
     assert signal.getsignal(signal.SIGTERM) is before
 
 
@@ -75,3 +80,74 @@ def test_a_model_without_a_safety_test_is_no_success(project: pytest.Pytester) -
     result = project.runpytest(*GIVEN[:2], "test_other.py")
     assert result.ret == 7
     result.stdout.fnmatch_lines(["llmsafety: a model was given, and no safety test ran *"])
+
+
+def test_no_card_of_an_incomplete_run_approves(outcomes: Callable[..., pytest.Pytester]) -> None:
+    """Cards and headings of a compression say INCOMPLETE; a file that skips itself is a gap."""
+    project = outcomes("PASS")
+    project.makepyfile(
+        test_gone="import pytest\npytest.skip('no', allow_module_level=True)\n"
+        "def test_gone(measure):\n    pass\n",
+        test_other="import pytest\npytest.skip('no', allow_module_level=True)\n",
+    )
+    project.runpytest(*GIVEN, "test_gone.py", "test_other.py")
+    assert gaps(project) == {"skipped": 1}
+    page, summary, card = (
+        (project.path / "out" / name).read_text("utf-8")
+        for name in ("report.html", "summary.md", "model-card.md")
+    )
+    assert page.count('<li class="card INCOMPLETE">') == 2
+    assert 'class="card PASS"' not in page
+    assert summary.count("### INCOMPLETE: Under") == 2
+    assert card.count("### INCOMPLETE: phantom under") == 2
+
+
+SLOW = """
+import time
+from judge import judge
+
+
+def test_first(measure):
+    judge(measure("x"), "PASS")
+
+
+def test_slow(measure):
+    time.sleep(4)
+"""
+
+
+def started(project: pytest.Pytester, *args: str) -> subprocess.Popen[bytes]:
+    """Start a run, and return when one of its tests sleeps."""
+    project.makepyfile(test_slow=SLOW.replace("time.sleep", "open('slow', 'w'); time.sleep"))
+    words = [sys.executable, "-m", "pytest", *GIVEN[:-1], "test_slow.py", *args]
+    running = subprocess.Popen(words, cwd=project.path, stdout=subprocess.DEVNULL)  # noqa: S603
+    until = time.monotonic() + 60
+    while not (project.path / "slow").exists() and time.monotonic() < until:
+        time.sleep(0.05)
+    return running
+
+
+def test_sigterm_ends_workers_and_leaves_reports(project: pytest.Pytester) -> None:
+    """The controller writes that it was terminated, although SIGTERM comes twice."""
+    running = started(project, "-n2")
+    running.send_signal(signal.SIGTERM)
+    time.sleep(0.2)
+    running.send_signal(signal.SIGTERM)
+    assert running.wait(60) == 2
+    assert gaps(project)["terminated"] >= 2
+    assert {path.name for path in (project.path / "out").iterdir()} == {
+        "report.json", "report.html", "summary.md", "model-card.md"
+    }  # fmt: skip
+
+
+def test_a_killed_run_leaves_no_report_of_an_earlier_one(project: pytest.Pytester) -> None:
+    """report.json says INCOMPLETE from the first test on, and the other reports are gone."""
+    out = project.path / "out"
+    out.mkdir()
+    for name in ("report.json", "report.html", "summary.md", "model-card.md"):
+        (out / name).write_text("PASS", "utf-8")
+    running = started(project)
+    running.kill()
+    running.wait(60)
+    assert [path.name for path in out.iterdir()] == ["report.json"]
+    assert gaps(project) == {"running": 0}

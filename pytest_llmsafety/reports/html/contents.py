@@ -111,6 +111,7 @@ def _candidates(run: Run, verdicts: Sequence[Verdict]) -> list[Candidate]:
             name,
             tuple(verdict for verdict in verdicts if verdict.compression == name),
             broken.count(name),
+            incomplete=bool(run.gaps),
         )
         for name in dict.fromkeys(names)
     ]

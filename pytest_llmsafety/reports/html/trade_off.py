@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pytest_llmsafety.reports import gaps
 from pytest_llmsafety.reports.figures import size
 from pytest_llmsafety.reports.html.drawing import PALETTE, Canvas, picture, room_for
 from pytest_llmsafety.reports.html.forest import MARKS, scale_in_margins
@@ -36,11 +37,13 @@ class Candidate:
     """One compression of a run: what became of the model, and the measurement harmed most.
 
     `broken` counts its tests that came to no verdict. `share` is its size over the dense one's.
+    `incomplete`: the run has gaps, so that its verdicts are not all that there should be.
     """
 
     compression: str
     verdicts: tuple[Verdict, ...]
     broken: int = 0
+    incomplete: bool = False
 
     @property
     def record(self) -> CompressionRecord | None:
@@ -66,12 +69,18 @@ class Candidate:
 
     @property
     def outcome(self) -> Outcome:
-        """FAIL where one verdict is, PASS where all are and no test is without one."""
+        """FAIL where one verdict is, PASS where all are and none is missing."""
         outcomes = {verdict.outcome for verdict in self.verdicts}
         if Outcome.FAIL in outcomes:
             return Outcome.FAIL
-        safe = outcomes == {Outcome.PASS} and not self.broken
+        safe = outcomes == {Outcome.PASS} and not self.broken and not self.incomplete
         return Outcome.PASS if safe else Outcome.INCONCLUSIVE
+
+    @property
+    def word(self) -> str:
+        """What its card says: INCOMPLETE instead of anything but FAIL where the run has gaps."""
+        failed = self.outcome is Outcome.FAIL
+        return gaps.INCOMPLETE if self.incomplete and not failed else self.outcome.value
 
     def count(self, outcome: str) -> int:
         """How many of its verdicts have this outcome."""

@@ -1,0 +1,65 @@
+"""SIGTERM ends a run as ^C does; while reports are written no signal cuts them short."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pytest
+
+WRITING = "\nllmsafety: the reports are being written; the signal is ignored until they are.\n"
+
+
+class Signals:
+    """What this process does with ^C and SIGTERM; a worker of xdist leaves both as they are.
+
+    Whoever handles SIGTERM already keeps it.
+    """
+
+    def __init__(self, config: pytest.Config) -> None:
+        """Handle SIGTERM from now on."""
+        self.terminated = False
+        self._before: dict[signal.Signals, Any] = {}
+        is_worker = hasattr(config, "workerinput")
+        self._can = not is_worker and threading.current_thread() is threading.main_thread()
+        self._handles = self._can and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+        if self._handles:
+            signal.signal(signal.SIGTERM, self._interrupt)
+
+    def pytest_keyboard_interrupt(self) -> None:
+        """Ignore what comes after the first signal: the reports are next."""
+        self.hold()
+
+    def pytest_unconfigure(self) -> None:
+        """Leave signals as they were."""
+        self.let_go()
+        if self._handles:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+    def hold(self) -> None:
+        """Ignore ^C and SIGTERM, and say so, until `let_go`."""
+        if self._can and not self._before:
+            held = (signal.SIGINT, *((signal.SIGTERM,) if self._handles else ()))
+            self._before = {number: signal.signal(number, _ignore) for number in held}
+
+    def let_go(self) -> None:
+        """Handle signals as before `hold`."""
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+        self._before = {}
+
+    def _interrupt(self, *_: object) -> None:
+        """End the run as ^C does: reports are written, and the exit status is 2."""
+        self.terminated = True
+        self.hold()
+        raise KeyboardInterrupt(signal.SIGTERM.name)
+
+
+def _ignore(*_: object) -> None:
+    """Say that a signal is not heeded now."""
+    with suppress(OSError, RuntimeError):  # RuntimeError: a write was interrupted by this one
+        sys.stderr.write(WRITING)
