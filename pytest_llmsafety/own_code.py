@@ -263,6 +263,11 @@ def _reads_data(path: Any, mode: Any) -> bool:  # noqa: ANN401 - whatever was gi
         return False
     if text.endswith((".py", *BYTECODE_SUFFIXES, *EXTENSION_SUFFIXES)):
         return False
+    if text in sys.path:
+        return False  # python311.zip, which an import looks into; what it imports is noticed
+    program = getattr(sys.modules.get("__main__"), "__file__", None)
+    if program and text == os.path.abspath(program):  # noqa: PTH100 - as above
+        return False  # the command itself, of which torch reads a line when it is imported
     return not (_is_foreign(Path(text)) or text.startswith(("/proc/", "/sys/", "/dev/")))
 
 

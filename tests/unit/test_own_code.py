@@ -50,6 +50,28 @@ def test_what_reads_something_else_is_a_doubt(module, line):
     assert doubt_about(name)
 
 
+def test_the_command_that_runs_is_no_data(module, monkeypatch):
+    """Importing torch for the first time reads a line of the script `pytest`, for a traceback."""
+    name, path = module
+    script = path.with_name("pytest")
+    script.write_text("import pytest")
+    path.write_text("import linecache\ndef prune(file): return linecache.getline(str(file), 1)")
+    monkeypatch.setattr(sys.modules["__main__"], "__file__", str(script), raising=False)
+    with watched(name):
+        assert __import__(name).prune(script) == "import pytest\n"
+    assert not doubt_about(name)
+
+
+def test_where_python_looks_for_modules_is_no_data(module, monkeypatch):
+    """An archive on the path of modules is looked into by every import."""
+    name, path = module
+    monkeypatch.syspath_prepend(str(path.with_name("python311.zip")))
+    path.write_text("import fileinput\ndef prune(file): return list(fileinput.input(file))")
+    with watched(name), pytest.raises(FileNotFoundError):
+        __import__(name).prune(path.with_name("python311.zip"))
+    assert not doubt_about(name)
+
+
 def test_what_a_package_opens_for_a_function_is_noticed(module):
     """A read that no name shows is seen while the function runs; installed files are no data."""
     name, path = module
