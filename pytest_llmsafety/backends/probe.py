@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from pytest_llmsafety.compressors.runtime import exact
-from pytest_llmsafety.errors import ModelError
+from pytest_llmsafety.errors import LlmSafetyError, ModelError
 
 if TYPE_CHECKING:
     from pytest_llmsafety.backends.decoder import Decoder
@@ -71,7 +71,8 @@ def check_causal(decoder: Decoder, *, compressed: bool = False) -> None:
     Two texts of the same length begin alike. A model that reads both ways differs at their common
     beginning in every trial; a model that chooses experts or draws numbers does not, or differs as
     much when the same text is read twice. Kernels of a `compressed` model may round the inputs of
-    all tokens together, which shows as a small difference and is tolerated.
+    all tokens together, which shows as a small difference and is tolerated. A model that reads no
+    text at all is a ModelError, too.
     """
     with exact(decoder.model):
         if not all(_sees_later(decoder, trial, compressed) for trial in range(TRIALS)):
@@ -98,9 +99,26 @@ def _sees_later(decoder: Decoder, trial: int, compressed: bool) -> bool:  # noqa
         again, _ = decoder.forward([text], reads)
     except Warning:  # as above
         raise
-    except Exception:  # noqa: BLE001 - a model that does not run is refused by what runs it
+    except Exception:  # noqa: BLE001 - whatever goes wrong: the texts may be too long for it
+        _check_runs(decoder)
         return False
     return bool((one - two).abs().max() > NOISE * (one - again).abs().max())
+
+
+def _check_runs(decoder: Decoder) -> None:
+    """Raise ModelError for a model that cannot read a single token."""
+    model = decoder.model
+    try:
+        decoder.forward([[3 % decoder.vocabulary]], [(0, 0)])
+    except (LlmSafetyError, MemoryError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:
+        message = (
+            f"'{model.name_or_path}' ({type(model).__name__}) was loaded, but does not run "
+            f"({type(error).__name__}: {error}). Expected logits for a text of one token: does its "
+            "config.json fit its weights and this version of transformers?"
+        )
+        raise ModelError(message) from error
 
 
 def _causality_texts(decoder: Decoder, trial: int) -> tuple[list[int], list[int]]:

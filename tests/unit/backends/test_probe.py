@@ -58,6 +58,22 @@ def test_a_model_that_reads_both_ways_is_refused(name):
         check_causal(Decoder(made(name)))
 
 
+def test_a_model_that_does_not_run_is_refused():
+    """A configuration that does not fit the code of a model is an error with a remedy."""
+    model = random_model("llama")
+    model.model.layers[0].self_attn.o_proj = torch.nn.Linear(3, 32)
+    with pytest.raises(ModelError, match=r"does not run \(RuntimeError: .*config.json"):
+        check_causal(Decoder(model))
+
+
+def test_a_short_model_is_not_refused():
+    """Eight positions are fewer than the texts of the probe have tokens."""
+    config = transformers.GPT2Config(
+        vocab_size=VOCABULARY, n_embd=32, n_head=4, n_layer=1, n_positions=8
+    )
+    check_causal(Decoder(transformers.GPT2LMHeadModel(config).eval()))
+
+
 def test_bert_as_a_decoder_is_causal():
     """The same class with is_decoder reads from left to right."""
     check_causal(Decoder(made("bert", is_decoder=True)))
