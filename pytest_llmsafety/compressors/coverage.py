@@ -47,6 +47,7 @@ SHOWN = 0.01
 UNCHANGED = "its values did not change"
 ROUNDED = "its values moved by a rounding at most, and it is stored in no fewer bits"
 REPLACED = "it was taken apart into other parameters, which cannot be compared"
+IN_A_BLOCK = re.compile(r"\.\d+\.")
 VECTORS = "norms, biases and other vectors"
 
 
@@ -239,12 +240,19 @@ def distinct_parameters(model: PreTrainedModel) -> Iterator[tuple[str, torch.Ten
 
 
 def _places(model: PreTrainedModel) -> dict[int, str]:
-    """Return EMBEDDING or HEAD by address of a parameter; a tied head is an embedding."""
+    """Return EMBEDDING or HEAD by address of a parameter; a tied head is an embedding.
+
+    A table inside a block is no input embedding: Doge keeps its experts in such.
+    """
     import torch
 
     output = model.get_output_embeddings()  # type: ignore[no-untyped-call]
     head = list(output.parameters()) if output is not None else []
-    tables = [m for m in model.modules() if isinstance(m, torch.nn.Embedding)]
+    tables = [
+        module
+        for name, module in model.named_modules()
+        if isinstance(module, torch.nn.Embedding) and not IN_A_BLOCK.search(name)
+    ]
     inputs = [parameter for table in tables for parameter in table.parameters()]
     return {one.data_ptr(): HEAD for one in head} | {one.data_ptr(): EMBEDDING for one in inputs}
 
@@ -393,7 +401,7 @@ def _pattern(one: Remembered) -> str:
     """Return the name of a parameter with `*` for its block; vectors have one name together."""
     if one.place == BODY and len(one.shape) < 2:  # noqa: PLR2004 - a matrix has two dimensions
         return VECTORS
-    return re.sub(r"\.\d+\.", ".*.", one.layer)
+    return IN_A_BLOCK.sub(".*.", one.layer)
 
 
 def _shortened(rows: Sequence[Kept]) -> tuple[Kept, ...]:

@@ -33,6 +33,10 @@ EXPERTS_NOTE = (
     "the weights of experts are in int8, their inputs are not: transformers computes all experts "
     "of a block in one call, and what goes into each cannot be rounded from outside"
 )
+MISSED_NOTE = (
+    "the weights of {} layers ({}, ...) are in int8, their inputs are not: the model multiplies "
+    "with these weights itself, or no text reaches them"
+)
 
 
 class LlmInt8(LayerCompressor):
@@ -59,14 +63,17 @@ class LlmInt8(LayerCompressor):
         rule = partial(per_token, threshold=threshold)
         reached = round_inputs(model, layers, lambda _: rule)
         stacks = dict.fromkeys(x.name for x in found if isinstance(x, Expert))
+        hooked = [name for name, seen in reached.items() if seen]
+        missed = [name for name, seen in reached.items() if not seen]
         kept = f", those of at least {threshold:g} as they are" if threshold else ""
         return replace(
             record,
-            layers_changed=(*(name for name, seen in reached.items() if seen), *stacks),
+            layers_changed=tuple(dict.fromkeys([*record.layers_changed, *hooked, *stacks])),
             notes=(
                 *record.notes,
                 f"{step}: inputs of layers in int8, a scale for each token{kept}",
                 *([EXPERTS_NOTE] if stacks else []),
+                *([MISSED_NOTE.format(len(missed), missed[0])] if missed else []),
             ),
             activation_bits=BITS,
         )

@@ -42,6 +42,15 @@ def test_every_layer_of_the_blocks_is_reached(family, spec):
     assert "inputs of layers in int8" in record.notes[0]
 
 
+@pytest.mark.filterwarnings("ignore")  # of transformers about its own slow paths
+def test_a_note_names_layers_whose_inputs_cannot_be_rounded():
+    """Mamba multiplies with the weights of dt_proj itself; they are rounded all the same."""
+    record = compress(random_model("mamba"), "llm.int8")
+    assert "backbone.layers.0.mixer.dt_proj" in record.layers_changed
+    assert "2 layers (backbone.layers.0.mixer.dt_proj, ...) are in int8" in record.notes[-1]
+    assert not any("dt_proj" in note for note in compress(random_model("llama"), "llm.int8").notes)
+
+
 @pytest.mark.parametrize("spec", ["a8", STATIC, "llm.int8", "int8+a8"])
 def test_no_cache_is_needed(monkeypatch, spec):
     """Classes of transformers that fail with their own cache (Bailing, Kimi) are reached, too."""

@@ -132,6 +132,17 @@ def test_what_changed_and_what_is_listed_as_kept_are_all_parameters(data, family
     assert (VECTORS in listed) == vectors
 
 
+def test_experts_in_an_embedding_lie_between_embedding_and_head():
+    """Doge keeps its experts as rows of two tables in each block; int8 leaves them as they are."""
+    config = AutoConfig.for_model(
+        "doge", **SIZES, is_moe=True, num_experts=1024, num_experts_per_tok=4
+    )
+    record = compress(AutoModelForCausalLM.from_config(config).eval(), "int8")
+    assert record.changed_body_share < 0.5
+    names = {row[0] for row in record.kept if row[3] == BODY}
+    assert {"model.layers.*.mlp.down_embed", "model.layers.*.mlp.up_embed"} <= names
+
+
 def test_tied_weights_count_once():
     """A head that is the embedding is no second matrix."""
     model = LlamaForCausalLM(LlamaConfig(**SIZES, tie_word_embeddings=True))
