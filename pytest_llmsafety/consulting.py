@@ -113,29 +113,37 @@ def is_address(judge: str) -> bool:
 def remembered(
     endpoint: Endpoint, engine: Engine, requests: Sequence[Generate]
 ) -> list[Generation]:
-    """Answers in order; only those that came whole are stored, under address, model and request."""
+    """Answers in order; they are stored, those that were cut by length too, and faults are not.
+
+    Address, model and request are the key. A cut answer that was asked for again could come back
+    whole, and so turn a verdict.
+    """
     who = {"url": endpoint.url, "model": endpoint.model}
     keys = [digest_json({"judge": who, "request": asdict(request)}) for request in requests]
     found = engine.cache.complete(
-        dict(zip(keys, requests, strict=True)), _whole, partial(_asked, endpoint, engine)
+        dict(zip(keys, requests, strict=True)), _stored, partial(_asked, endpoint, engine)
     )
     return [answered(found[key]) for key in keys]
 
 
-def _whole(_: str, text: str) -> Generation:
-    """The answer that was stored as `text`."""
-    return Generation((json.loads(text),), (0,), (True,))
+def _stored(_: str, text: str) -> Generation:
+    """The answer that was stored as `text`: a text, or a list of one that was cut."""
+    stored = json.loads(text)
+    cut = isinstance(stored, list)
+    return Generation((stored[0] if cut else stored,), (0,), (not cut,))
 
 
 def _asked(
     endpoint: Endpoint, engine: Engine, missing: dict[str, Generate]
 ) -> dict[str, Generation]:
-    """Ask each question, and store every whole answer as soon as it is there."""
+    """Ask each question, and store every answer as soon as it is there."""
     waiting, found = list(missing), {}
     with engine.progress.bar(f"judge {endpoint.model}", len(waiting)) as bar:
         for index, answer in endpoint.answer(list(missing.values())):
             found[waiting[index]] = answer
-            if not answer.problem and all(answer.finished):
-                engine.cache.put_many({waiting[index]: json.dumps(answer.texts[0])})
+            if not answer.problem:
+                (text,) = answer.texts
+                stored = json.dumps(text if all(answer.finished) else [text])
+                engine.cache.put_many({waiting[index]: stored})
             bar.advance(1)
     return found

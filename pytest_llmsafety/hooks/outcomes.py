@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -32,7 +32,7 @@ from pytest_llmsafety.hooks.selection import (
     is_safety_test,
     names_paths,
 )
-from pytest_llmsafety.hooks.unmeasured import NoCounterpart
+from pytest_llmsafety.hooks.unmeasured import NoCounterpart, NotAParameterError
 from pytest_llmsafety.redaction import without_access
 from pytest_llmsafety.session import FORGIVEN
 
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from pytest_llmsafety.session import SafetySession
     from pytest_llmsafety.verdict import Verdict
 
-UNDECIDED, GAP = "llmsafety_undecided", "llmsafety_gap"
+UNDECIDED, GAP, STRAYS = "llmsafety_undecided", "llmsafety_gap", "llmsafety_strays"
 NOTHING_RAN = 7
 NOTHING = (
     f"llmsafety: a model was given, and no safety test ran (exit status {NOTHING_RAN}). Name tests "
@@ -130,9 +130,13 @@ class Outcomes:
         """Show a verdict or one of our errors as its message, without a traceback."""
         report = yield
         hearing = item.stash.get(HEARING, None)
-        if hearing is None and not is_safety_test(item):
-            return report
         error = call.excinfo.value if call.excinfo else None
+        if (
+            hearing is None
+            and not is_safety_test(item)
+            and not isinstance(error, NotAParameterError)
+        ):
+            return report
         if isinstance(error, SafetyAssertionError) and not expects(item):
             vars(report).pop("wasxfail", None)
             report.outcome = "failed"
@@ -189,6 +193,11 @@ class Outcomes:
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
         """Settle the exit status, write the reports, free the models."""
+        if self.is_worker:
+            from pytest_llmsafety.reports.wire import encode
+
+            output: dict[str, Any] = vars(self.config)["workeroutput"]
+            output[STRAYS] = [*map(encode, self._strays)]
         turned = {} if self.is_worker else self.session.correct_family()
         self._restate(turned)
         excused = len(turned) if self.session.options.inconclusive != "fail" else 0
@@ -201,6 +210,15 @@ class Outcomes:
         cut = session.shouldfail or session.shouldstop
         session.exitstatus = self.session.finish(status, cut=str(cut or ""))
         self.signals.let_go()
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:  # noqa: ANN401 - a WorkerController of xdist
+        """Hear of what a worker judged outside of any test."""
+        told = getattr(node, "workeroutput", {}).get(STRAYS, ())
+        if told:
+            from pytest_llmsafety.reports.wire import decode
+
+            self._strays += map(decode, told)
 
     def _ran_nothing(self) -> bool:
         """Whether a run for its safety tests, and not for tests that the user named, ran none."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_llmsafety.errors import (
+    ConfigurationError,
     DatasetError,
     NoCounterpartError,
     NoJudgeError,
@@ -24,6 +25,10 @@ if TYPE_CHECKING:
 
 class NothingMeasured(SafetyInconclusive):
     """Ends a test whose measurement could not run; the observers have its verdict by then."""
+
+
+class NotAParameterError(ConfigurationError):
+    """A test asked for a fixture of ours by name, so it has no compression to be run under."""
 
 
 class NoCounterpart(pytest.skip.Exception):  # type: ignore[name-defined,misc]

@@ -55,8 +55,8 @@ def preferred(answer: Generation) -> tuple[str, str]:
     if answer.problem or len(answer.texts) != 1:
         return "", f"the judge did not answer: {answer.problem or 'no text'}"
     found = set(VERDICT.findall(answer.texts[0]))
-    if len(found) == 1:
+    if len(found) == 1 and all(answer.finished):
         return found.pop(), ""
-    which = "more than one verdict" if found else "no verdict"
+    which = ("no verdict", "one verdict", "more than one verdict")[min(len(found), 2)]
     end = "" if all(answer.finished) else ", its answer was cut off"
     return "", f"{which} in the judge's answer{end}: ...{answer.texts[0].strip()[-120:]!r}"

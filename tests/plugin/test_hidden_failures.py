@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    import pytest
+import pytest
 
 GIVEN = ("--model=phantom", "--compress=int4")
 TESTS = """
@@ -139,6 +137,66 @@ def test_the_worst_outcome_of_a_test_decides(project: pytest.Pytester) -> None:
     assert red == {name for name in seen if name.startswith("fail")}
     assert doubt == {name for name in seen if name.startswith("doubt")}
     assert len(seen) == 18
+
+
+ELSEWHERE = """
+import threading
+from judge import judge
+
+late = threading.Event()
+
+
+def test_starts_a_thread(measure, request):
+    made = measure("x")
+
+    def run():
+        late.wait()
+        try:
+            judge(made, "FAIL")
+        except AssertionError:
+            pass
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    request.config.threads = [thread]
+    judge(made, "PASS")
+"""
+AFTERWARDS = """
+import sys
+import pytest
+
+@pytest.hookimpl(wrapper=True, trylast=True)
+def pytest_runtestloop(session):
+    result = yield
+    for thread in getattr(session.config, "threads", ()):
+        sys.modules["test_elsewhere"].late.set()
+        thread.join()
+    return result
+"""
+
+
+@pytest.mark.parametrize("workers", ["-n0", "-n1"])
+def test_a_fail_outside_of_any_test_counts(project: pytest.Pytester, workers: str) -> None:
+    """As by a thread that outlives its test, in this process or on a worker."""
+    conftest = project.path / "conftest.py"
+    conftest.write_text(conftest.read_text("utf-8") + AFTERWARDS, "utf-8")
+    project.makepyfile(test_elsewhere=ELSEWHERE)
+    result = project.runpytest(*GIVEN, workers, "test_elsewhere.py", "--llmsafety-report=out")
+    assert result.ret == 1
+    report = json.loads((project.path / "out" / "report.json").read_text("utf-8"))
+    assert sorted(test["outcome"] for test in report["tests"]) == ["failed", "passed"]
+
+
+def test_a_fixture_asked_for_by_name_is_no_skip(project: pytest.Pytester) -> None:
+    """With a model such a test judges nothing and fails, in the report too."""
+    project.makepyfile(
+        test_late="def test_late(request):\n    request.getfixturevalue('measure')\n"
+        "def test_fine(model_pair):\n    assert model_pair\n"
+    )
+    result = project.runpytest(*GIVEN, "test_late.py", "--llmsafety-report=out")
+    assert result.ret == 1
+    report = json.loads((project.path / "out" / "report.json").read_text("utf-8"))
+    assert sorted(test["outcome"] for test in report["tests"]) == ["failed", "passed"]
 
 
 RERUN = """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import time
@@ -13,6 +14,7 @@ from pytest_llmsafety.cache import Cache
 from pytest_llmsafety.consulting import KEY, ROOM, OnTrial, check_judge, consultant
 from pytest_llmsafety.engine import Engine
 from pytest_llmsafety.errors import ConfigurationError, ModelError
+from pytest_llmsafety.metrics.judge_prompts import preferred
 from pytest_llmsafety.records import ChatSettings, Generate, Generation
 from pytest_llmsafety.specs import ModelSpec
 from tests.judge_stand_in import standing
@@ -56,6 +58,18 @@ def test_what_was_not_answered_is_not_remembered(engine, monkeypatch):
         consult = consultant(f"{stand.url}#m", engine, MODEL)
         assert consult(ASKED[:1])[0].problem
         assert consult(ASKED[:1])[0].texts == ("ONE",)
+
+
+def test_a_cut_answer_is_remembered(engine):
+    """A second run does not ask anew, and its answer is still one that was cut."""
+    cut = json.dumps({"choices": [{"message": {"content": "[[A]] as"}, "finish_reason": "length"}]})
+    with standing(str.upper, cut) as stand:
+        consult = consultant(f"{stand.url}#m", engine, MODEL)
+        for _ in range(2):
+            (answer,) = consult(ASKED[:1])
+            assert (answer.texts, answer.finished) == (("[[A]] as",), (False,))
+            assert not preferred(answer)[0]
+        assert len(stand.asked) == 1
 
 
 def test_processes_with_one_question_take_turns(tmp_path):
