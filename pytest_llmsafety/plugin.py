@@ -13,11 +13,11 @@ from pytest_llmsafety.hooks import flags, invocation, marking
 from pytest_llmsafety.hooks.examining import Examining
 from pytest_llmsafety.hooks.hearing import HEARING
 from pytest_llmsafety.hooks.outcomes import Outcomes
-from pytest_llmsafety.hooks.selection import PATHS, REASON, Selection, mark
+from pytest_llmsafety.hooks.selection import PATHS, Selection, mark
 from pytest_llmsafety.hooks.sharing import Sharing
 from pytest_llmsafety.hooks.signals import Signals
 from pytest_llmsafety.hooks.skipping import Skipping
-from pytest_llmsafety.hooks.unmeasured import NotAParameterError, not_decided
+from pytest_llmsafety.hooks.unmeasured import not_a_parameter, not_decided
 from pytest_llmsafety.hooks.whole import Whole
 from pytest_llmsafety.hooks.workers import (
     CHOSEN,
@@ -127,11 +127,7 @@ def llmsafety_workbench(pytestconfig: pytest.Config) -> Workbench:
 def llmsafety_compression(request: pytest.FixtureRequest) -> CompressionSpec:
     """One compression of --compress; a safety test is one that depends on this."""
     if not hasattr(request, "param"):
-        why = f"{REASON}, and `measure`, `model_pair` or `ask_both` among its parameters"
-        if SESSION in request.config.stash:
-            message = f"{why}: this test asks for one of them by name, and so judges nothing"
-            raise NotAParameterError(message)
-        pytest.skip(why)
+        not_a_parameter(with_model=SESSION in request.config.stash)
     spec: CompressionSpec = request.param
     return spec
 

@@ -6,10 +6,9 @@ import signal
 import sys
 import threading
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    import pytest
+import pytest
 
 WRITING = "\nllmsafety: the reports are being written; the signal is ignored until they are.\n"
 
@@ -22,7 +21,7 @@ class Signals:
 
     def __init__(self, config: pytest.Config) -> None:
         """Handle SIGTERM from now on."""
-        self.terminated = False
+        self.interrupted = self.terminated = False
         self._before: dict[signal.Signals, Any] = {}
         is_worker = hasattr(config, "workerinput")
         self._can = not is_worker and threading.current_thread() is threading.main_thread()
@@ -30,8 +29,9 @@ class Signals:
         if self._handles:
             signal.signal(signal.SIGTERM, self._interrupt)
 
-    def pytest_keyboard_interrupt(self) -> None:
+    def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
         """Ignore what comes after the first signal: the reports are next."""
+        self.interrupted = not isinstance(excinfo.value, pytest.Session.Interrupted)  # its own
         self.hold()
 
     def pytest_unconfigure(self) -> None:

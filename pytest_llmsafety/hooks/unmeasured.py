@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import pytest
 
@@ -16,6 +16,7 @@ from pytest_llmsafety.errors import (
     ScorerError,
 )
 from pytest_llmsafety.escapes import plain
+from pytest_llmsafety.hooks.selection import REASON
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,6 +30,15 @@ class NothingMeasured(SafetyInconclusive):
 
 class NotAParameterError(ConfigurationError):
     """A test asked for a fixture of ours by name, so it has no compression to be run under."""
+
+
+def not_a_parameter(*, with_model: bool) -> NoReturn:
+    """End such a test: it is skipped without a model, as all are, and fails with one."""
+    why = f"{REASON}, and `measure`, `model_pair` or `ask_both` among its parameters"
+    if not with_model:
+        pytest.skip(why)
+    message = f"{why}: this test asks for one of them by name, and so judges nothing"
+    raise NotAParameterError(message)
 
 
 class NoCounterpart(pytest.skip.Exception):  # type: ignore[name-defined,misc]

@@ -70,7 +70,7 @@ class Whole:
             known[item.nodeid] = None
 
     @pytest.hookimpl(tryfirst=True)
-    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Tell the controller, or the session, what did not run."""
         self.signals.hold()
         output: dict[str, Any] | None = getattr(self.config, "workeroutput", None)
@@ -78,7 +78,7 @@ class Whole:
             output[SHARED] = {code: list(names) for code, names in self._gaps.items()}
         elif not (looks_around(self.config) or self.session.options.plan):
             signalled = "terminated" if self.signals.terminated else "interrupted"
-            stopped = signalled if exitstatus == pytest.ExitCode.INTERRUPTED else "stopped"
+            stopped = signalled if self.signals.interrupted else "stopped"
             cut = session.shouldfail or session.shouldstop
             self.session.gaps = self._found("stopped" if cut else stopped)
 

@@ -74,6 +74,14 @@ def test_what_stopped_or_was_skipped_is_a_gap(outcomes: Callable[..., pytest.Pyt
     assert gaps(project) == {"skipped": 2}
 
 
+def test_a_collection_error_stops_a_run(outcomes: Callable[..., pytest.Pytester]) -> None:
+    """Its file is named, and the tests that were collected are not said to be interrupted by ^C."""
+    project = outcomes("PASS")
+    project.makepyfile(test_broken="import nothing_here\ndef test_broken(measure):\n    pass\n")
+    assert project.runpytest(*GIVEN, "test_broken.py").ret == 2
+    assert gaps(project) == {"uncollected": 1, "stopped": 2}
+
+
 def test_a_model_without_a_safety_test_is_no_success(project: pytest.Pytester) -> None:
     """Exit status 7 and a sentence."""
     project.makepyfile(test_other="def test_other():\n    pass")
