@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from pytest_llmsafety.compressors.changes import changes
 from pytest_llmsafety.compressors.parameters import Parameters
-from pytest_llmsafety.errors import ConfigurationError
+from pytest_llmsafety.errors import ConfigurationError, NothingCompressed
 from pytest_llmsafety.own_code import doubt_about, watched
 from pytest_llmsafety.paths import start_folder
 from pytest_llmsafety.registry import load_attribute
@@ -45,12 +45,20 @@ class OwnFunction:
         function = load_function(step)
         with changes(model, step) as changed, torch.random.fork_rng(), watched(step.method):
             torch.manual_seed(context.seed)
-            function(model)
+            returned = function(model)
         notes = ["bits per weight as in memory: the function packs nothing"]
         doubt = doubt_about(step.method)
         if doubt:
             notes.append(f"no answer is stored: {doubt}, and its code alone does not identify that")
-        return changed.record(notes=tuple(notes))
+        record = changed.record(notes=tuple(notes))
+        if isinstance(returned, torch.nn.Module) and not record.layers_changed:
+            message = (
+                f"'{step}' changed no layer of {type(model).__name__} and returned a "
+                f"{type(returned).__name__}, which is ignored. Expected a function that changes "
+                "the model that it is given, in place (inplace=True in many packages)."
+            )
+            raise NothingCompressed(message)
+        return record
 
 
 def load_function(step: Step) -> Callable[[PreTrainedModel], object]:

@@ -35,6 +35,7 @@ from pytest_llmsafety.compressors.coverage import (
     remember,
     share_text,
 )
+from pytest_llmsafety.errors import NothingCompressed
 
 SIZES = {
     "vocab_size": 50,
@@ -262,6 +263,12 @@ def test_fingerprint_sees_one_bit_anywhere():
         changed.view(-1).view(torch.uint8)[-1] ^= 1
         assert fingerprint(changed) != before
         assert fingerprint(values.clone()) == before
+
+
+def test_a_compressed_copy_that_is_returned_is_named(llama, own):
+    """Packages that compress a copy leave the model dense; the error says what to do."""
+    with pytest.raises(NothingCompressed, match=r"returned a LlamaForCausalLM, which is ignored"):
+        compress(llama, own(lambda model: copy.deepcopy(model).half()))
 
 
 def test_what_is_remembered_survives_a_file(llama):
