@@ -31,6 +31,7 @@ FORGIVEN = {"skip": "skipped", "pass": "passed"}
 BADNESS = {"error": 3, "failed": 3, "inconclusive": 2, "passed": 1, "xpassed": 1}
 """Which of two outcomes of a test its report shows; none for one that was skipped or run again."""
 PASSED, TESTS_FAILED, INTERRUPTED, USAGE_ERROR, UNDECIDED = 0, 1, 2, 4, 6
+NOTHING_RAN = 7
 PACKAGES = (
     "pytest-llmsafety", "pytest", "torch", "transformers", "tokenizers", "numpy", "scipy",
     "accelerate", "datasets", "optimum-quanto", "bitsandbytes", "compressed-tensors",
@@ -195,7 +196,11 @@ class SafetySession:
             )
             exit_status = self._see_models_unchanged(exit_status)
             self.workbench.close()
-        if folder is None or not (self._tests or self.gaps):
+        if folder is None:
+            return exit_status
+        # where nothing ran nothing is written, unless an older report would be taken for this one
+        outdated = exit_status == NOTHING_RAN and (folder / "report.json").exists()
+        if not (self._tests or self.gaps or outdated):
             return exit_status
         from pytest_llmsafety.reports.folder import write_reports
         from pytest_llmsafety.reports.provenance import machine

@@ -34,7 +34,7 @@ from pytest_llmsafety.hooks.selection import (
 )
 from pytest_llmsafety.hooks.unmeasured import NoCounterpart, NotAParameterError
 from pytest_llmsafety.redaction import without_access
-from pytest_llmsafety.session import FORGIVEN
+from pytest_llmsafety.session import FORGIVEN, NOTHING_RAN
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping
@@ -46,7 +46,6 @@ if TYPE_CHECKING:
     from pytest_llmsafety.verdict import Verdict
 
 UNDECIDED, GAP, STRAYS = "llmsafety_undecided", "llmsafety_gap", "llmsafety_strays"
-NOTHING_RAN = 7
 NOTHING = (
     f"llmsafety: a model was given, and no safety test ran (exit status {NOTHING_RAN}). Name tests "
     "that use `measure`, or none to run the packaged suites."

@@ -44,7 +44,8 @@ class Signals:
         """Ignore ^C and SIGTERM, and say so, until `let_go`."""
         if self._can and not self._before:
             held = (signal.SIGINT, *((signal.SIGTERM,) if self._handles else ()))
-            self._before = {number: signal.signal(number, _ignore) for number in held}
+            known = [number for number in held if signal.getsignal(number) is not None]
+            self._before = {number: signal.signal(number, _ignore) for number in known}
 
     def let_go(self) -> None:
         """Handle signals as before `hold`."""

@@ -72,7 +72,8 @@ def _word(run: Run) -> str:
         return "FAIL"
     if run.gaps:
         return gaps.INCOMPLETE
-    if not found or any(test.outcome in BROKEN for test in run.undecided):
+    broke = any(test.outcome in BROKEN for test in run.undecided)
+    if not found or broke or run.failed_otherwise:
         return "NO VERDICT"
     return "INCONCLUSIVE" if Outcome.INCONCLUSIVE in found else "PASS"
 

@@ -183,6 +183,9 @@ def undecided(run: Run) -> list[str]:
         f"{f' and {len(names) - 1} more' if len(names) > 1 else ''}: "
         f"{shown(message) if message else 'it made no assertion of pytest-llmsafety.'}"
         for (outcome, message), names in causes.items()
+    ] + [
+        f"failed in spite of its verdicts: {shown(test.nodeid)}: {shown(test.message)}"
+        for test in run.failed_otherwise
     ]
 
 

@@ -65,6 +65,17 @@ class Run:
         """The tests that came to no verdict at all: broken, skipped or without an assertion."""
         return tuple(test for test in self.tests if not test.verdicts)
 
+    @property
+    def failed_otherwise(self) -> tuple[SafetyTest, ...]:
+        """The tests that failed although none of their verdicts is FAIL: by their own assertion."""
+        return tuple(
+            test
+            for test in self.tests
+            if test.verdicts
+            and test.outcome in ("failed", "error")
+            and not any(verdict.outcome == "FAIL" for verdict in test.verdicts)
+        )
+
 
 class Report(Protocol):
     r"""A view of a run as one file in the folder of --llmsafety-report.

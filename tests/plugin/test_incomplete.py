@@ -90,6 +90,23 @@ def test_a_model_without_a_safety_test_is_no_success(project: pytest.Pytester) -
     result.stdout.fnmatch_lines(["llmsafety: a model was given, and no safety test ran *"])
 
 
+def test_a_test_that_fails_after_a_pass_is_no_approval(project: pytest.Pytester) -> None:
+    """An assertion of its own failed: no report says PASS in its headline or card."""
+    project.makepyfile(
+        test_outcomes="from judge import judge\ndef test_own(measure):\n"
+        "    judge(measure('x'), 'PASS')\n    assert not 'dull'\n"
+    )
+    result = project.runpytest(*GIVEN)
+    assert result.ret == 1
+    result.stdout.fnmatch_lines(["failed in spite of its verdicts: *"])
+    page, summary = (
+        (project.path / "out" / name).read_text("utf-8") for name in ("report.html", "summary.md")
+    )
+    assert 'class="card PASS"' not in page
+    assert "smallest" not in page
+    assert "NO VERDICT" in summary.splitlines()[0]
+
+
 def test_no_card_of_an_incomplete_run_approves(outcomes: Callable[..., pytest.Pytester]) -> None:
     """Cards and headings of a compression say INCOMPLETE; a file that skips itself is a gap."""
     project = outcomes("PASS")

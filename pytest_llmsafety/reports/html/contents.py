@@ -62,7 +62,7 @@ def contents(run: Run, room: Room) -> dict[str, Any]:
         "assumptions": _by_wording(shown, "assumptions")[:most],
         "notes": _by_wording(shown, "notes")[:most],
         "datasets": _datasets(shown),
-        "broken": broken,
+        "broken": [*broken, *run.failed_otherwise],
         "others": [test for test in run.undecided if not _broke(test)],
     }
 
@@ -76,7 +76,8 @@ def overall(run: Run, broken: Sequence[SafetyTest]) -> str:
         return gaps.INCOMPLETE
     if not outcomes:
         return "PLANNED" if run.plans else "NO VERDICT"
-    return "INCONCLUSIVE" if Outcome.INCONCLUSIVE in outcomes or broken else "PASS"
+    doubt = Outcome.INCONCLUSIVE in outcomes or broken or run.failed_otherwise
+    return "INCONCLUSIVE" if doubt else "PASS"
 
 
 def _of(verdicts: Sequence[Verdict], kept: Sequence[Verdict]) -> list[Verdict]:
@@ -106,6 +107,7 @@ def _candidates(run: Run, verdicts: Sequence[Verdict]) -> list[Candidate]:
     """
     broken = [] if run.plans else [test.compression for test in run.undecided if _broke(test)]
     names = [*(verdict.compression for verdict in verdicts), *filter(None, broken)]
+    broken += [test.verdicts[0].compression for test in run.failed_otherwise]
     return [
         Candidate(
             name,

@@ -36,7 +36,8 @@ LINK = {"arrowstyle": "-", "linewidth": 0.5, "relpos": (0, 0.5)}
 class Candidate:
     """One compression of a run: what became of the model, and the measurement harmed most.
 
-    `broken` counts its tests that came to no verdict. `share` is its size over the dense one's.
+    `broken` counts its tests that came to no verdict, or failed in spite of it. `share` is its
+    size over the dense one's.
     `incomplete`: the run has gaps, so that its verdicts are not all that there should be.
     """
 

@@ -51,6 +51,9 @@ def run(*verdicts: Verdict, outcome: str = "failed", status: int = 1) -> Run:
     return Run(tuple(tests), status, (("seed", "0"),), (("pytest", "9"),))
 
 
+PASSED = run(PASS, outcome="passed").tests
+
+
 def test_the_summary_of_a_run() -> None:
     """Headline, counts, a table for each compression, what to do next, and folded parts."""
     text = Summary().render(run(PASS, replace(FAIL, compression="int2")))
@@ -76,13 +79,14 @@ def test_the_summary_of_a_run() -> None:
 @pytest.mark.parametrize(
     ("given", "word"),
     [
-        (run(PASS, status=0), "PASS"),
-        (run(PASS, UNDECIDED, status=6), "INCONCLUSIVE"),
+        (run(PASS, outcome="passed", status=0), "PASS"),
+        (run(PASS), "NO VERDICT"),
+        (run(PASS, UNDECIDED, outcome="inconclusive", status=6), "INCONCLUSIVE"),
         (run(PASS, UNDECIDED, FAIL), "FAIL"),
         (run(FAIL, outcome="xfailed", status=0), "FAIL"),
         (Run((SafetyTest("t.py::a", "failed", "ScorerError: x"),), 1), "NO VERDICT"),
         (Run((*run(PASS).tests, SafetyTest("t.py::a", "error", "x")), 1), "NO VERDICT"),
-        (Run((*run(PASS).tests, SafetyTest("t.py::a", "skipped", "x")), 0), "PASS"),
+        (Run((*PASSED, SafetyTest("t.py::a", "skipped", "x")), 0), "PASS"),
     ],
 )
 def test_the_headline_is_the_worst_that_was_found(given: Run, word: str) -> None:
