@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pytest_llmsafety.message import shown
-
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -36,6 +34,8 @@ def sentence(gaps: Sequence[Gap]) -> str:
     """Return what did not run and why; empty for a whole run."""
     if not gaps:
         return ""
+    from pytest_llmsafety.message import shown
+
     told = [
         f"{len(gap.tests) or 'some'} {WHY[gap.code]}"
         + (f", such as {shown(gap.tests[0])}" if gap.tests else "")
