@@ -263,8 +263,8 @@ def _reads_data(path: Any, mode: Any) -> bool:  # noqa: ANN401 - whatever was gi
         return False
     if text.endswith((".py", *BYTECODE_SUFFIXES, *EXTENSION_SUFFIXES)):
         return False
-    if text in sys.path:
-        return False  # python311.zip, which an import looks into; what it imports is noticed
+    if text in sys.path and not os.path.exists(text):  # noqa: PTH110 - as above
+        return False  # python311.zip, which an import looks into
     program = getattr(sys.modules.get("__main__"), "__file__", None)
     if program and text == os.path.abspath(program):  # noqa: PTH100 - as above
         return False  # the command itself, of which torch reads a line when it is imported

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import zipfile
 
 import pytest
 
@@ -87,6 +88,25 @@ def test_what_a_package_opens_for_a_function_is_noticed(module):
     with watched(name):
         __import__(name).prune(str(data))
     assert "amounts.txt" in doubt_about(name)
+
+
+def test_a_search_for_installed_packages_is_no_doubt(module, monkeypatch):
+    """Looking into a place of `sys.path` that is not there, as Python's zip, reads nothing."""
+    name, path = module
+    path.write_text(
+        "from importlib import metadata\ndef prune(): return list(metadata.distributions())"
+    )
+    missing, there = path.with_name("python399.zip"), path.with_name("mine.zip")
+    monkeypatch.syspath_prepend(str(missing))
+    with watched(name):
+        __import__(name).prune()
+    assert not doubt_about(name)
+    with zipfile.ZipFile(there, "w") as archive:
+        archive.writestr("mine.py", "x = 1")
+    monkeypatch.syspath_prepend(str(there))
+    with watched(name):
+        __import__(name).prune()
+    assert "mine.zip" in doubt_about(name)
 
 
 def test_a_module_that_was_edited_after_the_first_look_is_a_doubt(module):
