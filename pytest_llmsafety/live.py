@@ -94,6 +94,7 @@ class LiveMeasurement:
         self._engine = engine
         arms = [pair.dense, pair.compressed, *([pair.again] if self.settings.noise_floor else [])]
         self._sides = [_Side(arm, question.metric, self.settings.chat) for arm in arms]
+        self._pairs: tuple[PairedScore, ...] = ()
 
     @cached_property
     def problems(self) -> tuple[str, ...]:
@@ -132,7 +133,11 @@ class LiveMeasurement:
             message = "--llmsafety-plan asks no model, so there are no scores to read."
             raise PlanOnlyError(message)
         self._ask(n)
-        return paired(self.items[:n], *(side.scores[:n] for side in self._sides[:2]))
+        done = len(self._pairs)
+        if done < n:
+            new = (side.scores[done:n] for side in self._sides[:2])
+            self._pairs += paired(self.items[done:n], *new)
+        return self._pairs[:n]
 
     def first(self, n: int) -> Measurement:
         """The measurement as it stands after the first `n` items; raises as `pairs`."""

@@ -119,6 +119,15 @@ def test_only_what_is_wanted_is_asked():
     assert engine.asked == [("dense", 5), ("int4", 5), ("dense", 3), ("int4", 3)]
 
 
+def test_what_was_paired_is_not_paired_again():
+    """A further look adds the new items to the pairs that are there."""
+    measuring = live(TwoVoices("quiet", "LOUD"))
+    first = measuring.pairs(5)
+    assert all(a is b for a, b in zip(measuring.pairs(8), first, strict=False))
+    assert measuring.pairs(3) == first[:3]
+    assert [pair.item for pair in measuring.pairs(20)] == list(shuffled(ITEMS, 0))
+
+
 def test_models_that_do_not_fit_together_answer_more_at_a_time():
     """Where one model has to make room for the other, each turn asks twice as many items."""
     engine = TwoVoices("quiet", "LOUD", crowded=True)
