@@ -12,7 +12,7 @@ from pytest_llmsafety.measurement import Measurement, PairedScore
 from pytest_llmsafety.metrics.perplexity import exp
 from pytest_llmsafety.records import BBQItem, Score
 from pytest_llmsafety.settled import FEWEST_OF_A_SUITE
-from pytest_llmsafety.stats import Outcome, detectable_change, n_needed, rule_of_three
+from pytest_llmsafety.stats import Outcome, detectable_change, n_needed
 from pytest_llmsafety.stats.unseen import MIN_CLUSTERS
 
 if TYPE_CHECKING:
@@ -151,17 +151,13 @@ def _obstacle(verdict: Verdict) -> str:
     """Why identical outputs would not pass: the rule of three, or another reason."""
     told = [text for reason in verdict.reasons for text in reason.split("; ")]
     short = [text for text in told if "cannot pass" in text]
-    decision = smallest(verdict)
-    if verdict.groups and decision.worst_unseen:
-        floor = rule_of_three(
-            decision.margin, worst=decision.worst_unseen, confidence=decision.confidence
-        )
-        lacking = [g for g in verdict.groups if g.decision.outcome is not Outcome.PASS]
-        text = (
-            f"{len(lacking)} of {len(verdict.groups)} groups cannot pass even with identical "
-            f"outputs: the smallest has {decision.n_units}, and {floor} are needed"
-        )
-        short = [text]
+    lacking = [g for g in verdict.groups if g.decision.outcome is not Outcome.PASS]
+    if lacking:
+        least = min(lacking, key=lambda g: g.decision.n_units * g.decision.margin)
+        why = least.decision.reason.split("; ")
+        why = [text for text in why if "cannot pass" in text] or why
+        few = f"{len(lacking)} of {len(verdict.groups)} groups do not pass"
+        short = [f"{few} even with identical outputs, such as {least.group}: {why[-1]}"]
     return "; ".join(short or told)
 
 
@@ -205,6 +201,8 @@ def _score(item: Item, number: int, measured: LiveMeasurement) -> Score:
         biased = 1.0 if number % 2 else -1.0
         return Score(item.id, biased, parts=(("correct", 1.0),))
     words = float(len(item.prompt.split()) or 1)
+    # A metric that reads so many tokens of a text and no more weighs long texts alike.
+    words = min(words, float(getattr(measured.question.metric, "max_tokens", 0) or words))
     if not (math.isfinite(low) and math.isfinite(high)):
         return Score(item.id, words, weight=words)
     # Not 0, to which no ratio can be formed.
