@@ -146,7 +146,8 @@ def _assumptions(verdicts: Sequence[Verdict]) -> str:
     of_few = f", {few} of them on fewer than {RECOMMENDED_CLUSTERS} clusters" if few else ""
     return (
         f"{len(resting)} of {len(verdicts)} verdicts assume how much worse an unseen cluster or "
-        f"text could be{of_few}: -v says what each assumes."
+        f"text could be{of_few}, and their error rates hold only where that is true: -v says what "
+        "each assumes."
     )
 
 

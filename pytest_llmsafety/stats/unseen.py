@@ -165,8 +165,8 @@ def said_of(units: Units, worst: float, best: float) -> str:
     kind = unit_noun(units)
     return (
         f"assumes that no unseen {kind} rises by over {worst:+.3g} or falls by over {-best:.3g} "
-        f"({units.n_units} {kind}s do not rule it out; from {CERTAIN_CLUSTERS} on nothing is "
-        "assumed)"
+        f"({units.n_units} {kind}s do not rule it out, and the error rate does not cover it; from "
+        f"{CERTAIN_CLUSTERS} on nothing is assumed)"
     )
 
 

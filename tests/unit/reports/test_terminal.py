@@ -176,7 +176,8 @@ def test_what_was_assumed_is_counted() -> None:
     lines = table([PASS, replace(PASS, decision=assuming)], width=200)
     assert (
         "1 of 2 verdicts assume how much worse an unseen cluster or text could be, 1 of them on "
-        "fewer than 20 clusters: -v says what each assumes."
+        "fewer than 20 clusters, and their error rates hold only where that is true: -v says what "
+        "each assumes."
     ) in lines
     assert not any("assume" in line for line in table([PASS], width=200))
 
