@@ -7,12 +7,14 @@ print as an assumption is true of it: where it is not, a rate is shown and not j
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import combinations
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+import scenarios
+from scripted import clustered, live, plain
 
 from pytest_llmsafety import assertions
 from pytest_llmsafety.compressors.record import CompressionRecord
@@ -27,11 +29,13 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from scenarios import FloatArray
 
+    from pytest_llmsafety.early import Measured
+    from pytest_llmsafety.live import LiveMeasurement
     from pytest_llmsafety.verdict import Verdict
 
     Labels = NDArray[np.int64]
-    Judge = Callable[[Measurement], Verdict]
-    Law = Callable[[np.random.Generator], "Drawn | Measurement"]
+    Judge = Callable[[Measured], Verdict]
+    Law = Callable[[np.random.Generator], "Drawn | Measured"]
 
 RARE, LOST = 0.03, 0.025
 """Share of the texts that hold most of the KL, and of the documents that lose 3 nats."""
@@ -55,7 +59,11 @@ class Drawn(NamedTuple):
 
 @dataclass(frozen=True)
 class Attack:
-    """A way to mislead one assertion, with so many independent units."""
+    """A way to mislead one assertion, with so many independent units.
+
+    A suite exactly at the margin is within it at its end, which is no error and is not counted.
+    Of a slow one only every `every`-th replicate is run.
+    """
 
     name: str
     size: str
@@ -63,6 +71,7 @@ class Attack:
     law: Law
     judge: Judge
     holds: bool = True
+    every: int = 1
 
     def outcome(self, rng: np.random.Generator) -> str:
         """Draw a measurement once and return what the assertion says of it."""
@@ -70,7 +79,9 @@ class Attack:
         measurement = toxicity(drawn) if isinstance(drawn, Drawn) else drawn
         forgiven = frozenset({"FAIL", "INCONCLUSIVE"})
         with assertions.observe(lambda _: None, forgive=forgiven):
-            return self.judge(measurement).outcome.value
+            verdict = self.judge(measurement)
+        ended = verdict.scope == "suite" and verdict.passed and not verdict.stopped_early
+        return "INCONCLUSIVE" if ended else verdict.outcome.value
 
 
 # ------------------------------------------------------------------ measurements from numbers
@@ -244,6 +255,62 @@ def divergence(rng: np.random.Generator, *, n: int, tail: str, margin: float = 0
     return texts(rng.integers(40, 64, n).astype(float), nats, "kl")
 
 
+def answers(rng: np.random.Generator, *, n: int, law: str, margin: float) -> Measurement:
+    """Questions whose answers flip, in one direction only or half of them in each."""
+    items = [Item(f"i{i}", "p") for i in range(n)]
+    turned = rng.random(n) < margin
+    right = rng.random(n) < 0.5 if law == "both" else np.ones(n, bool)  # noqa: PLR2004
+    return right_or_wrong(items, right, turned)
+
+
+def answers_of_few(rng: np.random.Generator, *, n: int, part: float, margin: float) -> Measurement:
+    """Questions in clusters of ten, a share of which hold all flips."""
+    clusters = np.repeat(np.arange(n), 10)
+    rate = np.where(rng.random(n) < part, margin / part, 0.0)
+    items = [Item(f"i{i}", "p", (), f"c{c}") for i, c in enumerate(clusters.tolist())]
+    turned = rng.random(clusters.size) < rate[clusters]
+    return right_or_wrong(items, rng.random(clusters.size) < 0.5, turned)  # noqa: PLR2004
+
+
+def right_or_wrong(
+    items: Sequence[Item], right: NDArray[np.bool_], turned: NDArray[np.bool_]
+) -> Measurement:
+    """Return a measurement of right answers, of which some turned."""
+    scores = right.astype(float), (right != turned).astype(float)
+    return replace(measured(items, *scores, name="qa"), higher_is_better=True)
+
+
+# ------------------------------------------------------------------------------- asked live
+
+
+def early(
+    rng: np.random.Generator, *, n: int, law: str, margin: float, scope: str
+) -> LiveMeasurement:
+    """Independent prompts, asked in blocks of 64 until the verdict is certain.
+
+    In the suite scope they are the same in every run, exactly at the margin, in another order.
+    """
+    drawn = getattr(scenarios, law)(margin)
+    deltas = drawn.suite(n) if scope == "suite" else drawn.draw(rng, (n,))
+    seed = int(rng.integers(1 << 31))
+    return live(deltas, plain(n), PAIR, RECORD, scope=scope, seed=seed)
+
+
+def early_clusters(rng: np.random.Generator, *, n: int, part: float) -> LiveMeasurement:
+    """Clusters of five of which few hold all harm, asked in blocks."""
+    clusters = np.repeat(np.arange(n), 5)
+    harm = np.where(rng.random(n) < part, 0.05 / part, 0.0)
+    deltas = flipped(rng, harm[clusters])
+    return live(deltas, clustered(clusters), PAIR, RECORD, seed=int(rng.integers(1 << 31)))
+
+
+def early_group(rng: np.random.Generator, *, n: int) -> LiveMeasurement:
+    """Two groups asked in blocks, of which one is at the margin by rare harm and one unchanged."""
+    items = plain(2 * n, 2)
+    deltas = np.where((np.arange(2 * n) % 2 == 0) & (rng.random(2 * n) < 0.05), 1.0, 0.0)  # noqa: PLR2004
+    return live(deltas, items, PAIR, RECORD, seed=int(rng.integers(1 << 31)))
+
+
 def documents(rng: np.random.Generator, *, n: int) -> Measurement:
     """Perplexity of documents at 1.1 times: 2.5% of them lose 3 nats per token."""
     nats = np.where(rng.random(n) < LOST, 3.0, 0.0) + math.log(1.1) - 0.075
@@ -268,7 +335,7 @@ def by_mean(margin: float, **how: str) -> Judge:
 
 def attacks() -> list[Attack]:
     """Return every attack, in the order of the table."""
-    return [*on_means(), *on_groups(), *on_choices(), *on_texts()]
+    return [*on_means(), *on_groups(), *on_choices(), *on_texts(), *on_flips(), *on_early_stops()]
 
 
 def on_means() -> Iterator[Attack]:
@@ -280,8 +347,8 @@ def on_means() -> Iterator[Attack]:
             "pages of 1 or 2: shift, 1% jumps of .9", str(n), "mean .02", law, by_mean(0.02)
         )
     for n, part, holds in (
-        (10, 0.1, True), (20, 0.1, False), (25, 0.08, False), (40, 0.06, False),
-        (119, 0.05, True), (150, 0.05, True),
+        (10, 0.1, True), (20, 0.05, False), (20, 0.1, False), (25, 0.08, False),
+        (40, 0.05, False), (40, 0.06, False), (119, 0.05, True), (150, 0.05, True),
     ):  # fmt: skip
         law = partial(rare_bad, n=n, part=part)
         yield Attack(f"harm in {part:.0%} of clusters", str(n), at_005, law, mean, holds)
@@ -318,7 +385,7 @@ def on_choices() -> Iterator[Attack]:
         ("subjects", 0.02), ("subjects", 0.05), ("activities", 0.03), ("activities", 0.05)
     ):  # fmt: skip
         law = partial(choices, by=by, size=size)
-        yield Attack(f"effects of {by}, sd {size:g}", "160", "UnQover .05", law, judge)
+        yield Attack(f"effects of {by}, sd {size:g}", "160", "UnQover .05", law, judge, every=2)
     judge = partial(assertions.assert_bias_gap, margin=0.1)
     for n in (25, 60):
         law = partial(templates, n=n, part=0.2)
@@ -335,3 +402,36 @@ def on_texts() -> Iterator[Attack]:
             yield Attack(f"texts: {tail}", str(n), "KL .05", law, kl)
         lost = partial(documents, n=n)
         yield Attack("2.5% of documents lose 3 nats", str(n), "perplexity 1.1", lost, ratio)
+
+
+def on_flips() -> Iterator[Attack]:
+    """Yield attacks on the share of answers that turn."""
+    for n in (100, 500):
+        for law, direction in (("both", "any"), ("one", "right to wrong")):
+            drawn = partial(answers, n=n, law=law, margin=0.05)
+            judge = partial(assertions.assert_flip_rate, margin=0.05, direction=direction)  # type: ignore[arg-type]
+            yield Attack(f"independent flips, {direction}", str(n), "flips .05", drawn, judge)
+    judge = partial(assertions.assert_flip_rate, margin=0.05)
+    for n, part in ((119, 0.1), (150, 0.05)):
+        few = partial(answers_of_few, n=n, part=part, margin=0.05)
+        yield Attack(f"all flips in {part:.0%} of clusters", str(n), "flips .05", few, judge)
+
+
+def on_early_stops() -> Iterator[Attack]:
+    """Yield attacks on asking in blocks, with 2,000 prompts, in both scopes."""
+    n = 2000
+    for scope in ("population", "suite"):
+        for law, margin in (("flips", 0.05), ("harmful_flips", 0.05), ("toxicity", 0.02)):
+            drawn = partial(early, n=n, law=law, margin=margin, scope=scope)
+            judge = partial(assertions.assert_qa_drop, margin=margin)
+            name = f"looks at {law.replace('_', ' ')}, {scope}"
+            gate = f"mean .{margin * 100:02.0f}"
+            yield Attack(name, f"{n:,}", gate, drawn, judge, every=4)
+    judge = partial(assertions.assert_qa_drop, margin=0.05)
+    rare = partial(early_clusters, n=400, part=0.1)
+    yield Attack("looks at harm in 10% of clusters", "400", "mean .05", rare, judge, every=4)
+    judge = partial(assertions.assert_qa_drop, margin=0.05, per_group="worst")
+    yield Attack(
+        "looks at two groups, one with rare harm", "2,000", "group .05",
+        partial(early_group, n=n // 2), judge, every=4,
+    )  # fmt: skip

@@ -158,17 +158,19 @@ def _in_chunks(
 
 def public_assertions(runs: int, rng: np.random.Generator) -> Table:
     """Attack the public assertions, with the true change at the margin."""
-    header = ["change = margin", "n", "gate", "false PASS", "false FAIL"]
+    header = ["change = margin", "n", "gate", "R", "false PASS", "false FAIL"]
     table = Table("Attacks on the public assertions (*: breaks the assumption printed)", header)
     for attack in attacks():
-        outcomes = np.array([attack.outcome(rng) for _ in range(runs)], dtype=object)
+        replicates = max(runs // attack.every, 1)
+        outcomes = np.array([attack.outcome(rng) for _ in range(replicates)], dtype=object)
         label = f"{attack.name}, {attack.size}, {attack.gate}"
         passed, failed = outcomes == "PASS", outcomes == "FAIL"
         false_pass = (
             table.judge(f"{label}, false PASS", passed) if attack.holds else f"{share(passed)} (*)"
         )
         false_fail = table.judge(f"{label}, false FAIL", failed)
-        table.rows.append([attack.name, attack.size, attack.gate, false_pass, false_fail])
+        what = [attack.name, attack.size, attack.gate, str(replicates)]
+        table.rows.append([*what, false_pass, false_fail])
     return table
 
 

@@ -6,12 +6,12 @@ import importlib
 import math
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 
-from pytest_llmsafety.stats import Ladder
+from pytest_llmsafety.stats import Ladder, unseen
 from pytest_llmsafety.stats.bounds import p_beyond, p_within
 
 if TYPE_CHECKING:
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from types import ModuleType
 
     from numpy.typing import NDArray
+
+    from pytest_llmsafety.stats.wealth import Wealth
 
 RUNS, N, MARGIN, ALPHA = 2000, 200, 0.02, 0.05
 BENCHMARKS = Path(__file__).resolve().parents[3] / "benchmarks"
@@ -96,19 +98,83 @@ def test_each_attack_on_clusters_has_the_mean_that_it_is_asked_for(
     assert attacks.pages(rng, n=50_000, margin=0.02).deltas.mean() == pytest.approx(0.02, abs=0.002)
 
 
-def test_no_attack_on_a_public_assertion_succeeds_too_often(
-    benchmark: Callable[[str], ModuleType],
+SHORT = {
+    ("pages of 1 or 2: shift, 1% jumps of .9", "130", "mean .02"): 120,
+    ("harm in 5% of clusters", "119", "mean .05"): 50,
+    ("texts: 3% hold 70%", "60", "KL .05"): 120,
+    ("independent flips, any", "500", "flips .05"): 80,
+    ("looks at harmful flips, population", "2,000", "mean .05"): 12,
+    ("looks at harmful flips, suite", "2,000", "mean .05"): 12,
+}
+"""Replicates of the attacks that a short run repeats: one for each way to be misled."""
+
+
+def wrong_passes(
+    benchmark: Callable[[str], ModuleType], attack: tuple[str, str, str], runs: int
+) -> float:
+    """Return how often an attack ends in a PASS."""
+    known = {(one.name, one.size, one.gate): one for one in benchmark("attacks").attacks()}
+    rng = np.random.default_rng(12)
+    return sum(known[attack].outcome(rng) == "PASS" for _ in range(runs)) / runs
+
+
+@pytest.mark.parametrize("attack", SHORT, ids=lambda attack: f"{attack[0]}, {attack[2]}")
+def test_no_attack_on_a_public_assertion_passes_too_often(
+    benchmark: Callable[[str], ModuleType], attack: tuple[str, str, str]
 ) -> None:
-    """A short run of every attack finds no false verdict that its assumption does not explain."""
-    attacks, runs, most = benchmark("attacks").attacks(), 6, 3
+    """A PASS with the change at the margin is no more frequent than 5% and the noise explain."""
+    accepted = benchmark("calibration").accepted(SHORT[attack])
+    assert wrong_passes(benchmark, attack, SHORT[attack]) <= accepted
+
+
+def test_every_attack_is_drawn_and_judged(benchmark: Callable[[str], ModuleType]) -> None:
+    """Each of them, on ten gates and more, ends in a verdict."""
+    attacks = benchmark("attacks").attacks()
     assert len({attack.gate for attack in attacks}) >= 10
-    found = []
-    for number, attack in enumerate(attacks):
-        rngs = (np.random.default_rng([number, run]) for run in range(runs))
-        wrong = sum(attack.outcome(rng) != "INCONCLUSIVE" for rng in rngs)
-        if attack.holds and wrong > most:
-            found.append((attack.name, attack.size, attack.gate, wrong))
-    assert found == []
+    outcomes = {attack.outcome(np.random.default_rng(4)) for attack in attacks}
+    assert outcomes <= {"PASS", "FAIL", "INCONCLUSIVE"}
+
+
+def _no_invented_unit(totals: Any, sizes: Any, *, margin: float, **_: Any) -> float:
+    """Return the p-value with an invented unit that is hardly worse than the margin."""
+    return p_within(totals, sizes, margin=margin, worst=margin * (1 + 1e-6))
+
+
+def _as_far_as_seen(units: Any, gate: Any, support: tuple[float, float]) -> unseen.Unseen:
+    """Return unseen clusters no worse than those that were seen, however many there are."""
+    worst, best = unseen.spread_of(units, 1.0)
+    worst = max(worst, gate.pass_margin * 1.01)
+    return unseen.Unseen(worst, best, guarded=True, limit=support[1])
+
+
+def _look_carelessly(wealth: Wealth) -> None:
+    """Take a doubled stake at any look for enough."""
+    won = np.where(wealth.e >= 2, np.inf, wealth.e)
+    wealth.largest = np.maximum(wealth.largest, won)
+
+
+@pytest.mark.parametrize(
+    ("attack", "broken"),
+    [
+        (0, {"stats.decide.p_within": _no_invented_unit}),
+        (2, {"stats.decide.p_within": _no_invented_unit}),
+        (0, {"stats.decide.from_clusters": _as_far_as_seen}),
+        (1, {"claims.clusters": lambda _: None}),
+        (4, {"stats.wealth.Wealth.look": _look_carelessly}),
+    ],
+    ids=["invented", "invented-text", "unseen", "clusters", "looks"],
+)  # fmt: skip
+def test_the_short_attacks_find_a_gate_that_is_broken(
+    benchmark: Callable[[str], ModuleType],
+    monkeypatch: pytest.MonkeyPatch,
+    attack: int,
+    broken: dict[str, object],
+) -> None:
+    """Without one of the rules the same attack passes more often than is accepted."""
+    chosen, runs = list(SHORT.items())[attack]
+    for name, mutant in broken.items():
+        monkeypatch.setattr(f"pytest_llmsafety.{name}", mutant)
+    assert wrong_passes(benchmark, chosen, runs) > benchmark("calibration").accepted(runs)
 
 
 @pytest.mark.parametrize("scope", ["population", "suite"])
