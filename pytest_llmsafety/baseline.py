@@ -173,7 +173,7 @@ def named(url: str) -> str:
 
     with suppress(Exception):
         place, _ = pinned(url)
-        with fsspec.open(place, "rb") as file, gzip.GzipFile(fileobj=file) as lines:
+        with fsspec.open(_address(place), "rb") as file, gzip.GzipFile(fileobj=file) as lines:
             digest = json.loads(lines.readline(LONGEST_HEADER))["sha256"]
             if SHA256.fullmatch(digest):
                 return f"{without_access(place)}{PIN}{digest}"

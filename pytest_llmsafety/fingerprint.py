@@ -54,6 +54,7 @@ OWN_SOURCES = (
     "gguf_file.py",
     "loading.py",
     "packed.py",
+    "source.py",
     "thoughts.py",
     "unused.py",
 )

@@ -25,7 +25,7 @@ REQUIRE = f"{NAME}_require"
 MARGINS = "margins"
 KEYS = FLAGS.keys() - {"margin", *SWITCHES} | {MARGINS}
 """Flags under their names; not those that say what this one run is for."""
-LISTS = ("compress", *REPEATED[1:])
+LISTS = {"compress", *REPEATED} - {"margin"}
 PLACES = ("data", "cache", "report", "scorer-accuracy", "baseline", "calibration")
 """Keys that name a file or folder, or else what ELSEWHERE matches."""
 ELSEWHERE = re.compile(rf"{CORE}|{OFF}|~.*|hub:.*|[\w+.-]+://.*|[\w+.-]+::.*")
