@@ -274,14 +274,15 @@ def group_verdict(
     head = max(deciding, key=lambda group: beyond[group])
     decision = dataclasses.replace(joint.decisions[head], outcome=joint.outcome)
     members = [pair for pair in taken.pairs if head in names(pair)] or taken.pairs
-    result = verdict(taken, claim.about(head), decision, partial(figure, head), members)
-    reasons = tuple(text for text in result.reasons if text != decision.reason)
+    untold = dataclasses.replace(decision, reason="")  # the reason of all groups stands for it
+    result = verdict(taken, claim.about(head), untold, partial(figure, head), members)
     return dataclasses.replace(
         result,
+        decision=decision,
         group=head,
         groups=evidence,
         p_fail=result.p_fail if result.n_scored < result.n_asked else joint.p_fail,
-        reasons=(*reasons, joint.reason),
+        reasons=(*result.reasons, joint.reason),
     )
 
 

@@ -63,10 +63,12 @@ def _why(verdict: Verdict) -> str:
 
 def _next(verdict: Verdict) -> str:
     """What the user can do: one remedy, or none where a reason holds it already."""
-    decision, remedy = verdict.decision, verdict.remedy and f"Next: {escaped(verdict.remedy)}."
-    if decision is None or remedy or verdict.outcome is Outcome.FAIL:
-        return remedy if verdict.outcome is not Outcome.FAIL else _less(verdict)
-    if decision.outcome is not verdict.outcome:
+    if verdict.outcome is Outcome.FAIL:
+        return _less(verdict)
+    if verdict.remedy:
+        return f"Next: {escaped(verdict.remedy)}."
+    decision = verdict.decision
+    if decision is None or decision.outcome is not verdict.outcome:
         return ""
     if verdict.alone or (_worse(decision) and decision.estimate >= decision.margin):
         return _less(verdict)
