@@ -162,6 +162,8 @@ def read_config(folder: Path) -> dict[str, Any]:
     path = folder / "config.json"
     if not path.is_file():
         what = "is a file, not a folder" if folder.is_file() else "has no config.json"
+        if (folder / ADAPTER[0]).is_file():
+            what = "holds a LoRA adapter without its model (merge them: merge_and_unload())"
         message = (
             f"'{folder}' {what}, so it is not a model. Expected a folder written by "
             "save_pretrained(): config.json, *.safetensors and tokenizer files."

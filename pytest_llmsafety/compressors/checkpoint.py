@@ -49,11 +49,10 @@ class Checkpoint(Declared):
         super().check(step)
         folder = user_path(step.parameter)
         local = folder.exists() or step.parameter.startswith((".", "/", "~"))
-        if local and not (folder / "config.json").is_file():
-            lacks = "holds no config.json" if folder.exists() else "does not exist"
-            if (folder / "adapter_config.json").is_file():
-                lacks = "holds a LoRA adapter without its model; merge it (merge_and_unload())"
-            message = f"'{step}': the folder {folder} {lacks}. Expected a Hugging Face folder."
+        if local and not folder.exists():
+            message = (
+                f"'{step}': the folder {folder} does not exist. Expected a Hugging Face folder."
+            )
             raise ConfigurationError(message)
         if local:
             check_folder(folder, tokenizer=False)

@@ -160,6 +160,12 @@ def test_an_adapter_beside_the_weights_is_refused(folder, name):
     fails(folder, "LoRA adapter", name, "merge_and_unload")
 
 
+def test_an_adapter_alone_is_called_one(tmp_path):
+    """A folder of peft lacks more than config.json: it is a part of a model."""
+    (tmp_path / "adapter_config.json").write_text("{}")
+    fails(tmp_path, "LoRA adapter without its model", "merge_and_unload")
+
+
 def test_a_tensor_in_two_files_is_refused(folder):
     """Of a name that two shards hold, the one read last would count."""
     (folder / "model.safetensors").rename(folder / "model-1.safetensors")
