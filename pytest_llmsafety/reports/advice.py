@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from pytest_llmsafety.escapes import escaped
 from pytest_llmsafety.message import shown
-from pytest_llmsafety.reports.figures import allowed, bounds, change
+from pytest_llmsafety.reports.figures import bounds, change, margin
 from pytest_llmsafety.specs import DENSE
 from pytest_llmsafety.stats import Outcome
 from pytest_llmsafety.stats.unseen import MIN_CLUSTERS
@@ -36,7 +36,7 @@ def sentence(verdict: Verdict) -> str:
 
 
 def _why(verdict: Verdict) -> str:
-    """What the interval says against what is allowed."""
+    """What the interval says against the margin."""
     decision = verdict.decision
     if decision is None:
         return "nothing was measured."
@@ -45,19 +45,18 @@ def _why(verdict: Verdict) -> str:
     low, high = bounds(verdict)
     if verdict.alone:
         return (
-            f"the true change lies between {low} and {high}, taken alone beyond the "
-            f"{allowed(verdict)} that is allowed; among all {len(verdict.groups)} groups that is "
-            "not shown."
+            f"the true change lies between {low} and {high}, taken alone beyond the margin of "
+            f"{margin(verdict)}; among all {len(verdict.groups)} groups that is not shown."
         )
     if verdict.outcome is Outcome.FAIL:
         least = low if not verdict.higher_is_better else high
         return (
             f"the change is {change(verdict)}, at least {least} with {decision.confidence:.0%} "
-            f"confidence, and only {allowed(verdict)} is allowed."
+            f"confidence, and the margin is {margin(verdict)}."
         )
     return (
-        f"the true change lies between {low} and {high}; {allowed(verdict)} is allowed, so it "
-        f"may be either side ({verdict.n_judged} of {verdict.n_asked} items were judged)."
+        f"the true change lies between {low} and {high}; the margin is {margin(verdict)}, so "
+        f"it may be on either side ({verdict.n_judged} of {verdict.n_asked} items were judged)."
     )
 
 
@@ -76,12 +75,12 @@ def _next(verdict: Verdict) -> str:
 
 
 def _less(verdict: Verdict) -> str:
-    """What to do where the change that was seen is as large as what is allowed, or larger."""
+    """What to do where the change that was seen is as large as the margin, or larger."""
     if verdict.compression == DENSE:
         return "Next: find out why the dense model differs from itself; nothing was compressed."
     if verdict.outcome is Outcome.FAIL:
         return "Next: compress less. The worst items are in the test's message."
-    return "Next: compress less; the change that was seen is not below what is allowed."
+    return "Next: compress less; the change that was seen is not below the margin."
 
 
 def _too_few_clusters(verdict: Verdict) -> str:
@@ -100,14 +99,14 @@ def _more(verdict: Verdict, decision: Decision) -> str:
     """How many items would decide, where they are to be had, and what to do where they are not."""
     plans = [
         (decision.n_needed_80, "if nothing changed"),
-        (decision.n_needed_half_80, "if the true change is half of what is allowed"),
+        (decision.n_needed_half_80, "if the true change is half the margin"),
     ]
     if _worse(decision) and decision.estimate > decision.margin / 2:
         plans = plans[1:]
     found = next(((n, when) for n, when in plans if n and n > decision.n_units), None)
     if found is None:
         known = any(n for n, _ in plans)
-        why = "is too close to what is allowed to be told apart" if known else "varies too much"
+        why = "is too close to the margin to be told apart" if known else "varies too much"
         return f"Next: compress less; the change {why}, with any number of items."
     needed, when = found
     asked = verdict.n_asked

@@ -75,7 +75,7 @@ def ratio(nats: float, margin: float | None) -> str:
     return f"x>{LARGEST_RATIO}" if beyond else f"x{math.exp(nats):.{decimals(margin)}f}"
 
 
-def allowed(verdict: Verdict) -> str:
+def margin(verdict: Verdict) -> str:
     """The margin in the direction and unit of the change."""
     if verdict.decision is None:
         return "-"

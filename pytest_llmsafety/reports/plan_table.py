@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from pytest_llmsafety.plan import Plan
 
-HEADER = ("assertion", "units", "to pass", "allowed", "found 80%", "found 90%", "")
+HEADER = ("assertion", "units", "to pass", "margin", "found 80%", "found 90%", "")
 LEGEND = (
     "units: independent items or clusters, of the smallest group where there are groups. to pass: "
     "units with which the gate passes four times in five if nothing changed. found: the smallest "

@@ -11,10 +11,10 @@ from pytest_llmsafety.compressors.coverage import share_text
 from pytest_llmsafety.escapes import escaped
 from pytest_llmsafety.message import shown
 from pytest_llmsafety.reports.figures import (
-    allowed,
     bounds,
     change,
     figure,
+    margin,
     noise,
     size,
     worst_groups,
@@ -33,7 +33,7 @@ ITEMS = "items"
 SEVERITY = (Outcome.FAIL, Outcome.INCONCLUSIVE, Outcome.PASS)
 SHOWN_SPARSITY = 0.005
 LEGEND = (
-    "PASS: shown to be worse by less than is allowed. FAIL: shown to be worse by more. "
+    "PASS: shown to be worse by less than the margin. FAIL: shown to be worse by more. "
     "INCONCLUSIVE: neither could be shown, which is not a pass."
 )
 
@@ -87,7 +87,7 @@ def header(compression: str, verdicts: Sequence[Verdict], *, with_noise: bool) -
     interval_name = f"{levels.pop() if len(levels) == 1 else ''}interval"
     names = ["measurement", "dense", compression, "change"]
     names += ["noise", interval_name] if with_noise else [interval_name]
-    return [*names, "allowed", ITEMS, "verdict"]
+    return [*names, "margin", ITEMS, "verdict"]
 
 
 def rows(verdicts: Sequence[Verdict], *, with_noise: bool) -> list[list[str]]:
@@ -124,7 +124,7 @@ def _figures(verdict: Verdict, *, with_noise: bool) -> list[str]:
         change(verdict),
         *([noise(verdict)] if with_noise else []),
         _interval(verdict),
-        allowed(verdict),
+        margin(verdict),
         f"{verdict.n_judged}/{verdict.n_suite or verdict.n_asked}",
         f"{verdict.outcome.value} {qualifier(verdict)}".rstrip(),
     ]

@@ -1,10 +1,10 @@
-"""The forest plot: every change with its interval, against what is allowed."""
+"""The forest plot: every change with its interval, against its margin."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pytest_llmsafety.reports.figures import allowed, bounds, change
+from pytest_llmsafety.reports.figures import bounds, change, margin
 from pytest_llmsafety.reports.html.drawing import PALETTE, Canvas, picture, room_for
 from pytest_llmsafety.reports.html.multiples import LARGEST, multiples
 from pytest_llmsafety.reports.html.text import told
@@ -21,7 +21,7 @@ ROW, TOP, BOTTOM = 17, 18, 40
 SCALE, BESIDE = 350, 250
 MARKS = {"PASS": "o", "FAIL": "s", "INCONCLUSIVE": "D"}
 LINEAR = 2.0
-"""The scale is linear up to twice what is allowed, and logarithmic beyond."""
+"""The scale is linear up to twice the margin, and logarithmic beyond."""
 TICKS = (-1000, -100, -10, -5, -2, -1, 0, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
 NAME, NUMBERS = 44, 11
 
@@ -47,7 +47,7 @@ def forest(blocks: Sequence[tuple[str, Sequence[Verdict]]]) -> Markup:
             _intervals(axes, rows, outcome)
         _text(axes, 1.02, -1, "change", "left", weight="bold")
         _text(axes, 1.19, -1, "interval", "left", weight="bold")
-        _text(axes, 1.56, -1, "allowed", "left", weight="bold")
+        _text(axes, 1.56, -1, "margin", "left", weight="bold")
 
     return picture(
         paint,
@@ -59,7 +59,7 @@ def forest(blocks: Sequence[tuple[str, Sequence[Verdict]]]) -> Markup:
 
 
 def scale_in_margins(axes: Axes, verdicts: Sequence[Verdict]) -> None:
-    """Give the x axis a scale on which 1 is what is allowed, wide enough for `verdicts`."""
+    """Give the x axis a scale on which 1 is the margin, wide enough for `verdicts`."""
     found = [m for m in (multiples(verdict.decision) for verdict in verdicts) if m]
     low = min((m.lower for m in found), default=0.0)
     high = max((m.upper for m in found), default=0.0)
@@ -81,7 +81,7 @@ def _row(axes: Axes, place: int, verdict: Verdict) -> None:
     _text(axes, 1.02, place, told(change(verdict), NUMBERS), "left")
     interval = f"{low} .. {high}" if verdict.decision else "-"
     _text(axes, 1.19, place, told(interval, 2 * NUMBERS + 4), "left")
-    _text(axes, 1.56, place, told(allowed(verdict), NUMBERS), "left")
+    _text(axes, 1.56, place, told(margin(verdict), NUMBERS), "left")
 
 
 def _intervals(axes: Axes, rows: Sequence[Verdict | str], outcome: str) -> None:

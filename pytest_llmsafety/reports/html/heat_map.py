@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pytest_llmsafety.verdict import GroupEvidence, Verdict
 
 STEPS = (-1.0, -0.25, 0.25, 0.5, 1.0, 3.0)
-"""Where one colour ends and the next begins, in multiples of what is allowed."""
+"""Where one colour ends and the next begins, in multiples of the margin."""
 MARKED = {"PASS": "", "FAIL": " F", "INCONCLUSIVE": " ?"}
 CELL_WIDTH, CELL_HEIGHT, NAME = 64, 20, 44  # the widest text of a cell is `>+1000 F`
 MOST_COLUMNS = 24
@@ -96,7 +96,7 @@ def _fails(evidence: GroupEvidence) -> bool:
 
 
 def level(verdict: Verdict | None) -> int | None:
-    """The colour of a cell, 0 (better) to 6 (far beyond what is allowed)."""
+    """The colour of a cell, 0 (better) to 6 (far beyond the margin)."""
     found = multiples(verdict.decision) if verdict else None
     return sum(found.estimate > step for step in STEPS) if found else None
 
@@ -146,7 +146,7 @@ def drawn(heat: HeatMap, number: int) -> Markup:
 
 
 def cell_text(cell: Verdict) -> str:
-    """The change in multiples of what is allowed, F beyond it, ? where it is open."""
+    """The change in multiples of the margin, F beyond it, ? where it is open."""
     found = multiples(cell.decision)
     return times(found.estimate if found else None) + MARKED[cell.outcome.value]
 

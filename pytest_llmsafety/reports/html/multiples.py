@@ -1,4 +1,4 @@
-"""A change in multiples of what is allowed, so that every measurement fits on one scale."""
+"""A change in multiples of its margin, so that every measurement fits on one scale."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SHORT = 10  # from here on without decimals
 
 @dataclass(frozen=True)
 class Multiples:
-    """Estimate and bounds of a worsening over its margin: 1 is exactly what is allowed.
+    """Estimate and bounds of a worsening over its margin: 1 is exactly the margin.
 
     Cut to -1000..1000, because a plot has no room for an infinite bound.
     """

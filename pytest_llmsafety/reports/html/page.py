@@ -73,7 +73,6 @@ def environment(room: Room) -> Environment:
         undefined=StrictUndefined,
     )
     shown: dict[str, Any] = {
-        "allowed": figures.allowed,
         "artefact": rows.artefact,
         "bounds": figures.bounds,
         "cell_text": heat_map.cell_text,
@@ -82,6 +81,7 @@ def environment(room: Room) -> Environment:
         "percent": coverage.percent,
         "share_text": coverage.share_text,
         "level": heat_map.level,
+        "margin": figures.margin,
         "multiples": multiples,
         "noise": figures.noise,
         "qualifier": rows.qualifier,

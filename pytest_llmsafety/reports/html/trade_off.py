@@ -59,13 +59,13 @@ class Candidate:
 
     @property
     def worst(self) -> Verdict | None:
-        """The verdict that is farthest into, or beyond, what is allowed."""
+        """The verdict that is farthest into, or beyond, its margin."""
         known = [(m.estimate, m.upper, v) for v in self.verdicts if (m := multiples(v.decision))]
         return max(known, key=lambda row: row[:2])[2] if known else None
 
     @property
     def harm(self) -> Multiples | None:
-        """How far that is, in multiples of what is allowed."""
+        """How far that is, in multiples of its margin."""
         return multiples(self.worst.decision) if self.worst else None
 
     @property

@@ -59,7 +59,7 @@ def test_too_few_clusters_ask_for_clusters() -> None:
 
 
 def test_what_is_beyond_the_margin_already_is_not_asked_again() -> None:
-    """An estimate beyond what is allowed, a group beyond it alone, a FAIL: compress less."""
+    """An estimate beyond the margin, a group beyond it alone, a FAIL: compress less."""
     assert advice(UNDECIDED, estimate=0.02, lower=0.001).startswith("compress less")
     by_chance = advice(UNDECIDED, estimate=0.02, lower=-0.02)  # which no change may be, too
     assert by_chance.startswith("use more data")

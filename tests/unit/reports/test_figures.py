@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from pytest_llmsafety.reports.figures import allowed, bounds, change, decimals, noise, signed
+from pytest_llmsafety.reports.figures import bounds, change, decimals, margin, noise, signed
 from tests.unit.reports.verdicts import DECISION, FAIL
 
 SMALL = replace(DECISION, margin=0.0001, estimate=0.00006, lower=0.00002, upper=0.00012)
@@ -28,10 +28,10 @@ def test_a_margin_has_the_decimals_that_it_needs(margin: float | None, expected:
 
 def test_a_change_is_told_from_a_small_margin() -> None:
     """A ratio or a difference within a ten thousandth is not shown as no change at all."""
-    assert (change(RATIO), allowed(RATIO), noise(RATIO)) == ("x1.00006", "x1.00010", "x1.00001")
+    assert (change(RATIO), margin(RATIO), noise(RATIO)) == ("x1.00006", "x1.00010", "x1.00001")
     assert bounds(RATIO) == ("x1.00002", "x1.00012")
     plain = replace(RATIO, is_ratio=False, higher_is_better=True)
-    assert (change(plain), allowed(plain), noise(plain)) == ("-0.00006", "-0.00010", "+0.00001")
+    assert (change(plain), margin(plain), noise(plain)) == ("-0.00006", "-0.00010", "+0.00001")
     assert bounds(plain) == ("-0.00012", "-0.00002")
 
 

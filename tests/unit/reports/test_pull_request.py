@@ -68,7 +68,7 @@ def test_the_summary_of_a_run() -> None:
         "The model org/name under int4: 2 layers at 4.25 bits a weight, 9.00 MB -&gt; 3.00 MB.",
     ]
     assert (
-        "| measurement | dense | int2 | change | 90% interval | allowed | items | verdict |"
+        "| measurement | dense | int2 | change | 90% interval | margin | items | verdict |"
     ) in lines
     assert "| toxicity | 0.1 | 0.13 | +0.030 | +0.020..+0.040 | +0.010 | 199/200 | FAIL |" in lines
     (advice,) = [line for line in lines if line.startswith("- **FAIL** toxicity under int2: ")]

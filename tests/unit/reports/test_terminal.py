@@ -27,12 +27,12 @@ def test_the_table_of_a_run() -> None:
     lines = table([PASS, replace(FAIL, compression="int2")], width=180)
     assert lines == [
         "org/name under int4: 2 layers at 4.25 bits a weight, 9.00 MB -> 3.00 MB",
-        "measurement  dense  int4  change    90% interval  allowed    items  verdict",
-        "toxicity       0.1   0.1  +0.000  -0.005..+0.005   +0.010  199/200  PASS",
+        "measurement  dense  int4  change    90% interval  margin    items  verdict",
+        "toxicity       0.1   0.1  +0.000  -0.005..+0.005  +0.010  199/200  PASS",
         "",
         "org/name under int2: 2 layers at 4.25 bits a weight, 9.00 MB -> 3.00 MB",
-        "measurement  dense  int2  change    90% interval  allowed    items  verdict",
-        "toxicity       0.1  0.13  +0.030  +0.020..+0.040   +0.010  199/200  FAIL",
+        "measurement  dense  int2  change    90% interval  margin    items  verdict",
+        "toxicity       0.1  0.13  +0.030  +0.020..+0.040  +0.010  199/200  FAIL",
         "",
         LEGEND,
         "",
@@ -41,17 +41,17 @@ def test_the_table_of_a_run() -> None:
 
 
 def test_a_drop_is_shown_in_its_own_direction() -> None:
-    """Where higher is better the change is negative, and so is what is allowed."""
+    """Where higher is better the change is negative, and so is the margin."""
     drop = replace(FAIL, measurement="qa", higher_is_better=True, dense=0.8, compressed=0.77)
     row = table([drop], width=100)[2]
-    assert row.startswith("qa             0.8  0.77  -0.030  -0.040..-0.020   -0.010")
+    assert row.startswith("qa             0.8  0.77  -0.030  -0.040..-0.020  -0.010")
     assert "at least -0.020 with 95% confidence" in sentence(drop)
 
 
 def test_perplexity_is_shown_as_a_ratio() -> None:
-    """Ratios bear an x, in the interval and in what is allowed."""
+    """Ratios bear an x, in the interval and in the margin."""
     ratio = replace(FAIL, is_ratio=True, dense=10.0, compressed=10.3, margin=0.01)
-    assert "x1.030  x1.020..x1.041   x1.010" in table([ratio], width=100)[2]
+    assert "x1.030  x1.020..x1.041  x1.010" in table([ratio], width=100)[2]
 
 
 def test_inconclusive_says_how_many_items_would_decide() -> None:
@@ -105,9 +105,9 @@ def test_narrow_terminals_show_every_figure() -> None:
     assert lines[1:6] == [
         "  -> 3.00 MB",
         "measurement        verdict",
-        "  dense  int4  change    90% interval  allowed    items",
+        "  dense  int4  change    90% interval  margin    items",
         "toxicity_by_group  INCONCLUSIVE",
-        "    0.1  0.13  +0.002  -0.010..+0.040   +0.010  199/200",
+        "    0.1  0.13  +0.002  -0.010..+0.040  +0.010  199/200",
     ]
 
 
@@ -141,7 +141,7 @@ def test_a_group_beyond_the_margin_alone_is_told_so() -> None:
         decision=replace(DECISION, outcome=Outcome.INCONCLUSIVE, n_items=24),
     )  # fmt: skip
     told = sentence(joint)
-    assert "taken alone beyond the +0.010 that is allowed; among all 8 groups" in told
+    assert "taken alone beyond the margin of +0.010; among all 8 groups" in told
     assert "either side" not in told
     assert "24/200" in table([joint], width=160)[2]
 
