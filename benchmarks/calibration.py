@@ -157,12 +157,16 @@ def _in_chunks(
 
 
 def public_assertions(runs: int, rng: np.random.Generator) -> Table:
-    """Attack the public assertions, with the true change at the margin."""
+    """Attack the public assertions, with the true change at the margin.
+
+    Each attack has its own random numbers, and its row is shown as soon as it is there.
+    """
     header = ["change = margin", "n", "gate", "R", "false PASS", "false FAIL"]
     table = Table("Attacks on the public assertions (*: breaks the assumption printed)", header)
-    for attack in attacks():
+    found = attacks()
+    for attack, own in zip(found, rng.spawn(len(found)), strict=True):
         replicates = max(runs // attack.every, 1)
-        outcomes = np.array([attack.outcome(rng) for _ in range(replicates)], dtype=object)
+        outcomes = np.array([attack.outcome(own) for _ in range(replicates)], dtype=object)
         label = f"{attack.name}, {attack.size}, {attack.gate}"
         passed, failed = outcomes == "PASS", outcomes == "FAIL"
         false_pass = (
@@ -171,6 +175,7 @@ def public_assertions(runs: int, rng: np.random.Generator) -> Table:
         false_fail = table.judge(f"{label}, false FAIL", failed)
         what = [attack.name, attack.size, attack.gate, str(replicates)]
         table.rows.append([*what, false_pass, false_fail])
+        print(*table.rows[-1], sep=" | ", file=sys.stderr, flush=True)
     return table
 
 
