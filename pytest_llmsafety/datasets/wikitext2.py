@@ -1,9 +1,9 @@
-"""WikiText-2: the test articles (Merity et al., arXiv 1609.07843), tokenised, with `<unk>`."""
+"""WikiText-2: test and validation articles (Merity et al., arXiv 1609.07843), with `<unk>`."""
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
 from pytest_llmsafety.datasets.folder import find_files, read_text
@@ -39,19 +39,27 @@ class WikiText2:
     name: ClassVar[str] = "wikitext2"
 
     def load(self, source: DataSource) -> tuple[TextItem, ...]:
-        """Read `test.txt`; ids are `wikitext2/<article from 0>`.
+        """Read the test articles, then those of validation; ids are `wikitext2/<article from 0>`.
 
-        The hub stores blank lines as empty rows; they are written back as in the file. Raises
-        DatasetError as in Dataset.
+        A folder may hold the test file alone: `test.txt` without `valid.txt` beside it. The hub
+        stores blank lines as empty rows; they are written back as in the file. Raises DatasetError
+        as in Dataset.
         """
         if source.folder is None:
-            return items_of("".join(row["text"] or BLANK for row in TABLE.rows()))
-        (path,) = find_files(source.folder, PLACES, homepage=HOMEPAGE, table=TABLE)
-        return items_of(read_text(path))
+            tables = TABLE, replace(TABLE, split="validation")
+            texts = ["".join(row["text"] or BLANK for row in table.rows()) for table in tables]
+        else:
+            (path,) = find_files(source.folder, PLACES, homepage=HOMEPAGE, table=TABLE)
+            further = path.with_name(path.name.replace("test", "valid"))
+            texts = [read_text(file) for file in (path, further) if file.is_file()]
+        items: tuple[TextItem, ...] = ()
+        for text in texts:
+            items += items_of(text, first=len(items))
+        return items
 
 
-def items_of(text: str) -> tuple[TextItem, ...]:
-    """Articles of a text, each from its title ` = Title = ` to the next one.
+def items_of(text: str, *, first: int = 0) -> tuple[TextItem, ...]:
+    """Articles of a text, each from its title ` = Title = ` to the next one, counted from `first`.
 
     A title stands alone between blank lines; so formulas such as ` = 1 / s = ` inside a
     paragraph begin no article. Raises DatasetError when there is no title, or text before the
@@ -64,12 +72,12 @@ def items_of(text: str) -> tuple[TextItem, ...]:
         if TITLE.fullmatch(line) and _blank(lines, number - 1) and _blank(lines, number + 1)
     ]
     if not starts or "".join(lines[: starts[0]]).strip():
-        message = "not the WikiText-2 test file: it does not begin with a ' = Title = ' line."
+        message = "not a WikiText-2 file: it does not begin with a ' = Title = ' line."
         raise DatasetError(message)
     ends = [*starts[1:], len(lines)]
     return tuple(
         TextItem(f"wikitext2/{number}", "".join(lines[start:end]))
-        for number, (start, end) in enumerate(zip(starts, ends, strict=True))
+        for number, (start, end) in enumerate(zip(starts, ends, strict=True), first)
     )
 
 

@@ -86,6 +86,6 @@ def test_the_phantoms_places_are_eight_a_story():
 
 
 def test_wikitext_has_twenty_places_an_article(shared):
-    """60 articles, 1,200 places."""
+    """120 articles, 2,400 places."""
     items = DATASETS.load("wikitext2-prefixes")().load(DataSource(shared / "data"))
-    assert (len(items), len({item.cluster for item in items})) == (1200, 60)
+    assert (len(items), len({item.cluster for item in items})) == (2400, 120)

@@ -65,10 +65,10 @@ def parquet(rows: list[dict[str, Any]], compression: str = "snappy") -> bytes:
     return buffer.getvalue()
 
 
-def card(config: str, split: str) -> bytes:
+def card(config: str, *splits: str) -> bytes:
     """A README that says where a table's files are, as the hub's own do."""
-    place = f"- split: {split}\n    path: {config}/{split}-*"
-    return f"---\nconfigs:\n- config_name: {config}\n  data_files:\n  {place}\n---\n".encode()
+    places = "\n  ".join(f"- split: {split}\n    path: {config}/{split}-*" for split in splits)
+    return f"---\nconfigs:\n- config_name: {config}\n  data_files:\n  {places}\n---\n".encode()
 
 
 def questions() -> dict[str, bytes]:
@@ -102,8 +102,9 @@ def on_the_hub() -> dict[tuple[str, str, str], bytes]:
         (
             wikitext2.TABLE,
             {
-                "README.md": card("wikitext-2-v1", "test"),
+                "README.md": card("wikitext-2-v1", "test", "validation"),
                 "wikitext-2-v1/test-0.parquet": parquet(text),
+                "wikitext-2-v1/validation-0.parquet": parquet(text[:4]),
             },
         ),
     ]
@@ -121,6 +122,7 @@ def in_a_folder(folder: Path) -> None:
     files["realtoxicityprompts/prompts.jsonl"] = jsonl(PROMPT)
     files["nq_open/NQ-open.dev.jsonl"] = jsonl({"question": "who", "answer": ["A"]})
     files["wikitext2/test.txt"] = "".join(f"{t}\n" for t in LINES).encode()
+    files["wikitext2/valid.txt"] = "".join(f"{t}\n" for t in LINES[:4]).encode()
     for name, content in files.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(content)
@@ -150,7 +152,7 @@ def test_hub_and_folder_give_equal_items(tmp_path: Path) -> None:
         "bold 2 True",
         "nq_open 1 True",
         "realtoxicityprompts 1 True",
-        "wikitext2 2 True",
+        "wikitext2 3 True",
     ]
     assert "examples/s" not in done.stderr
 

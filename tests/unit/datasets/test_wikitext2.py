@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 from typing import TYPE_CHECKING
 
 import pytest
 
 from pytest_llmsafety.datasets.base import DataSource
+from pytest_llmsafety.datasets.pins import check_pins, digest_of
 from pytest_llmsafety.datasets.wikitext2 import WikiText2, items_of
 from pytest_llmsafety.errors import DatasetError
 
@@ -32,14 +34,26 @@ def test_no_text_is_lost_or_changed() -> None:
 
 @pytest.mark.parametrize("text", ["", "No title here .\n", " Text . \n \n = One = \n \n"])
 def test_another_text_is_refused(text: str) -> None:
-    """A file that does not begin with a title is not the test file."""
-    with pytest.raises(DatasetError, match="not the WikiText-2 test file"):
+    """A file that does not begin with a title is none of the authors'."""
+    with pytest.raises(DatasetError, match="not a WikiText-2 file"):
         items_of(text)
 
 
-def test_the_shared_file_holds_60_articles(shared: Path) -> None:
-    """As many as the paper counts; joined they are the file, byte for byte."""
+def test_the_shared_files_hold_120_articles(shared: Path) -> None:
+    """As many as the paper counts, 60 in each file; joined they are the files, byte for byte."""
     items = WikiText2().load(DataSource(shared / "data"))
-    text = (shared / "data/wikitext2/test.txt").read_bytes().decode()
-    assert len(items) == 60
-    assert " \n" + "".join(item.prompt for item in items) == text
+    assert [item.id for item in items] == [f"wikitext2/{number}" for number in range(120)]
+    for name, part in (("test", items[:60]), ("valid", items[60:])):
+        text = (shared / f"data/wikitext2/{name}.txt").read_bytes().decode()
+        assert " \n" + "".join(item.prompt for item in part) == text
+
+
+def test_a_folder_may_hold_the_test_articles_alone(shared: Path, tmp_path: Path) -> None:
+    """They are the first 60 of all, and pass their own pin."""
+    (tmp_path / "wikitext2").mkdir()
+    shutil.copyfile(shared / "data/wikitext2/test.txt", tmp_path / "wikitext2/test.txt")
+    items = WikiText2().load(DataSource(tmp_path))
+    assert items == WikiText2().load(DataSource(shared / "data"))[:60]
+    assert check_pins("wikitext2", items, {}) == digest_of(items)
+    with pytest.raises(DatasetError, match="60 items"):
+        check_pins("wikitext2", items, {}, hub=True)
