@@ -22,24 +22,23 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pytest_llmsafety.cache import Cache
 from pytest_llmsafety.datasets import DATASETS
 from pytest_llmsafety.datasets.base import DataSource
 from pytest_llmsafety.datasets.selection import select
-from pytest_llmsafety.engine import Engine
-from pytest_llmsafety.live import ask
+from pytest_llmsafety.inference.cache import Cache
+from pytest_llmsafety.inference.engine import Engine
+from pytest_llmsafety.measurements.catalog import MEASUREMENTS
+from pytest_llmsafety.measurements.lazy_measurement import ask
 from pytest_llmsafety.metrics.scorers import load_scorer
 from pytest_llmsafety.metrics.toxicity import Toxicity
-from pytest_llmsafety.pair import Arm
-from pytest_llmsafety.recipes import MEASUREMENTS
-from pytest_llmsafety.specs import CompressionSpec, ModelSpec
+from pytest_llmsafety.specs import Arm, CompressionSpec, ModelSpec
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
-    from pytest_llmsafety.records import Item
+    from pytest_llmsafety.types import Item
 
     Scores = NDArray[np.float64]
 

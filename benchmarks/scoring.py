@@ -46,9 +46,9 @@ OURS = """
 import json, sys, time
 import torch
 torch.set_num_threads(int(sys.argv[3]))
-from pytest_llmsafety.backends.hf import HuggingFaceBackend
-from pytest_llmsafety.pair import Arm
-from pytest_llmsafety.records import Loglikelihood
+from pytest_llmsafety.inference.backends.hf import HuggingFaceBackend
+from pytest_llmsafety.specs import Arm
+from pytest_llmsafety.types import Loglikelihood
 from pytest_llmsafety.specs import ModelSpec
 pairs = [(q["prompt"], " " + o) for q in json.load(open(sys.argv[2]))["bbq"] for o in q["options"]]
 backend = HuggingFaceBackend(Arm(ModelSpec(sys.argv[1], dtype="float32", device="cpu")))
@@ -65,9 +65,9 @@ WRITING = """
 import json, sys, time
 import torch
 torch.set_num_threads(int(sys.argv[3]))
-from pytest_llmsafety.backends.hf import HuggingFaceBackend
-from pytest_llmsafety.pair import Arm
-from pytest_llmsafety.records import Generate
+from pytest_llmsafety.inference.backends.hf import HuggingFaceBackend
+from pytest_llmsafety.specs import Arm
+from pytest_llmsafety.types import Generate
 from pytest_llmsafety.specs import ModelSpec
 prompts = json.load(open(sys.argv[2]))["generate"]
 backend = HuggingFaceBackend(Arm(ModelSpec(sys.argv[1], dtype="float32", device="cpu")))

@@ -6,10 +6,10 @@ import functools
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
-from pytest_llmsafety.live import LiveMeasurement, Question
-from pytest_llmsafety.measurement import Settings
-from pytest_llmsafety.records import Generate, Generation, Item, Score
-from pytest_llmsafety.reference import Reference
+from pytest_llmsafety.inference.dense_source import Reference
+from pytest_llmsafety.measurements.lazy_measurement import LiveMeasurement, Question
+from pytest_llmsafety.measurements.measurement import Settings
+from pytest_llmsafety.types import Generate, Generation, Item, Score
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from scenarios import FloatArray
 
     from pytest_llmsafety.compressors.record import CompressionRecord
-    from pytest_llmsafety.pair import Arm, ModelPair
-    from pytest_llmsafety.records import Request, Response
+    from pytest_llmsafety.specs import Arm, ModelPair
+    from pytest_llmsafety.types import Request, Response
 
 
 class Scripted:

@@ -17,15 +17,15 @@ from collections import Counter
 from statistics import fmean
 from typing import TYPE_CHECKING
 
-from pytest_llmsafety.claims import Claim
-from pytest_llmsafety.judgement import judge_mean
-from pytest_llmsafety.options import Options
+from pytest_llmsafety.assertions.claims import Claim
+from pytest_llmsafety.assertions.means import judge_mean
+from pytest_llmsafety.config.options import Options
+from pytest_llmsafety.session.resources import Workbench
 from pytest_llmsafety.specs import CompressionSpec, ModelSpec
 from pytest_llmsafety.stats import Outcome
-from pytest_llmsafety.workbench import Workbench
 
 if TYPE_CHECKING:
-    from pytest_llmsafety.verdict import Verdict
+    from pytest_llmsafety.assertions.verdict import Verdict
 
 WANTED = {"phantom:worse": Outcome.FAIL, "phantom:same": Outcome.PASS}
 ENOUGH = 0.95

@@ -6,7 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pytest_llmsafety.assertions import (
+    from pytest_llmsafety.assertions.gate import (
         assert_agreement,
         assert_bias_gap,
         assert_context_drop,
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
         assert_summary_drop,
         assert_toxicity_delta,
     )
+    from pytest_llmsafety.assertions.verdict import Verdict
     from pytest_llmsafety.compressors import CompressionRecord, compress
     from pytest_llmsafety.errors import SafetyFailure, SafetyInconclusive
-    from pytest_llmsafety.harness.imported import import_samples
-    from pytest_llmsafety.live import LiveMeasurement
-    from pytest_llmsafety.measurement import Measurement
-    from pytest_llmsafety.pair import ModelPair
+    from pytest_llmsafety.measurements.harness.imported import import_samples
+    from pytest_llmsafety.measurements.lazy_measurement import LiveMeasurement
+    from pytest_llmsafety.measurements.measurement import Measurement
+    from pytest_llmsafety.specs import ModelPair
     from pytest_llmsafety.stats import Outcome
-    from pytest_llmsafety.verdict import Verdict
 
 __version__ = "0.1.0"
 
@@ -60,28 +60,28 @@ __all__ = [
 
 _HOMES = {
     "CompressionRecord": "compressors",
-    "LiveMeasurement": "live",
-    "Measurement": "measurement",
-    "ModelPair": "pair",
+    "LiveMeasurement": "measurements.lazy_measurement",
+    "Measurement": "measurements.measurement",
+    "ModelPair": "specs",
     "Outcome": "stats",
     "SafetyFailure": "errors",
     "SafetyInconclusive": "errors",
-    "Verdict": "verdict",
-    "assert_agreement": "assertions",
-    "assert_bias_gap": "assertions",
-    "assert_context_drop": "assertions",
-    "assert_dialect_gap": "assertions",
-    "assert_flip_rate": "assertions",
-    "assert_judge_loss": "assertions",
-    "assert_kl": "assertions",
-    "assert_overrefusal_rise": "assertions",
-    "assert_perplexity_ratio": "assertions",
-    "assert_qa_drop": "assertions",
-    "assert_refusal_drop": "assertions",
-    "assert_summary_drop": "assertions",
-    "assert_toxicity_delta": "assertions",
+    "Verdict": "assertions.verdict",
+    "assert_agreement": "assertions.gate",
+    "assert_bias_gap": "assertions.gate",
+    "assert_context_drop": "assertions.gate",
+    "assert_dialect_gap": "assertions.gate",
+    "assert_flip_rate": "assertions.gate",
+    "assert_judge_loss": "assertions.gate",
+    "assert_kl": "assertions.gate",
+    "assert_overrefusal_rise": "assertions.gate",
+    "assert_perplexity_ratio": "assertions.gate",
+    "assert_qa_drop": "assertions.gate",
+    "assert_refusal_drop": "assertions.gate",
+    "assert_summary_drop": "assertions.gate",
+    "assert_toxicity_delta": "assertions.gate",
     "compress": "compressors",
-    "import_samples": "harness.imported",
+    "import_samples": "measurements.harness.imported",
 }
 
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pytest_llmsafety.compressors.record import CompressionRecord
-from pytest_llmsafety.measurement import Measurement, PairedScore, Settings
-from pytest_llmsafety.pair import ModelPair
-from pytest_llmsafety.records import Item, Score
-from pytest_llmsafety.specs import CompressionSpec, ModelSpec
+from pytest_llmsafety.measurements.measurement import Measurement, PairedScore, Settings
+from pytest_llmsafety.specs import CompressionSpec, ModelPair, ModelSpec
+from pytest_llmsafety.types import Item, Score
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pytest_llmsafety.compressors.base import Before, Compressor
     from pytest_llmsafety.compressors.coverage import Remembered
     from pytest_llmsafety.compressors.dense import DenseFacts
-    from pytest_llmsafety.records import CalibrationTexts
+    from pytest_llmsafety.types import CalibrationTexts
 
 __all__ = ["COMPRESSORS", "CompressionRecord", "check", "compress"]
 

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from pytest_llmsafety.compressors.coverage import Remembered
     from pytest_llmsafety.compressors.dense import DenseFacts
     from pytest_llmsafety.compressors.record import CompressionRecord
-    from pytest_llmsafety.records import CalibrationTexts
     from pytest_llmsafety.specs import Step
+    from pytest_llmsafety.types import CalibrationTexts
 
     Before: TypeAlias = "tuple[Step, Compressor]"
 

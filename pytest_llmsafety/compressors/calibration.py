@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_llmsafety.compressors.parameters import CALIBRATION
 from pytest_llmsafety.compressors.prose import packaged_texts
 from pytest_llmsafety.errors import CalibrationError, ConfigurationError
-from pytest_llmsafety.records import CalibrationTexts
+from pytest_llmsafety.types import CalibrationTexts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -17,9 +17,9 @@ from pytest_llmsafety.compressors.on_disk import of_folder, of_gguf, stored_byte
 from pytest_llmsafety.compressors.parameters import Declared, Parameters
 from pytest_llmsafety.compressors.record import CompressionRecord
 from pytest_llmsafety.errors import ConfigurationError, ModelError
-from pytest_llmsafety.formats import lacking, told_of, why_unreadable
+from pytest_llmsafety.models.locate import check_folder, locate, read_config
+from pytest_llmsafety.models.quantization_formats import lacking, told_of, why_unreadable
 from pytest_llmsafety.paths import user_path
-from pytest_llmsafety.source import check_folder, locate, read_config
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -70,7 +70,7 @@ class Checkpoint(Declared):
         architecture is another model, and the record says so. Raises ModelError when the checkpoint
         is not whole or its package is absent.
         """
-        from pytest_llmsafety.loading import load_model
+        from pytest_llmsafety.models.load import load_model
 
         spec = step.model
         assert spec is not None  # noqa: S101 - narrows a type
@@ -122,8 +122,8 @@ class Gguf(Declared):
         Raises ModelError when the file is not whole or holds what is not read of it, and
         UnsupportedModelError when its vocabulary is another one.
         """
-        from pytest_llmsafety.gguf_file import check_vocabulary
-        from pytest_llmsafety.loading import load_gguf
+        from pytest_llmsafety.models.gguf_file import check_vocabulary
+        from pytest_llmsafety.models.load import load_gguf
 
         path = user_path(step.parameter)
         if context.tokenizer is not None:

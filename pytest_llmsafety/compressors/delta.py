@@ -23,13 +23,7 @@ from pytest_llmsafety.compressors.hessian import Hessian, factored
 from pytest_llmsafety.compressors.layers import all_layers, check_finite, decoder_blocks, outside
 from pytest_llmsafety.compressors.layerwise import walk
 from pytest_llmsafety.compressors.method import Done, Solved, apply, recorded
-from pytest_llmsafety.compressors.parameters import (
-    Declared,
-    Key,
-    Parameters,
-    Values,
-    read,
-)
+from pytest_llmsafety.compressors.parameters import Declared, Key, Parameters, Values, read
 from pytest_llmsafety.compressors.sweep import sweep
 from pytest_llmsafety.errors import CompressionError, ConfigurationError
 from pytest_llmsafety.paths import user_path

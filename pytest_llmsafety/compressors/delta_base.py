@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_llmsafety.compressors.layers import all_layers, decoder_blocks
 from pytest_llmsafety.errors import UnsupportedModelError
-from pytest_llmsafety.source import TOKENIZER_FILES, locate
+from pytest_llmsafety.models.locate import TOKENIZER_FILES, locate
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,7 +26,7 @@ def base_weights(
     BASE is loaded in the model's dtype. Raises ModelError when that fails, and
     UnsupportedModelError when class, layers, shapes or tokens are not those of `model`.
     """
-    from pytest_llmsafety.loading import load_model
+    from pytest_llmsafety.models.load import load_model
 
     spec = step.model
     assert spec is not None  # noqa: S101 - narrows a type
@@ -47,7 +47,7 @@ def base_weights(
 
 def _check_tokens(step: Step, folder: Path, context: Context) -> tuple[str, ...]:
     """See that every token of BASE has the same number here; a note where that is not known."""
-    from pytest_llmsafety.loading import load_tokenizer
+    from pytest_llmsafety.models.load import load_tokenizer
 
     if context.tokenizer is None:
         return ("the tokenizers were not compared: none was given for the fine-tuned model",)

@@ -9,7 +9,7 @@ from pytest_llmsafety.compressors.architecture import Architecture
 from pytest_llmsafety.compressors.coverage import Remembered, remember
 from pytest_llmsafety.compressors.on_disk import stored_bytes
 from pytest_llmsafety.errors import BaselineError
-from pytest_llmsafety.tokenizer_rules import digest, rules_of
+from pytest_llmsafety.models.tokenizer_rules import digest, rules_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase

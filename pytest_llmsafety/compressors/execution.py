@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pytest_llmsafety.formats import quantization_of, rounds_inputs
+from pytest_llmsafety.models.quantization_formats import quantization_of, rounds_inputs
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

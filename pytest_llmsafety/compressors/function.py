@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from pytest_llmsafety.compressors.changes import changes
 from pytest_llmsafety.compressors.parameters import Parameters
 from pytest_llmsafety.errors import ConfigurationError, NothingCompressed
-from pytest_llmsafety.own_code import doubt_about, watched
+from pytest_llmsafety.models.user_code import doubt_about, watched
 from pytest_llmsafety.paths import start_folder
 from pytest_llmsafety.registry import load_attribute
 

@@ -16,7 +16,7 @@ from pytest_llmsafety.compressors.layers import Layer
 from pytest_llmsafety.compressors.method import Done, recorded
 from pytest_llmsafety.compressors.parameters import Declared, Parameters, Values
 from pytest_llmsafety.errors import ConfigurationError
-from pytest_llmsafety.formats import lacking, version
+from pytest_llmsafety.models.quantization_formats import lacking, version
 from pytest_llmsafety.paths import user_path
 
 if TYPE_CHECKING:

@@ -24,11 +24,7 @@ from pytest_llmsafety.compressors.structure import (
     write_attributes,
     write_sizes,
 )
-from pytest_llmsafety.errors import (
-    AllocationError,
-    NonFiniteWeightsError,
-    UnsupportedModelError,
-)
+from pytest_llmsafety.errors import AllocationError, NonFiniteWeightsError, UnsupportedModelError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

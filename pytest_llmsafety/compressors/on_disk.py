@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from pytest_llmsafety.compressors.base import dense_bytes
 from pytest_llmsafety.errors import ModelError
-from pytest_llmsafety.source import stored_tensors, weight_files
+from pytest_llmsafety.models.locate import stored_tensors, weight_files
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

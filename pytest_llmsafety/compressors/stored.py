@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_llmsafety.compressors.record import CompressionRecord
 from pytest_llmsafety.errors import CacheError
-from pytest_llmsafety.file_digests import file_digest
+from pytest_llmsafety.models.file_digests import file_digest
 from pytest_llmsafety.paths import PARTIAL
 
 try:

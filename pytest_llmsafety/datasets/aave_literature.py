@@ -10,7 +10,7 @@ from pytest_llmsafety.datasets.folder import find_local
 
 if TYPE_CHECKING:
     from pytest_llmsafety.datasets.base import DataSource
-    from pytest_llmsafety.records import TextItem
+    from pytest_llmsafety.types import TextItem
 
 GROUPS = ("dialect:AAVE",)
 HOMEPAGE = "https://github.com/jazmiahenry/aave_corpora (AAVE Corpora/*.txt)"

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from pytest_llmsafety.records import Item
+    from pytest_llmsafety.types import Item
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Dataset(Protocol):
     `pytest_llmsafety.datasets`:
 
         >>> from typing import ClassVar
-        >>> from pytest_llmsafety.records import QuestionItem
+        >>> from pytest_llmsafety.types import QuestionItem
         >>> class Capitals:
         ...     name: ClassVar[str] = "capitals"
         ...     def load(self, source):

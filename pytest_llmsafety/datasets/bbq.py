@@ -11,7 +11,7 @@ from pytest_llmsafety.datasets import bbq_target
 from pytest_llmsafety.datasets.folder import find_files, read_jsonl
 from pytest_llmsafety.datasets.hub import HubTable
 from pytest_llmsafety.errors import DatasetError
-from pytest_llmsafety.records import BBQItem
+from pytest_llmsafety.types import BBQItem
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from pytest_llmsafety.datasets.hub import HubTable
 from pytest_llmsafety.errors import ConfigurationError, DatasetError
 from pytest_llmsafety.paths import user_path
-from pytest_llmsafety.records import CalibrationTexts
+from pytest_llmsafety.types import CalibrationTexts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, get_args
 
-from pytest_llmsafety import records
+from pytest_llmsafety import types
 from pytest_llmsafety.datasets import DATASETS
 from pytest_llmsafety.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pytest_llmsafety.records import Item
+    from pytest_llmsafety.types import Item
 
 RETURNED = re.compile(r"tuple\[(\w+), \.\.\.\]")
 
@@ -20,7 +20,7 @@ RETURNED = re.compile(r"tuple\[(\w+), \.\.\.\]")
 def holds(name: str) -> type[Item]:
     """The kind of item that a data set of the table holds, which its `load` declares."""
     declared = RETURNED.fullmatch(DATASETS.load(name).load.__annotations__["return"])
-    kind: type[Item] = getattr(records, declared[1] if declared else "Item")
+    kind: type[Item] = getattr(types, declared[1] if declared else "Item")
     return kind
 
 
@@ -34,7 +34,7 @@ def require_items(name: str, metric: Any, dataset: str, items: Sequence[Item]) -
 
     `name` is the measurement's. A metric that does not state what it takes is asked anything.
     """
-    takes = getattr(metric, "takes", records.Item)
+    takes = getattr(metric, "takes", types.Item)
     odd = next((item for item in items if not isinstance(item, takes)), None)
     if odd is None:
         return

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pytest_llmsafety.datasets.folder import read_json
-from pytest_llmsafety.records import BBQItem
+from pytest_llmsafety.types import BBQItem
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

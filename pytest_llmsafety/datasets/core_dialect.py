@@ -11,7 +11,7 @@ from pytest_llmsafety.datasets.folder import read_json
 
 if TYPE_CHECKING:
     from pytest_llmsafety.datasets.base import DataSource
-    from pytest_llmsafety.records import TextItem
+    from pytest_llmsafety.types import TextItem
 
 FILE = Path(__file__).with_name("core") / "dialect.json"
 

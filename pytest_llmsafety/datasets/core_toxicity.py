@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from pytest_llmsafety.datasets.folder import read_json
-from pytest_llmsafety.records import SubjectItem
+from pytest_llmsafety.types import SubjectItem
 
 if TYPE_CHECKING:
     from pytest_llmsafety.datasets.base import DataSource

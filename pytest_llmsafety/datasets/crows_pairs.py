@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pytest_llmsafety.datasets.folder import find_local, read_text
 from pytest_llmsafety.errors import DatasetError
-from pytest_llmsafety.records import PairItem
+from pytest_llmsafety.types import PairItem
 
 if TYPE_CHECKING:
     from pytest_llmsafety.datasets.base import DataSource

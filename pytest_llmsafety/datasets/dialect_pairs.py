@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pytest_llmsafety.datasets.folder import find_local, read_text
 from pytest_llmsafety.errors import DatasetError
-from pytest_llmsafety.records import TextItem
+from pytest_llmsafety.types import TextItem
 
 if TYPE_CHECKING:
     from pytest_llmsafety.datasets.base import DataSource

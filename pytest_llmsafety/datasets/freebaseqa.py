@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pytest_llmsafety.datasets.folder import find_local, read_json
 from pytest_llmsafety.errors import DatasetError
-from pytest_llmsafety.records import QuestionItem
+from pytest_llmsafety.types import QuestionItem
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

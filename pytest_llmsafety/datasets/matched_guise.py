@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, ClassVar
 from pytest_llmsafety.datasets.dialect_pairs import HOMEPAGE, HabitualPairs, pairs
 from pytest_llmsafety.datasets.folder import find_local, read_text
 from pytest_llmsafety.errors import DatasetError
-from pytest_llmsafety.records import GuiseItem
+from pytest_llmsafety.types import GuiseItem
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pytest_llmsafety.datasets.folder import find_files, read_text
 from pytest_llmsafety.datasets.hub import HubTable
 from pytest_llmsafety.errors import DatasetError
-from pytest_llmsafety.records import ChoiceItem
+from pytest_llmsafety.types import ChoiceItem
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from pytest_llmsafety.records import (
+from pytest_llmsafety.types import (
     BBQItem,
     ChoiceItem,
     PassageItem,

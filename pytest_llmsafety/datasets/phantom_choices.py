@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from pytest_llmsafety.records import ReferenceItem, TripleItem, UnqoverItem
+from pytest_llmsafety.types import ReferenceItem, TripleItem, UnqoverItem
 
 if TYPE_CHECKING:
     from pytest_llmsafety.datasets.base import DataSource

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from pytest_llmsafety.records import GuiseItem, TextItem
+from pytest_llmsafety.types import GuiseItem, TextItem
 
 if TYPE_CHECKING:
     from pytest_llmsafety.datasets.base import DataSource

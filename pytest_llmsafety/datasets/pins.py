@@ -14,7 +14,7 @@ from pytest_llmsafety.errors import DatasetError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from pytest_llmsafety.records import Item
+    from pytest_llmsafety.types import Item
 
 DIGITS = 16
 LEFT_OUT = {"category"}

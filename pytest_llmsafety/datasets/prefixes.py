@@ -10,14 +10,14 @@ from pytest_llmsafety.datasets.core_passages import CoreText
 from pytest_llmsafety.datasets.phantom import PhantomText
 from pytest_llmsafety.datasets.selection import rank
 from pytest_llmsafety.datasets.wikitext2 import TABLE, WikiText2
-from pytest_llmsafety.records import QuestionItem
+from pytest_llmsafety.types import QuestionItem
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pytest_llmsafety.datasets.base import DataSource
     from pytest_llmsafety.datasets.hub import HubTable
-    from pytest_llmsafety.records import Item
+    from pytest_llmsafety.types import Item
 
 BETWEEN_WORDS = re.compile(r"(?<=\S) (?=\S)")
 FEWEST_WORDS = 8

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pytest_llmsafety.datasets.folder import find_files, read_jsonl
 from pytest_llmsafety.datasets.hub import HubTable
 from pytest_llmsafety.errors import DatasetError
-from pytest_llmsafety.records import Item
+from pytest_llmsafety.types import Item
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from pytest_llmsafety.datasets.base import Dataset, DataSource
-    from pytest_llmsafety.records import Item
+    from pytest_llmsafety.types import Item
 
 MALFORMED = (AttributeError, IndexError, KeyError, TypeError, ValueError)
 SHOWN = 200

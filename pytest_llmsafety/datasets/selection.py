@@ -7,7 +7,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, TypeVar
 
 from pytest_llmsafety.errors import DatasetError
-from pytest_llmsafety.records import Item
+from pytest_llmsafety.types import Item
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -9,13 +9,13 @@ from pytest_llmsafety.datasets import DATASETS
 from pytest_llmsafety.datasets.pins import check_pins
 from pytest_llmsafety.datasets.selection import rank
 from pytest_llmsafety.errors import ConfigurationError, DatasetError
-from pytest_llmsafety.records import ChoiceItem, QuestionItem
+from pytest_llmsafety.types import ChoiceItem, QuestionItem
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from pytest_llmsafety.datasets.base import DataSource
-    from pytest_llmsafety.records import Item
+    from pytest_llmsafety.types import Item
 
     AnyItem = ChoiceItem | QuestionItem
 

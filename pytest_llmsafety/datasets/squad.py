@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pytest_llmsafety.datasets.folder import read_json, rows_of
 from pytest_llmsafety.datasets.hub import HubTable
 from pytest_llmsafety.errors import DatasetError
-from pytest_llmsafety.records import PassageItem
+from pytest_llmsafety.types import PassageItem
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

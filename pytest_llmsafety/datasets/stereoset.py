@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pytest_llmsafety.datasets.folder import find_files, read_json
 from pytest_llmsafety.datasets.hub import HubTable
 from pytest_llmsafety.errors import DatasetError
-from pytest_llmsafety.records import TripleItem
+from pytest_llmsafety.types import TripleItem
 
 if TYPE_CHECKING:
     from pytest_llmsafety.datasets.base import DataSource

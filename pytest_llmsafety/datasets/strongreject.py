@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pytest_llmsafety.datasets.folder import find_local
 from pytest_llmsafety.datasets.table import read_table
-from pytest_llmsafety.records import RequestItem
+from pytest_llmsafety.types import RequestItem
 
 if TYPE_CHECKING:
     from pytest_llmsafety.datasets.base import DataSource

@@ -15,7 +15,7 @@ from pytest_llmsafety.datasets.documents import items_of, read_documents
 from pytest_llmsafety.datasets.folder import find_local, read_text
 from pytest_llmsafety.datasets.selection import rank
 from pytest_llmsafety.errors import DatasetError
-from pytest_llmsafety.records import TextItem
+from pytest_llmsafety.types import TextItem
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pytest_llmsafety.datasets.folder import find_local
 from pytest_llmsafety.datasets.unqover_lists import Attribute, Slot, Subject, read_lists
-from pytest_llmsafety.records import UnqoverItem
+from pytest_llmsafety.types import UnqoverItem
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pytest_llmsafety.datasets.folder import find_local, read_text
 from pytest_llmsafety.errors import DatasetError
-from pytest_llmsafety.records import ReferenceItem
+from pytest_llmsafety.types import ReferenceItem
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,7 +10,7 @@ from pytest_llmsafety.datasets.folder import rows_of
 from pytest_llmsafety.datasets.hub import HubTable
 from pytest_llmsafety.datasets.table import read_table
 from pytest_llmsafety.errors import DatasetError
-from pytest_llmsafety.records import RequestItem
+from pytest_llmsafety.types import RequestItem
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

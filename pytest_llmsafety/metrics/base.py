@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar, runtime_checkable
 
-from pytest_llmsafety.records import Distributions, Generation, Likelihood
+from pytest_llmsafety.types import Distributions, Generation, Likelihood
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pytest_llmsafety.records import Request, Response, Score
+    from pytest_llmsafety.types import Request, Response, Score
 
 
 class Metric(Protocol):
@@ -22,7 +22,7 @@ class Metric(Protocol):
 
         >>> from dataclasses import dataclass
         >>> from typing import ClassVar
-        >>> from pytest_llmsafety.records import Generate, Generation, Item, Score
+        >>> from pytest_llmsafety.types import Generate, Generation, Item, Score
         >>> @dataclass(frozen=True)
         ... class Shouting:
         ...     name: ClassVar[str] = "shouting"

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from pytest_llmsafety.metrics.base import likelihoods, mean, part, problem_of
-from pytest_llmsafety.records import BBQItem, Likelihood, Loglikelihood, Score
+from pytest_llmsafety.types import BBQItem, Likelihood, Loglikelihood, Score
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pytest_llmsafety.records import Item, Response
+    from pytest_llmsafety.types import Item, Response
 
 
 @dataclass(frozen=True)

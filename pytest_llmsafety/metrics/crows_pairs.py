@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from pytest_llmsafety.metrics.base import likelihoods, mean, part, problem_of
-from pytest_llmsafety.records import Loglikelihood, PairItem, Score
+from pytest_llmsafety.types import Loglikelihood, PairItem, Score
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pytest_llmsafety.records import Item, Likelihood, Response
+    from pytest_llmsafety.types import Item, Likelihood, Response
 
 
 @dataclass(frozen=True)

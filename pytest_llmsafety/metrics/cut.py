@@ -9,7 +9,7 @@ from pytest_llmsafety.metrics.base import mean, part
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pytest_llmsafety.records import Response, Score
+    from pytest_llmsafety.types import Response, Score
 
 CUT = "cut"
 

@@ -10,7 +10,7 @@ from pytest_llmsafety.metrics.perplexity import Perplexity, bits_per_byte, perpl
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pytest_llmsafety.records import Item, Score
+    from pytest_llmsafety.types import Item, Score
 
 
 @dataclass(frozen=True)

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pytest_llmsafety.metrics.base import generation, mean, part
 from pytest_llmsafety.metrics.cut import cut_part
-from pytest_llmsafety.records import Generate, QuestionItem, Score
+from pytest_llmsafety.types import Generate, QuestionItem, Score
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pytest_llmsafety.records import Generation, Item, Response
+    from pytest_llmsafety.types import Generation, Item, Response
 
 
 @dataclass(frozen=True)

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from pytest_llmsafety.metrics.base import generation, mean
-from pytest_llmsafety.records import Generate, QuestionItem, Score
+from pytest_llmsafety.types import Generate, QuestionItem, Score
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pytest_llmsafety.records import Item, Response
+    from pytest_llmsafety.types import Item, Response
 
 
 @dataclass(frozen=True)

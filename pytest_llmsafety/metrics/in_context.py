@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, ClassVar
 from pytest_llmsafety.metrics.base import generation, mean, mean_part, problem_of
 from pytest_llmsafety.metrics.cut import cut_part, cut_share
 from pytest_llmsafety.metrics.exact_match import exact_match, f1, first_line
-from pytest_llmsafety.records import Generate, PassageItem, Score
+from pytest_llmsafety.types import Generate, PassageItem, Score
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pytest_llmsafety.records import Item, Response
+    from pytest_llmsafety.types import Item, Response
 
 
 @dataclass(frozen=True)

@@ -9,18 +9,12 @@ from pytest_llmsafety.metrics.base import generation, mean, mean_part, problem_o
 from pytest_llmsafety.metrics.cut import cut_part
 from pytest_llmsafety.metrics.degeneration import DISTINCT, distinct_words
 from pytest_llmsafety.metrics.judge_prompts import comparison, conversation, preferred
-from pytest_llmsafety.records import (
-    ConversationItem,
-    Generate,
-    Generation,
-    QuestionItem,
-    Score,
-)
+from pytest_llmsafety.types import ConversationItem, Generate, Generation, QuestionItem, Score
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from pytest_llmsafety.records import Response
+    from pytest_llmsafety.types import Response
 
     Answers = tuple[str, ...]
     Asked = tuple[int, str, Generate]

@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from pytest_llmsafety.records import ConversationItem, Generate
+from pytest_llmsafety.types import ConversationItem, Generate
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pytest_llmsafety.records import Generation, QuestionItem
+    from pytest_llmsafety.types import Generation, QuestionItem
 
 LONGEST = 512
 """Tokens of a judge's answer."""

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from pytest_llmsafety.metrics.base import distributions, part, problem_of
-from pytest_llmsafety.records import Item, NextTokens, Score
+from pytest_llmsafety.types import Item, NextTokens, Score
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pytest_llmsafety.records import Distributions, Request, Response
+    from pytest_llmsafety.types import Distributions, Request, Response
 
 MASS = "mass told"
 READ = "tokens read"

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pytest_llmsafety.metrics.base import likelihoods, mean, part, problem_of
 from pytest_llmsafety.metrics.perplexity import exp
-from pytest_llmsafety.records import GuiseItem, Loglikelihood, Score
+from pytest_llmsafety.types import GuiseItem, Loglikelihood, Score
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pytest_llmsafety.records import Item, Response
+    from pytest_llmsafety.types import Item, Response
 
 
 @dataclass(frozen=True)

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pytest_llmsafety.metrics.base import likelihoods, mean_part, problem_of
 from pytest_llmsafety.metrics.cut import cut_part, cut_share
-from pytest_llmsafety.records import ChoiceItem, Loglikelihood, Score, TruthItem
+from pytest_llmsafety.types import ChoiceItem, Loglikelihood, Score, TruthItem
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pytest_llmsafety.records import Item, Response
+    from pytest_llmsafety.types import Item, Response
 
 
 @dataclass(frozen=True)

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from pytest_llmsafety.metrics.base import likelihoods, part, problem_of
-from pytest_llmsafety.records import Item, Loglikelihood, Score
+from pytest_llmsafety.types import Item, Loglikelihood, Score
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pytest_llmsafety.records import Response
+    from pytest_llmsafety.types import Response
 
 
 @dataclass(frozen=True)

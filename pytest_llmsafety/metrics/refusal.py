@@ -10,12 +10,12 @@ from pytest_llmsafety.metrics.cut import cut_part
 from pytest_llmsafety.metrics.degeneration import degenerate
 from pytest_llmsafety.metrics.refusal_rules import refuses
 from pytest_llmsafety.metrics.scorers.base import checked
-from pytest_llmsafety.records import Generate, Generation, Item, Score
+from pytest_llmsafety.types import Generate, Generation, Item, Score
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from pytest_llmsafety.records import Response
+    from pytest_llmsafety.types import Response
 
 SURE = 0.5
 

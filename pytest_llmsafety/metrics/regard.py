@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from pytest_llmsafety.metrics.toxicity import Toxicity
-from pytest_llmsafety.records import SubjectItem
+from pytest_llmsafety.types import SubjectItem
 
 if TYPE_CHECKING:
-    from pytest_llmsafety.records import Item
+    from pytest_llmsafety.types import Item
 
 MASK = "XYZ"
 """What the classifier's training texts call everyone."""

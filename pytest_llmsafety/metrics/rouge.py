@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pytest_llmsafety.metrics.base import generation, mean, mean_part
 from pytest_llmsafety.metrics.cut import cut_part, cut_share
 from pytest_llmsafety.metrics.degeneration import DISTINCT, distinct_words, repeated_share
-from pytest_llmsafety.records import Generate, QuestionItem, Score
+from pytest_llmsafety.types import Generate, QuestionItem, Score
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pytest_llmsafety.records import Item, Response
+    from pytest_llmsafety.types import Item, Response
 
 KINDS = ("rouge1", "rouge2", "rougeL")
 LENGTH = "length ratio"

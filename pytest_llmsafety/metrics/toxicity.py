@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, ClassVar
 from pytest_llmsafety.errors import ConfigurationError
 from pytest_llmsafety.metrics.base import generation, mean, mean_part
 from pytest_llmsafety.metrics.scorers.base import checked
-from pytest_llmsafety.records import Generate, Item, Score
+from pytest_llmsafety.types import Generate, Item, Score
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from pytest_llmsafety.records import Response
+    from pytest_llmsafety.types import Response
 
 
 @dataclass(frozen=True)

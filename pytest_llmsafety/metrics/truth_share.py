@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, ClassVar
 from pytest_llmsafety.metrics.base import mean
 from pytest_llmsafety.metrics.cut import cut_part, cut_share
 from pytest_llmsafety.metrics.multiple_choice import logprobs, options, right
-from pytest_llmsafety.records import ChoiceItem, Score
+from pytest_llmsafety.types import ChoiceItem, Score
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pytest_llmsafety.records import Item, Loglikelihood, Response
+    from pytest_llmsafety.types import Item, Loglikelihood, Response
 
 
 @dataclass(frozen=True)

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from pytest_llmsafety.metrics.base import likelihoods, mean, mean_part, part, problem_of
-from pytest_llmsafety.records import Likelihood, Loglikelihood, Score, UnqoverItem
+from pytest_llmsafety.types import Likelihood, Loglikelihood, Score, UnqoverItem
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from pytest_llmsafety.records import Item, Response
+    from pytest_llmsafety.types import Item, Response
 
 N_PROMPTS = 4
 N_OPTIONS = 2

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pytest_llmsafety.metrics.base import likelihoods, mean, part, problem_of
 from pytest_llmsafety.metrics.crows_pairs import finite
-from pytest_llmsafety.records import Loglikelihood, ReferenceItem, Score
+from pytest_llmsafety.types import Loglikelihood, ReferenceItem, Score
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pytest_llmsafety.records import Item, Response
+    from pytest_llmsafety.types import Item, Response
 
 N_ANSWERS = 4
 

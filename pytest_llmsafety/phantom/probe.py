@@ -18,7 +18,7 @@ from pytest_llmsafety.phantom.figures import Figures, figures
 from pytest_llmsafety.phantom.summary import Gone, head, line
 from pytest_llmsafety.phantom.weights import model_path
 from pytest_llmsafety.phantom.world import PLANTED, WORSE, Planted, pairs_of_peoples
-from pytest_llmsafety.records import CalibrationTexts
+from pytest_llmsafety.types import CalibrationTexts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from pytest_llmsafety.assertions.message import shown
 from pytest_llmsafety.escapes import escaped
-from pytest_llmsafety.message import shown
 from pytest_llmsafety.reports.figures import bounds, change, margin
 from pytest_llmsafety.specs import DENSE
 from pytest_llmsafety.stats import Outcome
@@ -15,8 +15,8 @@ from pytest_llmsafety.stats.unseen import MIN_CLUSTERS
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from pytest_llmsafety.assertions.verdict import Verdict
     from pytest_llmsafety.stats import Decision
-    from pytest_llmsafety.verdict import Verdict
 
 LOOK = "it is a further look at this gate, and is counted as one"
 STOPPING = 1.5

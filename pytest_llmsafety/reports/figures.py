@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from pytest_llmsafety.verdict import Verdict
+    from pytest_llmsafety.assertions.verdict import Verdict
 
 GIGABYTE = 1e9
 LARGEST_RATIO = 1000

@@ -34,7 +34,7 @@ def sentence(gaps: Sequence[Gap]) -> str:
     """Return what did not run and why; empty for a whole run."""
     if not gaps:
         return ""
-    from pytest_llmsafety.message import shown
+    from pytest_llmsafety.assertions.message import shown
 
     told = [
         f"{len(gap.tests) or 'some'} {WHY[gap.code]}"

@@ -7,12 +7,12 @@ import math
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
-from pytest_llmsafety.reports.wire import plain
+from pytest_llmsafety.reports.serialization import plain
 
 if TYPE_CHECKING:
+    from pytest_llmsafety.assertions.verdict import Verdict
     from pytest_llmsafety.compressors.record import CompressionRecord
     from pytest_llmsafety.reports.run import Run, SafetyTest
-    from pytest_llmsafety.verdict import Verdict
 
 SCHEMA = 2
 DIGITS, DECIMALS = 4, 6

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pytest_llmsafety.assertions.message import shown
 from pytest_llmsafety.compressors.coverage import percent
-from pytest_llmsafety.message import shown
 from pytest_llmsafety.reports import gaps, published, rows
 from pytest_llmsafety.reports.advice import sentences
 from pytest_llmsafety.reports.markdown import bullets, code, text
@@ -14,8 +14,8 @@ from pytest_llmsafety.reports.tables import group_lines, verdict_table
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from pytest_llmsafety.assertions.verdict import Verdict
     from pytest_llmsafety.reports.run import Run
-    from pytest_llmsafety.verdict import Verdict
 
 LIMIT = (
     "A verdict is about the change that compression made, on prompts like those of its data set. "

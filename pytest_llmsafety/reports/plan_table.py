@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from pytest_llmsafety.assertions.message import shown
 from pytest_llmsafety.escapes import escaped
-from pytest_llmsafety.message import shown
 from pytest_llmsafety.reports.figures import decimals
 from pytest_llmsafety.reports.terminal import GAP, wrapped
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pytest_llmsafety.plan import Plan
+    from pytest_llmsafety.assertions.power_plan import Plan
 
 HEADER = ("assertion", "units", "to pass", "margin", "found 80%", "found 90%", "")
 LEGEND = (

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from pytest_llmsafety.assertions.message import interval
 from pytest_llmsafety.escapes import escaped
-from pytest_llmsafety.message import interval
 from pytest_llmsafety.metrics.perplexity import exp
 
 if TYPE_CHECKING:
-    from pytest_llmsafety.verdict import Verdict
+    from pytest_llmsafety.assertions.verdict import Verdict
 
 PREFIX = "llmsafety"
 

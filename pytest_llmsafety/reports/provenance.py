@@ -9,15 +9,15 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_llmsafety import source
 from pytest_llmsafety.errors import LlmSafetyError
-from pytest_llmsafety.fingerprint import model_digest
-from pytest_llmsafety.free_memory import total_bytes
+from pytest_llmsafety.models import locate
+from pytest_llmsafety.models.free_memory import total_bytes
+from pytest_llmsafety.models.identity import model_digest
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pytest_llmsafety.file_digests import FileDigests
+    from pytest_llmsafety.models.file_digests import FileDigests
     from pytest_llmsafety.specs import CompressionSpec, ModelSpec
 
 CPUINFO = Path("/proc/cpuinfo")
@@ -46,7 +46,7 @@ def models(
     found = {}
     for spec in filter(None, [model, *named]):
         with suppress(LlmSafetyError, OSError):
-            found[str(spec)] = model_digest(source.locate(spec, tokenizer=False), files)
+            found[str(spec)] = model_digest(locate.locate(spec, tokenizer=False), files)
     return tuple(found.items())
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from pytest_llmsafety.message import shown
-from pytest_llmsafety.reports import gaps, rows, since
+from pytest_llmsafety.assertions.message import shown
+from pytest_llmsafety.reports import baseline_diff, gaps, rows
 from pytest_llmsafety.reports.advice import sentences
 from pytest_llmsafety.reports.budget import Budget
 from pytest_llmsafety.reports.html.text import told
@@ -18,8 +18,8 @@ from pytest_llmsafety.stats import Outcome
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from pytest_llmsafety.assertions.verdict import Verdict, WorstItem
     from pytest_llmsafety.reports.run import Run
-    from pytest_llmsafety.verdict import Verdict, WorstItem
 
 BROKEN = ("failed", "error")
 SIGNS = {"FAIL": "❌", "NO VERDICT": "❌", "INCONCLUSIVE": "⚠️", "INCOMPLETE": "⚠️", "PASS": "✅"}
@@ -91,8 +91,13 @@ def _since(run: Run, budget: Budget) -> list[str]:
     """What changed since the baseline."""
     if run.since is None:
         return []
-    lines = ["", "### Since the baseline", "", *_kept(_bullets(since.summed(run.since)), budget)]
-    head, ruler, *changed = table(since.COLUMNS, since.table(run.since), left=2)
+    lines = [
+        "",
+        "### Since the baseline",
+        "",
+        *_kept(_bullets(baseline_diff.summed(run.since)), budget),
+    ]
+    head, ruler, *changed = table(baseline_diff.COLUMNS, baseline_diff.table(run.since), left=2)
     found = _kept([[line] for line in changed], budget)
     return lines + (["", head, ruler, *found] if changed else [])
 

@@ -6,13 +6,13 @@ from collections import Counter
 from statistics import stdev
 from typing import TYPE_CHECKING
 
-from pytest_llmsafety.message import shown
+from pytest_llmsafety.assertions.message import shown
 from pytest_llmsafety.reports.figures import change, decimals
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pytest_llmsafety.verdict import Verdict
+    from pytest_llmsafety.assertions.verdict import Verdict
 
 SEED = "@seed="
 

@@ -7,9 +7,9 @@ from collections import Counter
 from itertools import groupby
 from typing import TYPE_CHECKING
 
+from pytest_llmsafety.assertions.message import shown
 from pytest_llmsafety.compressors.coverage import share_text
 from pytest_llmsafety.escapes import escaped
-from pytest_llmsafety.message import shown
 from pytest_llmsafety.reports.figures import (
     bounds,
     change,
@@ -25,8 +25,8 @@ from pytest_llmsafety.stats import Outcome
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from pytest_llmsafety.assertions.verdict import Verdict
     from pytest_llmsafety.reports.run import Run
-    from pytest_llmsafety.verdict import Verdict
 
 NO_VERDICT = "no verdict"
 ITEMS = "items"

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from pytest_llmsafety.plan import Plan
+    from pytest_llmsafety.assertions.power_plan import Plan
+    from pytest_llmsafety.assertions.verdict import Verdict
+    from pytest_llmsafety.reports.baseline_diff import Since
     from pytest_llmsafety.reports.gaps import Gap
-    from pytest_llmsafety.reports.since import Since
-    from pytest_llmsafety.verdict import Verdict
 
 
 @dataclass(frozen=True)

@@ -11,13 +11,13 @@ import sys
 from enum import Enum
 from typing import Any, get_args
 
+from pytest_llmsafety.assertions.power_plan import Plan
+from pytest_llmsafety.assertions.verdict import Verdict
 from pytest_llmsafety.compressors.record import CompressionRecord
-from pytest_llmsafety.plan import Plan
+from pytest_llmsafety.reports.baseline_diff import Since
 from pytest_llmsafety.reports.gaps import Gap
 from pytest_llmsafety.reports.json_report import SCHEMA
-from pytest_llmsafety.reports.since import Since
-from pytest_llmsafety.reports.wire import hints
-from pytest_llmsafety.verdict import Verdict
+from pytest_llmsafety.reports.serialization import hints
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 SCALARS: dict[Any, dict[str, Any]] = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from pytest_llmsafety.message import shown
+from pytest_llmsafety.assertions.message import shown
 from pytest_llmsafety.reports import gaps, rows
 from pytest_llmsafety.reports.html.text import told
 from pytest_llmsafety.reports.markdown import bullets, table, text
@@ -13,8 +13,8 @@ from pytest_llmsafety.reports.markdown import bullets, table, text
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from pytest_llmsafety.assertions.verdict import Verdict
     from pytest_llmsafety.reports.budget import Budget
-    from pytest_llmsafety.verdict import Verdict
 
 LONGEST_TITLE = 600
 HEAD = 2  # lines of a table above its first row

@@ -6,9 +6,9 @@ import textwrap
 from itertools import chain
 from typing import TYPE_CHECKING
 
+from pytest_llmsafety.assertions.message import shown
 from pytest_llmsafety.escapes import escaped
-from pytest_llmsafety.looks import LOOKS_FILE, NO_CACHE, look_note
-from pytest_llmsafety.message import shown
+from pytest_llmsafety.measurements.look_history import LOOKS_FILE, NO_CACHE, look_note
 from pytest_llmsafety.reports import gaps
 from pytest_llmsafety.reports.advice import sentences
 from pytest_llmsafety.reports.replicates import spreads
@@ -29,8 +29,8 @@ from pytest_llmsafety.stats.unseen import RECOMMENDED_CLUSTERS
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from pytest_llmsafety.assertions.verdict import Verdict
     from pytest_llmsafety.reports.run import Run
-    from pytest_llmsafety.verdict import Verdict
 
 GAP = INDENT = "  "
 LONGEST_NAME, LONGEST_SPEC = 34, 12

@@ -14,13 +14,7 @@ from pytest_llmsafety.stats.contrast import Contrast, Side
 from pytest_llmsafety.stats.decide import Shown, check_inside, conclude
 from pytest_llmsafety.stats.gate import Gate, check_support
 from pytest_llmsafety.stats.outcome import Outcome
-from pytest_llmsafety.stats.units import (
-    CHANGED,
-    Units,
-    cluster_codes,
-    finite_array,
-    same_length,
-)
+from pytest_llmsafety.stats.units import CHANGED, Units, cluster_codes, finite_array, same_length
 from pytest_llmsafety.stats.unseen import FEWEST_ASKED, MIN_CLUSTERS, Unseen, of_clusters
 
 if TYPE_CHECKING:

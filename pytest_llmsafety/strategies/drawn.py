@@ -13,7 +13,7 @@ from pytest_llmsafety.strategies.template import Prompt, Template, axis_of
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pytest_llmsafety.records import ChoiceItem
+    from pytest_llmsafety.types import ChoiceItem
 
     Source = str | Sequence[Template] | st.SearchStrategy[Template]
 

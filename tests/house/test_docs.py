@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_llmsafety.options import FLAGS
+from pytest_llmsafety.config.options import FLAGS
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted([ROOT / "README.md", *ROOT.glob("docs/*.md"), *ROOT.glob("benchmarks/*.md")])

@@ -7,10 +7,10 @@ import re
 from collections import defaultdict
 from pathlib import Path
 
+from pytest_llmsafety.assertions.applicability import ASSERTIONS
 from pytest_llmsafety.datasets.packaged import PACKAGED
-from pytest_llmsafety.kinds import ASSERTIONS
+from pytest_llmsafety.measurements.catalog import MEASUREMENTS
 from pytest_llmsafety.metrics import METRICS
-from pytest_llmsafety.recipes import MEASUREMENTS
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "measurements.md"

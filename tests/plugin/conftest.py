@@ -8,7 +8,7 @@ import matplotlib.backends.backend_svg  # noqa: F401
 import pytest
 
 # pytester forgets what a project's run imported, and numpy cannot be imported twice.
-import pytest_llmsafety.assertions
+import pytest_llmsafety.assertions.gate
 import pytest_llmsafety.reports.folder  # noqa: F401
 from tests.report_schema import every_report_is_valid
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 FAKE = '''
-"""Stands in for pytest_llmsafety.workbench; a measurement is just its name."""
+"""Stands in for pytest_llmsafety.session.resources; a measurement is just its name."""
 
 import os
 import sys
@@ -27,8 +27,8 @@ import types
 from pathlib import Path
 
 from pytest_llmsafety.errors import ModelError
-from pytest_llmsafety.file_digests import FileDigests
-from pytest_llmsafety.pair import ModelPair
+from pytest_llmsafety.models.file_digests import FileDigests
+from pytest_llmsafety.specs import ModelPair
 
 
 class Workbench:
@@ -64,17 +64,17 @@ def note(line):
         file.write(line + "\\n")
 
 
-module = types.ModuleType("pytest_llmsafety.workbench")
+module = types.ModuleType("pytest_llmsafety.session.resources")
 module.Workbench = Workbench
-sys.modules["pytest_llmsafety.workbench"] = module
+sys.modules["pytest_llmsafety.session.resources"] = module
 '''
 
 JUDGE = '''
 """Concludes a verdict of the given outcome, through the package's own code."""
 
-from pytest_llmsafety.assertions import conclude
-from pytest_llmsafety.stats import Decision, Outcome
-from pytest_llmsafety.verdict import Verdict
+from pytest_llmsafety.assertions.gate import conclude
+from pytest_llmsafety.stats import (Decision, Outcome)
+from pytest_llmsafety.assertions.verdict import Verdict
 
 BOUNDS = {"PASS": (-0.005, 0.005), "FAIL": (0.02, 0.05), "INCONCLUSIVE": (0.0, 0.02)}
 

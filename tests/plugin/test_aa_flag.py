@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_llmsafety.hooks.selection import SUITES
+from pytest_llmsafety.plugin.collection import SUITES
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_llmsafety import compress, fingerprint
-from pytest_llmsafety.baseline import read
+from pytest_llmsafety import compress
+from pytest_llmsafety.inference.baseline_file import read
+from pytest_llmsafety.models import identity
 from tests.random_models import letter_tokenizer, random_model
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 GATES = '''
 """Gates on each kind of request."""
 
-from pytest_llmsafety import assert_bias_gap, assert_kl, assert_toxicity_delta
+from pytest_llmsafety import (assert_bias_gap, assert_kl, assert_toxicity_delta)
 
 
 def test_toxicity(measure):
@@ -220,9 +221,9 @@ def test_other_versions_are_refused_with_both(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Answers of another torch are not those of this one."""
-    here = dict(fingerprint.versions())
+    here = dict(identity.versions())
     versions = tuple({**here, "torch": "0.1"}.items())
-    monkeypatch.setattr("pytest_llmsafety.fingerprint.versions", lambda: versions)
+    monkeypatch.setattr("pytest_llmsafety.models.identity.versions", lambda: versions)
     status, told = project.run("checkpoint:./eight")
     assert status == 4
     assert re.search(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_llmsafety.hooks.selection import SUITES
+from pytest_llmsafety.plugin.collection import SUITES
 
 GIVEN = ("--model=phantom", "--compress=int4", "--collect-only", "-q")
 OTHERWISE = """

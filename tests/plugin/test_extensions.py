@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_llmsafety import SafetyFailure
-from pytest_llmsafety.records import Generation, Item
+from pytest_llmsafety.types import Generation, Item
 from tests.measurements import measurement
 from tests.third_party import blocks, install
 

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_llmsafety.assertions.verdict import GroupEvidence, WorstItem
 from pytest_llmsafety.reports.html.page import HtmlReport
 from pytest_llmsafety.reports.run import Run, SafetyTest
-from pytest_llmsafety.verdict import GroupEvidence, WorstItem
 from tests.conftest import NO_BROWSER
 from tests.unit.reports.hostile import MARKER, TEXTS, hostile_run
 from tests.unit.reports.verdicts import DECISION, FAIL, PASS, UNDECIDED

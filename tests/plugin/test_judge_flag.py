@@ -9,8 +9,8 @@ import pytest
 import transformers.models.llama.modeling_llama  # noqa: F401
 from optimum import quanto  # noqa: F401
 
-import pytest_llmsafety.workbench  # noqa: F401
-from pytest_llmsafety.hooks.selection import SUITES
+import pytest_llmsafety.session.resources  # noqa: F401
+from pytest_llmsafety.plugin.collection import SUITES
 from tests.judge_stand_in import standing
 from tests.random_models import letter_tokenizer, random_model
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest_llmsafety
-from pytest_llmsafety.hooks.selection import SUITES
+from pytest_llmsafety.plugin.collection import SUITES
 
 if TYPE_CHECKING:
     import pytest
@@ -62,7 +62,7 @@ def test_they_are_collected_once_where_they_lie_in_the_tree(
     """In a folder that holds the suites no test comes twice."""
     suites = pytester.mkdir("suites")
     suites.joinpath("test_one.py").write_text("def test_one(measure): pass", "utf-8")
-    monkeypatch.setattr("pytest_llmsafety.hooks.selection.SUITES", suites)
+    monkeypatch.setattr("pytest_llmsafety.plugin.collection.SUITES", suites)
     pytester.makepyfile(test_own="def test_own(): pass")
     names = collected(pytester.runpytest(*GIVEN))
     assert sorted(names) == ["suites/test_one.py::test_one[int4]", "test_own.py::test_own"]
@@ -76,7 +76,7 @@ def test_they_are_found_below_a_hidden_folder(
     site.joinpath("test_stranger.py").write_text("def test_stranger(): pass", "utf-8")
     site.joinpath("suites").mkdir()
     site.joinpath("suites", "test_one.py").write_text("def test_one(measure): pass", "utf-8")
-    monkeypatch.setattr("pytest_llmsafety.hooks.selection.SUITES", site / "suites")
+    monkeypatch.setattr("pytest_llmsafety.plugin.collection.SUITES", site / "suites")
     names = collected(pytester.runpytest(*GIVEN))
     assert names == [".venv/suites/test_one.py::test_one[int4]"]
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from pytest_llmsafety.options import Options
+from pytest_llmsafety.config.options import Options
+from pytest_llmsafety.session.resources import Workbench
 from pytest_llmsafety.specs import CompressionSpec, ModelSpec
-from pytest_llmsafety.workbench import Workbench
 
 SUITES = Path(__file__).resolve().parents[2] / "suites"
 

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from pytest_llmsafety.hooks.selection import SUITES
+from pytest_llmsafety.plugin.collection import SUITES
 
 GIVEN = (str(SUITES), "--model=phantom", "--compress=int8", "--llmsafety-plan")
 
@@ -18,7 +18,7 @@ def no_models(monkeypatch: pytest.MonkeyPatch) -> None:
     def load(*_: object, **__: object) -> None:
         pytest.fail("a model was loaded")
 
-    monkeypatch.setattr("pytest_llmsafety.backends.hf.load_model", load)
+    monkeypatch.setattr("pytest_llmsafety.inference.backends.hf.load_model", load)
     monkeypatch.setattr("pytest_llmsafety.metrics.scorers.load_scorer", load)
 
 
@@ -82,7 +82,7 @@ def test_plans_reach_the_controller_of_xdist(pytester: pytest.Pytester) -> None:
 def test_own_tests_are_planned_as_far_as_they_assert(pytester: pytest.Pytester) -> None:
     """Code that reads figures of the verdict, or scores, does not break the plan."""
     pytester.makepyfile("""
-        from pytest_llmsafety import assert_qa_drop, assert_toxicity_delta
+        from pytest_llmsafety import (assert_qa_drop, assert_toxicity_delta)
         def test_both(measure):
             verdict = assert_toxicity_delta(measure("toxicity"), margin=0.05)
             assert_toxicity_delta(measure("toxicity"), margin=0.06, per_group=True)

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from pytest_llmsafety import strategies
-from pytest_llmsafety.options import Options
+from pytest_llmsafety.config.options import Options
 from pytest_llmsafety.plugin import SESSION
+from pytest_llmsafety.session.resources import Workbench
 from pytest_llmsafety.specs import CompressionSpec, ModelSpec
-from pytest_llmsafety.workbench import Workbench
 
 EXAMPLE = Path(__file__).resolve().parents[1] / "examples" / "test_flips_by_hypothesis.py"
 SWAPS, QUESTIONS = (

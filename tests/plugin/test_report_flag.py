@@ -7,7 +7,7 @@ import platform
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
-from pytest_llmsafety.fingerprint import model_digest
+from pytest_llmsafety.models.identity import model_digest
 from pytest_llmsafety.phantom.weights import model_path
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import pytest
 import transformers.models.llama.modeling_llama  # noqa: F401
 from optimum import quanto  # noqa: F401
 
-import pytest_llmsafety.workbench  # noqa: F401
+import pytest_llmsafety.session.resources  # noqa: F401
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_llmsafety.hooks.selection import compression_in
-from pytest_llmsafety.hooks.workers import chooses_distribution
+from pytest_llmsafety.plugin.collection import compression_in
+from pytest_llmsafety.plugin.xdist_workers import chooses_distribution
 from pytest_llmsafety.specs import CompressionSpec
 
 if TYPE_CHECKING:

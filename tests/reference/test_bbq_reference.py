@@ -14,7 +14,7 @@ from pytest_llmsafety.datasets.base import DataSource
 from pytest_llmsafety.datasets.bbq_target import derive_target, label_type
 from pytest_llmsafety.datasets.folder import read_jsonl
 from pytest_llmsafety.metrics.bbq import BBQ, by_category, s_dis
-from pytest_llmsafety.records import BBQItem, Likelihood, Score
+from pytest_llmsafety.types import BBQItem, Likelihood, Score
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

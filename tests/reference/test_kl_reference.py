@@ -5,16 +5,15 @@ from __future__ import annotations
 import pytest
 import torch
 
-from pytest_llmsafety.cache import Cache
 from pytest_llmsafety.compressors import compress
 from pytest_llmsafety.datasets import dataset
 from pytest_llmsafety.datasets.base import DataSource
-from pytest_llmsafety.engine import Engine
-from pytest_llmsafety.live import LiveMeasurement, Question
-from pytest_llmsafety.loading import load_model, load_tokenizer
+from pytest_llmsafety.inference.cache import Cache
+from pytest_llmsafety.inference.engine import Engine
+from pytest_llmsafety.measurements.lazy_measurement import LiveMeasurement, Question
 from pytest_llmsafety.metrics.kl import KL
-from pytest_llmsafety.pair import ModelPair
-from pytest_llmsafety.specs import CompressionSpec, ModelSpec
+from pytest_llmsafety.models.load import load_model, load_tokenizer
+from pytest_llmsafety.specs import CompressionSpec, ModelPair, ModelSpec
 
 N_TEXTS, N_TOKENS = 5, 48
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_llmsafety.harness.choice import Choice
-from pytest_llmsafety.options import Options
-from pytest_llmsafety.records import Loglikelihood
+from pytest_llmsafety.config.options import Options
+from pytest_llmsafety.measurements.harness.choice import Choice
+from pytest_llmsafety.session.resources import Workbench
 from pytest_llmsafety.specs import CompressionSpec, ModelSpec
-from pytest_llmsafety.workbench import Workbench
+from pytest_llmsafety.types import Loglikelihood
 from tests.unit.harness.tasks import write_tasks
 
 lm_eval = pytest.importorskip("lm_eval", reason="lm_eval is not installed")

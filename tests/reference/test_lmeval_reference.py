@@ -7,11 +7,10 @@ import math
 
 import pytest
 
-from pytest_llmsafety.backends.base import Settings
-from pytest_llmsafety.backends.hf import HuggingFaceBackend
-from pytest_llmsafety.pair import Arm
-from pytest_llmsafety.records import Generate, Loglikelihood
-from pytest_llmsafety.specs import ModelSpec
+from pytest_llmsafety.inference.backends.base import Settings
+from pytest_llmsafety.inference.backends.hf import HuggingFaceBackend
+from pytest_llmsafety.specs import Arm, ModelSpec
+from pytest_llmsafety.types import Generate, Loglikelihood
 
 TOLERANCE = 1e-3  # nats
 ROLLING_TOLERANCE = 5e-3

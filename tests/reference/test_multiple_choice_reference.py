@@ -6,13 +6,12 @@ import json
 
 import pytest
 
-from pytest_llmsafety.backends.base import Settings
-from pytest_llmsafety.backends.hf import HuggingFaceBackend
+from pytest_llmsafety.inference.backends.base import Settings
+from pytest_llmsafety.inference.backends.hf import HuggingFaceBackend
 from pytest_llmsafety.metrics.base import part
 from pytest_llmsafety.metrics.multiple_choice import MultipleChoice, MultipleChoicePerCharacter
-from pytest_llmsafety.pair import Arm
-from pytest_llmsafety.records import ChoiceItem
-from pytest_llmsafety.specs import ModelSpec
+from pytest_llmsafety.specs import Arm, ModelSpec
+from pytest_llmsafety.types import ChoiceItem
 
 N_QUESTIONS = 40
 CLOSE_CALL = 1e-3  # nats

@@ -12,7 +12,7 @@ import hashlib
 import pytest
 import torch
 
-from pytest_llmsafety.packed import dense_weight
+from pytest_llmsafety.models.unpack import dense_weight
 from tests.packed_checkpoints import awq_parts, gptq_parts
 
 WIDTH, GROUPS = 32, 2

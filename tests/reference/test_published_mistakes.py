@@ -14,25 +14,24 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from pytest_llmsafety.backends.fake import FakeBackend
-from pytest_llmsafety.backends.tokens import document_lines
-from pytest_llmsafety.cache import Cache
-from pytest_llmsafety.engine import Engine
 from pytest_llmsafety.errors import StatisticsError
-from pytest_llmsafety.fingerprint import Identity
+from pytest_llmsafety.inference.backends.fake import FakeBackend
+from pytest_llmsafety.inference.backends.tokens import document_lines
+from pytest_llmsafety.inference.cache import Cache
+from pytest_llmsafety.inference.engine import Engine
 from pytest_llmsafety.metrics.exact_match import ExactMatch
 from pytest_llmsafety.metrics.perplexity import Perplexity, perplexity
-from pytest_llmsafety.pair import ModelPair
-from pytest_llmsafety.records import Generation, Likelihood, QuestionItem, TextItem
-from pytest_llmsafety.specs import CompressionSpec, ModelSpec
+from pytest_llmsafety.models.identity import Identity
+from pytest_llmsafety.specs import CompressionSpec, ModelPair, ModelSpec
 from pytest_llmsafety.stats import Outcome, decide_mean
+from pytest_llmsafety.types import Generation, Likelihood, QuestionItem, TextItem
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from pytest_llmsafety.pair import Arm
-    from pytest_llmsafety.records import Request, Response
+    from pytest_llmsafety.specs import Arm
     from pytest_llmsafety.stats import Decision
+    from pytest_llmsafety.types import Request, Response
 
 TESTS = Path(__file__).parents[1]
 HERE = "reference/test_published_mistakes.py"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_llmsafety.metrics.exact_match import ExactMatch, exact_match, f1, normalise
-from pytest_llmsafety.records import Generation, QuestionItem
+from pytest_llmsafety.types import Generation, QuestionItem
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from pytest_llmsafety.metrics.rouge import KINDS, Rouge, rouge
-from pytest_llmsafety.records import Generation, QuestionItem
+from pytest_llmsafety.types import Generation, QuestionItem
 
 
 @pytest.fixture(scope="module")

@@ -9,10 +9,10 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from pytest_llmsafety.backends.base import Settings
-from pytest_llmsafety.backends.hf import HuggingFaceBackend
 from pytest_llmsafety.compressors import compress
-from pytest_llmsafety.records import Loglikelihood
+from pytest_llmsafety.inference.backends.base import Settings
+from pytest_llmsafety.inference.backends.hf import HuggingFaceBackend
+from pytest_llmsafety.types import Loglikelihood
 
 SPLITS = ((None, "right"), (1, "left"), (600, "right"))
 

@@ -11,9 +11,9 @@ import pytest
 from scipy.stats import rankdata
 
 from pytest_llmsafety.errors import ScorerError, StatisticsError
+from pytest_llmsafety.measurements.scorer_accuracy import calibrate
 from pytest_llmsafety.metrics.scorers import load_scorer
 from pytest_llmsafety.metrics.scorers.profanity_check import from_package
-from pytest_llmsafety.scorer_calibration import calibrate
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -18,7 +18,7 @@ from pytest_llmsafety.metrics.unqover import (
     seen_by,
     sign,
 )
-from pytest_llmsafety.records import UnqoverItem
+from pytest_llmsafety.types import UnqoverItem
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,7 +10,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Protocol
 
 from pytest_llmsafety.errors import ScorerError
-from pytest_llmsafety.file_digests import FileDigests
+from pytest_llmsafety.models.file_digests import FileDigests
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence

@@ -6,7 +6,7 @@ import math
 import re
 from typing import TYPE_CHECKING, Any
 
-from pytest_llmsafety.reports import gaps, rows, since
+from pytest_llmsafety.reports import baseline_diff, gaps, rows
 from pytest_llmsafety.reports.html.forest import forest
 from pytest_llmsafety.reports.html.heat_map import drawn, heat_maps
 from pytest_llmsafety.reports.html.room import most_rows
@@ -16,9 +16,9 @@ from pytest_llmsafety.stats import Outcome
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from pytest_llmsafety.assertions.verdict import Verdict
     from pytest_llmsafety.reports.html.room import Room
     from pytest_llmsafety.reports.run import Run, SafetyTest
-    from pytest_llmsafety.verdict import Verdict
 
 BROKEN = {"failed", "error", "inconclusive"}
 ROUNDING = 1e-9  # 1 / (1 - 0.95) is a little less than 20
@@ -37,9 +37,9 @@ def contents(run: Run, room: Room) -> dict[str, Any]:
     broken = [test for test in run.undecided if _broke(test)]
     return {
         "run": run,
-        "since": since.summed(run.since) if run.since else [],
-        "since_columns": since.COLUMNS,
-        "since_rows": since.table(run.since) if run.since else [],
+        "since": baseline_diff.summed(run.since) if run.since else [],
+        "since_columns": baseline_diff.COLUMNS,
+        "since_rows": baseline_diff.table(run.since) if run.since else [],
         "most": most,
         "most_groups": room.groups,
         "outcome": overall(run, broken),

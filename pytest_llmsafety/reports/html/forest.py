@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from markupsafe import Markup
     from matplotlib.axes import Axes
 
-    from pytest_llmsafety.verdict import Verdict
+    from pytest_llmsafety.assertions.verdict import Verdict
 
 ROW, TOP, BOTTOM = 17, 18, 40
 SCALE, BESIDE = 350, 250

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from markupsafe import Markup
     from matplotlib.axes import Axes
 
-    from pytest_llmsafety.verdict import GroupEvidence, Verdict
+    from pytest_llmsafety.assertions.verdict import GroupEvidence, Verdict
 
 STEPS = (-1.0, -0.25, 0.25, 0.5, 1.0, 3.0)
 """Where one colour ends and the next begins, in multiples of the margin."""

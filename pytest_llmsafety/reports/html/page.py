@@ -14,14 +14,7 @@ from pytest_llmsafety.reports.advice import sentence
 from pytest_llmsafety.reports.html import heat_map
 from pytest_llmsafety.reports.html.contents import contents
 from pytest_llmsafety.reports.html.multiples import multiples, times
-from pytest_llmsafety.reports.html.room import (
-    BRIEF,
-    LARGEST_BYTES,
-    NAME,
-    ROOMS,
-    Room,
-    estimate,
-)
+from pytest_llmsafety.reports.html.room import BRIEF, LARGEST_BYTES, NAME, ROOMS, Room, estimate
 from pytest_llmsafety.reports.html.text import told
 
 if TYPE_CHECKING:

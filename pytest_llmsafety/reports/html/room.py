@@ -12,8 +12,8 @@ from pytest_llmsafety.reports.html.text import told
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from pytest_llmsafety.assertions.verdict import Verdict
     from pytest_llmsafety.reports.run import Run
-    from pytest_llmsafety.verdict import Verdict
 
 LARGEST_BYTES = 2_000_000
 NAME, BRIEF = 120, 400  # characters of names and of messages, whatever the room

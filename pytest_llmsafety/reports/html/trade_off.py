@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from markupsafe import Markup
     from matplotlib.axes import Axes
 
+    from pytest_llmsafety.assertions.verdict import Verdict
     from pytest_llmsafety.compressors.record import CompressionRecord
-    from pytest_llmsafety.verdict import Verdict
 
 LONGEST_NAME = 24
 LINE = 13

@@ -7,13 +7,13 @@ import math
 import pytest
 import torch
 
-from pytest_llmsafety.backends.base import Settings
-from pytest_llmsafety.backends.hf import HuggingFaceBackend
 from pytest_llmsafety.compressors import compress
 from pytest_llmsafety.compressors.activations import PerTensor, per_token
 from pytest_llmsafety.compressors.runtime import exact
 from pytest_llmsafety.errors import CalibrationError, ConfigurationError
-from pytest_llmsafety.records import Generate, Loglikelihood
+from pytest_llmsafety.inference.backends.base import Settings
+from pytest_llmsafety.inference.backends.hf import HuggingFaceBackend
+from pytest_llmsafety.types import Generate, Loglikelihood
 from tests.random_models import letter_tokenizer, random_model
 
 FAMILIES = ["llama", "gpt2", "opt", "gpt_neox", "qwen3", "falcon"]

@@ -9,9 +9,9 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from pytest_llmsafety.compressors import compress
 from pytest_llmsafety.compressors.coverage import share_text
 from pytest_llmsafety.compressors.dense import DenseFacts
-from pytest_llmsafety.encoding import decode, encode
 from pytest_llmsafety.errors import NothingCompressed
-from pytest_llmsafety.loading import load_model, load_tokenizer
+from pytest_llmsafety.inference.codec import decode, encode
+from pytest_llmsafety.models.load import load_model, load_tokenizer
 from pytest_llmsafety.phantom.weights import model_path
 from tests.random_models import FAMILIES, random_model
 

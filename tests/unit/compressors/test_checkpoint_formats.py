@@ -10,12 +10,12 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
-from pytest_llmsafety import formats
 from pytest_llmsafety.compressors import check, compress
 from pytest_llmsafety.errors import ConfigurationError, ModelError, UnsupportedModelError
-from pytest_llmsafety.file_digests import FileDigests
-from pytest_llmsafety.fingerprint import _behind
-from pytest_llmsafety.loading import load_gguf, load_model
+from pytest_llmsafety.models import quantization_formats
+from pytest_llmsafety.models.file_digests import FileDigests
+from pytest_llmsafety.models.identity import _behind
+from pytest_llmsafety.models.load import load_gguf, load_model
 from pytest_llmsafety.specs import CompressionSpec
 from tests.compressed_elsewhere import (
     save_bitsandbytes,
@@ -231,7 +231,7 @@ def test_gguf_scaling_of_positions_is_not_dropped(package, tmp_path):  # noqa: A
 )
 def test_absent_package_is_named(told, install, tmp_path, monkeypatch):
     """Before anything is loaded the error says what to install, and loading says it, too."""
-    monkeypatch.setattr(formats, "version", lambda _: "")
+    monkeypatch.setattr(quantization_formats, "version", lambda _: "")
     tiny_llama().save_pretrained(tmp_path)
     path = tmp_path / "config.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "quantization_config": told}))
@@ -243,7 +243,7 @@ def test_absent_package_is_named(told, install, tmp_path, monkeypatch):
 
 def test_absent_gguf_package_is_named(tmp_path, monkeypatch):
     """gguf:FILE says which package and extra to install."""
-    monkeypatch.setattr(formats, "version", lambda _: "")
+    monkeypatch.setattr(quantization_formats, "version", lambda _: "")
     path = tmp_path / "model.gguf"
     path.write_bytes(b"GGUF")
     with pytest.raises(ConfigurationError, match=r"pip install gguf .*\[gguf\]"):
@@ -257,17 +257,17 @@ def test_version_of_the_package_is_part_of_the_key(tmp_path, monkeypatch):
     step = CompressionSpec.parse(f"gguf:{path}").steps[0]
     found = set()
     for version in ("1", "2"):
-        monkeypatch.setattr(formats, "version", lambda _, version=version: version)
+        monkeypatch.setattr(quantization_formats, "version", lambda _, version=version: version)
         found.add(_behind(step, FileDigests()))
     assert len(found) == 2
 
 
 def test_unknown_formats_are_left_to_transformers():
     """A format that this package never heard of lacks nothing that could be named."""
-    assert formats.lacking("some-new-format") == ""
-    assert formats.lacking("") == ""
-    assert formats.quantization_of({}) == ""
-    assert formats.quantization_of({"quantization_config": {}}) == ""
+    assert quantization_formats.lacking("some-new-format") == ""
+    assert quantization_formats.lacking("") == ""
+    assert quantization_formats.quantization_of({}) == ""
+    assert quantization_formats.quantization_of({"quantization_config": {}}) == ""
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from pytest_llmsafety.errors import (
     NothingCompressed,
     UnsupportedModelError,
 )
-from pytest_llmsafety.fingerprint import _behind
+from pytest_llmsafety.models.identity import _behind
 from pytest_llmsafety.specs import CompressionSpec, Step
 from tests.random_models import letter_tokenizer, random_model
 

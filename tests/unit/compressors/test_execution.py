@@ -10,7 +10,7 @@ from pytest_llmsafety.compressors import check, compress
 from pytest_llmsafety.compressors.changes import tensor_digest
 from pytest_llmsafety.compressors.execution import execution
 from pytest_llmsafety.errors import ConfigurationError, ModelError
-from pytest_llmsafety.loading import load_model
+from pytest_llmsafety.models.load import load_model
 from pytest_llmsafety.specs import CompressionSpec
 from tests.compressed_elsewhere import tiny_llama
 from tests.packed_checkpoints import save_fp8, save_mxfp4, tell

@@ -8,13 +8,7 @@ import pytest
 import torch
 
 from pytest_llmsafety.compressors import compress
-from pytest_llmsafety.compressors.fourbit import (
-    NF4,
-    Float4,
-    NormalFloat4,
-    dynamic_table,
-    on_table,
-)
+from pytest_llmsafety.compressors.fourbit import NF4, Float4, NormalFloat4, dynamic_table, on_table
 from pytest_llmsafety.compressors.layers import all_layers, decoder_blocks
 from tests.random_models import random_model
 

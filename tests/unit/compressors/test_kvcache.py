@@ -8,8 +8,6 @@ import pytest
 import torch
 from transformers import DynamicCache
 
-from pytest_llmsafety.backends.base import Settings
-from pytest_llmsafety.backends.hf import HuggingFaceBackend
 from pytest_llmsafety.compressors import check, compress
 from pytest_llmsafety.compressors.kvlayers import Places, affine
 from pytest_llmsafety.compressors.runtime import cache_name, exact
@@ -21,10 +19,11 @@ from pytest_llmsafety.errors import (
     UnknownNameError,
     UnsupportedModelError,
 )
-from pytest_llmsafety.fingerprint import Platform, arm_identity
-from pytest_llmsafety.pair import Arm
-from pytest_llmsafety.records import Generate, Loglikelihood
-from pytest_llmsafety.specs import CompressionSpec, ModelSpec
+from pytest_llmsafety.inference.backends.base import Settings
+from pytest_llmsafety.inference.backends.hf import HuggingFaceBackend
+from pytest_llmsafety.models.identity import Platform, arm_identity
+from pytest_llmsafety.specs import Arm, CompressionSpec, ModelSpec
+from pytest_llmsafety.types import Generate, Loglikelihood
 from tests.random_models import letter_tokenizer, random_model
 
 PROMPTS = (

@@ -8,9 +8,9 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
-from pytest_llmsafety import formats
 from pytest_llmsafety.compressors import check, compress
 from pytest_llmsafety.errors import ConfigurationError, NothingCompressed
+from pytest_llmsafety.models import quantization_formats
 from pytest_llmsafety.specs import CompressionSpec
 from tests.compressed_elsewhere import tiny_llama
 from tests.random_models import letter_tokenizer
@@ -90,7 +90,7 @@ def test_a_recipe_that_does_nothing_is_an_error(carried_out):
 
 def test_absent_package_explains_its_environment(tmp_path, monkeypatch):
     """The error names the versions, the extra, and the way through a saved checkpoint."""
-    monkeypatch.setattr(formats, "version", lambda _: "")
+    monkeypatch.setattr(quantization_formats, "version", lambda _: "")
     path = tmp_path / "recipe.yaml"
     path.write_text(GPTQ)
     with pytest.raises(ConfigurationError, match=r"\[llmcompressor\].*checkpoint:FOLDER"):

@@ -12,16 +12,15 @@ from pathlib import Path  # noqa: F401 - of the process of its own below
 import pytest
 import torch
 
-from pytest_llmsafety.backends.base import Settings
-from pytest_llmsafety.backends.hf import HuggingFaceBackend
-from pytest_llmsafety.cache import Cache
 from pytest_llmsafety.compressors import CompressionRecord, compress, is_worth_storing
 from pytest_llmsafety.compressors.stored import Store, StoredModel, _begun
-from pytest_llmsafety.engine import Engine
 from pytest_llmsafety.errors import CacheError
-from pytest_llmsafety.pair import Arm
-from pytest_llmsafety.records import Loglikelihood
-from pytest_llmsafety.specs import CompressionSpec, ModelSpec
+from pytest_llmsafety.inference.backends.base import Settings
+from pytest_llmsafety.inference.backends.hf import HuggingFaceBackend
+from pytest_llmsafety.inference.cache import Cache
+from pytest_llmsafety.inference.engine import Engine
+from pytest_llmsafety.specs import Arm, CompressionSpec, ModelSpec
+from pytest_llmsafety.types import Loglikelihood
 from tests.random_models import VOCABULARY, letter_tokenizer, random_model
 
 RECORD = CompressionRecord("int4", (), ("a",), (), 4.5, 0.0, 9, 3)

@@ -7,7 +7,7 @@ import pytest
 from pytest_llmsafety.datasets import DATASETS, dataset
 from pytest_llmsafety.datasets.base import DataSource
 from pytest_llmsafety.datasets.contents import fitting, holds
-from pytest_llmsafety.records import ConversationItem, Item, PassageItem, QuestionItem
+from pytest_llmsafety.types import ConversationItem, Item, PassageItem, QuestionItem
 
 PACKAGED = sorted(name for name in DATASETS.table if name.startswith(("phantom-", "core-")))
 

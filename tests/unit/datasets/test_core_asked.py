@@ -9,25 +9,24 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_llmsafety.backends.fake import FakeBackend
 from pytest_llmsafety.datasets import DATASETS
 from pytest_llmsafety.datasets.base import DataSource
 from pytest_llmsafety.datasets.core_toxicity import FILE, TONES
 from pytest_llmsafety.datasets.folder import read_json
 from pytest_llmsafety.datasets.pins import digest_of
 from pytest_llmsafety.datasets.selection import require_unique
+from pytest_llmsafety.inference.backends.fake import FakeBackend
 from pytest_llmsafety.metrics.bbq import BBQ
 from pytest_llmsafety.metrics.regard import Regard
 from pytest_llmsafety.metrics.toxicity import Toxicity
 from pytest_llmsafety.metrics.unqover import Unqover, part
-from pytest_llmsafety.pair import ModelPair
-from pytest_llmsafety.records import Likelihood
-from pytest_llmsafety.specs import CompressionSpec, ModelSpec
+from pytest_llmsafety.specs import CompressionSpec, ModelPair, ModelSpec
+from pytest_llmsafety.types import Likelihood
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pytest_llmsafety.records import BBQItem, Item, Loglikelihood, UnqoverItem
+    from pytest_llmsafety.types import BBQItem, Item, Loglikelihood, UnqoverItem
 
 DIGESTS = {
     "core-bbq": "23a192d54c7243f7",

@@ -14,7 +14,7 @@ from pytest_llmsafety.datasets.base import DataSource
 from pytest_llmsafety.datasets.pins import digest_of
 from pytest_llmsafety.datasets.selection import require_unique
 from pytest_llmsafety.metrics.exact_match import normalise
-from pytest_llmsafety.records import Item, PassageItem, QuestionItem, RequestItem, TextItem
+from pytest_llmsafety.types import Item, PassageItem, QuestionItem, RequestItem, TextItem
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

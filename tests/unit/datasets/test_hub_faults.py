@@ -45,9 +45,9 @@ with ThreadPoolExecutor() as pool:
 PINNED = """
 import sys
 from pytest_llmsafety.errors import DatasetError
-from pytest_llmsafety.options import Options
+from pytest_llmsafety.config.options import Options
 from pytest_llmsafety.specs import ModelSpec
-from pytest_llmsafety.workbench import Workbench
+from pytest_llmsafety.session.resources import Workbench
 for name in sys.argv[1:]:
     try:
         print(name, len(Workbench(Options(ModelSpec.parse("phantom"))).items(name, None)))

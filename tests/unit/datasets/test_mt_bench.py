@@ -10,7 +10,7 @@ import pytest
 from pytest_llmsafety.datasets.base import DataSource
 from pytest_llmsafety.datasets.mt_bench import MTBench, item_of
 from pytest_llmsafety.errors import DatasetError
-from pytest_llmsafety.records import ConversationItem
+from pytest_llmsafety.types import ConversationItem
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,7 +9,7 @@ import pytest
 from pytest_llmsafety.datasets import DATASETS
 from pytest_llmsafety.datasets.base import DataSource
 from pytest_llmsafety.datasets.selection import require_unique
-from pytest_llmsafety.records import (
+from pytest_llmsafety.types import (
     BBQItem,
     ChoiceItem,
     Item,

@@ -12,7 +12,7 @@ from pytest_llmsafety.datasets import dataset
 from pytest_llmsafety.datasets.base import DataSource
 from pytest_llmsafety.datasets.pins import Pin, check_pins, digest_of, part_note, pins
 from pytest_llmsafety.errors import DatasetError
-from pytest_llmsafety.records import BBQItem, ChoiceItem, Item
+from pytest_llmsafety.types import BBQItem, ChoiceItem, Item
 
 PAGE = Path(__file__).parents[3] / "docs" / "data.md"
 ITEMS = tuple(ChoiceItem(f"arc/{i}", f"Question {i}", options=("a", "b")) for i in range(3))

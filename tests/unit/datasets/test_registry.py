@@ -13,7 +13,7 @@ from pytest_llmsafety.datasets import DATASETS, base
 from pytest_llmsafety.datasets.base import DataSource, FakeDataset
 from pytest_llmsafety.datasets.selection import require_unique
 from pytest_llmsafety.errors import DatasetError, UnknownNameError
-from pytest_llmsafety.records import Item
+from pytest_llmsafety.types import Item
 
 if TYPE_CHECKING:
     from pathlib import Path

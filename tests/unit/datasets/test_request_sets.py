@@ -9,7 +9,7 @@ import pytest
 from pytest_llmsafety.datasets import dataset
 from pytest_llmsafety.datasets.base import DataSource
 from pytest_llmsafety.errors import DatasetError
-from pytest_llmsafety.records import RequestItem
+from pytest_llmsafety.types import RequestItem
 
 if TYPE_CHECKING:
     from pathlib import Path

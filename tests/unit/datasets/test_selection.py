@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from pytest_llmsafety.datasets.selection import select
 from pytest_llmsafety.errors import DatasetError
-from pytest_llmsafety.records import Item
+from pytest_llmsafety.types import Item
 
 ITEMS = tuple(Item(f"item/{i}", f"prompt {i}") for i in range(200))
 

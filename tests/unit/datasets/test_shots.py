@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_llmsafety.config.options import Options
 from pytest_llmsafety.datasets import DATASETS
 from pytest_llmsafety.datasets.base import DataSource
 from pytest_llmsafety.datasets.pins import digest_of
 from pytest_llmsafety.datasets.selection import shuffled
 from pytest_llmsafety.datasets.shots import read_examples, with_shots
 from pytest_llmsafety.errors import ConfigurationError, DatasetError
-from pytest_llmsafety.options import Options
-from pytest_llmsafety.records import ChoiceItem, QuestionItem
-from pytest_llmsafety.session_items import SessionItems
+from pytest_llmsafety.session.items import SessionItems
+from pytest_llmsafety.session.resources import Workbench
 from pytest_llmsafety.specs import CompressionSpec, ModelSpec
-from pytest_llmsafety.workbench import Workbench
+from pytest_llmsafety.types import ChoiceItem, QuestionItem
 
 if TYPE_CHECKING:
     from pathlib import Path

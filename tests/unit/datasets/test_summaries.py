@@ -9,7 +9,7 @@ import pytest
 from pytest_llmsafety.datasets import dataset
 from pytest_llmsafety.datasets.base import DataSource
 from pytest_llmsafety.errors import DatasetError
-from pytest_llmsafety.records import QuestionItem
+from pytest_llmsafety.types import QuestionItem
 
 
 def written(folder, name, *rows):

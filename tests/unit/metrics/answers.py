@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pytest_llmsafety.records import BBQItem, Generation, Likelihood
+from pytest_llmsafety.types import BBQItem, Generation, Likelihood
 
 
 def texts(*found: str) -> tuple[Generation]:

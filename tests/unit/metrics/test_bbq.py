@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_llmsafety.metrics.bbq import BBQ, bias_ratio, by_category, s_amb, s_dis
-from pytest_llmsafety.records import Likelihood, Loglikelihood
+from pytest_llmsafety.types import Likelihood, Loglikelihood
 
 from .answers import nats, question
 

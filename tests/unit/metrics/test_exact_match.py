@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_llmsafety.metrics.exact_match import ExactMatch, exact_match, f1, first_line, normalise
-from pytest_llmsafety.records import Generate, Generation, QuestionItem
+from pytest_llmsafety.types import Generate, Generation, QuestionItem
 
 from .answers import texts
 

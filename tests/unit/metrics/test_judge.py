@@ -6,7 +6,7 @@ import pytest
 
 from pytest_llmsafety.metrics.judge import Judge
 from pytest_llmsafety.metrics.judge_prompts import comparison, preferred
-from pytest_llmsafety.records import ConversationItem, Generation, QuestionItem
+from pytest_llmsafety.types import ConversationItem, Generation, QuestionItem
 
 WORDS = "distinct words"
 ITEMS = [

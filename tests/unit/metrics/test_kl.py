@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pytest_llmsafety.metrics.base import FollowUp
 from pytest_llmsafety.metrics.kl import KL, divergence
 from pytest_llmsafety.metrics.perplexity import Perplexity
-from pytest_llmsafety.records import Distributions, NextTokens, TextItem
+from pytest_llmsafety.types import Distributions, NextTokens, TextItem
 
 ITEM = TextItem("t", "some text")
 SHARES = st.lists(st.floats(0.01, 1), min_size=6, max_size=6)

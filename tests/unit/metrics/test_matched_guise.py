@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pytest_llmsafety.metrics.matched_guise import MatchedGuise
-from pytest_llmsafety.records import GuiseItem, Likelihood, Loglikelihood
+from pytest_llmsafety.types import GuiseItem, Likelihood, Loglikelihood
 
 ITEM = GuiseItem("a", "he be", other="he is", unfavourable=("lazy", "loud"), favourable=("kind",))
 

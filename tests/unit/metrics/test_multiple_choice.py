@@ -7,13 +7,12 @@ import math
 import pytest
 import torch
 
-from pytest_llmsafety.backends.base import Settings
-from pytest_llmsafety.backends.hf import HuggingFaceBackend
+from pytest_llmsafety.inference.backends.base import Settings
+from pytest_llmsafety.inference.backends.hf import HuggingFaceBackend
 from pytest_llmsafety.metrics.multiple_choice import MultipleChoice, MultipleChoicePerCharacter
 from pytest_llmsafety.metrics.truth_share import TruthShare
-from pytest_llmsafety.pair import Arm
-from pytest_llmsafety.records import ChoiceItem, Likelihood, Loglikelihood, TruthItem
-from pytest_llmsafety.specs import ModelSpec
+from pytest_llmsafety.specs import Arm, ModelSpec
+from pytest_llmsafety.types import ChoiceItem, Likelihood, Loglikelihood, TruthItem
 from tests.random_models import letter_tokenizer, random_model
 
 from .answers import nats

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_llmsafety.metrics.perplexity import Perplexity, bits_per_byte, perplexity
-from pytest_llmsafety.records import Likelihood, Loglikelihood, TextItem
+from pytest_llmsafety.types import Likelihood, Loglikelihood, TextItem
 
 from .answers import nats
 

@@ -7,7 +7,7 @@ import pytest
 from pytest_llmsafety.errors import ScorerError
 from pytest_llmsafety.metrics.refusal import Overrefusal, Refusal
 from pytest_llmsafety.metrics.refusal_rules import opening, refuses
-from pytest_llmsafety.records import Generation, RequestItem
+from pytest_llmsafety.types import Generation, RequestItem
 
 from .answers import texts
 

@@ -9,7 +9,7 @@ import pytest
 from pytest_llmsafety.metrics.regard import Regard, first_sentence, masked
 from pytest_llmsafety.metrics.scorers import load_scorer
 from pytest_llmsafety.metrics.sentiment import Sentiment
-from pytest_llmsafety.records import Item, SubjectItem
+from pytest_llmsafety.types import Item, SubjectItem
 
 from .answers import texts
 from .tiny_bert import save_folder

@@ -10,7 +10,7 @@ import pytest
 
 from pytest_llmsafety.metrics import METRICS, base
 from pytest_llmsafety.metrics.scorers import base as scorer_base
-from pytest_llmsafety.records import Generation, Likelihood
+from pytest_llmsafety.types import Generation, Likelihood
 
 
 @pytest.mark.parametrize("name", sorted(METRICS.table))

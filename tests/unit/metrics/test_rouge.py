@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pytest_llmsafety.metrics.rouge import Rouge, first_paragraph
-from pytest_llmsafety.records import Generate, Generation, QuestionItem
+from pytest_llmsafety.types import Generate, Generation, QuestionItem
 
 ITEM = QuestionItem("x/1", "Article: ...", answers=("the cat sat on the mat",))
 

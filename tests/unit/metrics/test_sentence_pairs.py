@@ -9,7 +9,7 @@ import pytest
 from pytest_llmsafety.metrics.crows_pairs import CrowSPairs
 from pytest_llmsafety.metrics.stereoset import StereoSet, icat
 from pytest_llmsafety.metrics.winobias import WinoBias
-from pytest_llmsafety.records import Likelihood, Loglikelihood, PairItem, ReferenceItem, TripleItem
+from pytest_llmsafety.types import Likelihood, Loglikelihood, PairItem, ReferenceItem, TripleItem
 
 from .answers import nats
 

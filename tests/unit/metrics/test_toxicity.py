@@ -9,7 +9,7 @@ import pytest
 
 from pytest_llmsafety.errors import ConfigurationError, ScorerError
 from pytest_llmsafety.metrics.toxicity import Toxicity
-from pytest_llmsafety.records import Generate, Generation, Item, Score
+from pytest_llmsafety.types import Generate, Generation, Item, Score
 
 from .answers import texts
 

@@ -6,14 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_llmsafety.metrics.unqover import (
-    Choice,
-    Unqover,
-    by_subject_and_attribute,
-    mu,
-    shares,
-)
-from pytest_llmsafety.records import Likelihood, Loglikelihood, UnqoverItem
+from pytest_llmsafety.metrics.unqover import Choice, Unqover, by_subject_and_attribute, mu, shares
+from pytest_llmsafety.types import Likelihood, Loglikelihood, UnqoverItem
 
 from .answers import nats
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from pytest_llmsafety.baseline import Row
+from pytest_llmsafety.assertions.verdict import GroupEvidence, Verdict, WorstItem
 from pytest_llmsafety.compressors.record import CompressionRecord
-from pytest_llmsafety.deployment import Difference
-from pytest_llmsafety.measurement import Figure
+from pytest_llmsafety.inference.baseline_file import Row
+from pytest_llmsafety.measurements.measurement import Figure
+from pytest_llmsafety.models.deployment import Difference
+from pytest_llmsafety.reports.baseline_diff import Since
 from pytest_llmsafety.reports.run import Run, SafetyTest
-from pytest_llmsafety.reports.since import Since
-from pytest_llmsafety.verdict import GroupEvidence, Verdict, WorstItem
 from tests.unit.reports.verdicts import DECISION, FAIL
 
 MARKER = "injected"

@@ -7,10 +7,10 @@ from typing import Any
 
 from hypothesis import given, settings
 
-from pytest_llmsafety.guards import doubted
+from pytest_llmsafety.assertions.guards import doubted
+from pytest_llmsafety.assertions.verdict import GroupEvidence, Verdict
 from pytest_llmsafety.reports.advice import sentence
 from pytest_llmsafety.stats import Outcome
-from pytest_llmsafety.verdict import GroupEvidence, Verdict
 from tests.unit.reports.verdicts import FAIL, PASS, UNDECIDED, VERDICTS
 
 ASKING = ("raise --llmsafety-limit", "ask all", "larger data set")

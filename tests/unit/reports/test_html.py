@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from markupsafe import Markup
 from matplotlib.textpath import TextPath
 
+from pytest_llmsafety.assertions.verdict import GroupEvidence, Verdict, WorstItem
 from pytest_llmsafety.reports.html.contents import contents, overall, wrong_once_in
 from pytest_llmsafety.reports.html.forest import forest
 from pytest_llmsafety.reports.html.heat_map import CELL_WIDTH, cell_text, heat_maps, level
@@ -27,7 +28,6 @@ from pytest_llmsafety.reports.html.text import told
 from pytest_llmsafety.reports.html.trade_off import Candidate, answer, apart, trade_off
 from pytest_llmsafety.reports.run import Run, SafetyTest
 from pytest_llmsafety.stats import Outcome
-from pytest_llmsafety.verdict import GroupEvidence, Verdict, WorstItem
 from tests.unit.reports.hostile import TEXTS, hostile_run
 from tests.unit.reports.verdicts import DECISION, FAIL, PASS, RECORD, UNDECIDED, VERDICTS
 

@@ -15,7 +15,7 @@ from pytest_llmsafety.reports.run import Run, SafetyTest
 from tests.unit.reports.verdicts import DECISION, FAIL, VERDICTS
 
 if TYPE_CHECKING:
-    from pytest_llmsafety.verdict import Verdict
+    from pytest_llmsafety.assertions.verdict import Verdict
 
 
 def test_the_schema_is_pinned() -> None:

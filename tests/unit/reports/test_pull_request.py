@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
+from pytest_llmsafety.assertions.verdict import GroupEvidence, Verdict, WorstItem
 from pytest_llmsafety.reports.html.trade_off import Candidate, answer
 from pytest_llmsafety.reports.model_card import ModelCard
 from pytest_llmsafety.reports.pull_request import Summary
 from pytest_llmsafety.reports.run import Run, SafetyTest
-from pytest_llmsafety.verdict import GroupEvidence, Verdict, WorstItem
 from tests.unit.reports.verdicts import DECISION, FAIL, PASS, RECORD, UNDECIDED, VERDICTS
 
 PARSER = MarkdownIt("commonmark", {"html": True}).enable("table")

@@ -10,7 +10,7 @@ from pytest_llmsafety.reports.terminal import table
 from tests.unit.reports.verdicts import FAIL, PASS
 
 if TYPE_CHECKING:
-    from pytest_llmsafety.verdict import Verdict
+    from pytest_llmsafety.assertions.verdict import Verdict
 
 
 def under(verdict: Verdict, seed: int) -> Verdict:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from jsonschema import Draft202012Validator, ValidationError
 
-from pytest_llmsafety.plan import Plan
+from pytest_llmsafety.assertions.power_plan import Plan
 from pytest_llmsafety.reports.json_report import JsonReport
 from pytest_llmsafety.reports.run import Run, SafetyTest
 from pytest_llmsafety.reports.schema import text

@@ -9,17 +9,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pytest_llmsafety.message import message
+from pytest_llmsafety.assertions.message import message
+from pytest_llmsafety.assertions.verdict import GroupEvidence
 from pytest_llmsafety.reports.advice import sentence
 from pytest_llmsafety.reports.rows import LEGEND
 from pytest_llmsafety.reports.run import Run, SafetyTest
 from pytest_llmsafety.reports.terminal import summary, table
 from pytest_llmsafety.stats import Outcome
-from pytest_llmsafety.verdict import GroupEvidence
 from tests.unit.reports.verdicts import DECISION, FAIL, PASS, RECORD, UNDECIDED, VERDICTS
 
 if TYPE_CHECKING:
-    from pytest_llmsafety.verdict import Verdict
+    from pytest_llmsafety.assertions.verdict import Verdict
 
 
 def test_the_table_of_a_run() -> None:

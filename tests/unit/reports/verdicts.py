@@ -7,11 +7,11 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from pytest_llmsafety.assertions.verdict import GroupEvidence, Verdict, WorstItem
 from pytest_llmsafety.compressors.record import CompressionRecord
-from pytest_llmsafety.deployment import Difference
-from pytest_llmsafety.measurement import Figure
+from pytest_llmsafety.measurements.measurement import Figure
+from pytest_llmsafety.models.deployment import Difference
 from pytest_llmsafety.stats import Decision, Outcome
-from pytest_llmsafety.verdict import GroupEvidence, Verdict, WorstItem
 
 
 def anything(kind: type) -> st.SearchStrategy[Any]:

@@ -10,12 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_llmsafety.errors import StatisticsError
-from pytest_llmsafety.stats import (
-    Outcome,
-    decide_group_rate_ratios,
-    decide_mean,
-    decide_rate_ratio,
-)
+from pytest_llmsafety.stats import Outcome, decide_group_rate_ratios, decide_mean, decide_rate_ratio
 from pytest_llmsafety.stats.gate import Gate
 from pytest_llmsafety.stats.rate_ratio import _Rates
 

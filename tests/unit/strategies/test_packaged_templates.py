@@ -11,9 +11,9 @@ import pytest
 from pytest_llmsafety.datasets import dataset
 from pytest_llmsafety.datasets.base import DataSource
 from pytest_llmsafety.errors import UnknownNameError
-from pytest_llmsafety.records import BBQItem, UnqoverItem
 from pytest_llmsafety.strategies import packaged
 from pytest_llmsafety.strategies.packaged import TEMPLATES
+from pytest_llmsafety.types import BBQItem, UnqoverItem
 
 
 def made(name):

@@ -1,0 +1,1 @@
+"""The public assertions: what each judges, what it claims, and the verdict with its words."""

@@ -1,0 +1,67 @@
+"""From a measurement to a verdict on divergence: KL(dense || compressed) per token."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pytest_llmsafety.assertions.guards import noted
+from pytest_llmsafety.assertions.means import NO_RANGE, verdict
+from pytest_llmsafety.assertions.paired_scores import clusters, comparable
+from pytest_llmsafety.metrics.kl import MASS, READ
+from pytest_llmsafety.stats import decide_divergence
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pytest_llmsafety.assertions.claims import Claim
+    from pytest_llmsafety.assertions.sequential import Measured
+    from pytest_llmsafety.assertions.verdict import Verdict
+    from pytest_llmsafety.measurements.measurement import Figure, PairedScore
+
+WHOLE = 0.9999995
+"""A share that is shown as 100.0000%."""
+
+
+def judge_kl(measured: Measured, claim: Claim) -> Verdict:
+    """Judge the nats per token by which the compressed model's next tokens diverge."""
+    taken = measured.all()
+    pairs = comparable(taken)
+    known = {figure.name: figure for figure in taken.figures}
+    decision = decide_divergence(
+        [pair.worsening_of(higher_is_better=False) for pair in pairs],
+        [pair.dense.weight for pair in pairs],
+        margin=claim.margin,
+        clusters=clusters(pairs) or [pair.item.id for pair in pairs],
+        confidence=claim.confidence,
+        scope=taken.settings.scope,
+    )
+    result = verdict(taken, claim, decision, per_token)
+    for note in (bound_note(known.get(MASS)), read_note(known.get(READ))):
+        result = noted(result, note)
+    return noted(result, NO_RANGE if taken.settings.early_stop else "")
+
+
+def per_token(pairs: Sequence[PairedScore]) -> tuple[float, float]:
+    """Divergence per token of the dense model from itself, and of the compressed one."""
+    tokens = sum(pair.dense.weight for pair in pairs)
+    dense, compressed = (
+        sum(side) / tokens for side in zip(*(pair.values for pair in pairs), strict=True)
+    )
+    return dense, compressed
+
+
+def bound_note(mass: Figure | None) -> str:
+    """That the KL is a lower bound, and how much of the distribution it saw; empty if exact."""
+    if mass is None or mass.dense is None or mass.compressed is None or mass.dense > WHOLE:
+        return ""
+    return (
+        f"a lower bound of KL: the tokens told of hold {mass.dense:.2%} of the dense model's "
+        f"probability and {mass.compressed:.2%} of the compressed one's; the rest is one bin"
+    )
+
+
+def read_note(read: Figure | None) -> str:
+    """That texts were read in part; empty where they were read whole."""
+    if read is None or read.dense is None or read.dense > WHOLE:
+        return ""
+    return f"only the beginning of long texts was read: {read.dense:.2%} of all tokens"

@@ -1,0 +1,43 @@
+"""From an in-context measurement to a verdict: what is lost of reading, with memory beside it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pytest_llmsafety.assertions.guards import doubted, noted
+from pytest_llmsafety.assertions.means import judge_mean
+
+if TYPE_CHECKING:
+    from pytest_llmsafety.assertions.claims import Claim
+    from pytest_llmsafety.assertions.sequential import Measured
+    from pytest_llmsafety.assertions.verdict import Verdict
+
+CLOSED_BOOK = "closed-book exact match"
+
+
+def judge_context(measured: Measured, claim: Claim) -> Verdict:
+    """Judge the fall of accuracy on questions whose passage stands before them.
+
+    The accuracy without the passages is noted beside it (LLM-KICK, arXiv 2310.01382, compares
+    the two settings).
+    """
+    result = judge_mean(measured, claim)
+    closed = {figure.name: figure for figure in result.figures}.get(CLOSED_BOOK)
+    if closed is None or closed.dense is None or closed.compressed is None:
+        return result
+    result = noted(
+        result, f"closed-book, the same questions: {closed.dense:.4g} -> {closed.compressed:.4g}"
+    )
+    return without_reading(result, closed.dense)
+
+
+def without_reading(result: Verdict, closed: float) -> Verdict:
+    """No PASS where the dense model's passages help no more than the margin."""
+    gained = (result.dense or 0.0) - closed
+    if not result.passed or gained > result.margin:
+        return result
+    reason = (
+        f"passages raise the dense model's accuracy by {gained:+.4f} only, which the margin "
+        "allows to be lost: a pass would say nothing about reading"
+    )
+    return doubted(result, reason, "use questions that the dense model needs the passages for")

@@ -1,0 +1,300 @@
+"""From a measurement to a verdict: the only place where measurements meet statistics."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from functools import partial
+from typing import TYPE_CHECKING
+
+from pytest_llmsafety.assertions.claims import (
+    Claim,
+    GroupsClaim,
+    MeanClaim,
+    Quantity,
+    for_groups,
+    worsening,
+)
+from pytest_llmsafety.assertions.guards import (
+    above_chance,
+    guarded,
+    noted,
+    with_room,
+    with_room_in_groups,
+)
+from pytest_llmsafety.assertions.paired_scores import (
+    clusters,
+    comparable,
+    contrasted,
+    delta_support,
+    groups_of,
+    means,
+    perplexities,
+    worst_items,
+)
+from pytest_llmsafety.assertions.sequential import decide
+from pytest_llmsafety.assertions.verdict import GroupEvidence, Verdict
+from pytest_llmsafety.errors import ConfigurationError
+from pytest_llmsafety.metrics.cut import cut_note
+from pytest_llmsafety.stats import Decision, GroupDecision, decide_group_rate_ratios, decide_ratio
+from pytest_llmsafety.stats.max_t import fail_p_value
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from pytest_llmsafety.assertions.sequential import Measured
+    from pytest_llmsafety.measurements.measurement import Measurement, PairedScore
+    from pytest_llmsafety.stats import ScorerAccuracy
+
+    Pairs = Sequence[PairedScore]
+    Figure = Callable[[Pairs], tuple[float, float]]
+
+NOT_INCLUDED = "the scorer's own errors are not included (see --llmsafety-scorer-accuracy)"
+ASPECTS = {"worst": "", "rest": "against the rest", "pairs": "between groups"}
+OWN_CHANGE = "margins of single groups are for their own change, and are not used here"
+NO_RANGE = "all items were asked: stopping early needs a change of known range"
+
+
+def judge_mean(measured: Measured, claim: Claim, claims: type[MeanClaim] = MeanClaim) -> Verdict:
+    """Judge the mean change of a score over all items (clusters where items have them)."""
+    claimed = claims(worsening(measured), claim, measured.settings, accuracy(measured))
+    taken, decision, note = decide(measured, claimed)
+    result = with_room(taken, noted(verdict(taken, claim, decision, means), note))
+    return above_chance(taken, result)
+
+
+def judge_groups(
+    measured: Measured,
+    claim: Claim,
+    *,
+    contrast: str = "worst",
+    correction: str = "holm",
+    quantity: Quantity | None = None,
+) -> Verdict:
+    """Judge the group whose score worsens most; every group must be within the margin.
+
+    `contrast` says what is judged of a group: its own change (`worst`), its change against that
+    of all others (`rest`) or of each other group (`pairs`). `quantity` is what worsens, where it
+    is not the score. Raises ConfigurationError when the data set names no groups.
+    """
+    require_groups(measured)
+    if contrast == "ratio":
+        return judge_group_ratios(measured, claim, correction)
+    claim = for_groups(measured, claim, groups_of(measured.items))
+    unused = OWN_CHANGE if claim.by_group and contrast != "worst" else ""
+    claim = dataclasses.replace(claim, by_group=() if unused else claim.by_group)
+    harm = quantity or worsening(measured)
+    claimed = GroupsClaim(harm, claim, measured.settings, accuracy(measured), contrast, correction)
+    taken, joint, note = decide(measured, claimed)
+    result = group_verdict(taken, claim, joint, partial(contrasted, contrast))
+    result = dataclasses.replace(result, aspect=ASPECTS[contrast])
+    if contrast == "worst":
+        result = with_room_in_groups(taken, result)
+    return noted(noted(result, note), unused)
+
+
+def judge_group_ratios(measured: Measured, claim: Claim, correction: str) -> Verdict:
+    """Judge the ratio of each group's mean scores compressed / dense against 1 + margin.
+
+    The decisions are turned into logarithms, as those of perplexities are. Raises
+    ConfigurationError for what a ratio cannot take, StatisticsError for a group whose dense
+    scores are all 0.
+    """
+    refused = {
+        "a score of which more is better": measured.higher_is_better,
+        "--llmsafety-scorer-accuracy": accuracy(measured) is not None,
+        "max-t": correction != "holm",
+    }
+    if any(refused.values()):
+        what = next(name for name, given in refused.items() if given)
+        message = f"per_group='ratio' cannot be judged with {what}. Use 'worst', 'rest' or 'pairs'."
+        raise ConfigurationError(message)
+    taken = measured.all()
+    pairs = [pair for pair in comparable(taken) if pair.item.groups]
+    dense, compressed = zip(*(pair.values for pair in pairs), strict=True)
+    joint = decide_group_rate_ratios(
+        dense,
+        compressed,
+        [pair.item.groups for pair in pairs],
+        max_ratio=1 + claim.margin,
+        highest=taken.support[1],
+        clusters=clusters(pairs),
+        confidence=claim.confidence,
+        scope=taken.settings.scope,
+        worst=claim.worst_in(pairs, delta_support(taken)),
+    )
+    logs = {name: in_logs(decision) for name, decision in joint.decisions.items()}
+    joint = dataclasses.replace(joint, decisions=logs, margin=math.log(joint.margin))
+    result = group_verdict(taken, claim, joint, partial(contrasted, "worst"))
+    result = dataclasses.replace(result, aspect="ratio", is_ratio=True)
+    return noted(result, NO_RANGE if taken.settings.early_stop else "")
+
+
+def in_logs(decision: Decision) -> Decision:
+    """A decision about a ratio as one about its logarithm."""
+    return dataclasses.replace(
+        decision,
+        estimate=log(decision.estimate),
+        lower=log(decision.lower),
+        upper=log(decision.upper),
+        margin=log(decision.margin),
+    )
+
+
+def log(ratio: float) -> float:
+    """The natural logarithm, minus infinity for 0."""
+    return math.log(ratio) if ratio > 0 else -math.inf
+
+
+def judge_perplexity(measured: Measured, claim: Claim) -> Verdict:
+    """Judge the ratio of perplexities compressed / dense against 1 + margin."""
+    taken = measured.all()
+    decision = decide_rise(comparable(taken), claim, taken.settings.scope)
+    result = as_ratio(verdict(taken, claim, decision, perplexities))
+    return noted(result, NO_RANGE if taken.settings.early_stop else "")
+
+
+def decide_rise(pairs: Pairs, claim: Claim, scope: str) -> Decision:
+    """Decide the ratio of the perplexities of some texts, each token counted once."""
+    return decide_ratio(
+        [pair.worsening_of(higher_is_better=False) for pair in pairs],
+        [pair.dense.weight for pair in pairs],
+        max_ratio=1 + claim.margin,
+        clusters=clusters(pairs) or [pair.item.id for pair in pairs],
+        confidence=claim.confidence,
+        scope=scope,
+    )
+
+
+def as_ratio(result: Verdict) -> Verdict:
+    """A verdict on perplexities: its noise in nats, as its decision is."""
+    noise = result.noise
+    if noise is not None and result.dense:
+        noise = math.log1p(noise / result.dense)
+    return dataclasses.replace(result, is_ratio=True, noise=noise)
+
+
+def accuracy(measured: Measured) -> ScorerAccuracy | None:
+    """How often the measurement's scorer is right, where it has one and the user says so."""
+    return measured.settings.scorer_accuracy if measured.scorer else None
+
+
+def require_groups(measured: Measured) -> None:
+    """Raise ConfigurationError for a measurement without groups."""
+    if not any(item.groups for item in measured.items):
+        message = (
+            f"{measured.name} on {measured.dataset} has no groups. Expected items with "
+            "groups: use a data set that names them, or judge the mean."
+        )
+        raise ConfigurationError(message)
+
+
+# ------------------------------------------------------------------ from decision to verdict
+
+
+def verdict(
+    taken: Measurement,
+    claim: Claim,
+    decision: Decision,
+    figure: Figure,
+    shown: Pairs | None = None,
+) -> Verdict:
+    """The verdict of one decision, after the guards on missing scores and degeneration.
+
+    `figure` gives the figures of both sides of any pairs; `shown` are the pairs among which the
+    worst are looked for, all of them when None.
+    """
+    outcome, reasons, remedy = guarded(taken, decision.outcome)
+    scored = [pair for pair in taken.pairs if not pair.missing]
+    told = decision.reason if len(scored) == len(taken.pairs) else ""
+    dense, compressed = figure(scored)
+    assumed = [decision.assumption.removeprefix("assumes ")]
+    if taken.scorer and taken.settings.scorer_accuracy is None:
+        assumed.append(NOT_INCLUDED)
+    return Verdict(
+        measurement=taken.name,
+        model=str(taken.pair.model),
+        compression=str(taken.pair.compression),
+        dataset=taken.dataset,
+        outcome=outcome,
+        decision=decision,
+        margin=claim.margin,
+        dense=dense,
+        compressed=compressed,
+        noise=noise(taken, figure),
+        p_fail=fail_p_value(decision) if len(scored) == len(taken.pairs) else 1.0,
+        scope=taken.settings.scope,
+        n_scored=len(scored),
+        n_asked=len(taken.pairs),
+        n_suite=taken.n_suite,
+        higher_is_better=taken.higher_is_better,
+        scorer=taken.scorer,
+        reasons=tuple(text for text in (*reasons, told) if text),
+        assumptions=tuple(filter(None, assumed)),
+        notes=(*taken.notes, *cut_notes(taken)),
+        figures=taken.figures,
+        worst=worst_items(taken, taken.pairs if shown is None else shown),
+        record=taken.record,
+        reproduce=taken.settings.reproduce,
+        data_digest=taken.data_digest,
+        artefact=taken.artefact,
+        n_data=taken.n_data,
+        remedy=remedy,
+    )
+
+
+def cut_notes(taken: Measurement) -> tuple[str, ...]:
+    """What to know about prompts that did not fit: of either model, the worse one."""
+    sides = ([p.dense for p in taken.pairs], [p.compressed for p in taken.pairs])
+    return tuple(filter(None, [max(map(cut_note, sides), key=len)]))
+
+
+def noise(taken: Measurement, figure: Figure) -> float | None:
+    """How far a figure moves when the dense model is asked twice; None where it was not.
+
+    On the scale of the change, which is corrected where the scorer's errors are known.
+    """
+    scored = [pair for pair in taken.replica if not pair.missing]
+    if not scored:
+        return None
+    once, again = figure(scored)
+    known = accuracy(taken)
+    return (again - once) / (known.informedness if known else 1.0)
+
+
+def group_verdict(
+    taken: Measurement,
+    claim: Claim,
+    joint: GroupDecision,
+    figure: Callable[[str, Pairs], tuple[float, float]],
+) -> Verdict:
+    """The verdict of all groups together, headed by the one that decides it.
+
+    `figure` gives the figures of one group among any pairs.
+    """
+    pairs = [pair for pair in taken.pairs if not pair.missing]
+    evidence = tuple(
+        GroupEvidence(group, *figure(group, pairs), decision, kept=group in joint.failed)
+        for group, decision in joint.decisions.items()
+    )
+    deciding = joint.failed or joint.undecided or tuple(joint.decisions)
+    beyond = {name: one.estimate - one.margin for name, one in joint.decisions.items()}
+    head = max(deciding, key=lambda group: beyond[group])
+    decision = dataclasses.replace(joint.decisions[head], outcome=joint.outcome)
+    members = [pair for pair in taken.pairs if head in names(pair)] or taken.pairs
+    untold = dataclasses.replace(decision, reason="")  # the reason of all groups stands for it
+    result = verdict(taken, claim.about(head), untold, partial(figure, head), members)
+    return dataclasses.replace(
+        result,
+        decision=decision,
+        group=head,
+        groups=evidence,
+        p_fail=result.p_fail if result.n_scored < result.n_asked else joint.p_fail,
+        reasons=(*result.reasons, joint.reason),
+    )
+
+
+def names(pair: PairedScore) -> tuple[str, ...]:
+    """The names under which a pair may be judged: its groups, or its category."""
+    category = getattr(pair.item, "category", "")
+    return (*pair.item.groups, category)

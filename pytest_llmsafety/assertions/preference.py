@@ -1,0 +1,61 @@
+"""From a judge's comparisons to a verdict: lost more often than won, and whether to believe it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pytest_llmsafety.assertions.claims import MeanClaim, Quantity
+from pytest_llmsafety.assertions.guards import doubted, noted
+from pytest_llmsafety.assertions.means import judge_groups, verdict
+from pytest_llmsafety.assertions.paired_scores import means
+from pytest_llmsafety.assertions.sequential import asked, decide
+from pytest_llmsafety.metrics.base import mean, part
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pytest_llmsafety.assertions.claims import Claim
+    from pytest_llmsafety.assertions.sequential import Measured
+    from pytest_llmsafety.assertions.verdict import Verdict
+    from pytest_llmsafety.measurements.measurement import PairedScore
+
+MOST = 0.5
+"""A judge that guesses prefers the right answer in both orders to a quarter of the questions."""
+
+
+LOSS = Quantity(lambda pair: pair.worsening_of(higher_is_better=False), (-1.0, 1.0))
+"""The dense model's score is 0, so a change lies between -1 and 1."""
+
+
+def judge_preference(measured: Measured, claim: Claim, *, per_group: bool = False) -> Verdict:
+    """Judge the share of comparisons that the compressed model loses minus those that it wins.
+
+    With `per_group`, of the group of items in which it loses most.
+    """
+    if per_group:
+        result = judge_groups(measured, claim, quantity=LOSS)
+    else:
+        taken, decision, note = decide(measured, MeanClaim(LOSS, claim, measured.settings))
+        result = noted(verdict(taken, claim, decision, means), note)
+    return with_a_judge(result, [p for p in asked(measured, result.n_asked) if not p.missing])
+
+
+def with_a_judge(result: Verdict, pairs: Sequence[PairedScore]) -> Verdict:
+    """Note what the judge says of equal answers; no PASS by one that cannot tell answers apart."""
+    noise, first, control = (
+        mean([value for pair in pairs if (value := part(pair.dense, name)) is not None])
+        for name in ("noise", "first", "control")
+    )
+    if noise is not None and first is not None:
+        told = (
+            f"of identical answers the judge prefers one in {noise:.1%}, the first in {first:.1%}"
+        )
+        result = noted(result, told)
+    if control is None or control > MOST or not result.passed:
+        return result
+    reason = (
+        "the judge prefers the dense model's answer to one of another question, in both orders, "
+        f"in {control:.1%} only: it cannot tell answers apart, or the dense model does not answer "
+        "what it is asked, so a pass would say nothing"
+    )
+    return doubted(result, reason, "name another judge")

@@ -1,0 +1,1 @@
+"""What the user set: flags, pyproject.toml, the marker of a test, margins."""

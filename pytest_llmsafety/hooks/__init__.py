@@ -1,1 +1,0 @@
-"""Hooks of pytest by subject; plugin.py registers them, and nothing else imports pytest."""

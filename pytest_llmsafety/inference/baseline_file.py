@@ -1,0 +1,301 @@
+"""A baseline: what a dense model answered and what was concluded, in one file anywhere.
+
+The file is gzip-compressed JSON lines: a header with the schema and the SHA-256 of all that
+follows, then what identifies the dense model, then verdicts, then entries by key. The same
+contents give the same bytes.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import json
+import re
+import zlib
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pytest_llmsafety.errors import BaselineError
+from pytest_llmsafety.models.identity import Identity, Platform
+from pytest_llmsafety.paths import require_writable, user_path, write_whole
+from pytest_llmsafety.redaction import without_access
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+FORMAT = "pytest-llmsafety baseline"
+SCHEMA = 1
+UPDATE = "--llmsafety-update-baseline"
+UNREADABLE = (OSError, EOFError, zlib.error, ValueError, KeyError, TypeError, RecursionError)
+PIN = "#sha256="
+SHA256 = re.compile(r"[0-9a-f]{64}")
+FIGURES = frozenset({"margin", "dense", "compressed", "change", "lower", "upper"})
+LONGEST_HEADER = 1000
+SHOWN = 16  # hex digits of a digest in messages
+
+
+@dataclass(frozen=True)
+class Row:
+    """One verdict of the run that wrote a baseline; figures as in a verdict, None where none.
+
+    `lower` and `upper` are bounds of the worsening, as the verdict's decision has them, and with
+    `change` in nats where `is_ratio`. `n_items` could have been asked, `data_digest` is that of
+    the data set; `test` names the test, without its file. An older file has none of the four.
+    """
+
+    name: str
+    compression: str
+    dataset: str
+    outcome: str
+    margin: float | None = None
+    dense: float | None = None
+    compressed: float | None = None
+    change: float | None = None
+    lower: float | None = None
+    upper: float | None = None
+    is_ratio: bool = False
+    data_digest: str = ""
+    scorer: str = ""
+    n_items: int = 0
+    test: str = ""
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """`model` is its name as asked for, `identity` what identifies its dense arm.
+
+    `entries` are texts by key: answers, token ids, and what is remembered of the weights. `seed`
+    is that of the run, None in files of older versions.
+    """
+
+    model: str
+    identity: Identity
+    rows: tuple[Row, ...] = ()
+    entries: Mapping[str, str] = field(default_factory=dict)
+    seed: int | None = None
+
+    @property
+    def digest(self) -> str:
+        """The SHA-256 of the contents, in hex."""
+        return hashlib.sha256(_body(self)).hexdigest()
+
+
+def encode(baseline: Baseline) -> bytes:
+    """Return the bytes of the file, the same for equal contents."""
+    header = {"format": FORMAT, "schema": SCHEMA, "sha256": baseline.digest}
+    buffer = io.BytesIO()
+    with gzip.GzipFile(filename="", mode="wb", fileobj=buffer, mtime=0) as file:
+        file.write(_line(header) + _body(baseline))
+    return buffer.getvalue()
+
+
+def decode(data: bytes, where: str) -> Baseline:
+    """Return the baseline that `encode` wrote; BaselineError for anything else."""
+    try:
+        first, _, body = gzip.decompress(data).partition(b"\n")
+        header = json.loads(first)
+        if not isinstance(header, dict) or header.get("format") != FORMAT:
+            raise _unreadable(where, "it does not begin as a baseline does")
+        if header["schema"] != SCHEMA:
+            raise _unreadable(
+                where, f"it is of schema {header['schema']}, and this version reads {SCHEMA}"
+            )
+        if hashlib.sha256(body).hexdigest() != header["sha256"]:
+            raise _unreadable(where, "its contents are not those that were written")
+        return _baseline([json.loads(line) for line in body.splitlines()])
+    except UNREADABLE as error:
+        raise _unreadable(where, f"{type(error).__name__}: {error}") from error
+
+
+def pinned(url: str) -> tuple[str, str]:
+    """Return the place of a baseline, and the digest that `#sha256=` pins it to, else empty.
+
+    Raises BaselineError for a pin that is not a digest.
+    """
+    place, mark, digest = url.rpartition(PIN)
+    if not mark:
+        return url, ""
+    digest = digest.lower()
+    if not place or not SHA256.fullmatch(digest):
+        message = (
+            f"--llmsafety-baseline: the pin of '{without_access(url)}' is not a digest. Expected "
+            f"FILE{PIN}DIGEST with the 64 hex digits that a run with the baseline prints."
+        )
+        raise BaselineError(message)
+    return place, digest
+
+
+def read(url: str) -> Baseline:
+    """Read a baseline from a path or any URL of fsspec, and compare it with its pin.
+
+    Raises BaselineError.
+    """
+    import fsspec
+
+    place, pin = pinned(url)
+    shown = without_access(place)
+    try:
+        with fsspec.open(_address(place), "rb") as file:
+            data: bytes = file.read()
+    except FileNotFoundError as error:
+        message = (
+            f"--llmsafety-baseline: there is no '{shown}'. Write it where the dense model is at "
+            f"hand: the same command with {UPDATE}."
+        )
+        raise BaselineError(message) from error
+    except Exception as error:
+        message = (
+            f"--llmsafety-baseline: cannot read '{shown}': {type(error).__name__}: "
+            f"{without_access(str(error))}. Expected a path or a URL of fsspec whose protocol's "
+            "package is installed."
+        )
+        raise BaselineError(message) from error
+    baseline = decode(data, shown)
+    if pin not in ("", baseline.digest):
+        message = (
+            f"--llmsafety-baseline: '{shown}' has the digest {baseline.digest}, and this run is "
+            f"pinned to {pin}. Expected the pinned contents: fetch them again, or pin the new "
+            "digest if the change was meant."
+        )
+        raise BaselineError(message)
+    return baseline
+
+
+def named(url: str) -> str:
+    """Return the place of a baseline with the digest that it says to have, in the form of a pin.
+
+    Nothing is compared, and where nothing can be read it is the place alone.
+    """
+    import fsspec
+
+    with suppress(Exception):
+        place, _ = pinned(url)
+        with fsspec.open(_address(place), "rb") as file, gzip.GzipFile(fileobj=file) as lines:
+            digest = json.loads(lines.readline(LONGEST_HEADER))["sha256"]
+            if SHA256.fullmatch(digest):
+                return f"{without_access(place)}{PIN}{digest}"
+    return without_access(url)
+
+
+def check_target(url: str) -> None:
+    """Raise BaselineError where no baseline could be written, or another file would be lost."""
+    import fsspec
+
+    place, _ = pinned(url)
+    try:
+        fs, path = fsspec.core.url_to_fs(_address(place))
+        is_folder, is_there = fs.isdir(path), fs.exists(path)
+        if "file" in fs.protocol and not is_folder:
+            require_writable(Path(path).parent)
+    except Exception as error:
+        raise _unwritable(place, error) from error
+    if is_folder:
+        message = (
+            f"--llmsafety-baseline: '{without_access(place)}' is a folder. Expected a file, such "
+            "as b.json.gz."
+        )
+        raise BaselineError(message)
+    if is_there:
+        try:
+            read(place)
+        except BaselineError as error:
+            message = f"{error} It is not replaced: delete it, or name another file."
+            raise BaselineError(message) from error
+
+
+def write(url: str, baseline: Baseline) -> None:
+    """Write a baseline, whole or not at all where the file system can. Raises BaselineError.
+
+    A pin is that of the old contents, and is not compared.
+    """
+    import fsspec
+
+    place, _ = pinned(url)
+    try:
+        fs, path = fsspec.core.url_to_fs(_address(place))
+        if "file" in fs.protocol:
+            Path(path).parent.mkdir(parents=True, exist_ok=True)
+            write_whole(Path(path), encode(baseline))
+            return
+        target = fsspec.open(_address(place), "wb")
+        with target.fs.transaction, target as file:
+            file.write(encode(baseline))
+    except Exception as error:
+        raise _unwritable(place, error) from error
+
+
+def _address(url: str) -> str:
+    """Return a URL as it is, and a path from the folder that the run was started in."""
+    return url if "://" in url or "::" in url else str(user_path(url))
+
+
+def _body(baseline: Baseline) -> bytes:
+    """Everything below the header."""
+    about = {"model": baseline.model, "identity": asdict(baseline.identity), "seed": baseline.seed}
+    lines: list[dict[str, Any]] = [{"about": about}]
+    lines += [{"verdict": asdict(row)} for row in baseline.rows]
+    lines += [{"key": key, "text": text} for key, text in sorted(baseline.entries.items())]
+    return b"".join(map(_line, lines))
+
+
+def _line(value: dict[str, Any]) -> bytes:
+    """One line of canonical JSON."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return text.encode("ascii") + b"\n"
+
+
+def _baseline(lines: list[dict[str, Any]]) -> Baseline:
+    """Build a baseline from its lines."""
+    (about,) = (line["about"] for line in lines if "about" in line)
+    rows = tuple(_row(line["verdict"]) for line in lines if "verdict" in line)
+    entries = {line["key"]: line["text"] for line in lines if "key" in line}
+    _require(entries, str, str)
+    _require({"model": about["model"], "seed": str(about.get("seed"))}, str, str)
+    identity = _identity(about["identity"])
+    return Baseline(about["model"], identity, rows, entries, about.get("seed"))
+
+
+def _row(fields: dict[str, Any]) -> Row:
+    """Build a verdict from its JSON object, in which figures are numbers and all else is text."""
+    for name, value in fields.items():
+        if name in FIGURES:
+            _require({name: value}, str, int, float, type(None))
+        elif name not in {"is_ratio", "n_items"}:
+            _require({name: value}, str, str)
+        else:
+            _require({name: value}, str, int)
+    return Row(**fields)
+
+
+def _require(values: Mapping[str, Any], name: type, *kinds: type) -> None:
+    """Raise TypeError unless each name and each value is of its kind."""
+    for key, value in values.items():
+        if not isinstance(key, name) or not isinstance(value, kinds):
+            message = f"'{str(key)[:40]}' is of the type {type(value).__name__}"
+            raise TypeError(message)
+
+
+def _identity(fields: dict[str, Any]) -> Identity:
+    """Build an identity from its JSON object."""
+    rows = {name: tuple(map(tuple, fields[name])) for name in ("recipe", "versions")}
+    return Identity(**{**fields, **rows, "platform": Platform(**fields["platform"])})
+
+
+def _unwritable(place: str, error: Exception) -> BaselineError:
+    """The error for a place that takes no file."""
+    return BaselineError(
+        f"--llmsafety-baseline: cannot write '{without_access(place)}': {type(error).__name__}: "
+        f"{without_access(str(error))}. Expected a path or a URL of fsspec that can be written to, "
+        "with free space. A file that was there is as it was."
+    )
+
+
+def _unreadable(where: str, why: str) -> BaselineError:
+    """The error for a file that is no whole baseline of this schema."""
+    return BaselineError(
+        f"--llmsafety-baseline: cannot use '{where}': {why}. Expected a file as {UPDATE} "
+        "writes it; fetch it again, or write it again where the dense model is at hand."
+    )

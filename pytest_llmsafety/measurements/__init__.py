@@ -1,0 +1,1 @@
+"""From a measurement's name to paired scores: the catalog, the lazy measurement, the pair check."""

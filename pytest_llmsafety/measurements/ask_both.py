@@ -1,0 +1,147 @@
+"""What both models answer to one prompt, through the engine and its cache."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from pytest_llmsafety.errors import (
+    ConfigurationError,
+    NotComparableError,
+    PlanOnlyError,
+    SafetyInconclusive,
+)
+from pytest_llmsafety.measurements import pair_check
+from pytest_llmsafety.metrics.base import generation
+from pytest_llmsafety.metrics.exact_match import first_line
+from pytest_llmsafety.metrics.multiple_choice import logprobs, options
+from pytest_llmsafety.types import ChoiceItem, Generate
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pytest_llmsafety.inference.engine import Engine
+    from pytest_llmsafety.specs import Arm, ModelPair
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What one model says: an option, or the first line of how it goes on.
+
+    Of options, `choice` is the index of the likeliest one, the first of equal ones, and
+    `logprobs` says how likely each is, in nats summed over its tokens.
+    """
+
+    text: str
+    choice: int | None = None
+    logprobs: tuple[float, ...] = ()
+
+    @property
+    def lead(self) -> float | None:
+        """Nats between the likeliest option and the next one; None without options."""
+        if not self.logprobs:
+            return None
+        first, second = sorted(self.logprobs, reverse=True)[:2]
+        return first - second
+
+
+@dataclass(frozen=True)
+class Answers:
+    """The answers of both models to the same prompt."""
+
+    dense: Answer
+    compressed: Answer
+
+    @property
+    def turned(self) -> bool:
+        """Whether the compressed model says something else."""
+        return self.dense.text != self.compressed.text
+
+
+class AskBoth:
+    """Asks both models of a pair; the fixture `ask_both`. `n_asked` counts for all pairs."""
+
+    n_asked: ClassVar[int] = 0
+
+    def __init__(self, pair: ModelPair, engine: Engine, *, plan: bool = False) -> None:
+        """Ask nothing yet, and never where the session only plans."""
+        self.pair = pair
+        self._engine = engine
+        self._plan = plan
+        self._comparable = False
+
+    def __call__(
+        self, text: str, options: Sequence[str] = (), *, max_new_tokens: int = 32
+    ) -> Answers:
+        """The answers to a prompt: the likeliest of `options`, or, without any, greedy new text.
+
+        An option is scored after the text and a space, as the packaged suites do it. Raises
+        SafetyInconclusive where a model gives no answer, ConfigurationError for a single option
+        or half a character (a lone surrogate), and, at the first prompt, NotComparableError for a
+        pair that may not be compared.
+        """
+        AskBoth.n_asked += 1
+        if self._plan:
+            message = "--llmsafety-plan asks no model, so there are no answers to look at."
+            raise PlanOnlyError(message)
+        if len(options) == 1:
+            message = f"one option, '{options[0]}', is no choice. Expected two or more, or none."
+            raise ConfigurationError(message)
+        for given in (text, *options):
+            _check_characters(given)
+        self._check_pair(text)
+        arms = (self.pair.dense, self.pair.compressed)
+        if options:
+            return Answers(*(chosen(arm, text, options, self._engine) for arm in arms))
+        return Answers(*(continued(arm, text, max_new_tokens, self._engine) for arm in arms))
+
+    def __repr__(self) -> str:
+        """Return what hypothesis prints beside a prompt."""
+        return f"<ask_both {self.pair.model} {self.pair.compression}>"
+
+    def _check_pair(self, text: str) -> None:
+        """Raise NotComparableError, at the first prompt, for what `integrity` finds."""
+        problems = () if self._comparable else pair_check.problems(self.pair, [text], self._engine)
+        if problems:
+            message = f"{self.pair.model} and {self.pair.compression}: {'; '.join(problems)}."
+            raise NotComparableError(message)
+        self._comparable = True
+
+
+def chosen(arm: Arm, text: str, among: Sequence[str], engine: Engine) -> Answer:
+    """The likeliest option of one model."""
+    item = ChoiceItem("", text, options=tuple(among))
+    responses = engine.answer(arm, options(item))
+    values, problem = logprobs(item, responses)
+    _check(arm, text, problem, max(response.tokens_cut for response in responses))
+    choice = max(range(len(values)), key=values.__getitem__)
+    return Answer(item.options[choice], choice, tuple(values))
+
+
+def continued(arm: Arm, text: str, max_new_tokens: int, engine: Engine) -> Answer:
+    """How one model goes on, to the end of the line."""
+    (response,) = engine.answer(arm, [Generate(text, max_new_tokens, stop=("\n",))])
+    answer = generation([response])
+    _check(arm, text, answer.problem, answer.tokens_cut)
+    return Answer(first_line(answer.texts[0]))
+
+
+def _check_characters(text: str) -> None:
+    """Raise ConfigurationError for a text that no tokenizer reads."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        message = (
+            f"{text!r} holds half a character (a lone surrogate) at {error.start}. Expected whole "
+            "ones: was a text cut in the middle of an emoji?"
+        )
+        raise ConfigurationError(message) from error
+
+
+def _check(arm: Arm, text: str, problem: str, tokens_cut: int) -> None:
+    """Raise SafetyInconclusive where a model was not asked, or gave no answer."""
+    if tokens_cut and not problem:
+        problem = f"{tokens_cut} tokens at its beginning do not fit into the model"
+    if problem:
+        message = f"{arm.name} has no answer to the prompt {text!r}: {problem}."
+        raise SafetyInconclusive(message)

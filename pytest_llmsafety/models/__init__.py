@@ -1,0 +1,1 @@
+"""Find, load, unpack and identify the files of a model."""

@@ -1,0 +1,230 @@
+"""What identifies an answer: digests of the model's files, the recipe, versions and the request.
+
+Everything that can change an answer is a field of Identity or of the request, and a field is
+part of the key by being there. Canonical JSON, never pickle.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pytest_llmsafety.errors import ConfigurationError
+from pytest_llmsafety.models.file_digests import FileDigests, file_digest
+from pytest_llmsafety.models.quantization_formats import quantization_of, versions_for
+from pytest_llmsafety.models.user_code import find, own_code
+from pytest_llmsafety.paths import user_path
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pytest_llmsafety.specs import Arm, ModelSpec, Step
+    from pytest_llmsafety.types import Request
+
+LIBRARIES = ("torch", "transformers", "tokenizers", "optimum-quanto", "bitsandbytes")
+CHANGES_SILENTLY = {
+    "accelerate": "accelerate", "apex": "apex", "auto_round": "auto-round",
+    "causal_conv1d": "causal-conv1d", "compressed_tensors": "compressed-tensors",
+    "deepspeed": "deepspeed", "fla": "flash-linear-attention", "flash_attn": "flash-attn",
+    "flash_attn_interface": "flash-attn-3", "gptqmodel": "gptqmodel", "hqq": "hqq",
+    "jinja2": "jinja2", "kernels": "kernels", "liger_kernel": "liger-kernel",
+    "mamba_ssm": "mamba-ssm", "mambapy": "mambapy", "mistral_common": "mistral-common",
+    "natten": "natten", "optimum": "optimum", "peft": "peft", "sentencepiece": "sentencepiece",
+    "tiktoken": "tiktoken", "torchao": "torchao", "triton": "triton", "xformers": "xformers",
+    "xlstm": "xlstm",
+}  # fmt: skip
+"""Packages by import name that transformers takes up, unasked, where they are installed."""
+READ_BY_LOADING = frozenset({
+    ".bpe", ".codes", ".gguf", ".jinja", ".json", ".model", ".safetensors", ".spm", ".tiktoken",
+    ".tokenizer", ".txt", ".vocab",
+})  # fmt: skip
+OWN_SOURCES = (
+    "compressors/**/*.py",
+    "compressors/*.txt",
+    "inference/backends/**/*.py",
+    "models/*.py",
+)
+OF_PACKAGES = ("gguf", "llmcompressor")  # methods that another package carries out
+
+
+@dataclass(frozen=True)
+class Platform:
+    """What runs a model: the backend's name, `float32` and the like, and `cpu` or `cuda`."""
+
+    backend: str
+    dtype: str
+    device_kind: str
+
+
+@dataclass(frozen=True)
+class Identity:
+    """All that can change the answers of one arm, beside the request.
+
+    `model` is `model_digest` of its folder; `recipe` the compression steps as written, each
+    with the digest of the file or folder behind it; `seed` and `calibration` (a digest of the
+    texts) are those of the compression and empty for the dense arm.
+    """
+
+    model: str
+    recipe: tuple[tuple[str, str], ...]
+    seed: int
+    calibration: str
+    platform: Platform
+    versions: tuple[tuple[str, str], ...]
+
+    def digest(self) -> str:
+        """Return the SHA-256 of all fields as canonical JSON, in hex."""
+        return digest_json(asdict(self))
+
+
+def arm_identity(  # noqa: PLR0913 - all that can change an answer
+    arm: Arm,
+    folder: Path | None,
+    *,
+    platform: Platform,
+    seed: int = 0,
+    calibration: Sequence[str] | None = None,
+    files: FileDigests | None = None,
+    instead: str = "",
+) -> Identity:
+    """Return what identifies `arm`, whose model's files are in `folder` (None: it has none).
+
+    Without files their digest `instead` stands for them, and without that the model's name. `seed`
+    (unless the compression has its own) and `calibration` count for a compressed arm only, so
+    that all arms of a model share the dense one.
+    """
+    files = files or FileDigests()
+    steps = arm.compression.steps if arm.compression else ()
+    recipe = tuple((str(step), _behind(step, files)) for step in steps)
+    own_seed = arm.compression.seed if arm.compression else None
+    return Identity(
+        model=model_digest(folder, files) if folder else instead or f"name:{arm.model}",
+        recipe=((arm.name, ""),) if arm.again else recipe,
+        seed=(seed if own_seed is None else own_seed) if steps else 0,
+        calibration=digest_json(list(calibration)) if steps and calibration else "",
+        platform=platform,
+        versions=versions(),
+    )
+
+
+def request_key(arm: str, request: Request) -> str:
+    """Return the key under which the answer of the arm with digest `arm` is stored."""
+    return digest_json({"arm": arm, "kind": type(request).__name__, "request": asdict(request)})
+
+
+def digest_json(value: object) -> str:
+    """Return the SHA-256 of `value` as canonical JSON (sorted keys, ASCII), in hex."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode("ascii")).hexdigest()
+
+
+def model_digest(folder: Path, files: FileDigests | None = None) -> str:
+    """Return the SHA-256 over names and contents of all files that loading a model may read.
+
+    Weights, configuration, generation configuration, tokenizer and chat templates. `files` reads
+    a file again only when its state (inode, size, times) is new.
+    """
+    files = files or FileDigests()
+    paths = [*folder.iterdir(), *folder.glob("additional_chat_templates/*")]
+    read = sorted(path for path in paths if path.suffix in READ_BY_LOADING and path.is_file())
+    return digest_json([[str(p.relative_to(folder)), files.of(p)] for p in read])
+
+
+@cache
+def versions() -> tuple[tuple[str, str], ...]:
+    """Return (library, version) of all that computes, and a digest of this package's own part.
+
+    Of the packages that transformers takes up unasked those that are installed.
+    """
+    found = []
+    for name in ("pytest-llmsafety", *LIBRARIES):
+        version = "absent"
+        with suppress(metadata.PackageNotFoundError):
+            version = metadata.version(name)
+        found.append((name, version))
+    found += [(name, state) for name, state in map(_installed, CHANGES_SILENTLY) if state]
+    here = Path(__file__).parents[1]
+    sources = sorted(path for pattern in OWN_SOURCES for path in here.glob(pattern))
+    own = digest_json([[str(path.relative_to(here)), file_digest(path)] for path in sources])
+    return (*found, ("own sources", own))
+
+
+def _installed(module: str) -> tuple[str, str]:
+    """Return the distribution of a module and its version, empty where neither is there."""
+    name = CHANGES_SILENTLY[module]
+    with suppress(metadata.PackageNotFoundError):
+        return name, metadata.version(name)
+    spec = find(module)
+    path = Path(spec.origin) if spec and spec.has_location and spec.origin else None
+    return name, f"no version {file_digest(path)}" if path and path.is_file() else ""
+
+
+def resolve(spec: ModelSpec) -> tuple[str, str]:
+    """Return (dtype, device) with `auto` replaced by what this machine has.
+
+    A GPU is used when there is one, and of several `auto:K` takes the one whose turn it is;
+    bfloat16 on a GPU, float32 on a CPU.
+    Raises ConfigurationError when a GPU is asked for and torch sees none.
+    """
+    device = spec.device
+    kind, _, number = device.partition(":")
+    if kind in {"auto", "cuda"}:
+        import torch
+
+        seen = torch.cuda.is_available()
+        if kind == "auto" and seen:
+            device = f"cuda:{int(number) % torch.cuda.device_count()}" if number else "cuda"
+        elif kind == "auto":
+            device = "cpu"
+        elif not seen:
+            raise _absent(device)
+    elif kind == "mps":
+        import torch
+
+        if not torch.backends.mps.is_available():
+            raise _absent(device)
+    dtype = spec.dtype
+    if dtype == "auto":
+        dtype = "float32" if device == "cpu" else "bfloat16"
+    return dtype, device
+
+
+def _absent(device: str) -> ConfigurationError:
+    message = f"device '{device}' was asked for, but torch sees no such GPU. Use cpu or auto."
+    return ConfigurationError(message)
+
+
+def platform_of(spec: ModelSpec, backend: str) -> Platform:
+    """Return the platform on which `backend` runs the model here."""
+    dtype, device = resolve(spec)
+    return Platform(backend, dtype, device.partition(":")[0])
+
+
+def _behind(step: Step, files: FileDigests) -> str:
+    """Return the digest of what a step stands for outside this package; empty for our own."""
+    other = step.model
+    if other is not None:
+        from pytest_llmsafety.models.locate import locate, read_config
+
+        folder = locate(other, tokenizer=False)
+        return model_digest(folder, files) + versions_for(quantization_of(read_config(folder)))
+    for point in metadata.entry_points(group="pytest_llmsafety.compressors", name=step.method):
+        return f"{point.dist.version if point.dist else ''}:{code_digest(point.module)}"
+    if step.parameter.isidentifier() and find(step.method):
+        return code_digest(step.method)
+    named = [step.parameter, *(part.partition("=")[2] for part in step.parameter.split(":"))]
+    paths = [user_path(name) for name in named if name]
+    found = ",".join(files.of(path) for path in paths if path.is_file())
+    return found + (versions_for(step.method) if step.method in OF_PACKAGES else "")
+
+
+def code_digest(module: str) -> str:
+    """Return a digest of the code of a module and all that it imports of the user's own."""
+    code = own_code(module)
+    return digest_json([sorted(code.files.items()), sorted(code.packages.items())])

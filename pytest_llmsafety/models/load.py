@@ -1,0 +1,272 @@
+"""From a folder to a model and a tokenizer, with every failure explained."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import torch
+import transformers
+from transformers.pytorch_utils import Conv1D
+
+from pytest_llmsafety.errors import ModelError
+from pytest_llmsafety.json_files import read_json
+from pytest_llmsafety.models.gguf_file import complete
+from pytest_llmsafety.models.locate import read_config
+from pytest_llmsafety.models.quantization_formats import (
+    lacking,
+    quantization_of,
+    unpacked_here,
+    why_unreadable,
+)
+from pytest_llmsafety.models.size import check_gguf_size, check_size
+from pytest_llmsafety.models.unpack import dense_state
+from pytest_llmsafety.models.unused_tensors import check_used
+
+LONGEST_REASON = 200
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+
+PROBE = (
+    "Somewhere behind the harbour an old librarian explained, unhurriedly and with considerable "
+    "enthusiasm, why uninterrupted conversations about extraordinary expeditions were impossible."
+)
+"""Words of many tokens: a tokenizer that draws its splits draws other ones each time."""
+DRAWS = 4
+
+
+def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
+    """Load the tokenizer of a model folder, with its chat template wherever that lies.
+
+    Raises ModelError when that fails, and for a tokenizer that splits a text at random.
+    """
+    try:
+        tokenizer: PreTrainedTokenizerBase = transformers.AutoTokenizer.from_pretrained(
+            str(folder), trust_remote_code=False, local_files_only=True
+        )
+    except Exception as error:
+        _check_config(folder)
+        message = (
+            f"cannot load the tokenizer of '{folder}': {type(error).__name__}: "
+            f"{first_line(error)}. Expected files written by tokenizer.save_pretrained(). "
+            "Save it again beside the weights."
+        )
+        raise ModelError(message) from error
+    if not tokenizer.chat_template:
+        tokenizer.chat_template = processor_template(folder)
+    _check_fixed(tokenizer, folder)
+    return tokenizer
+
+
+def _check_config(folder: Path) -> None:
+    """Raise ModelError when it is config.json that transformers does not take."""
+    try:
+        with _quiet_transformers():
+            transformers.AutoConfig.from_pretrained(
+                str(folder), trust_remote_code=False, local_files_only=True
+            )
+    except Exception as error:
+        why = " ".join(str(error).split())[:LONGEST_REASON]
+        message = (
+            f"transformers {transformers.__version__} does not take '{folder / 'config.json'}': "
+            f"{type(error).__name__}: {why}. Expected the configuration of a decoder-only model "
+            "that it knows. Fetch or save the model again."
+        )
+        raise ModelError(message) from error
+
+
+def processor_template(folder: Path) -> str | None:
+    """Return the chat template that stands only beside the processor; None where none does."""
+    path = folder / "chat_template.json"
+    if not path.is_file():
+        return None
+    try:
+        found = read_json(path)
+    except (OSError, ValueError) as error:
+        message = f"cannot read '{path}': {error}. Expected JSON; save or download the model again."
+        raise ModelError(message) from error
+    template = found.get("chat_template") if isinstance(found, dict) else None
+    return str(template) if template else None
+
+
+def _check_fixed(tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
+    """Raise ModelError for a tokenizer that gives one text different tokens."""
+    inner = getattr(getattr(tokenizer, "backend_tokenizer", None), "model", None)
+    dropout = getattr(inner, "dropout", None)
+    if not dropout:
+        found = {tuple(tokenizer(PROBE, verbose=False)["input_ids"]) for _ in range(DRAWS)}
+        if len(found) == 1:
+            return
+    how = f"BPE dropout {dropout:.2g}" if dropout else "it samples among the splits of a text"
+    message = (
+        f"the tokenizer of '{folder}' is random ({how}): the same text becomes other tokens each "
+        "time, so no two answers are to the same prompt. Expected a fixed one: set "
+        '"dropout": null under "model" in tokenizer.json, or "enable_sampling": false in '
+        "sp_model_kwargs of tokenizer_config.json."
+    )
+    raise ModelError(message)
+
+
+def load_model(folder: Path, *, dtype: str, device: str) -> PreTrainedModel:
+    """Load the model of a folder onto `device`, for evaluation.
+
+    A GPTQ or AWQ checkpoint whose package is absent becomes a plain model of the values that its
+    codes stand for. Raises ModelError when it cannot be loaded, when the package of its format
+    is absent, or when a weight is absent from the files (transformers would fill it with random
+    numbers).
+    """
+    config = read_config(folder)
+    kind, why = quantization_of(config), why_unreadable(config)
+    if why:
+        message = f"'{folder}' {why}"
+        raise ModelError(message)
+    with _quiet_transformers():
+        check_size(folder, config, dtype=dtype, device=device)
+    options: dict[str, Any] = {"pretrained_model_name_or_path": str(folder)}
+    if unpacked_here(config):
+        return _loaded(folder, dtype, device, _unpacked(folder, dtype, device))
+    if kind:
+        options["device_map"] = {"": device}
+    return _decompressed(_loaded(folder, dtype, device, {"use_safetensors": True, **options}))
+
+
+def load_gguf(path: Path, *, dtype: str, device: str) -> PreTrainedModel:
+    """Load the model of a GGUF file onto `device`; errors as of `load_model`."""
+    with _quiet_transformers():
+        check_gguf_size(path, dtype=dtype, device=device)
+    options = {"pretrained_model_name_or_path": str(path.parent), "gguf_file": path.name}
+    return _loaded(path, dtype, device, {**options, "device_map": {"": device}})
+
+
+def _unpacked(folder: Path, dtype: str, device: str) -> dict[str, Any]:
+    """What loads a packed checkpoint as a plain model: its class, configuration and weights."""
+    try:
+        config: Any = transformers.AutoConfig.from_pretrained(
+            str(folder), trust_remote_code=False, local_files_only=True
+        )
+        vars(config).pop("quantization_config", None)
+        with torch.device("meta"):
+            empty = transformers.AutoModelForCausalLM.from_config(config)  # type: ignore[no-untyped-call]
+        told = folder / "generation_config.json"
+        written = transformers.GenerationConfig.from_pretrained(folder) if told.is_file() else None
+    except Exception as error:
+        raise ModelError(_why(folder, device, error)) from error
+    if any(isinstance(module, Conv1D) for module in empty.modules()):
+        message = (
+            f"'{folder}' has packed Conv1D layers, which are not unpacked here. Install the "
+            f"package of its format: {lacking(quantization_of(read_config(folder)))}."
+        )
+        raise ModelError(message)
+    shapes = {name: tuple(tensor.shape) for name, tensor in empty.named_parameters()}
+    return {
+        "loader": type(empty),
+        "pretrained_model_name_or_path": None,
+        "config": config,
+        "generation_config": written,
+        "state_dict": dense_state(folder, getattr(torch, dtype), shapes),
+    }
+
+
+def _decompressed(model: PreTrainedModel) -> PreTrainedModel:
+    """Let compressed-tensors unpack its layers now, and in the dtype of the model.
+
+    It would do so at the first pass, and give NVFP4 and MXFP4 weights in bfloat16, which a model
+    in float32 cannot multiply. The rounding of inputs stays.
+    """
+    quantizer: Any = getattr(model, "hf_quantizer", None)
+    packer = getattr(quantizer, "compressor", None)
+    if packer is None or not quantizer.quantization_config.is_quantization_compressed:
+        return model
+    packer.decompress_model(model)
+    for module in model.modules():
+        weight = getattr(module, "weight", None)
+        if hasattr(module, "quantization_scheme") and weight is not None:
+            weight.data = weight.data.to(model.dtype)
+    return model
+
+
+def _loaded(what: Path, dtype: str, device: str, options: dict[str, Any]) -> PreTrainedModel:
+    """Load `what` with these options, and see that every weight was there and is used."""
+    loader = options.pop("loader", transformers.AutoModelForCausalLM)
+    with _quiet_transformers():
+        try:
+            loaded: Any = loader.from_pretrained(
+                dtype=getattr(torch, dtype),
+                trust_remote_code=False,
+                local_files_only=True,
+                output_loading_info=True,
+                ignore_mismatched_sizes=True,  # refused below, with the name of the weight
+                **options,
+            )
+            model, report = loaded
+            model.name_or_path = str(what)
+            if "device_map" not in options:
+                model = model.to(device)
+        except Exception as error:
+            raise ModelError(_why(what, device, error)) from error
+    absent = sorted(report.get("missing_keys") or ())
+    wrong = [str(key[0]) for key in report.get("mismatched_keys") or ()]
+    if absent or wrong:
+        name = (absent + wrong)[0]
+        message = (
+            f"'{what}': {len(absent)} weights are absent and {len(wrong)} have another shape "
+            f"({name}, ...). Expected one for every layer; random numbers would stand in for "
+            "them. Is config.json the right one, and the save complete?"
+        )
+        raise ModelError(message)
+    unused = sorted(report.get("unexpected_keys") or ())
+    if "gguf_file" in options:
+        complete(what, model, unused)
+    else:
+        check_used(what, model, unused, options.get("state_dict") or {})
+    return model.eval().requires_grad_(requires_grad=False)  # type: ignore[no-any-return]
+
+
+def _why(folder: Path, device: str, error: Exception) -> str:
+    """Return what to tell the user about a model that did not load."""
+    if is_out_of_memory(error):
+        return (
+            f"'{folder}' does not fit into the memory of {device}. Use --llmsafety-dtype "
+            "bfloat16, a smaller model, or a device with more free memory."
+        )
+    files = (
+        "in a whole GGUF file"
+        if folder.is_file()
+        else "with whole safetensors weights (a packed checkpoint also needs its library)"
+    )
+    return (
+        f"cannot load '{folder}': {type(error).__name__}: {first_line(error)}. Expected a "
+        f"decoder-only model that transformers {transformers.__version__} knows, {files}."
+    )
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of an error's text, without its full stop."""
+    lines = str(error).strip().splitlines()
+    return lines[0].rstrip(".") if lines else type(error).__name__
+
+
+@contextmanager
+def _quiet_transformers() -> Iterator[None]:
+    """Keep transformers' own bars and reports off the terminal; what matters is raised."""
+    logging: Any = transformers.utils.logging
+    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+        if bars:
+            logging.enable_progress_bar()
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether `error` says that memory ran out, on a GPU or a CPU."""
+    told = ("out of memory", "can't allocate memory")
+    return isinstance(error, MemoryError) or any(text in str(error).lower() for text in told)

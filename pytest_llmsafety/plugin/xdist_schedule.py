@@ -1,0 +1,50 @@
+"""The order of work under pytest-xdist; imported only where xdist asks for it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
+
+from pytest_llmsafety.plugin.collection import compression_in
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import pytest
+    from xdist.workermanage import WorkerController  # type: ignore[import-untyped]
+
+    from pytest_llmsafety.specs import CompressionSpec
+
+
+class ByCompression(LoadScopeScheduling):  # type: ignore[misc]
+    """All tests of one compression go to one worker; any other test goes wherever there is time."""
+
+    def __init__(
+        self,
+        config: pytest.Config,
+        log: Any,  # noqa: ANN401 - xdist's own
+        compressions: Sequence[CompressionSpec],
+    ) -> None:
+        """Start without any worker."""
+        super().__init__(config, log)
+        self._compressions = compressions
+
+    def _split_scope(self, nodeid: str) -> str:
+        """Return what a test is kept together by."""
+        return compression_in(nodeid, self._compressions) or nodeid
+
+    def remove_node(self, node: WorkerController) -> str | None:
+        """Return the test that a dead worker ran, if any; the others get the rest of its work.
+
+        xdist's own method hands that test on, too, and it would kill one worker after another.
+        """
+        workload = self.assigned_work[node]
+        unfinished = (name for unit in workload.values() for name, done in unit.items() if not done)
+        crashed = next(unfinished, None)
+        for scope, unit in list(workload.items()):
+            unit.update(dict.fromkeys(unit.keys() & {crashed}, True))
+            if all(unit.values()):
+                del workload[scope]
+        super().remove_node(node)
+        return crashed

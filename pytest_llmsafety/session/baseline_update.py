@@ -1,0 +1,141 @@
+"""The baseline of a session: what its workers asked, what changed, and the new file."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING
+
+from pytest_llmsafety.errors import BaselineError
+from pytest_llmsafety.escapes import plain
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from pytest_llmsafety.config.options import Options
+    from pytest_llmsafety.inference.baseline_file import Baseline
+    from pytest_llmsafety.inference.dense_source import Reference
+    from pytest_llmsafety.reports.baseline_diff import Since
+    from pytest_llmsafety.reports.run import SafetyTest
+    from pytest_llmsafety.session.resources import Workbench
+
+WHOLE = (0, 1, 6)  # exit statuses of a run that came to its end
+USAGE_ERROR = 4
+
+
+def share(reference: Reference, deselected: int = 0) -> str:
+    """What one process heard of the dense model, for `Release.take` in another one."""
+    told = {"kept": reference.kept, "beside": sorted(reference.beside), "deselected": deselected}
+    return json.dumps(told)
+
+
+class Release:
+    """Gathers what is needed for `since`, which a run with a baseline shows at its end."""
+
+    def __init__(self, options: Options) -> None:
+        """Start with nothing heard."""
+        self.options = options
+        self.since: Since | None = None
+        self.deselected = 0
+        self._kept: dict[str, str] = {}
+        self._beside: set[str] = set()
+        self._lost = 0
+
+    def take(self, text: str | None) -> None:
+        """Add the share of a worker of xdist; None for one that broke down before it gave one."""
+        told = json.loads(text) if text else {}
+        self._kept.update(told.get("kept", {}))
+        self._beside.update(told.get("beside", ()))
+        self.deselected = max(self.deselected, told.get("deselected", 0))
+        self._lost += text is None
+
+    def told(self, bench: Workbench) -> tuple[tuple[str, str], ...]:
+        """Name and digest of the dense model's files as the baseline has them, if it stands in."""
+        if self.options.baseline is None or self.options.plan:
+            return ()
+        reference = bench.engine.reference
+        if reference.baseline is None or not reference.absent:
+            return ()
+        return ((reference.baseline.model, reference.baseline.identity.model),)
+
+    def finish(
+        self, bench: Workbench, tests: Iterable[SafetyTest], exit_status: int, *, cut: str = ""
+    ) -> int:
+        """Compare with the baseline, write the new one where asked to; the status to exit with.
+
+        `cut` says why the run ended early, if it did. A baseline that cannot be written turns
+        success into a usage error.
+        """
+        tests = sorted(tests, key=lambda test: test.nodeid)
+        if self.options.baseline is None or self.options.plan or not tests:
+            return exit_status
+        self.take(share(bench.engine.reference))
+        from pytest_llmsafety.inference.baseline_file import pinned
+        from pytest_llmsafety.redaction import without_access
+        from pytest_llmsafety.reports.baseline_diff import compared, rows
+
+        place, _ = pinned(self.options.baseline)
+        now = rows(tests)
+        written = problem = ""
+        before = self._before(bench)
+        if self.options.update_baseline:
+            try:
+                self._check(tests, exit_status, cut)
+                self._check_whole(before)
+                written = self._write(bench.baseline(now, self._kept))
+            except BaselineError as error:
+                problem = str(error)
+                sys.stderr.write(f"\nERROR: {plain(problem)}\n")
+        self.since = compared(
+            before.rows if before else (),
+            now,
+            file=without_access(place),
+            digest=before.digest if before else "",
+            beside=len(self._beside),
+            written=written,
+            problem=problem,
+        )
+        return exit_status or (USAGE_ERROR if problem else 0)
+
+    def _before(self, bench: Workbench) -> Baseline | None:
+        """The baseline that the run used, or the one that it is about to replace."""
+        from pytest_llmsafety.inference.baseline_file import pinned, read
+
+        if not self.options.update_baseline:
+            return bench.engine.reference.baseline
+        try:
+            return read(pinned(self.options.baseline or "")[0])
+        except BaselineError:
+            return None
+
+    def _check(self, tests: Iterable[SafetyTest], exit_status: int, cut: str) -> None:
+        """Raise BaselineError where not everything was asked that a baseline should hold."""
+        broken = [t for t in tests if t.outcome in ("error", "failed") and not t.verdicts]
+        if broken:
+            why = f"{len(broken)} tests came to no verdict, the first being {broken[0].nodeid}"
+        elif self._lost:
+            why = f"{self._lost} workers of xdist broke down"
+        elif cut:
+            why = f"the run did not come to its end ({cut})"
+        elif exit_status not in WHOLE:
+            why = f"the run did not come to its end (exit status {exit_status})"
+        else:
+            return
+        message = f"{why}. A baseline holds a whole run; mend that and run again."
+        raise BaselineError(message)
+
+    def _check_whole(self, before: Baseline | None) -> None:
+        """Raise BaselineError where part of the tests would replace a baseline."""
+        if before is not None and self.deselected:
+            message = (
+                f"{self.deselected} safety tests were deselected, and what they asked would be "
+                f"gone from '{self.options.baseline}'. Run all of them, or delete that file first."
+            )
+            raise BaselineError(message)
+
+    def _write(self, baseline: Baseline) -> str:
+        """Write it, and return its digest."""
+        from pytest_llmsafety.inference.baseline_file import write
+
+        write(self.options.baseline or "", baseline)
+        return baseline.digest

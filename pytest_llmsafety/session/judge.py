@@ -1,0 +1,148 @@
+"""Asking a judge: an endpoint or a local model, each question once for a cache."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+from pytest_llmsafety.inference.backends.endpoint import Endpoint
+from pytest_llmsafety.inference.backends.thinking import answered
+from pytest_llmsafety.metrics.judge_prompts import preferred
+from pytest_llmsafety.models.identity import digest_json
+from pytest_llmsafety.models.locate import locate
+from pytest_llmsafety.specs import Arm, ModelSpec
+from pytest_llmsafety.types import ChatSettings, Generate, Generation
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from pytest_llmsafety.inference.engine import Engine
+
+    Consult = Callable[[Sequence[Generate]], list[Generation]]
+
+KEY = "LLMSAFETY_JUDGE_KEY"
+ROOM = 4096
+"""Tokens of an answer for a judge that thinks aloud."""
+
+
+def check_judge(judge: str | None) -> None:
+    """Raise ConfigurationError or ModelError for a judge that cannot be asked; asks nothing."""
+    if judge and is_address(judge):
+        Endpoint.parse(judge, os.environ.get(KEY, ""))
+    elif judge:
+        locate(ModelSpec.parse(judge))
+
+
+def consultant(
+    judge: str, engine: Engine, model: ModelSpec, chat: ChatSettings | None = None
+) -> Consult:
+    """What asks `judge`: `URL#MODEL`, or a folder or hub id, on the device of `model`.
+
+    With `chat`, the settings of its conversations, it is asked one question on trial.
+    """
+    consult = _asking(judge, engine, model)
+    return consult if chat is None else OnTrial(consult, chat)
+
+
+class OnTrial:
+    """Asks a judge one question before all others, and no more where its answer is no verdict.
+
+    A judge whose answer is cut off before its verdict, as of one that thinks aloud, is asked once
+    more with room for ROOM tokens, which all others then get, unless the settings say how many.
+    """
+
+    def __init__(self, consult: Consult, chat: ChatSettings) -> None:
+        """Ask nothing yet."""
+        self._consult = consult
+        self._chat = chat
+        self._tried = False
+        self._silence = ""
+
+    def __call__(self, requests: Sequence[Generate]) -> list[Generation]:
+        """The answers in order; all of them the same problem where the trial failed."""
+        if requests and not self._tried:
+            self._try(self._put(requests[0]))
+            self._tried = True
+        if self._silence:
+            return [Generation((), problem=self._silence)] * len(requests)
+        return self._consult([*map(self._put, requests)])
+
+    def _put(self, request: Generate) -> Generate:
+        """The question under the settings."""
+        put = self._chat.put(request)
+        assert isinstance(put, Generate)  # noqa: S101 - narrows a type
+        return put
+
+    def _try(self, question: Generate) -> None:
+        """Find out whether the judge gives a verdict, and how much room it needs."""
+        (answer,) = self._consult([question])
+        cut = bool(answer.finished) and not all(answer.finished)
+        if not preferred(answer)[0] and cut and self._chat.answer_tokens is None:
+            (longer,) = self._consult([replace(question, max_new_tokens=ROOM)])
+            if preferred(longer)[0]:
+                self._chat, answer = replace(self._chat, answer_tokens=ROOM), longer
+        verdict, why = preferred(answer)
+        if not verdict:
+            self._silence = (
+                f"one question was asked on trial, and the others were not, because {why}"
+            )
+
+
+def _asking(judge: str, engine: Engine, model: ModelSpec) -> Consult:
+    """What asks a judge as it is told to."""
+    if is_address(judge):
+        endpoint = Endpoint.parse(judge, os.environ.get(KEY, ""))
+        return lambda requests: remembered(endpoint, engine, requests)
+    arm = Arm(ModelSpec.parse(judge, dtype=model.dtype, device=model.device))
+
+    def ask(requests: Sequence[Generate]) -> list[Generation]:
+        return [one for one in engine.answer(arm, requests) if isinstance(one, Generation)]
+
+    return ask
+
+
+def is_address(judge: str) -> bool:
+    """Whether a judge is an endpoint; any other text is a model."""
+    return judge.startswith(("http://", "https://"))
+
+
+def remembered(
+    endpoint: Endpoint, engine: Engine, requests: Sequence[Generate]
+) -> list[Generation]:
+    """Answers in order; they are stored, those that were cut by length too, and faults are not.
+
+    Address, model and request are the key. A cut answer that was asked for again could come back
+    whole, and so turn a verdict.
+    """
+    who = {"url": endpoint.url, "model": endpoint.model}
+    keys = [digest_json({"judge": who, "request": asdict(request)}) for request in requests]
+    found = engine.cache.complete(
+        dict(zip(keys, requests, strict=True)), _stored, partial(_asked, endpoint, engine)
+    )
+    return [answered(found[key]) for key in keys]
+
+
+def _stored(_: str, text: str) -> Generation:
+    """The answer that was stored as `text`: a text, or a list of one that was cut."""
+    stored = json.loads(text)
+    cut = isinstance(stored, list)
+    return Generation((stored[0] if cut else stored,), (0,), (not cut,))
+
+
+def _asked(
+    endpoint: Endpoint, engine: Engine, missing: dict[str, Generate]
+) -> dict[str, Generation]:
+    """Ask each question, and store every answer as soon as it is there."""
+    waiting, found = list(missing), {}
+    with engine.progress.bar(f"judge {endpoint.model}", len(waiting)) as bar:
+        for index, answer in endpoint.answer(list(missing.values())):
+            found[waiting[index]] = answer
+            if not answer.problem:
+                (text,) = answer.texts
+                stored = json.dumps(text if all(answer.finished) else [text])
+                engine.cache.put_many({waiting[index]: stored})
+            bar.advance(1)
+    return found

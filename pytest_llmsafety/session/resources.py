@@ -1,0 +1,284 @@
+"""The workbench of a session: from a measurement's name to one that can be asked."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from pytest_llmsafety.compressors import check
+from pytest_llmsafety.datasets import check_dataset
+from pytest_llmsafety.datasets.contents import require_items
+from pytest_llmsafety.datasets.packaged import check_real, packaged
+from pytest_llmsafety.datasets.shots import EXAMPLES
+from pytest_llmsafety.errors import ConfigurationError, NoJudgeError
+from pytest_llmsafety.inference.baseline_file import Baseline
+from pytest_llmsafety.inference.cache import Cache
+from pytest_llmsafety.inference.engine import Engine
+from pytest_llmsafety.measurements.ask_both import AskBoth
+from pytest_llmsafety.measurements.catalog import RULES, TOXICITY, check_margin, recipe_of
+from pytest_llmsafety.measurements.harness.tasks import Tasks
+from pytest_llmsafety.measurements.lazy_measurement import LiveMeasurement, Question
+from pytest_llmsafety.measurements.look_history import LOOKS_FILE, Looks
+from pytest_llmsafety.measurements.measurement import Settings
+from pytest_llmsafety.measurements.scorer_accuracy import load
+from pytest_llmsafety.metrics import METRICS
+from pytest_llmsafety.metrics.scorers import check_scorer
+from pytest_llmsafety.models import locate
+from pytest_llmsafety.models.identity import resolve
+from pytest_llmsafety.paths import CACHE_FILE
+from pytest_llmsafety.session.compressor_resources import calibration, reference, store
+from pytest_llmsafety.session.items import SessionItems
+from pytest_llmsafety.session.judge import check_judge, consultant
+from pytest_llmsafety.session.scorers import SessionScorers
+from pytest_llmsafety.specs import Arm, ModelPair
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from pytest_llmsafety.config.options import Options
+    from pytest_llmsafety.inference.baseline_file import Row
+    from pytest_llmsafety.measurements.catalog import Recipe
+    from pytest_llmsafety.measurements.harness.choice import Choice
+    from pytest_llmsafety.progress import Progress
+    from pytest_llmsafety.session.judge import Consult
+    from pytest_llmsafety.specs import CompressionSpec, ModelSpec
+    from pytest_llmsafety.stats import ScorerAccuracy
+    from pytest_llmsafety.types import Item
+
+
+class Workbench:
+    """Holds what is shared by all tests of a session: the engine, items and scorers."""
+
+    def __init__(self, options: Options, progress: Progress | None = None) -> None:
+        """Open the cache; no model is loaded before it is asked something."""
+        self.options = options
+        self.cache = Cache(options.cache and options.cache / CACHE_FILE)
+        self.engine = Engine(
+            self.cache,
+            batch_tokens=options.batch_tokens,
+            seed=options.seed,
+            calibration=calibration(options),
+            store=store(options),
+            progress=progress,
+        )
+        self.engine.one_model = options.one_model
+        self.engine.reference = reference(options)
+        self.scorers = SessionScorers(options.model, options.scorer)
+        self._items = SessionItems(options.data, dict(options.pins), options.seed)
+        self._tasks = Tasks(
+            options.limit, options.seed, dict(options.pins), None if options.plan else options.model
+        )
+        self._threads: int | None = None
+        self.looks = Looks(options.looks and options.looks / LOOKS_FILE)
+
+    @property
+    def model(self) -> ModelSpec:
+        """The model of this session; ConfigurationError when none was named."""
+        if self.options.model is None:
+            message = "no model: pass --model and --compress."
+            raise ConfigurationError(message)
+        return self.options.model
+
+    def preflight(self, specs: Sequence[CompressionSpec]) -> None:
+        """Find the model and check every name that the user gave, before any test runs.
+
+        Raises ConfigurationError or ModelError.
+        """
+        for spec in specs:
+            check(spec)
+        of_groups = [(name, margin) for name, _, margin in self.options.group_margins]
+        for name, margin in (*self.options.margins, *of_groups):
+            check_margin(name, margin)
+        for name, _ in self.options.pins:
+            check_dataset(name.removesuffix(EXAMPLES))
+        if self.options.scorer:
+            check_scorer(self.options.scorer)
+        _ = self.scorer_accuracy
+        resolve(self.model)
+        if self.options.core:
+            check_real(self.model)
+        folder = self.options.data
+        if folder is not None and not folder.is_dir():
+            message = f"--llmsafety-data: there is no folder {folder}."
+            raise ConfigurationError(message)
+        if not self.options.plan:
+            self._find_models(specs)
+
+    def _find_models(self, specs: Sequence[CompressionSpec]) -> None:
+        """Find the dense model, or the baseline that stands for it, the judge and checkpoints."""
+        if self.options.update_baseline and not self.options.baseline:
+            message = "--llmsafety-update-baseline names no file. Add --llmsafety-baseline=FILE."
+            raise ConfigurationError(message)
+        if not self.engine.reference.absent:
+            locate.locate(self.model)
+        if self.engine.reference.baseline:
+            self.engine.digest(Arm(self.model))
+        check_judge(self.options.judge)
+        for other in (step.model for spec in specs for step in spec.steps):
+            if other is not None:
+                locate.locate(other, tokenizer=False)
+
+    def pair(self, spec: CompressionSpec) -> ModelPair:
+        """The dense model and the same model under `spec`."""
+        return ModelPair(self.model, spec)
+
+    def ask_both(self, spec: CompressionSpec) -> AskBoth:
+        """What asks both models one prompt at a time."""
+        if not self.options.plan:
+            self.share_threads()
+        return AskBoth(self.pair(spec), self.engine, plan=self.options.plan)
+
+    def measure(  # noqa: PLR0913 - as the fixture of this name
+        self,
+        name: str,
+        spec: CompressionSpec,
+        *,
+        dataset: str | None = None,
+        scorer: str | None = None,
+        shots: int | None = None,
+        reproduce: str = "",
+        options: Options | None = None,
+    ) -> LiveMeasurement:
+        """The measurement `name` for one compression, which asks items as they are needed.
+
+        `dataset` and `scorer` replace the measurement's usual ones, `options` those of the session
+        where a test has some of its own (`Options.under`). Each prompt follows `shots` solved
+        examples. Raises UnknownNameError for a name in no table, ConfigurationError for a data set
+        of items that the metric does not take, NoCounterpartError, DatasetError or ScorerError.
+        """
+        recipe, pair = recipe_of(name), self.pair(spec)
+        if self.options.core and not dataset:
+            dataset = packaged(name)
+        dataset = dataset or recipe.usual(name, on_phantom=self.model.is_phantom)
+        if not self.options.plan:
+            self.share_threads()
+        options = options or self.options
+        drawn = self._items.of(dataset, options.limit, shots)
+        require_items(name, METRICS.load(recipe.metric), dataset, drawn.items)
+        named = self.scorers.choose(name, recipe.scorer, scorer)
+        metric, scorer = self.metric(recipe, named)
+        settings = self.settings(spec, reproduce, options)
+        if recipe.scorer != TOXICITY or named != self.scorers.toxicity:
+            settings = replace(settings, scorer_accuracy=None)
+        question = Question(
+            name, dataset, drawn.items, metric, scorer, drawn.digest, drawn.notes, drawn.n_data
+        )
+        return LiveMeasurement(question, pair, self.engine, settings, self.looks)
+
+    def measure_task(
+        self,
+        name: str,
+        spec: CompressionSpec,
+        choice: Choice,
+        *,
+        reproduce: str = "",
+        options: Options | None = None,
+    ) -> LiveMeasurement:
+        """A task of lm-evaluation-harness (`lm_eval:TASK`) for one compression.
+
+        Raises ConfigurationError or DatasetError as `Tasks.question`.
+        """
+        options = options or self.options
+        question = self._tasks.question(name, choice, options.limit)
+        if not self.options.plan:
+            self.share_threads()
+        settings = self.settings(spec, reproduce, options)
+        return LiveMeasurement(question, self.pair(spec), self.engine, settings, self.looks)
+
+    def settings(self, spec: CompressionSpec, reproduce: str, options: Options) -> Settings:
+        """What the options fix for every verdict on one compression."""
+        return Settings(
+            margins=options.margins,
+            group_margins=options.group_margins,
+            own_margin=options.own_margin,
+            confidence=None if options.alpha is None else round(1 - options.alpha, 12),
+            worst=options.worst,
+            min_changed=options.min_changed,
+            scope=options.scope,
+            reproduce=reproduce,
+            seed=options.seed,
+            early_stop=options.early_stop,
+            family=options.family,
+            noise_floor=options.aa and not spec.is_dense,
+            plan=options.plan,
+            scorer_accuracy=self.scorer_accuracy,
+            chat=options.chat,
+        )
+
+    @cached_property
+    def scorer_accuracy(self) -> ScorerAccuracy | None:
+        """How often the scorer is right, where the user says so; raises ConfigurationError."""
+        path = self.options.scorer_accuracy
+        if path is None:
+            return None
+        accuracy = load(
+            path, None if self.options.plan else self.scorers.load(self.scorers.toxicity)
+        )
+        if accuracy.threshold is not None or self.options.scope == "suite":
+            why = (
+                "was measured for decisions (--threshold), and gates judge mean scores. Measure "
+                "it without"
+                if accuracy.threshold is not None
+                else "says nothing about these prompts only. Use --llmsafety-scope=population"
+            )
+            message = f"--llmsafety-scorer-accuracy: {path} {why}."
+            raise ConfigurationError(message)
+        return accuracy
+
+    def share_threads(self) -> None:
+        """Give torch this process's share of the CPU threads, or what OMP_NUM_THREADS says.
+
+        That is one for the built-in model, which is too small to share out: on two busy cores its
+        threads wait for each other, and a gate takes five times as long.
+        """
+        if self._threads is None and "OMP_NUM_THREADS" not in os.environ:
+            import torch
+
+            self._threads = torch.get_num_threads()
+            share = 1 if self.model.is_phantom else self._threads // self.options.n_computing
+            torch.set_num_threads(max(1, share))
+
+    def items(self, dataset: str, limit: int | None) -> tuple[Item, ...]:
+        """At most `limit` items of a data set; read once a session for each limit."""
+        return self._items.of(dataset, limit).items
+
+    def metric(self, recipe: Recipe, scorer: str) -> tuple[Any, str]:
+        """The metric of a recipe, and the name of its scorer where it has one."""
+        arguments = dict(recipe.phantom_arguments) if self.model.is_phantom else {}
+        if recipe.metric == "judge":
+            arguments["consult"] = self.consult()
+        if scorer in {"", RULES}:
+            return METRICS.load(recipe.metric)(**arguments), ""
+        arguments["classify"] = lambda texts: self.engine.classify(self.scorers.load(scorer), texts)
+        if recipe.scorer != RULES:
+            arguments |= {"samples": self.options.samples, "seed": self.options.seed}
+        name = scorer if self.options.plan else self.scorers.load(scorer).name
+        return METRICS.load(recipe.metric)(**arguments), name
+
+    def consult(self) -> Consult:
+        """What asks the judge that the options name. Raises NoJudgeError without one."""
+        if self.options.judge is None:
+            message = (
+                "no judge was named. Name one with --llmsafety-judge: URL#MODEL of an endpoint, or "
+                "a model of its own; or leave the gate out, of the packaged suites with -k 'not "
+                "instructions'."
+            )
+            raise NoJudgeError(message)
+        chat = self.options.judge_chat
+        return consultant(self.options.judge, self.engine, self.model, chat)
+
+    def baseline(self, rows: tuple[Row, ...], entries: Mapping[str, str]) -> Baseline:
+        """A baseline of this session's dense model, with these verdicts and entries."""
+        identity = self.engine.identity(Arm(self.model))
+        return Baseline(str(self.model), identity, rows, entries, self.options.seed)
+
+    def close(self) -> None:
+        """Free the models and close the cache."""
+        self.engine.close()
+        self.cache.close()
+        if self._threads is not None:
+            import torch
+
+            torch.set_num_threads(self._threads)

@@ -1,0 +1,61 @@
+"""The public fake, and the example of a backend in the protocol's docstring."""
+
+from __future__ import annotations
+
+import math
+import textwrap
+
+from pytest_llmsafety.inference.backends import BACKENDS
+from pytest_llmsafety.inference.backends.base import Backend
+from pytest_llmsafety.inference.backends.fake import FakeBackend
+from pytest_llmsafety.inference.cache import Cache
+from pytest_llmsafety.inference.engine import Engine
+from pytest_llmsafety.specs import Arm, ModelSpec
+from pytest_llmsafety.types import Generate, Generation, Likelihood, Loglikelihood, NextTokens
+
+ARM = Arm(ModelSpec("made-up", device="cpu"))
+
+
+def test_the_table_knows_both():
+    """The family's table has the real backend and the fake."""
+    assert {"fake", "hf"} <= set(BACKENDS.names())
+    assert BACKENDS.load("fake") is FakeBackend
+
+
+def test_answers_may_be_a_table():
+    """A dictionary from requests to responses is enough."""
+    backend = FakeBackend(ARM)
+    asked = Loglikelihood("a", "b")
+    backend.answers = {asked: Likelihood(-2.0, 1)}
+    assert list(backend.answer([asked])) == [[(0, Likelihood(-2.0, 1))]]
+
+
+def test_batches_are_as_long_as_asked():
+    """`batch` requests are answered at once."""
+    kind = FakeBackend.factory(lambda _arm, _request: Likelihood(-1.0, 1), batch=3)
+    lengths = [len(batch) for batch in kind(ARM).answer([Loglikelihood("a", "b")] * 7)]
+    assert lengths == [3, 3, 1]
+
+
+def test_the_example_in_the_protocol_works():
+    """The ten lines that the docstring shows are a whole backend."""
+    lines = textwrap.dedent(
+        Backend.__doc__.partition("as `shout`:")[2].partition("A class attr")[0]
+    )
+    names = {"Generation": Generation}
+    exec(lines, names)  # noqa: S102 - the docstring of this package
+    shout = names["Shout"]
+    shout.reads_folder = False
+    answers = Engine(Cache(None), backend=shout).answer(ARM, [Generate("hello")])
+    assert answers == [Generation(("HELLO",), (1,), (True,))]
+
+
+def test_made_up_distributions_are_whole():
+    """At every byte that is read the probabilities of both tokens sum to 1, in any order."""
+    backend = FakeBackend(ARM)
+    asked = [NextTokens("abc"), NextTokens("abc", max_tokens=2, at=((1, 0), (0, 1)))]
+    ((_, free), (_, named)) = next(iter(backend.answer(asked)))
+    assert (len(free.first), len(named.first)) == (3, 2)
+    for row in (*free.logprobs, *named.logprobs):
+        assert math.fsum(map(math.exp, row)) == 1.0
+    assert named.logprobs[0] == named.logprobs[1][::-1]
