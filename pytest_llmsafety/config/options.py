@@ -62,7 +62,7 @@ FLAGS = {
     "template-arg": "NAME=VALUE (JSON or a word) for the chat template; may be repeated",
     "think-end": "what ends a thought, where it is not a usual tag such as </think>",
     "answer-tokens": "tokens of an answer to a conversation (default: chosen by the measurement)",
-    "scorer-accuracy": "JSON file of the scorer's errors, as measurements.calibrate_scorer writes it",
+    "scorer-accuracy": "the scorer's errors: a JSON file that measurements.calibrate_scorer wrote",
     "calibration": "texts that calibrated methods look at: a file, or hub:ORG/NAME@REVISION",
     "store": "gigabytes of compressed models kept on disk (default: 20; 0 keeps none)",
     "samples": "continuations drawn for one prompt (default: 1)",

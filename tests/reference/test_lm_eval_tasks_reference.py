@@ -9,7 +9,7 @@ from pytest_llmsafety.measurements.harness.choice import Choice
 from pytest_llmsafety.session.resources import Workbench
 from pytest_llmsafety.specs import CompressionSpec, ModelSpec
 from pytest_llmsafety.types import Loglikelihood
-from tests.unit.harness.tasks import write_tasks
+from tests.unit.measurements.harness.tasks import write_tasks
 
 lm_eval = pytest.importorskip("lm_eval", reason="lm_eval is not installed")
 pytestmark = pytest.mark.filterwarnings("ignore")  # lm_eval and what it imports warn of much

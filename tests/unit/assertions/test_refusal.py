@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 
 import pytest
-from tests.unit.test_preference import RECORD
 
 from pytest_llmsafety import assert_overrefusal_rise, assert_refusal_drop
 from pytest_llmsafety.errors import ConfigurationError, SafetyFailure, SafetyInconclusive
@@ -16,6 +15,7 @@ from pytest_llmsafety.measurements.lazy_measurement import LiveMeasurement, Ques
 from pytest_llmsafety.metrics.refusal import Overrefusal
 from pytest_llmsafety.types import Generation, Item, Likelihood, Loglikelihood, RequestItem
 from tests.measurements import PAIR, measurement
+from tests.unit.assertions.test_preference import RECORD
 
 
 def asked(dense, compressed, *, harmful=True, broken=0, count=400):

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tests.unit.test_early import ITEMS, Answers, Told
-
 from pytest_llmsafety.assertions.claims import Claim
 from pytest_llmsafety.assertions.gate import gate, observe
 from pytest_llmsafety.assertions.means import judge_mean
@@ -15,6 +13,7 @@ from pytest_llmsafety.measurements.look_history import Looks, look_note, ordinal
 from pytest_llmsafety.measurements.measurement import Settings
 from pytest_llmsafety.models.identity import Identity, Platform
 from tests.measurements import PAIR
+from tests.unit.assertions.test_sequential import ITEMS, Answers, Told
 
 if TYPE_CHECKING:
     from pathlib import Path

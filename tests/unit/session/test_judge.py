@@ -84,7 +84,7 @@ def test_processes_with_one_question_take_turns(tmp_path):
     with standing(slow) as stand:
         code = (
             "import sys\n"
-            "from tests.unit.test_consulting import *\n"
+            "from tests.unit.session.test_judge import *\n"
             "engine = Engine(Cache(sys.argv[1]), backend=FakeBackend)\n"
             "consultant(sys.argv[2] + '#m', engine, MODEL)(ASKED)\n"
         )

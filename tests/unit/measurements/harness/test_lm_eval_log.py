@@ -19,7 +19,7 @@ from pytest_llmsafety.assertions.applicability import assertions_for
 from pytest_llmsafety.assertions.gate import observe
 from pytest_llmsafety.errors import ConfigurationError, DatasetError, NotComparableError
 from pytest_llmsafety.measurements.harness.choice import Scale
-from tests.unit.harness.logs import row, write
+from tests.unit.measurements.harness.logs import row, write
 
 RIGHT = [1.0] * 300 + [0.0] * 100
 

@@ -16,7 +16,7 @@ from pytest_llmsafety.measurements.harness.choice import Choice, check_choice
 from pytest_llmsafety.session.resources import Workbench
 from pytest_llmsafety.specs import CompressionSpec, ModelSpec
 from pytest_llmsafety.types import ChoiceItem, Generation, Likelihood
-from tests.unit.harness.tasks import write_tasks
+from tests.unit.measurements.harness.tasks import write_tasks
 
 INT8 = CompressionSpec.parse("int8")
 needs_lm_eval = pytest.mark.usefixtures("lm_eval")
