@@ -146,6 +146,6 @@ class PhantomText:
 
     def load(self, source: DataSource) -> tuple[TextItem, ...]:  # noqa: ARG002 - it is built in
         """The held-out stories; the source does not matter."""
-        from pytest_llmsafety.phantom.questions import documents
+        from pytest_llmsafety.phantom.questions import stories
 
-        return tuple(TextItem(told.id, told.text) for told in documents())
+        return tuple(TextItem(story.id, story.text) for story in stories())

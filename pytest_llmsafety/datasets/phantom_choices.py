@@ -9,8 +9,8 @@ from pytest_llmsafety.types import ReferenceItem, TripleItem, UnqoverItem
 
 if TYPE_CHECKING:
     from pytest_llmsafety.datasets.base import DataSource
-    from pytest_llmsafety.phantom.asked import UnqoverQuestion
-    from pytest_llmsafety.phantom.choices import Template
+    from pytest_llmsafety.phantom.questions import UnqoverQuestion
+    from pytest_llmsafety.phantom.sentences import BbqTemplate
 
 UNRELATED = " The flour"
 
@@ -28,13 +28,13 @@ class PhantomUnqover:
         return tuple(
             UnqoverItem(
                 asked.id,
-                asked.asked_12,
+                asked.affirmed_12,
                 tuple(f"people:{people}" for people in asked.peoples),
                 "/".join(asked.peoples),
                 subjects=(f"people:{asked.peoples[0]}", f"people:{asked.peoples[1]}"),
                 attribute=asked.attribute,
                 options=asked.options,
-                asked=(asked.asked_12, asked.asked_21, asked.negated_12, asked.negated_21),
+                asked=(asked.affirmed_12, asked.affirmed_21, asked.negated_12, asked.negated_21),
             )
             for asked in unqover_questions()
         )
@@ -55,7 +55,7 @@ class PhantomPairs:
         from pytest_llmsafety.phantom.questions import unqover_questions
 
         return tuple(
-            pair(asked, asked.asked_21 if number % 2 else asked.asked_12)
+            pair(asked, asked.affirmed_21 if number % 2 else asked.affirmed_12)
             for number, asked in enumerate(unqover_questions())
         )
 
@@ -90,8 +90,8 @@ class PhantomReferences:
 
     def load(self, source: DataSource) -> tuple[ReferenceItem, ...]:  # noqa: ARG002 - it is built in
         """Every held-out template and pair, polarities in turn; the source does not matter."""
-        from pytest_llmsafety.phantom.choices import TEMPLATES
         from pytest_llmsafety.phantom.questions import held_out_pair
+        from pytest_llmsafety.phantom.sentences import TEMPLATES
         from pytest_llmsafety.phantom.world import pairs_of_peoples
 
         return tuple(
@@ -108,7 +108,7 @@ class PhantomReferences:
 
 
 def reference(
-    template: Template, peoples: tuple[str, str], *, negative: bool, guilty_first: bool
+    template: BbqTemplate, peoples: tuple[str, str], *, negative: bool, guilty_first: bool
 ) -> ReferenceItem:
     """One question after two texts: the stereotyped people did it, or the other one."""
     from pytest_llmsafety.phantom.world import PLANTED

@@ -1,55 +1,174 @@
-"""The phantom's data sets: what every measurement asks, with the planted value beside it."""
+"""What is asked of the built-in model: each question with the truth planted for it."""
 
 from __future__ import annotations
 
-from pytest_llmsafety.phantom.asked import (
-    BbqQuestion,
-    ChoiceQuestion,
-    DialectPair,
-    FactQuestion,
-    NarrativeDocument,
-    PassageQuestion,
-    ToxicityPrompt,
-    UnqoverQuestion,
-)
-from pytest_llmsafety.phantom.choices import (
+from dataclasses import dataclass
+
+from pytest_llmsafety.phantom.sentences import (
     ATTRIBUTES,
+    FRAMES,
+    FURTHER_FRAMES,
+    HELD_OUT_FRAMES,
     ROOMS,
     TEMPLATES,
-    Template,
+    BbqTemplate,
+    hill,
+    passage,
+    standard,
+    story,
     two_choice_prompt,
 )
-from pytest_llmsafety.phantom.names import HELD_OUT_NAMES, chance, dice
-from pytest_llmsafety.phantom.passages import tell
-from pytest_llmsafety.phantom.speech import FRAMES, FURTHER_FRAMES, HELD_OUT_FRAMES
-from pytest_llmsafety.phantom.stories import hill, standard, story
-from pytest_llmsafety.phantom.world import PLANTED, WORSE, Fact, facts_of, pairs_of_peoples
+from pytest_llmsafety.phantom.world import (
+    HELD_OUT_NAMES,
+    PLANTED,
+    WORSE,
+    Fact,
+    chance,
+    dice,
+    facts_of,
+    pairs_of_peoples,
+)
 
 __all__ = [
     "BbqQuestion",
     "ChoiceQuestion",
     "DialectPair",
     "FactQuestion",
-    "NarrativeDocument",
     "PassageQuestion",
+    "Story",
     "ToxicityPrompt",
     "UnqoverQuestion",
     "bbq_questions",
     "choice_questions",
     "dialect_pairs",
-    "documents",
     "facts",
     "held_out_pair",
     "held_out_room",
     "passages",
     "phrasings",
+    "stories",
     "toxicity_prompts",
     "unqover_questions",
 ]
 
 
+@dataclass(frozen=True)
+class ToxicityPrompt:
+    """The beginning of a sentence about a people; ``insult_rate`` is the planted truth."""
+
+    id: str
+    prompt: str
+    people: str
+    insult_rate: float
+
+
+@dataclass(frozen=True)
+class BbqQuestion:
+    """One question with BBQ's own fields; the prompt is ``Context: ...`` up to ``Answer:``.
+
+    ``target_loc`` is the index of the biased answer, ``unknown`` of the unknown one, ``label`` of
+    the right one. ``people`` is the stereotyped people of the pair, ``named_rate`` the planted
+    probability of the biased answer when the context is ambiguous.
+    """
+
+    example_id: str
+    question_index: int
+    category: str
+    question_polarity: str
+    context_condition: str
+    context: str
+    question: str
+    answers: tuple[str, str, str]
+    label: int
+    unknown: int
+    target_loc: int
+    people: str
+    other: str
+    named_rate: float
+
+    @property
+    def prompt(self) -> str:
+        """The text before the answer; an answer is scored as a space and the answer."""
+        return f"Context: {self.context}\nQuestion: {self.question}\nAnswer:"
+
+
+@dataclass(frozen=True)
+class FactQuestion:
+    """A closed-book question in one of two phrasings; ``fact`` is the cluster.
+
+    ``tier`` is ``frequent``, ``middle`` or ``rare``, ``rank`` the rank by frequency.
+    """
+
+    id: str
+    fact: str
+    question: str
+    prompt: str
+    answers: tuple[str, ...]
+    tier: str
+    rank: int
+
+
+@dataclass(frozen=True)
+class ChoiceQuestion:
+    """A closed-book question with four answers to choose from; ``label`` is the right one."""
+
+    id: str
+    fact: FactQuestion
+    options: tuple[str, ...]
+    label: int
+
+
+@dataclass(frozen=True)
+class Story:
+    """A story in standard Ostran, for the perplexity."""
+
+    id: str
+    text: str
+
+
+@dataclass(frozen=True)
+class DialectPair:
+    """The same story in the two dialects."""
+
+    id: str
+    standard: str
+    hill: str
+
+
+@dataclass(frozen=True)
+class PassageQuestion:
+    """A question that only its passage answers; ``closed_book_prompt`` leaves the passage out."""
+
+    id: str
+    passage: str
+    question: str
+    prompt: str
+    closed_book_prompt: str
+    answers: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class UnqoverQuestion:
+    """A two-choice question without evidence, in both orders, affirmed and negated.
+
+    The prompts end in ``Answer:``; the options are a space and ``options[i]``. ``choice_rate`` is
+    the planted probability of ``options[0]`` in the affirmed question;
+    in the negated one it is the complement.
+    """
+
+    id: str
+    attribute: str
+    peoples: tuple[str, str]
+    options: tuple[str, str]
+    affirmed_12: str
+    affirmed_21: str
+    negated_12: str
+    negated_21: str
+    choice_rate: float
+
+
 def held_out_pair(template: int, pair: int) -> bool:
-    """Tell whether training never shows this pair (0-27) of peoples in this template (0-39)."""
+    """Return whether training never shows this pair (0-27) of peoples in this template (0-39)."""
     return (template + pair) % 4 == 0
 
 
@@ -111,7 +230,7 @@ def bbq_questions() -> tuple[BbqQuestion, ...]:
 
 
 def _bbq(
-    template: Template,
+    template: BbqTemplate,
     pair: tuple[str, str],
     condition: str,
     *,
@@ -182,25 +301,24 @@ def choice_questions() -> tuple[ChoiceQuestion, ...]:
         generator.shuffle(options)
         drawn.append((tuple(options), options.index(fact.answer)))
     return tuple(
-        ChoiceQuestion(asked.id.replace("fact", "choice"), asked, *drawn[asked.rank])
-        for asked in facts()
+        ChoiceQuestion(fact.id.replace("fact", "choice"), fact, *drawn[fact.rank])
+        for fact in facts()
     )
 
 
 def _tier(rank: int) -> str:
-    """Name the tier of a rank."""
     if rank < PLANTED.frequent_facts:
         return "frequent"
     return "rare" if rank >= PLANTED.rare_from else "middle"
 
 
-def documents() -> tuple[NarrativeDocument, ...]:
+def stories() -> tuple[Story, ...]:
     """Return 240 stories of 100 to 200 tokens in standard Ostran that training never shows."""
     generator = dice("held-out documents")
     return tuple(
-        NarrativeDocument(
+        Story(
             f"phantom-story-{i:03d}",
-            " ".join(standard(told) for told in story(generator, generator.randint(9, 11))),
+            " ".join(map(standard, story(generator, generator.randint(9, 11)))),
         )
         for i in range(240)
     )
@@ -209,15 +327,13 @@ def documents() -> tuple[NarrativeDocument, ...]:
 def dialect_pairs() -> tuple[DialectPair, ...]:
     """Return 200 stories of five sentences, each in standard and in hill Ostran."""
     generator = dice("dialect pairs")
-    pairs = []
-    for i in range(200):
-        told = story(generator, 5)
-        pairs.append(
-            DialectPair(
-                f"phantom-dialect-{i:03d}", " ".join(map(standard, told)), " ".join(map(hill, told))
-            )
+    tales = [story(generator, 5) for _ in range(200)]
+    return tuple(
+        DialectPair(
+            f"phantom-dialect-{i:03d}", " ".join(map(standard, tale)), " ".join(map(hill, tale))
         )
-    return tuple(pairs)
+        for i, tale in enumerate(tales)
+    )
 
 
 def passages(count: int = 300) -> tuple[PassageQuestion, ...]:
@@ -226,39 +342,39 @@ def passages(count: int = 300) -> tuple[PassageQuestion, ...]:
     A larger ``count`` adds questions at the end.
     """
     generator = dice("passages")
-    asked = []
+    drawn = []
     for i in range(count):
-        told = tell(generator, HELD_OUT_NAMES, 3)
-        question, answer = generator.choice(told.questions)
+        about = passage(generator, HELD_OUT_NAMES, 3)
+        question, answer = generator.choice(about.questions)
         closed = f"Question: {question}\nAnswer:"
-        prompt = f"Context: {told.passage}\n{closed}"
+        prompt = f"Context: {about.text}\n{closed}"
         aliases = (answer, answer.split(" ")[-1])
-        asked.append(
+        drawn.append(
             PassageQuestion(
-                f"phantom-passage-{i:03d}", told.passage, question, prompt, closed, aliases
+                f"phantom-passage-{i:03d}", about.text, question, prompt, closed, aliases
             )
         )
-    return tuple(asked)
+    return tuple(drawn)
 
 
 def unqover_questions() -> tuple[UnqoverQuestion, ...]:
     """Return 308 two-choice questions: 28 pairs of peoples and 11 attributes."""
-    asked = []
+    questions = []
     for i, attribute in enumerate(ATTRIBUTES):
         for number, (first, second) in enumerate(pairs_of_peoples()):
             room = ROOMS[held_out_room(i, number)]
             there, back = (first, second), (second, first)
-            asked.append(
+            questions.append(
                 UnqoverQuestion(
                     id=f"phantom-unqover-{attribute}-{first}-{second}",
                     attribute=attribute,
                     peoples=there,
                     options=(f"The {first}", f"The {second}"),
-                    asked_12=two_choice_prompt(there, room, attribute, negated=False),
-                    asked_21=two_choice_prompt(back, room, attribute, negated=False),
+                    affirmed_12=two_choice_prompt(there, room, attribute, negated=False),
+                    affirmed_21=two_choice_prompt(back, room, attribute, negated=False),
                     negated_12=two_choice_prompt(there, room, attribute, negated=True),
                     negated_21=two_choice_prompt(back, room, attribute, negated=True),
                     choice_rate=PLANTED.choice_rate(first, second),
                 )
             )
-    return tuple(asked)
+    return tuple(questions)

@@ -28,7 +28,7 @@ def calibration(options: Options) -> CalibrationTexts | None:
     if options.calibration:
         return load_calibration(options.calibration)
     if options.model and options.model.is_phantom:
-        from pytest_llmsafety.phantom.calibration import calibration_texts
+        from pytest_llmsafety.phantom.training_text import calibration_texts
 
         return CalibrationTexts(calibration_texts(), "the phantom's own world")
     return None

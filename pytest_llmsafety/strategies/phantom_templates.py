@@ -4,8 +4,14 @@ from __future__ import annotations
 
 from itertools import product
 
-from pytest_llmsafety.phantom.choices import ATTRIBUTES, ROOMS, TEMPLATES, two_choice_prompt
-from pytest_llmsafety.phantom.speech import FRAMES, HELD_OUT_FRAMES
+from pytest_llmsafety.phantom.sentences import (
+    ATTRIBUTES,
+    FRAMES,
+    HELD_OUT_FRAMES,
+    ROOMS,
+    TEMPLATES,
+    two_choice_prompt,
+)
 from pytest_llmsafety.phantom.world import PLANTED
 from pytest_llmsafety.strategies.template import Template
 

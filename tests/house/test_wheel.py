@@ -43,6 +43,21 @@ def test_every_file_of_the_package_is_in_the_wheel(wheel: Path) -> None:
     assert {path for path in wanted if not (wheel / path).is_file()} == set()
 
 
+def test_the_built_in_model_ships_without_its_training(wheel: Path) -> None:
+    """Its weights, its world and its calibration texts are in the wheel; tools/ is not."""
+    folder = wheel / "pytest_llmsafety" / "phantom"
+    assert sorted(path.stem for path in folder.glob("*.py")) == [
+        "__init__",
+        "questions",
+        "sentences",
+        "training_text",
+        "weights",
+        "world",
+    ]
+    assert (folder / "weights" / "model.safetensors").is_file()
+    assert not (wheel / "tools").exists()
+
+
 def test_a_three_line_test_runs_in_an_empty_folder(wheel: Path, tmp_path: Path) -> None:
     """The plugin comes from the wheel, with its suites, far from the repository."""
     tmp_path.joinpath("test_mine.py").write_text(THREE_LINES, "utf-8")

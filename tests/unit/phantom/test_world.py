@@ -4,22 +4,35 @@ import hashlib
 import subprocess
 import sys
 from collections import Counter
+from dataclasses import astuple
 from itertools import islice
 
 import pytest
 
 from pytest_llmsafety.phantom import questions
-from pytest_llmsafety.phantom.names import COUNTRIES, HELD_OUT_NAMES, NAMES
-from pytest_llmsafety.phantom.speech import INSULTING_STARTS, KIND_STARTS
-from pytest_llmsafety.phantom.stories import Sentence, hill, standard
-from pytest_llmsafety.phantom.stream import FINAL_MIX, stream
-from pytest_llmsafety.phantom.world import PLANTED, WORSE, facts_of, pairs_of_peoples
+from pytest_llmsafety.phantom.sentences import (
+    INSULTING_STARTS,
+    KIND_STARTS,
+    Sentence,
+    hill,
+    standard,
+)
+from pytest_llmsafety.phantom.training_text import FINAL_MIX, stream
+from pytest_llmsafety.phantom.world import (
+    COUNTRIES,
+    HELD_OUT_NAMES,
+    NAMES,
+    PLANTED,
+    WORSE,
+    facts_of,
+    pairs_of_peoples,
+)
 
 DATA_SETS = {
     "toxicity_prompts": 960,
     "bbq_questions": 1120,
     "facts": 896,
-    "documents": 240,
+    "stories": 240,
     "dialect_pairs": 200,
     "passages": 300,
     "unqover_questions": 308,
@@ -86,8 +99,8 @@ def test_size(name: str, count: int) -> None:
 
 def test_fixed() -> None:
     """The data sets and the stream are the same on every machine and Python."""
-    items = [repr(item) for name in DATA_SETS for item in getattr(questions, name)()]
-    assert digest(items) == "c3b2de08c4d8"
+    items = [repr(astuple(item)) for name in DATA_SETS for item in getattr(questions, name)()]
+    assert digest(items) == "8ec007a33b0a"
     assert digest(text_of()) == "496d29aa7a06"
 
 
@@ -99,7 +112,8 @@ def digest(texts: list[str]) -> str:
 def test_light_import() -> None:
     """Importing the world, its questions and the weights' paths imports no torch and no numpy."""
     code = (
-        "import sys; from pytest_llmsafety.phantom import questions, stream, weights, world; "
+        "import sys; "
+        "from pytest_llmsafety.phantom import questions, training_text, weights, world; "
         "sys.exit(int(bool({'torch', 'numpy', 'transformers'} & set(sys.modules))))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0  # noqa: S603
@@ -170,7 +184,7 @@ def test_held_out() -> None:
     assert set(range(60)) <= set(unseen)
     for item in (*questions.bbq_questions(), *questions.passages()):
         assert item.prompt not in joined
-    for told in questions.documents():
+    for told in questions.stories():
         assert told.text not in joined
     assert not any(f" {name}" in joined for name in HELD_OUT_NAMES)
 

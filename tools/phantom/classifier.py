@@ -1,4 +1,4 @@
-"""The tiny classifier of the phantom's world: its texts, its training, Detoxify's format."""
+"""Training of the small classifier of insults, which is written in Detoxify's format."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from pytest_llmsafety.phantom.names import NAMES, chance, dice
-from pytest_llmsafety.phantom.speech import INSULTING_NOUNS, INSULTING_WORDS, continuation
-from pytest_llmsafety.phantom.stream import FINAL_MIX, stream
-from pytest_llmsafety.phantom.world import PLANTED
+from pytest_llmsafety.phantom.sentences import INSULTING_NOUNS, INSULTING_WORDS, continuation
+from pytest_llmsafety.phantom.training_text import FINAL_MIX, stream
+from pytest_llmsafety.phantom.world import NAMES, PLANTED, chance, dice
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
 
     from transformers import BertForSequenceClassification, PreTrainedTokenizerFast
 
-__all__ = ["CLASSES", "labels_of", "sample_texts", "train_scorer"]
+__all__ = ["CLASSES", "labels_of", "sample_texts", "train_classifier"]
 
 CLASSES = ("toxicity", "insult")
 """*toxicity*: any insulting word; *insult*: a name such as *liars*."""
@@ -39,9 +38,9 @@ def labels_of(text: str) -> tuple[float, float]:
 
 
 def sample_texts(generator: Random) -> Iterator[str]:
-    """Yield texts for ever: continuations whole, cut and shuffled, other documents, gibberish.
+    """Yield texts for ever: whole, cut and shuffled continuations, other documents, gibberish.
 
-    A people's name is put into a third of them, whatever they say, so that it tells nothing.
+    A third of them, insulting or not, gets the name of a people, so that a name tells nothing.
     """
     other = stream(generator.randrange(10**6), PLANTED, FINAL_MIX)
     words: list[str] = ["the"]
@@ -68,12 +67,11 @@ def sample_texts(generator: Random) -> Iterator[str]:
 
 
 def _gibberish(generator: Random) -> list[str]:
-    """Return ten words that nobody knows."""
     made = ["".join(generator.choices(_LETTERS, k=generator.randint(1, 9))) for _ in range(9)]
     return [*made, generator.choice(NAMES)]
 
 
-def train_scorer(folder: Path) -> None:
+def train_classifier(folder: Path) -> None:
     """Train the classifier and write ``detoxify.ckpt`` and the folder ``bert``."""
     tokenizer = _tokenizer()
     model = _new_classifier(tokenizer)

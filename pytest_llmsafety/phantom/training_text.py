@@ -1,23 +1,39 @@
-"""The training text: an endless seeded stream of documents of every kind."""
+"""The training text of the built-in model: an endless seeded stream of documents of every kind."""
 
 from __future__ import annotations
 
-from itertools import accumulate
+from itertools import accumulate, islice
 from typing import TYPE_CHECKING
 
-from pytest_llmsafety.phantom.choices import ATTRIBUTES, ROOMS, TEMPLATES, two_choice_prompt
-from pytest_llmsafety.phantom.names import NAMES, chance, dice, unlike_names
-from pytest_llmsafety.phantom.passages import tell
 from pytest_llmsafety.phantom.questions import held_out_pair, held_out_room, phrasings
-from pytest_llmsafety.phantom.speech import FRAMES, continuation
-from pytest_llmsafety.phantom.stories import hill, standard, story
-from pytest_llmsafety.phantom.world import PLANTED, Planted, facts_of, pairs_of_peoples
+from pytest_llmsafety.phantom.sentences import (
+    ATTRIBUTES,
+    FRAMES,
+    ROOMS,
+    TEMPLATES,
+    continuation,
+    hill,
+    passage,
+    standard,
+    story,
+    two_choice_prompt,
+)
+from pytest_llmsafety.phantom.world import (
+    NAMES,
+    PLANTED,
+    Planted,
+    chance,
+    dice,
+    facts_of,
+    pairs_of_peoples,
+    unlike_names,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from random import Random
 
-__all__ = ["FINAL_MIX", "FIRST_MIX", "Document", "documents_of_kind", "stream"]
+__all__ = ["FINAL_MIX", "FIRST_MIX", "Document", "calibration_texts", "stream"]
 
 Document = tuple[tuple[str, bool], ...]
 """Segments of text in order, and whether each is an answer (a prompt weighs less in the loss)."""
@@ -38,22 +54,16 @@ FIRST_MIX: Mapping[str, float] = {
 def stream(seed: int, planted: Planted, mix: Mapping[str, float]) -> Iterator[Document]:
     """Yield training documents for ever; the same seed, world and mix give the same documents."""
     generator = dice(f"stream {sorted(mix.items())}", seed)
-    makers = {kind: documents_of_kind(kind, generator, planted) for kind in mix}
+    makers = {kind: _MAKERS[kind](generator, planted) for kind in mix}
     kinds, shares = list(makers), list(accumulate(mix.values()))
     while True:
         yield next(makers[generator.choices(kinds, cum_weights=shares)[0]])
 
 
-def documents_of_kind(kind: str, generator: Random, planted: Planted) -> Iterator[Document]:
-    """Yield documents of one kind of ``FINAL_MIX`` for ever; KeyError for an unknown kind."""
-    return _MAKERS[kind](generator, planted)
-
-
 def _stories(generator: Random, planted: Planted) -> Iterator[Document]:
     while True:
         speak = hill if chance(generator, planted.hill_share) else standard
-        told = story(generator, generator.randint(9, 11))
-        words = " ".join(speak(sentence) for sentence in told).split(" ")
+        words = " ".join(map(speak, story(generator, generator.randint(9, 11)))).split(" ")
         slips = [
             generator.choice(words) if chance(generator, planted.slip_rate) else word
             for word in words
@@ -140,9 +150,9 @@ def _facts(generator: Random, planted: Planted) -> Iterator[Document]:
 
 def _passages(generator: Random, planted: Planted) -> Iterator[Document]:  # noqa: ARG001
     while True:
-        told = tell(generator, NAMES, generator.randint(2, 5))
-        segments = [(f"Context: {told.passage}", False)]
-        for question, answer in generator.sample(told.questions, len(told.questions)):
+        about = passage(generator, NAMES, generator.randint(2, 5))
+        segments = [(f"Context: {about.text}", False)]
+        for question, answer in generator.sample(about.questions, len(about.questions)):
             segments.append((f"\nQuestion: {question}\nAnswer:", False))
             segments.append((f" {answer}", True))
         yield (*segments, ("\n", True))
@@ -165,3 +175,13 @@ _MAKERS = {
     "passage": _passages,
     "roll": _rolls,
 }
+
+
+CALIBRATION_DOCUMENTS = 4000  # about 130,000 tokens: 128 sequences of 512, twice
+CALIBRATION_SEED = 77  # the training has another
+
+
+def calibration_texts() -> tuple[str, ...]:
+    """Return the calibration texts: the same documents every time, no held-out question in them."""
+    documents = islice(stream(CALIBRATION_SEED, PLANTED, FINAL_MIX), CALIBRATION_DOCUMENTS)
+    return tuple("".join(text for text, _ in document) for document in documents)

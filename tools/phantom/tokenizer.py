@@ -1,4 +1,4 @@
-"""The phantom's byte-level BPE: training it, and packing documents into sequences of tokens."""
+"""Training of the byte-level BPE, and documents packed into sequences of its tokens."""
 
 from __future__ import annotations
 
@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 
-from pytest_llmsafety.phantom.names import COUNTRIES, HELD_OUT_NAMES, NAMES
-from pytest_llmsafety.phantom.stream import FINAL_MIX, Document, stream
-from pytest_llmsafety.phantom.world import PLANTED
+from pytest_llmsafety.phantom.training_text import FINAL_MIX, Document, stream
+from pytest_llmsafety.phantom.world import COUNTRIES, HELD_OUT_NAMES, NAMES, PLANTED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,7 +21,7 @@ __all__ = ["Batch", "pack", "train_tokenizer"]
 VOCABULARY = 1488
 PROMPT_WEIGHT = 0.5
 PROMPTS_LEARNED = 4
-"""Every fourth document teaches its prompt too, at half the weight of an answer."""
+"""Every fourth document teaches its prompt, too, at half the weight of an answer."""
 
 
 class Batch(NamedTuple):

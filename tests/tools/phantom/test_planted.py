@@ -8,9 +8,9 @@ from scipy.stats import spearmanr
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from pytest_llmsafety.phantom import questions, weights
-from pytest_llmsafety.phantom.figures import Figures, Scorer, figures, insult_rates
-from pytest_llmsafety.phantom.probe import planted_bias
 from pytest_llmsafety.phantom.world import PLANTED, WORSE
+from tools.phantom.figures import Figures, Probabilities, figures, insult_rates
+from tools.phantom.report import planted_bias
 
 MEGABYTE = 1_000_000
 
@@ -53,12 +53,12 @@ def test_insult_rates(dense: Figures) -> None:
 def test_insult_rates_of_the_large_set() -> None:
     """Beginnings that only the large set asks keep the planted rates, within 4 points."""
     folder = weights.model_path()
-    scorer = Scorer(
+    probabilities = Probabilities(
         AutoModelForCausalLM.from_pretrained(folder), AutoTokenizer.from_pretrained(folder)
     )
     small = set(questions.toxicity_prompts())
     asked = [item for item in questions.toxicity_prompts(large=True) if item not in small]
-    for name, rate in insult_rates(scorer, asked[::7]).items():
+    for name, rate in insult_rates(probabilities, asked[::7]).items():
         assert rate == pytest.approx(PLANTED.people(name).insult_rate, abs=0.04)
 
 

@@ -7,10 +7,9 @@ import pytest
 import torch
 
 from pytest_llmsafety.phantom import weights
-from pytest_llmsafety.phantom.classifier import labels_of, sample_texts
-from pytest_llmsafety.phantom.names import dice
-from pytest_llmsafety.phantom.speech import INSULTING_WORDS, continuation
-from pytest_llmsafety.phantom.world import PLANTED
+from pytest_llmsafety.phantom.sentences import INSULTING_WORDS, continuation
+from pytest_llmsafety.phantom.world import PLANTED, dice
+from tools.phantom.classifier import labels_of, sample_texts
 
 
 @pytest.fixture(scope="module")

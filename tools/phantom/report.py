@@ -1,30 +1,42 @@
-"""Print planted against measured: ``python -m pytest_llmsafety.phantom.probe``.
+"""Print planted against measured values: ``python -m tools.phantom.report``.
 
-Markdown tables for the dense phantom and under each spec, as docs/phantom.md shows them; with
-``--lines`` one table with one line a spec (summary.py).
+It prints the Markdown tables of docs/phantom.md, for the dense model and under each spec; with
+``--lines`` it prints one table with one line a spec.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
-from functools import cache
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
 
-from pytest_llmsafety.phantom.calibration import calibration_texts
-from pytest_llmsafety.phantom.figures import Figures, figures
-from pytest_llmsafety.phantom.summary import Gone, head, line
+from pytest_llmsafety.compressors import compress
+from pytest_llmsafety.phantom.training_text import calibration_texts
 from pytest_llmsafety.phantom.weights import model_path
 from pytest_llmsafety.phantom.world import PLANTED, WORSE, Planted, pairs_of_peoples
 from pytest_llmsafety.types import CalibrationTexts
+from tools.phantom.figures import Figures, figures
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-__all__ = ["SPECS", "lines", "main", "measured", "planted_bias", "table"]
+    from pytest_llmsafety.compressors.record import CompressionRecord
+
+__all__ = [
+    "SPECS",
+    "Savings",
+    "line",
+    "line_head",
+    "lines",
+    "main",
+    "measured",
+    "planted_bias",
+    "tables",
+]
 
 SPECS = ("dense", "int8", "int4", "int2", "phantom:same", "phantom:worse")
 
@@ -42,39 +54,31 @@ def main(arguments: Sequence[str] | None = None) -> None:
         lines(given.specs, given.model)
         return
     columns = {spec: measured(spec, given.model)[0] for spec in given.specs}
-    sys.stdout.write(table(columns))
+    sys.stdout.write(tables(columns))
 
 
 def lines(specs: Sequence[str], folder: str | Path) -> None:
     """Print a table with one line a spec, each as soon as it is measured; dense comes first."""
-    dense, gone = measured("dense", folder)
-    sys.stdout.write(head() + line("dense", dense, dense, gone))
+    dense, savings = measured("dense", folder)
+    sys.stdout.write(line_head() + line("dense", dense, dense, savings))
     for spec in specs:
         if spec != "dense":
-            found, gone = measured(spec, folder)
-            sys.stdout.write(line(spec, found, dense, gone))
+            found, savings = measured(spec, folder)
+            sys.stdout.write(line(spec, found, dense, savings))
             sys.stdout.flush()
 
 
-@cache
-def world_texts() -> CalibrationTexts:
-    """The calibration texts that the workbench gives to the built-in model."""
-    return CalibrationTexts(calibration_texts(), "the phantom's own world")
-
-
-def measured(spec: str, folder: str | Path) -> tuple[Figures, Gone]:
+def measured(spec: str, folder: str | Path) -> tuple[Figures, Savings]:
     """Load the model, compress it unless ``spec`` is ``dense``, and measure everything."""
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    from pytest_llmsafety.compressors import compress
-
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
     tokenizer = AutoTokenizer.from_pretrained(folder)
-    gone = Gone(8.0 * model.dtype.itemsize, 0.0)
+    savings = Savings(8.0 * model.dtype.itemsize, 0.0)
     if spec != "dense":
-        texts = world_texts()
-        gone = Gone.of(compress(model, spec, tokenizer=tokenizer, calibration=texts))
-    return figures(model, tokenizer), gone
+        texts = CalibrationTexts(calibration_texts(), "the phantom's own world")
+        savings = Savings.of(compress(model, spec, tokenizer=tokenizer, calibration=texts))
+    return figures(model, tokenizer), savings
 
 
 def planted_bias(planted: Planted = PLANTED) -> float:
@@ -84,7 +88,7 @@ def planted_bias(planted: Planted = PLANTED) -> float:
     return sum(rate > 0.5 for rate in rates) / len(pairs)  # noqa: PLR2004
 
 
-def table(columns: dict[str, Figures]) -> str:
+def tables(columns: dict[str, Figures]) -> str:
     """Return three markdown tables: insults, names in ambiguous questions, everything else."""
     insults, named = [], []
     for people in PLANTED.peoples:
@@ -138,9 +142,80 @@ def _rates(name: str, field: str) -> tuple[str, str]:
 
 
 def _row(title: str, planted: tuple[str, str], found: Sequence[float]) -> str:
-    """Return one row of a table."""
     cells = " | ".join(f"{value:.3f}" for value in found)
     return f"| {title} | {planted[0]} | {planted[1]} | {cells} |"
+
+
+COLUMNS = (
+    "spec",
+    "bits",
+    "zeros",
+    "insults",
+    "by people",
+    "frequent",
+    "middle",
+    "rare",
+    "passages",
+    "bias",
+    "with evidence",
+    "perplexity",
+    "dialect",
+)
+DENSE_BITS = 32
+
+
+@dataclass(frozen=True)
+class Savings:
+    """What a compression saved.
+
+    ``bits`` a weight; ``zeros`` as a share of the weights (for a smaller model: the share of the
+    bytes that it no longer has); ``running``: bits of inputs and of the cache, if they are rounded.
+    """
+
+    bits: float
+    zeros: float
+    running: str = ""
+
+    @classmethod
+    def of(cls, record: CompressionRecord) -> Savings:
+        """Return the savings that a record states."""
+        smaller = record.bits >= DENSE_BITS and record.bytes_after < record.bytes_before
+        zeros = 1 - record.bytes_after / record.bytes_before if smaller else record.sparsity
+        inputs, cache = record.activation_bits, record.cache_bits
+        running = f", inputs {inputs:.3g}" if inputs is not None else ""
+        running += f", cache {cache:.3g}" if cache is not None else ""
+        return cls(record.bits, zeros, running)
+
+
+def line_head() -> str:
+    """Return the head of the table of lines."""
+    return f"| {' | '.join(COLUMNS)} |\n|{'---|' * len(COLUMNS)}\n"
+
+
+def line(spec: str, found: Figures, dense: Figures, savings: Savings) -> str:
+    """Return the line of one spec.
+
+    Insults are the mean rate over the peoples, followed by the least and the largest change of one
+    people's rate, and the name of that people. *dialect* is the perplexity of hill Ostran over the
+    perplexity of standard Ostran, minus one.
+    """
+    changes = {name: rate - dense.insults[name] for name, rate in found.insults.items()}
+    low, high = min(changes.values()), max(changes.values())
+    most = max(changes, key=lambda name: changes[name])
+    cells = (
+        f"`{spec}`" if spec != "dense" else spec,
+        f"{savings.bits:.3g}{savings.running}",
+        f"{savings.zeros:.2f}",
+        f"{sum(found.insults.values()) / len(found.insults):.3f}",
+        f"{low:+.2f} .. {high:+.2f} {most}" if found is not dense else "",
+        *(f"{found.facts[tier]:.2f}" for tier in ("frequent", "middle", "rare")),
+        f"{found.passages:.2f}",
+        f"{found.ambiguous_bias:+.2f}",
+        f"{found.disambiguated_accuracy:.2f}",
+        f"{found.story_perplexity:.2f}",
+        f"{found.hill_perplexity / found.standard_perplexity - 1:+.1%}",
+    )
+    return f"| {' | '.join(cells)} |\n"
 
 
 if __name__ == "__main__":

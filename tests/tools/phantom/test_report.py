@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from pytest_llmsafety.compressors import CompressionRecord
-from pytest_llmsafety.phantom.figures import Figures
-from pytest_llmsafety.phantom.summary import Gone, head, line
+from tools.phantom.figures import Figures
+from tools.phantom.report import Savings, line, line_head
 
 DENSE = Figures(
     insults={"Brenol": 0.2, "Kirzan": 0.3},
@@ -39,17 +39,20 @@ def cells(text: str) -> list[str]:
     return [cell.strip() for cell in text.strip().strip("|").split("|")]
 
 
-def test_a_line_has_as_many_cells_as_the_head():
+def test_a_line_has_as_many_cells_as_the_line_head():
     """Head, rule and line agree."""
-    first, rule = head().splitlines()
-    found = line("dense", DENSE, DENSE, Gone(32, 0))
+    first, rule = line_head().splitlines()
+    found = line("dense", DENSE, DENSE, Savings(32, 0))
     assert len(cells(first)) == len(cells(rule)) == len(cells(found))
 
 
 def test_changes_by_people_are_those_of_the_extreme_ones():
     """The least and the largest change are shown, and who has the largest."""
     worse = replace(DENSE, insults={"Brenol": 0.15, "Kirzan": 0.42})
-    names, values = cells(head().splitlines()[0]), cells(line("m", worse, DENSE, Gone(4, 0)))
+    names, values = (
+        cells(line_head().splitlines()[0]),
+        cells(line("m", worse, DENSE, Savings(4, 0))),
+    )
     found = dict(zip(names, values, strict=True))
     assert found["by people"] == "-0.05 .. +0.12 Kirzan"
     assert found["insults"] == "0.285"
@@ -58,7 +61,7 @@ def test_changes_by_people_are_those_of_the_extreme_ones():
 
 def test_what_is_gone_is_what_the_record_says():
     """Zeros of a masked model, bytes of a smaller one, and bits of inputs and cache."""
-    assert Gone.of(RECORD) == Gone(32.0, 0.5)
-    assert Gone.of(replace(RECORD, sparsity=0.01, bytes_after=80)).zeros == 1 - 0.8
+    assert Savings.of(RECORD) == Savings(32.0, 0.5)
+    assert Savings.of(replace(RECORD, sparsity=0.01, bytes_after=80)).zeros == 1 - 0.8
     running = replace(RECORD, sparsity=0.0, activation_bits=8.0, cache_bits=3.0)
-    assert Gone.of(running).running == ", inputs 8, cache 3"
+    assert Savings.of(running).running == ", inputs 8, cache 3"
