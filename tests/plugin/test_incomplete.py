@@ -15,7 +15,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 GIVEN = ("--model=phantom", "--compress=int8,int4", "--llmsafety-report=out", "test_outcomes.py")
-STOP = "\ndef test_signal(measure):\n    import os\n    os.kill(os.getpid(), {})\n"
+STOP = """
+def test_signal(measure):
+    import os
+    import signal
+
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell's background job ignores ^C
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    os.kill(os.getpid(), {})
+"""
 
 
 def gaps(project: pytest.Pytester) -> dict[str, int]:
