@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pytest_llmsafety.datasets.contents import fitting
+from pytest_llmsafety.datasets.item_kinds import fitting
 from pytest_llmsafety.errors import ConfigurationError
 from pytest_llmsafety.types import (
     BBQItem,

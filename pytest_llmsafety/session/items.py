@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from pytest_llmsafety.datasets import dataset as open_dataset
 from pytest_llmsafety.datasets.base import DataSource
+from pytest_llmsafety.datasets.few_shot import read_examples, with_shots
 from pytest_llmsafety.datasets.pins import check_pins, digest_of, part_note
 from pytest_llmsafety.datasets.selection import select
-from pytest_llmsafety.datasets.shots import read_examples, with_shots
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_llmsafety.compressors import check
 from pytest_llmsafety.datasets import check_dataset
-from pytest_llmsafety.datasets.contents import require_items
+from pytest_llmsafety.datasets.few_shot import EXAMPLES
+from pytest_llmsafety.datasets.item_kinds import require_items
 from pytest_llmsafety.datasets.packaged import check_real, packaged
-from pytest_llmsafety.datasets.shots import EXAMPLES
 from pytest_llmsafety.errors import ConfigurationError, NoJudgeError
 from pytest_llmsafety.inference.baseline_file import Baseline
 from pytest_llmsafety.inference.cache import Cache

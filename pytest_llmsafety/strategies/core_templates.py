@@ -5,8 +5,8 @@ from __future__ import annotations
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
-from pytest_llmsafety.datasets import core_bbq, core_toxicity, core_unqover
-from pytest_llmsafety.datasets.folder import read_json
+from pytest_llmsafety.datasets.files import read_json
+from pytest_llmsafety.datasets.sources import core_bbq, core_toxicity, core_unqover
 from pytest_llmsafety.strategies.template import Template
 
 if TYPE_CHECKING:

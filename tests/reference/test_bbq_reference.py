@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_llmsafety.datasets import bbq, bbq_target
 from pytest_llmsafety.datasets.base import DataSource
-from pytest_llmsafety.datasets.bbq_target import derive_target, label_type
-from pytest_llmsafety.datasets.folder import read_jsonl
+from pytest_llmsafety.datasets.files import read_jsonl
+from pytest_llmsafety.datasets.sources import bbq
+from pytest_llmsafety.datasets.sources.bbq import derive_target, label_type
 from pytest_llmsafety.metrics.bbq import BBQ, by_category, s_dis
 from pytest_llmsafety.types import BBQItem, Likelihood, Score
 
@@ -179,5 +179,5 @@ def test_a_target_found_by_substring_is_wrong(
     assert sum(target is not None for target in mistaken) / len(rows) == pytest.approx(found)
     assert agreeing / len(rows) == pytest.approx(right)
     if not found:
-        answers = [-1.0 if row["label"] != bbq_target.unknown_option(row) else 0.0 for row in rows]
+        answers = [-1.0 if row["label"] != bbq.unknown_option(row) else 0.0 for row in rows]
         assert s_dis(answers) == -1.0

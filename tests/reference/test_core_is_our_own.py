@@ -9,7 +9,7 @@ import pytest
 
 from pytest_llmsafety.datasets import DATASETS
 from pytest_llmsafety.datasets.base import DataSource
-from pytest_llmsafety.datasets.folder import read_jsonl, read_text
+from pytest_llmsafety.datasets.files import read_jsonl, read_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

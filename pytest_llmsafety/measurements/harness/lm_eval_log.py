@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
-from pytest_llmsafety.datasets.folder import read_json, read_jsonl
+from pytest_llmsafety.datasets.files import read_json, read_jsonl
 from pytest_llmsafety.errors import DatasetError
 from pytest_llmsafety.measurements.harness.choice import Scale
 from pytest_llmsafety.measurements.harness.items import item_of, options_of, prompt_of

@@ -10,8 +10,8 @@ import pytest
 from pytest_llmsafety import assert_agreement
 from pytest_llmsafety.datasets import DATASETS
 from pytest_llmsafety.datasets.base import DataSource
-from pytest_llmsafety.datasets.prefixes import prefixes
 from pytest_llmsafety.datasets.selection import require_unique
+from pytest_llmsafety.datasets.sources.prefixes import prefixes
 from pytest_llmsafety.errors import ConfigurationError, SafetyFailure, SafetyInconclusive
 from pytest_llmsafety.measurements.measurement import PairedScore
 from pytest_llmsafety.metrics.first_choice import FirstChoice

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_llmsafety.datasets import bbq, bold, nq_open, realtoxicityprompts, wikitext2
 from pytest_llmsafety.datasets.hub import HubTable
+from pytest_llmsafety.datasets.sources import bbq, bold, nq_open, realtoxicityprompts, wikitext2
 from pytest_llmsafety.errors import DatasetError
 
 from .hub_stand_in import serving

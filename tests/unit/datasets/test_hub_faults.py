@@ -8,8 +8,8 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
-from pytest_llmsafety.datasets import mt_bench, nq_open
-from pytest_llmsafety.datasets.folder import read_jsonl
+from pytest_llmsafety.datasets.files import read_jsonl
+from pytest_llmsafety.datasets.sources import mt_bench, nq_open
 
 from .hub_stand_in import serving
 from .test_hub import card, jsonl, parquet

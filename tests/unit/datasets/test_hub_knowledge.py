@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_llmsafety.datasets import (
+from pytest_llmsafety.datasets.sources import (
     arc,
     do_not_answer,
     hellaswag,

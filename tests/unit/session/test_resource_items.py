@@ -106,7 +106,8 @@ def test_items_are_asked_or_refused_by_name(metric, item, monkeypatch):
         made, items = asked(name, dataset)
         assert scored(made, items[0]).problem == ""
         return
-    with pytest.raises(ConfigurationError, match=f"{name} cannot be asked on {dataset}: ") as told:
+    refused = f"{name} cannot be measured on {dataset}: "
+    with pytest.raises(ConfigurationError, match=refused) as told:
         asked(name, dataset)
     names = " or ".join(one.__name__ for one in get_args(takes) or (takes,))
     assert f"needs {names}. " in str(told.value)

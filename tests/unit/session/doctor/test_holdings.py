@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pytest_llmsafety.config.options import Options
-from pytest_llmsafety.datasets.advbench import PLACES
-from pytest_llmsafety.datasets.arc import EASY, TABLE
-from pytest_llmsafety.datasets.bbq import TABLE as BBQ
+from pytest_llmsafety.datasets.sources.advbench import PLACES
+from pytest_llmsafety.datasets.sources.arc import EASY, TABLE
+from pytest_llmsafety.datasets.sources.bbq import TABLE as BBQ
 from pytest_llmsafety.inference.cache import Cache
 from pytest_llmsafety.metrics.scorers.detoxify_files import RELEASES
 from pytest_llmsafety.session.doctor import examine, holdings

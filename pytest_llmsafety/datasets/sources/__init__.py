@@ -1,0 +1,1 @@
+"""The data sets themselves, one source a file; the table in `datasets/__init__.py` names them."""
