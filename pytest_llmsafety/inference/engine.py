@@ -12,7 +12,7 @@ from pytest_llmsafety.compressors import is_worth_storing, looks_at_texts, own_m
 from pytest_llmsafety.compressors.stored import Store, StoredModel
 from pytest_llmsafety.errors import LlmSafetyError, ModelError
 from pytest_llmsafety.inference.backends import BACKENDS
-from pytest_llmsafety.inference.backends.base import Settings
+from pytest_llmsafety.inference.backends.base import SHARE_OF_BATCH_AGAIN, Settings
 from pytest_llmsafety.inference.backends.thinking import answered
 from pytest_llmsafety.inference.cache import Cache
 from pytest_llmsafety.inference.codec import decode, encode
@@ -43,7 +43,6 @@ if TYPE_CHECKING:
     from pytest_llmsafety.specs import ModelPair
     from pytest_llmsafety.types import Request, Response
 
-SHARE_OF_BATCH_AGAIN = 0.37
 FACTS, DEPLOYMENT = "dense model", "deployment"
 
 

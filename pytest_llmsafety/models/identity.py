@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from pytest_llmsafety.errors import ConfigurationError
 from pytest_llmsafety.models.file_digests import FileDigests, file_digest
+from pytest_llmsafety.models.own_code import own_digest
 from pytest_llmsafety.models.quantization_formats import quantization_of, versions_for
 from pytest_llmsafety.models.user_code import find, own_code
 from pytest_llmsafety.paths import user_path
@@ -44,12 +45,6 @@ READ_BY_LOADING = frozenset({
     ".bpe", ".codes", ".gguf", ".jinja", ".json", ".model", ".safetensors", ".spm", ".tiktoken",
     ".tokenizer", ".txt", ".vocab",
 })  # fmt: skip
-OWN_SOURCES = (
-    "compressors/**/*.py",
-    "compressors/*.txt",
-    "inference/backends/**/*.py",
-    "models/*.py",
-)
 OF_PACKAGES = ("gguf", "llmcompressor")  # methods that another package carries out
 
 
@@ -149,10 +144,7 @@ def versions() -> tuple[tuple[str, str], ...]:
             version = metadata.version(name)
         found.append((name, version))
     found += [(name, state) for name, state in map(_installed, CHANGES_SILENTLY) if state]
-    here = Path(__file__).parents[1]
-    sources = sorted(path for pattern in OWN_SOURCES for path in here.glob(pattern))
-    own = digest_json([[str(path.relative_to(here)), file_digest(path)] for path in sources])
-    return (*found, ("own sources", own))
+    return (*found, ("own code", own_digest()))
 
 
 def _installed(module: str) -> tuple[str, str]:

@@ -20,6 +20,10 @@ def _silent(_text: str) -> None:
     """Say nothing."""
 
 
+SHARE_OF_BATCH_AGAIN = 0.37
+"""The part of a batch that is computed at once when the dense model answers a second time."""
+
+
 @dataclass(frozen=True)
 class Settings:
     """How a backend should work; nothing here may change an answer except seed and calibration.

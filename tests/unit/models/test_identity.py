@@ -223,12 +223,10 @@ def _behind(path):
     return identity._behind(step, FileDigests())
 
 
-def test_versions_name_every_library_and_our_own_sources():
+def test_versions_name_every_library_and_our_own_code():
     """A new torch, transformers or quanto, or an edit of ours, makes answers new."""
     names = [name for name, _ in versions()]
-    assert {"torch", "transformers", "optimum-quanto", "pytest-llmsafety", "own sources"} <= {
-        *names
-    }
+    assert {"torch", "transformers", "optimum-quanto", "pytest-llmsafety", "own code"} <= {*names}
 
 
 def test_auto_means_float32_on_a_cpu():
