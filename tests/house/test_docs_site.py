@@ -21,7 +21,7 @@ BASES = {
     "datasets.base.Dataset",
     "metrics.base.Metric",
     "metrics.scorers.base.Scorer",
-    "backends.base.Backend",
+    "inference.backends.base.Backend",
     "reports.run.Report",
 }
 

@@ -159,7 +159,7 @@ def _look_carelessly(wealth: Wealth) -> None:
         (0, {"stats.decide.p_within": _no_invented_unit}),
         (2, {"stats.decide.p_within": _no_invented_unit}),
         (0, {"stats.decide.from_clusters": _as_far_as_seen}),
-        (1, {"claims.clusters": lambda _: None}),
+        (1, {"assertions.claims.clusters": lambda _: None}),
         (4, {"stats.wealth.Wealth.look": _look_carelessly}),
     ],
     ids=["invented", "invented-text", "unseen", "clusters", "looks"],
