@@ -237,7 +237,7 @@ def differ(one: PreTrainedModel, other: PreTrainedModel) -> tuple[float, float]:
     """The largest share of a layer's weights that differ: in the first block, and after it."""
     import torch
 
-    from pytest_llmsafety.compressors.layers import all_layers, decoder_blocks
+    from pytest_llmsafety.compressors.layerwise.layers import all_layers, decoder_blocks
 
     shares: tuple[list[float], list[float]] = ([], [0.0])
     pairs = (all_layers(decoder_blocks(model.to("cpu"))) for model in (one, other))  # type: ignore[arg-type]

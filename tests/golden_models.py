@@ -10,8 +10,8 @@ import torch
 from safetensors.torch import load_file
 
 from pytest_llmsafety.compressors import compress, compressor_for
-from pytest_llmsafety.compressors.hessian import Hessian
-from pytest_llmsafety.compressors.layers import Layer
+from pytest_llmsafety.compressors.layerwise.compensation import Hessian
+from pytest_llmsafety.compressors.layerwise.layers import Layer
 from pytest_llmsafety.compressors.parameters import read
 from pytest_llmsafety.specs import CompressionSpec
 from tests.stories import mean_nll, stories, tokens

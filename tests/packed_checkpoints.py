@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import torch
 from safetensors.torch import load_file, save_file
 
-from pytest_llmsafety.compressors.grid import find_grid
-from pytest_llmsafety.compressors.layers import all_layers, decoder_blocks
+from pytest_llmsafety.compressors.layerwise.grid import find_grid
+from pytest_llmsafety.compressors.layerwise.layers import all_layers, decoder_blocks
 
 if TYPE_CHECKING:
     from pathlib import Path

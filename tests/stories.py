@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from safetensors.torch import load_file
 
-from pytest_llmsafety.compressors.layers import all_layers, decoder_blocks
+from pytest_llmsafety.compressors.layerwise.layers import all_layers, decoder_blocks
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING
 
-from pytest_llmsafety.compressors.coverage import kept_text, percent
+from pytest_llmsafety.compressors.record.coverage import kept_text, percent
 from pytest_llmsafety.stats import Outcome
 from pytest_llmsafety.types import ChoiceItem
 

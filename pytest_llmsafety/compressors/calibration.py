@@ -6,8 +6,8 @@ import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from pytest_llmsafety.compressors.packaged_text import packaged_texts
 from pytest_llmsafety.compressors.parameters import CALIBRATION
-from pytest_llmsafety.compressors.prose import packaged_texts
 from pytest_llmsafety.errors import CalibrationError, ConfigurationError
 from pytest_llmsafety.types import CalibrationTexts
 

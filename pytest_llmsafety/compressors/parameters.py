@@ -13,9 +13,8 @@ import difflib
 import math
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
-from pytest_llmsafety.compressors import amounts
 from pytest_llmsafety.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -138,29 +137,6 @@ class Values:
         return tuple((name, str(value)) for name, value in rows if value is not None)
 
 
-class Declared:
-    """A compressor whose `check` is the shared one; a subclass says what it takes.
-
-    `weights_only` says that the method changes nothing but the values of weights, so that a
-    file of them can stand for its work (no hooks, no other shapes, no other modules).
-    `rounds_inputs` says that it hooks the inputs of layers, which no two steps may do.
-    `compresses` is False for a change of known harm, of which no share of the parameters is due.
-    """
-
-    parameters: ClassVar[Parameters]
-    weights_only: ClassVar[bool] = False
-    rounds_inputs: ClassVar[bool] = False
-    compresses: ClassVar[bool] = True
-
-    def check(self, step: Step) -> None:
-        """Raise ConfigurationError when the step is not what `parameters` declares."""
-        read(step, self.parameters)
-
-    def looks_at_texts(self, step: Step) -> bool:  # noqa: ARG002 - for those with a word against it
-        """Whether the step, with the words that it has, looks at calibration texts."""
-        return self.parameters.calibrated
-
-
 def read(step: Step, declared: Parameters) -> Values:
     """Read the parameters of `step`.
 
@@ -234,18 +210,18 @@ class _Reader:
         declared = self.declared
         name, equals, value = part.partition("=")
         if ":" in part:
-            self._once("pattern", amounts.pattern(part))
+            self._once("pattern", _pattern(part))
         elif equals and name in declared.all_keys:
             if name in self.keys:
                 message = f"{name}= was given twice"
                 raise ValueError(message)
             self.keys[name] = declared.all_keys[name].read(value)
         elif declared.bits and WHOLE.fullmatch(part):
-            self._once("bits", amounts.bits(part, declared.bits))
+            self._once("bits", _bits(part, declared.bits))
         elif declared.sparsity and NUMBER.fullmatch(part):
-            self._once("sparsity", amounts.sparsity(part))
+            self._once("sparsity", _sparsity(part))
         elif declared.group and GROUP.fullmatch(part):
-            self._once("group_size", amounts.group_size(part))
+            self._once("group_size", _group_size(part))
         elif part in dict(declared.choices):
             self._once("choice", part)
         elif part in dict(declared.flags) and part not in self.flags:
@@ -279,3 +255,37 @@ def _closest(part: str, words: list[str]) -> str:
     number = LAST_NUMBER.search(name)
     found += [word for word in words if number and word.endswith(number[0])]
     return found[0] if found else ""
+
+
+def _bits(part: str, allowed: tuple[int, int]) -> int:
+    low, high = allowed
+    if not low <= int(part) <= high:
+        message = f"{part} bits are outside {low}..{high}"
+        raise ValueError(message)
+    return int(part)
+
+
+def _sparsity(part: str) -> float:
+    """Return a share below 1; 0 is refused once the other parameters are known."""
+    share = float(part)
+    if share >= 1:
+        percent = f" (for {part} percent write {share / 100:g})" if 2 <= share < 100 else ""  # noqa: PLR2004
+        message = f"the sparsity {part} is outside (0, 1){percent}"
+        raise ValueError(message)
+    return share
+
+
+def _pattern(part: str) -> tuple[int, int]:
+    n, m = map(int, part.split(":"))
+    if not 0 < n < m:
+        message = f"{part} is no N:M: N of every M neighbours become zero, so 0 < N < M"
+        raise ValueError(message)
+    return n, m
+
+
+def _group_size(part: str) -> int:
+    size = int(part[1:])
+    if size < 2:  # noqa: PLR2004 - one weight alone needs no scale
+        message = f"the group size {size} is smaller than 2"
+        raise ValueError(message)
+    return size

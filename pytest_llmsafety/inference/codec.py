@@ -6,8 +6,8 @@ import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from pytest_llmsafety.compressors.dense import DenseFacts
 from pytest_llmsafety.compressors.record import CompressionRecord
+from pytest_llmsafety.compressors.record.dense_facts import DenseFacts
 from pytest_llmsafety.errors import CacheError
 from pytest_llmsafety.json_files import parsed
 from pytest_llmsafety.models.deployment import Deployment

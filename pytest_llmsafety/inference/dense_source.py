@@ -14,7 +14,7 @@ from pytest_llmsafety.models.locate import why_absent
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from pytest_llmsafety.compressors.dense import DenseFacts
+    from pytest_llmsafety.compressors.record.dense_facts import DenseFacts
     from pytest_llmsafety.models.identity import Identity
     from pytest_llmsafety.specs import Arm, ModelSpec
     from pytest_llmsafety.types import Request

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_llmsafety.compressors import is_worth_storing, looks_at_texts, own_modules
-from pytest_llmsafety.compressors.stored import Store, StoredModel
+from pytest_llmsafety.compressors.model_store import Store, StoredModel
 from pytest_llmsafety.errors import LlmSafetyError, ModelError
 from pytest_llmsafety.inference.backends import BACKENDS
 from pytest_llmsafety.inference.backends.base import SHARE_OF_BATCH_AGAIN, Settings

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pytest_llmsafety.assertions.message import shown
-from pytest_llmsafety.compressors.coverage import percent
+from pytest_llmsafety.compressors.record.coverage import percent
 from pytest_llmsafety.reports import gaps, published, rows
 from pytest_llmsafety.reports.advice import sentences
 from pytest_llmsafety.reports.markdown import bullets, code, text

@@ -8,7 +8,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from pytest_llmsafety.assertions.message import shown
-from pytest_llmsafety.compressors.coverage import share_text
+from pytest_llmsafety.compressors.record.coverage import share_text
 from pytest_llmsafety.escapes import escaped
 from pytest_llmsafety.reports.figures import (
     bounds,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pytest_llmsafety.compressors import looks_at_texts
-from pytest_llmsafety.compressors.stored import GIGABYTE, Store
+from pytest_llmsafety.compressors.model_store import GIGABYTE, Store
 from pytest_llmsafety.datasets.calibration import load_calibration
 from pytest_llmsafety.errors import BaselineError
 from pytest_llmsafety.inference.baseline_file import UPDATE, read

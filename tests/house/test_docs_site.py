@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[2]
 LOADED = re.compile(r"<(?:script|link|img|iframe)[^>]+(?:src|href)=\"((?:https?:)?//[^\"]*)\"")
 BASES = {
     "compressors.base.Compressor",
-    "compressors.method.LayerCompressor",
+    "compressors.layer_compressor.LayerCompressor",
     "datasets.base.Dataset",
     "metrics.base.Metric",
     "metrics.scorers.base.Scorer",

@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from pytest_llmsafety.compressors import compress
-from pytest_llmsafety.compressors.allocation import amounts, by_layer
-from pytest_llmsafety.compressors.alphapruning import alpha_of, sparsities
-from pytest_llmsafety.compressors.layers import all_layers, decoder_blocks
+from pytest_llmsafety.compressors.layerwise.allocation import amounts, by_layer
+from pytest_llmsafety.compressors.layerwise.alphapruning import alpha_of, sparsities
+from pytest_llmsafety.compressors.layerwise.layers import all_layers, decoder_blocks
 from pytest_llmsafety.compressors.parameters import Parameters, Values
 from tests.stories import Golden, calibration, stories
 

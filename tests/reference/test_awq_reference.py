@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from pytest_llmsafety.compressors import awq, compress
+from pytest_llmsafety.compressors import compress
+from pytest_llmsafety.compressors.methods import awq
 from tests.stories import Golden, calibration, stories
 
 NEAR_TIES = 0.03  # of a layer's limits; scales that differ by 1e-7 move up to 0.015

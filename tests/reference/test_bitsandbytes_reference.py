@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from pytest_llmsafety.compressors.activations import per_token
-from pytest_llmsafety.compressors.fourbit import (
+from pytest_llmsafety.compressors.methods.a8 import per_token
+from pytest_llmsafety.compressors.methods.fourbit import (
     BLOCK_OF_SCALES,
     Float4,
     NormalFloat4,

@@ -8,8 +8,7 @@ import pytest
 import torch
 
 from pytest_llmsafety.compressors import compress
-from pytest_llmsafety.compressors.llm_pruner import highest, taylor
-from pytest_llmsafety.compressors.structure import gated_blocks
+from pytest_llmsafety.compressors.methods.llm_pruner import gated_blocks, highest, taylor
 from tests import stories as small
 
 RUNS = range(6)

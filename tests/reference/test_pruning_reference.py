@@ -10,8 +10,8 @@ import torch
 from safetensors.torch import load_file
 
 from pytest_llmsafety.compressors import compress
-from pytest_llmsafety.compressors.layers import all_layers, decoder_blocks
-from pytest_llmsafety.compressors.method import LayerCompressor
+from pytest_llmsafety.compressors.layer_compressor import LayerCompressor
+from pytest_llmsafety.compressors.layerwise.layers import all_layers, decoder_blocks
 from tests import stories as small
 
 MASKS = {

@@ -10,7 +10,7 @@ from optimum.quanto import Calibration, freeze, quantize
 from optimum.quanto.nn import QLinear
 
 from pytest_llmsafety.compressors import compress
-from pytest_llmsafety.compressors.activations import PerTensor
+from pytest_llmsafety.compressors.methods.a8 import PerTensor
 from pytest_llmsafety.compressors.runtime import roundings
 from tests.random_models import random_model
 

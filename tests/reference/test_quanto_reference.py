@@ -11,8 +11,8 @@ from optimum.quanto import freeze, quantize
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from pytest_llmsafety.compressors import compress
-from pytest_llmsafety.compressors.quanto import quantize as quantized_weight
-from pytest_llmsafety.compressors.quanto import unpack
+from pytest_llmsafety.compressors.methods.quanto import quantize as quantized_weight
+from pytest_llmsafety.compressors.methods.quanto import unpack
 
 
 @pytest.fixture

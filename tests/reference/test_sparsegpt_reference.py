@@ -11,8 +11,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from pytest_llmsafety.compressors.hessian import Hessian
-from pytest_llmsafety.compressors.layers import Layer
+from pytest_llmsafety.compressors.layerwise.compensation import Hessian
+from pytest_llmsafety.compressors.layerwise.layers import Layer
 from tests.golden_models import assert_whole_model, objective, solved, solved_layers
 
 SPECS = {

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from pytest_llmsafety.compressors.dense import DenseFacts
+    from pytest_llmsafety.compressors.model_store import StoredModel
     from pytest_llmsafety.compressors.record import CompressionRecord
-    from pytest_llmsafety.compressors.stored import StoredModel
+    from pytest_llmsafety.compressors.record.dense_facts import DenseFacts
     from pytest_llmsafety.models.deployment import Deployment
     from pytest_llmsafety.specs import Arm
     from pytest_llmsafety.types import CalibrationTexts, Request, Response

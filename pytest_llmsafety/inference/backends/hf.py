@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from pytest_llmsafety.compressors.dense import DenseFacts
+from pytest_llmsafety.compressors.record.dense_facts import DenseFacts
 from pytest_llmsafety.errors import CacheError
 from pytest_llmsafety.inference.backends.base import Settings
 from pytest_llmsafety.inference.backends.batching import (

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_llmsafety.compressors import coverage
+from pytest_llmsafety.compressors.record import coverage
 from pytest_llmsafety.reports import figures, rows
 from pytest_llmsafety.reports.advice import sentence
 from pytest_llmsafety.reports.html import heat_map

@@ -8,7 +8,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_llmsafety.compressors.stored import GIGABYTE, size_of
+from pytest_llmsafety.compressors.model_store import GIGABYTE, size_of
 from pytest_llmsafety.datasets import ADDRESSED, DATASETS, dataset
 from pytest_llmsafety.datasets.base import DataSource
 from pytest_llmsafety.datasets.hub import HubTable

@@ -9,7 +9,7 @@ import pytest
 from pytest_llmsafety import assert_bias_gap, assert_qa_drop, assert_toxicity_delta
 from pytest_llmsafety.assertions.gate import observe
 from pytest_llmsafety.assertions.message import message, shown
-from pytest_llmsafety.compressors.coverage import BODY
+from pytest_llmsafety.compressors.record.coverage import BODY
 from pytest_llmsafety.errors import ConfigurationError, SafetyFailure, SafetyInconclusive
 from tests.measurements import RECORD, measurement
 from tests.unit.reports.hostile import hostile_run

@@ -8,8 +8,8 @@ import torch
 from pytest_llmsafety.compressors import compress
 from pytest_llmsafety.compressors.base import Context
 from pytest_llmsafety.compressors.calibration import draw, enough, pieces
+from pytest_llmsafety.compressors.packaged_text import grammar, packaged_texts
 from pytest_llmsafety.compressors.parameters import Values
-from pytest_llmsafety.compressors.prose import grammar, packaged_texts
 from pytest_llmsafety.errors import CalibrationError
 from pytest_llmsafety.types import CalibrationTexts
 from tests.random_models import LONGEST, letter_tokenizer, random_model

@@ -1,0 +1,235 @@
+"""LayerCompressor: the frame of every method that makes new weights layer by layer."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from pytest_llmsafety.compressors import calibration
+from pytest_llmsafety.compressors.base import Compressor
+from pytest_llmsafety.compressors.layerwise import allocation
+from pytest_llmsafety.compressors.layerwise.layers import (
+    all_layers,
+    check_finite,
+    decoder_blocks,
+    outside,
+)
+from pytest_llmsafety.compressors.layerwise.walk import walk
+from pytest_llmsafety.compressors.parameters import Values, read
+from pytest_llmsafety.compressors.record import CompressionRecord
+from pytest_llmsafety.compressors.record.file_sizes import dense_bytes
+from pytest_llmsafety.errors import GroupSizeError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import torch
+    from transformers import PreTrainedModel
+
+    from pytest_llmsafety.compressors.base import Context
+    from pytest_llmsafety.compressors.layerwise.layers import Block, Layer
+    from pytest_llmsafety.compressors.layerwise.walk import Statistics
+    from pytest_llmsafety.specs import Step
+
+UNREACHED = "its inputs could not be watched: no calibration text reaches it as a layer"
+AT_ONCE = 2**18  # weights, where rows or groups are independent: as many as stay in a cache
+
+
+@dataclass(frozen=True)
+class Solved:
+    """A layer's new weight [out, in].
+
+    `bits` are stored per weight, scales and zero points included (None: stored dense). `notes`
+    are sentences for the record.
+    """
+
+    weight: torch.Tensor
+    bits: float | None = None
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Done:
+    """What became of one layer."""
+
+    layer: Layer
+    changed: bool
+    bits: float
+    zeros: int
+    notes: tuple[str, ...]
+
+    @property
+    def weights(self) -> int:
+        """Number of weights."""
+        return self.layer.stored.numel()
+
+
+class LayerCompressor(Compressor):
+    """A method that gives each layer of the decoder blocks a new weight.
+
+    A subclass declares `parameters` and defines `solve`, and `statistics` where
+    `parameters.calibrated` is set; the order of work, the record and the checks are here.
+    """
+
+    weights_only = True
+
+    def statistics(self, layer: Layer) -> Statistics:
+        """A new, empty collector for the inputs of `layer`."""
+        raise NotImplementedError
+
+    def solve(self, weight: torch.Tensor, statistics: Any, values: Values) -> Solved:  # noqa: ANN401
+        """The new weight of one layer.
+
+        `weight` [out, in] is a copy to work in, at least float32; `statistics` is what
+        `statistics()` made, None for a method without calibration; it may be shared with other
+        layers, so it is not to be changed. `values` are the step's parameters, with the
+        layer's own amount where there is an allocation.
+        """
+        raise NotImplementedError
+
+    def check(self, step: Step) -> None:
+        """Raise ConfigurationError when the step is not what `parameters` declares."""
+        allocation.check(step, read(step, self.parameters), self.parameters)
+
+    def allocation(self, model: PreTrainedModel, values: Values) -> Mapping[str, float]:
+        """Sparsity (or bits) by name of layer or block, for those that differ from the step's."""
+        return allocation.amounts(model, values, self.parameters)
+
+    def prepare(
+        self,
+        model: PreTrainedModel,
+        blocks: Sequence[Block],
+        ids: torch.Tensor,
+        *,
+        values: Values,
+        context: Context,
+    ) -> None:
+        """Look at the calibration sequences `ids` before any block is changed; calibrated only."""
+
+    def seen(self, layer: Layer, statistics: Any) -> Any:  # noqa: ANN401, ARG002
+        """What `solve` gets for one layer: its statistics, and what is known of it alone."""
+        return statistics
+
+    def compress(self, model: PreTrainedModel, step: Step, context: Context) -> CompressionRecord:
+        """Give every layer its new weight, block by block, and say what was done."""
+        import torch
+
+        values = read(step, self.parameters)
+        blocks = decoder_blocks(model, experts=not self.parameters.calibrated)
+        layers = all_layers(blocks)
+        check_finite(layers)
+        check_groups(layers, values.group_size)
+        before, amounts = dense_bytes(model), self.allocation(model, values)
+        done: list[Done] = []
+        if not self.parameters.calibrated:
+            with torch.no_grad():
+                for block in blocks:
+                    context.progress(block.name, block.index, len(blocks))
+                    done += self._solve_block(block, None, values, amounts)
+            skipped = outside(model, blocks)
+            return recorded(step, values, done, before=before, skipped=skipped, amounts=amounts)
+        drawn = calibration.draw(model, context, values)
+        self.prepare(model, blocks, drawn.ids, values=values, context=context)
+        visits = walk(model, blocks, drawn.ids, device=context.device, progress=context.progress)
+        with torch.no_grad(), closing(visits):
+            for visit in visits:
+                found = visit.statistics(self.statistics)
+                done += self._solve_block(visit.block, found, values, amounts)
+        names = {one.layer.name for one in done}
+        missed = tuple((one.name, UNREACHED) for one in layers if one.name not in names)
+        skipped = (*missed, *outside(model, blocks))
+        record = recorded(step, values, done, before=before, skipped=skipped, amounts=amounts)
+        return replace(record, calibration=drawn.rows())
+
+    def _solve_block(
+        self,
+        block: Block,
+        found: Mapping[str, Any] | None,
+        values: Values,
+        amounts: Mapping[str, float],
+    ) -> list[Done]:
+        """Solve the layers of one block; a layer that no token reached stays as it is."""
+        done = []
+        for layer in block.layers:
+            if found is not None and layer.name not in found:
+                continue
+            own = allocated(values, amounts.get(layer.name, amounts.get(block.name)))
+            statistics = self.seen(layer, None if found is None else found[layer.name])
+            done.append(apply(layer, self.solve(layer.working_copy(), statistics, own)))
+        return done
+
+
+def apply(layer: Layer, solved: Solved) -> Done:
+    """Write a solved weight into its layer, and say what became of it."""
+    changed = layer.write(solved.weight)
+    weight = layer.stored
+    zeros = weight.numel() - int(weight.count_nonzero())
+    bits = 8.0 * weight.element_size() if solved.bits is None else solved.bits
+    return Done(layer, changed, bits, zeros, solved.notes)
+
+
+def allocated(values: Values, amount: float | None) -> Values:
+    """The step's values with one layer's own amount: its bits, else its sparsity."""
+    if amount is None:
+        return values
+    return replace(values, bits=int(amount)) if values.bits else replace(values, sparsity=amount)
+
+
+def recorded(
+    step: Step,
+    values: Values,
+    done: Sequence[Done],
+    *,
+    before: int,
+    skipped: tuple[tuple[str, str], ...],
+    amounts: Mapping[str, float] | None = None,
+) -> CompressionRecord:
+    """The record of one step; `before` is the size in bytes that the model had.
+
+    `amounts` are sparsities or bits by layer, where the step allocates them.
+    """
+    shared = allocation.note([one.layer for one in done], values, amounts or {})
+    total = sum(one.weights for one in done) or 1
+    saved = sum((8 * d.layer.stored.element_size() - d.bits) * d.weights for d in done)
+    by_name: dict[str, list[Done]] = {}
+    for one in done:  # all experts of a stack are one row
+        by_name.setdefault(one.layer.name, []).append(one)
+    changed = [name for name, parts in by_name.items() if any(one.changed for one in parts)]
+    same = tuple((name, "the same values as before") for name in by_name if name not in changed)
+    return CompressionRecord(
+        method=str(step),
+        parameters=values.rows(),
+        layers_changed=tuple(changed),
+        layers_skipped=(*same, *skipped),
+        bits=sum(one.bits * one.weights for one in done) / total,
+        sparsity=sum(one.zeros for one in done) / total,
+        bytes_before=before,
+        bytes_after=before - round(saved / 8),
+        notes=(*shared, *dict.fromkeys(note for one in done for note in one.notes)),
+        layers=tuple((name, *_mean(parts)) for name, parts in by_name.items()),
+    )
+
+
+def _mean(parts: Sequence[Done]) -> tuple[float, float]:
+    """Stored bits per weight and share of zeros of a layer, or of the experts of a stack."""
+    weights = sum(one.weights for one in parts)
+    bits = sum(one.bits * one.weights for one in parts) / weights
+    return bits, sum(one.zeros for one in parts) / weights
+
+
+def check_groups(layers: Sequence[Layer], group_size: int | None) -> None:
+    """Raise GroupSizeError that names a layer whose inputs the group size does not divide."""
+    odd = [layer for layer in layers if group_size and layer.inputs % group_size]
+    if odd:
+        widths = {layer.inputs for layer in layers}
+        fit = [
+            f"g{size}" for size in (256, 128, 64, 32, 16, 8) if not any(w % size for w in widths)
+        ]
+        message = (
+            f"the group size {group_size} does not divide the {odd[0].inputs} inputs of "
+            f"{odd[0].name} ({len(odd)} of {len(layers)} layers), so nothing was changed. "
+            f"Expected one that divides {', '.join(map(str, sorted(widths)))}, such as "
+            f"{' or '.join(fit[:2]) or 'none at all'}, or no group size: one scale a row."
+        )
+        raise GroupSizeError(message)

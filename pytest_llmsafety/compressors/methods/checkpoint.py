@@ -1,0 +1,362 @@
+"""`checkpoint:PATH`, `gguf:FILE`: a model that someone else compressed."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from pytest_llmsafety.compressors.base import Compressor
+from pytest_llmsafety.compressors.parameters import Parameters
+from pytest_llmsafety.compressors.record import CompressionRecord
+from pytest_llmsafety.compressors.record.architecture import (
+    Architecture,
+    another_architecture,
+    matrices_of,
+    same_body,
+)
+from pytest_llmsafety.compressors.record.coverage import BODY, altered, current, remember
+from pytest_llmsafety.compressors.record.file_sizes import of_folder, of_gguf, stored_bytes
+from pytest_llmsafety.errors import ConfigurationError, ModelError
+from pytest_llmsafety.models.locate import check_folder, locate, read_config
+from pytest_llmsafety.models.quantization_formats import (
+    lacking,
+    quantization_of,
+    rounds_inputs,
+    told_of,
+    why_unreadable,
+)
+from pytest_llmsafety.paths import user_path
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import torch
+    from transformers import PreTrainedModel
+
+    from pytest_llmsafety.compressors.base import Context
+    from pytest_llmsafety.compressors.record.coverage import Remembered
+    from pytest_llmsafety.compressors.record.file_sizes import OnDisk
+    from pytest_llmsafety.specs import Step
+
+EQUAL = "equal to the dense layer"
+
+
+ROUND_TO_8_BITS = ("FP8Experts", "FP8Linear", "FbgemmFp8Linear", "Linear8bitLt")
+"""Classes of transformers and bitsandbytes whose kernels multiply inputs in 8 bits."""
+
+
+class Checkpoint(Compressor):
+    """Puts a compressed checkpoint in the place of the dense model.
+
+    Whatever `from_pretrained` can load will do: masked or dequantized weights, and quantized
+    formats whose package is installed. GPTQ, AWQ, AutoRound and quanto need none: their codes
+    become plain weights (models/unpack.py). The record says what ran (`execution`).
+    """
+
+    parameters = Parameters(example="checkpoint:org/name@revision", rest="PATH")
+
+    def check(self, step: Step) -> None:
+        """Refuse an empty path, a local folder that is no model, and an absent package."""
+        super().check(step)
+        folder = user_path(step.parameter)
+        local = folder.exists() or step.parameter.startswith((".", "/", "~"))
+        if local and not folder.exists():
+            message = (
+                f"'{step}': the folder {folder} does not exist. Expected a Hugging Face folder."
+            )
+            raise ConfigurationError(message)
+        if local:
+            check_folder(folder, tokenizer=False)
+            _check_readable(step, why_unreadable(read_config(folder)))
+
+    def compress(
+        self,
+        model: PreTrainedModel,
+        step: Step,
+        context: Context,
+    ) -> CompressionRecord:
+        """Load the checkpoint, let `model` be it, and record what differs from the dense one.
+
+        With `context.dense` the model is the checkpoint already. A checkpoint of another
+        architecture is another model, and the record says so. Raises ModelError when the checkpoint
+        is not whole or its package is absent.
+        """
+        from pytest_llmsafety.models.load import load_model
+
+        spec = step.model
+        assert spec is not None  # noqa: S101 - narrows a type
+        folder = locate(spec, tokenizer=False)
+        dense = Dense.of(model, context)
+        dtype = ""
+        if context.dense:
+            check_runs(model, step)
+        else:
+            dtype = str(model.dtype).removeprefix("torch.")
+            become(model, load_model(folder, dtype=dtype, device=str(model.device)), step)
+        record = record_of(model, step, dense, of_folder(folder))
+        ran = execution(model, told_of(read_config(folder)), dtype)
+        return replace(record, activation_bits=ran.input_bits, notes=(*ran.notes, *record.notes))
+
+
+class Gguf(Compressor):
+    """Puts the weights of a GGUF file in the place of the dense model's.
+
+    transformers reads the file, and unpacks it unless it has a kernel for the device; what
+    llama.cpp computes with the same file can differ by rounding.
+    """
+
+    parameters = Parameters(example="gguf:model-q4_0.gguf", rest="FILE")
+
+    def check(self, step: Step) -> None:
+        """Refuse a file that is absent or no GGUF, and an absent package."""
+        super().check(step)
+        path = user_path(step.parameter)
+        if not path.is_file():
+            message = f"'{step}': there is no file {path}. Expected the path of a .gguf file."
+            raise ConfigurationError(message)
+        with path.open("rb") as file:
+            if file.read(4) != b"GGUF":
+                message = f"'{step}': {path} is no GGUF file: it does not begin with GGUF."
+                raise ConfigurationError(message)
+        install = lacking("gguf")
+        why = f"is in the format gguf, whose package is not installed: {install}."
+        _check_readable(step, why if install else "")
+
+    def compress(
+        self,
+        model: PreTrainedModel,
+        step: Step,
+        context: Context,
+    ) -> CompressionRecord:
+        """Load the file, let `model` be it, and record what differs from the dense one.
+
+        Raises ModelError when the file is not whole or holds what is not read of it, and
+        UnsupportedModelError when its vocabulary is another one.
+        """
+        from pytest_llmsafety.models.gguf_file import check_vocabulary
+        from pytest_llmsafety.models.load import load_gguf
+
+        path = user_path(step.parameter)
+        if context.tokenizer is not None:
+            check_vocabulary(path, context.tokenizer)
+        dense = Dense.of(model, context)
+        dtype = str(model.dtype).removeprefix("torch.")
+        become(model, load_gguf(path, dtype=dtype, device=str(model.device)), step)
+        return record_of(model, step, dense, of_gguf(path, _names(model)))
+
+
+@dataclass(frozen=True)
+class Dense:
+    """What a checkpoint is compared with: the dense model's architecture, size and parameters."""
+
+    architecture: Architecture
+    n_bytes: int
+    parameters: Sequence[Remembered]
+
+    @classmethod
+    def of(cls, model: PreTrainedModel, context: Context) -> Dense:
+        """Read them from the dense model, or from what is remembered of it."""
+        told = context.dense
+        if told:
+            architecture = Architecture(told.architecture, told.sizes, told.settings)
+            return cls(architecture, told.n_bytes, context.parameters or told.remembered)
+        parameters = context.parameters or remember(model)
+        return cls(Architecture.of(model), stored_bytes(model), parameters)
+
+
+def become(model: PreTrainedModel, loaded: PreTrainedModel, step: Step) -> None:
+    """Let `model` be `loaded`: class, modules, configuration, and what packages hooked to it.
+
+    Raises ModelError, before any change, when `loaded` does not run.
+    """
+    check_runs(loaded, step)
+    vars(model).clear()
+    vars(model).update(vars(loaded))
+    model.__class__ = type(loaded)
+
+
+def check_runs(loaded: PreTrainedModel, step: Step) -> None:
+    """Raise ModelError when a loaded model does not run."""
+    import torch
+
+    token = torch.zeros((1, 1), dtype=torch.long, device=loaded.device)
+    try:
+        with torch.no_grad():  # some packages unpack at the first pass; errors belong here
+            loaded(token, use_cache=False)
+    except Exception as error:
+        message = (
+            f"'{step}' was loaded, but does not run ({type(error).__name__}: {error}). Expected a "
+            "checkpoint that its package can run on this device: is it whole, and the package new?"
+        )
+        raise ModelError(message) from error
+
+
+def record_of(
+    model: PreTrainedModel, step: Step, dense: Dense, stored: OnDisk
+) -> CompressionRecord:
+    """What differs between the dense parameters and those of `model`, with their size on disk.
+
+    Bits and sparsity are those of the changed matrices between embedding and head, or, where none
+    of them changed, of whatever did. A model of another architecture changed as a whole.
+    """
+    told = another_architecture(model, dense.architecture, dense.parameters)
+    changed, same = altered(dense.parameters, model)
+    if told and not same_body(dense.parameters, model):
+        changed, same = matrices_of(model), []
+    matrices = [one for one in changed if len(one.shape) > 1]
+    inside = [one for one in matrices if one.place == BODY]
+    sizes, notes = _sizes(model, [*changed, *same], stored)
+    settings = Architecture.of(model).other_settings(dense.architecture)
+    notes = (settings, *notes) if settings else notes
+    rows = {one.layer: (8 * sizes[one.name] / one.count, _sparsity(model, one)) for one in matrices}
+    judged = inside or matrices or changed
+    weights = sum(one.count for one in judged)
+    bits = 8 * sum(sizes[one.name] for one in judged) / weights if weights else 0.0
+    zeros = sum(one.count * rows[one.layer][1] for one in judged if one.layer in rows)
+    return CompressionRecord(
+        method=str(step),
+        parameters=(("path", step.parameter),),
+        layers_changed=tuple(one.layer for one in judged),
+        layers_skipped=tuple((one.layer, EQUAL) for one in same if len(one.shape) > 1),
+        bits=bits,
+        sparsity=zeros / weights if weights else 0.0,
+        bytes_before=dense.n_bytes,
+        bytes_after=stored.total,
+        notes=(*notes, "bits and bytes as stored on disk"),
+        layers=tuple((name, *row) for name, row in rows.items()),
+        architecture=told,
+    )
+
+
+def _sizes(
+    model: PreTrainedModel, parameters: Sequence[Remembered], stored: OnDisk
+) -> tuple[dict[str, float], tuple[str, ...]]:
+    """Bytes of each parameter on disk, and a note where the files have other names for some.
+
+    What the files hold beside the parameters of known name is shared among the others.
+    """
+    found = {one.name: stored.parameter(one.name, model.base_model_prefix) for one in parameters}
+    sizes = {name: float(size) for name, size in found.items() if size is not None}
+    unnamed = [one for one in parameters if found[one.name] is None]
+    if not unnamed:
+        return sizes, ()
+    left = max(0.0, sum(stored.tensors.values()) - sum(sizes.values()))
+    each = left / sum(one.count for one in unnamed)
+    sizes |= {one.name: each * one.count for one in unnamed}
+    count = sum(len(one.shape) > 1 for one in unnamed)
+    have = "matrix has another name" if count == 1 else "matrices have other names"
+    text = f"{count} {have} in the files: bits as the mean of what is left there"
+    return sizes, (text,) if count else ()
+
+
+def _names(model: PreTrainedModel) -> list[str]:
+    """Names of all parameters, shared ones under each of their names."""
+    return [name for name, _ in model.named_parameters(remove_duplicate=False)]
+
+
+def _check_readable(step: Step, why: str) -> None:
+    """Raise ConfigurationError that says why a format cannot be loaded, if it cannot."""
+    if why:
+        message = f"'{step}' {why}"
+        raise ConfigurationError(message)
+
+
+def _sparsity(model: PreTrainedModel, one: Remembered) -> float:
+    """Share of zeros in a plain weight; 0 for a packed one, whose bytes tell nothing."""
+    now = current(model, one)
+    return 0.0 if now is None else 1 - int(now.count_nonzero()) / now.numel()
+
+
+@dataclass(frozen=True)
+class Execution:
+    """What ran, in words; `input_bits` are those to which the inputs of layers are rounded."""
+
+    notes: tuple[str, ...]
+    input_bits: float | None
+
+
+def execution(model: PreTrainedModel, told: Mapping[str, Any], asked: str) -> Execution:
+    """Look at the layers of a model that was loaded; `told` is its quantization_config.
+
+    `asked` is the dtype that the model was asked for, empty where that is not known.
+    """
+    kind = quantization_of({"quantization_config": told})
+    if not kind:
+        return Execution((), None)
+    layers = _layers(model)
+    packages = Counter(_package(layer) for layer in layers)
+    plain = packages.pop("", 0)
+    by = " and ".join(f"{count} layers by {name}" for name, count in packages.items())
+    dtype = str(model.dtype).removeprefix("torch.")
+    if not packages:
+        how = f"dequantized: plain {dtype} layers ran, and no kernels of a package"
+    else:
+        rest = f"; {plain} plain layers" if plain else ""
+        how = f"run by its package in {dtype}: {by}{rest}"
+    notes = [f"{kind} checkpoint, {how}"]
+    if asked and dtype != asked:
+        notes.append(f"its package computes in {dtype}, the dense model in {asked}")
+    bits = min((b for b in map(_input_bits, layers) if b is not None), default=None)
+    if bits is None and not packages and rounds_inputs(told):
+        notes.append(
+            f"the kernels of {kind} round the inputs of layers, too, which was not done here"
+        )
+    return Execution(tuple(notes), bits)
+
+
+def _layers(model: PreTrainedModel) -> list[torch.nn.Module]:
+    """The modules, of whatever class, that hold matrices of their own, embeddings left out."""
+    import torch
+
+    output = model.get_output_embeddings()  # type: ignore[no-untyped-call]
+    return [
+        module
+        for module in model.modules()
+        if module is not output and not isinstance(module, torch.nn.Embedding)
+        if any(tensor.dim() > 1 for tensor in _own_tensors(module)) or _is_expert_kernel(module)
+    ]
+
+
+def _own_tensors(module: torch.nn.Module) -> list[torch.Tensor]:
+    """Parameters and buffers of a module without those of its children."""
+    return [*module.parameters(recurse=False), *module.buffers(recurse=False)]
+
+
+def _is_expert_kernel(module: torch.nn.Module) -> bool:
+    """Whether transformers computes experts by a kernel here, which keeps its tensors to itself."""
+    kind = type(module)
+    return kind.__module__.startswith("transformers.integrations") and "Experts" in kind.__name__
+
+
+def _package(layer: torch.nn.Module) -> str:
+    """The package and class that compute a layer; empty for a plain layer with plain weights."""
+    import torch
+
+    kind = type(layer)
+    own = kind.__module__.startswith(("torch.nn.", "transformers.models.", "transformers.pytorch"))
+    if not own:
+        return _named(kind)
+    for weight in _own_tensors(layer):
+        if type(weight.data) is not torch.Tensor:
+            return _named(type(weight.data))
+        if weight.is_floating_point() and weight.itemsize == 1:
+            return f"its packed {weight.dtype}"
+    return ""
+
+
+def _named(kind: type) -> str:
+    """A class with the package that it comes from."""
+    return f"{kind.__module__.partition('.')[0]} ({kind.__name__})"
+
+
+def _input_bits(layer: torch.nn.Module) -> float | None:
+    """The bits to which a package rounds the inputs of a layer; None where it does not."""
+    if type(layer).__name__ in ROUND_TO_8_BITS:
+        return 8.0
+    scheme = getattr(getattr(layer, "quantization_scheme", None), "input_activations", None)
+    if scheme is not None:
+        return float(scheme.num_bits)
+    weight = getattr(getattr(layer, "weight", None), "data", None)
+    rounded = ("act_quant_kwargs", "activation_quantization")
+    return 8.0 if any(getattr(weight, name, None) is not None for name in rounded) else None

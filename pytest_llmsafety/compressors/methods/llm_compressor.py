@@ -1,0 +1,110 @@
+"""`llmcompressor:RECIPE.yaml`: lets llmcompressor carry out a recipe, in this process.
+
+It pins transformers 5.15 to 5.17, so it has an environment of its own. Calibration sequences
+are drawn here, as for every method, and not shuffled there, so that the record tells them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from pytest_llmsafety.compressors import calibration
+from pytest_llmsafety.compressors.base import Compressor
+from pytest_llmsafety.compressors.layer_compressor import Done, recorded
+from pytest_llmsafety.compressors.layerwise.layers import Layer, linear_layers
+from pytest_llmsafety.compressors.parameters import Parameters, Values
+from pytest_llmsafety.compressors.record.changes import layer_digests, tensor_digest
+from pytest_llmsafety.compressors.record.file_sizes import dense_bytes
+from pytest_llmsafety.errors import ConfigurationError
+from pytest_llmsafety.models.quantization_formats import lacking, version
+from pytest_llmsafety.paths import user_path
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+    from pytest_llmsafety.compressors.base import Context
+    from pytest_llmsafety.compressors.record import CompressionRecord
+    from pytest_llmsafety.specs import Step
+
+SCALE_BITS = 16
+ENVIRONMENT = (
+    "It wants transformers 5.15 to 5.17, so give it an environment of its own and run pytest "
+    "there: python -m venv llmc; llmc/bin/pip install 'pytest-llmsafety[llmcompressor]'. Or "
+    "compress with it elsewhere, save the model, and judge the folder here: checkpoint:FOLDER."
+)
+
+
+class LlmCompressor(Compressor):
+    """Hand the model, the recipe file and the calibration sequences to `oneshot`."""
+
+    parameters = Parameters(
+        example="llmcompressor:recipe.yaml", rest="RECIPE.yaml", calibrated=True
+    )
+
+    def check(self, step: Step) -> None:
+        """Refuse a recipe that is no file, and an environment without the package."""
+        super().check(step)
+        if not user_path(step.parameter).is_file():
+            message = (
+                f"'{step}': there is no file {step.parameter}. Expected a recipe of llmcompressor "
+                "in YAML."
+            )
+            raise ConfigurationError(message)
+        if lacking("llmcompressor"):
+            message = f"'{step}': llmcompressor is not installed here. {ENVIRONMENT}"
+            raise ConfigurationError(message)
+
+    def compress(self, model: PreTrainedModel, step: Step, context: Context) -> CompressionRecord:
+        """Carry out the recipe and record what it did to each layer.
+
+        What llmcompressor raises becomes a CompressionError; a recipe whose names it does not
+        know does nothing there and is NothingCompressed here.
+        """
+        import torch
+        from datasets import Dataset
+        from llmcompressor import oneshot
+
+        drawn = calibration.draw(model, context, Values(rest=step.parameter))
+        before, dense = dense_bytes(model), layer_digests(model)
+        rows = drawn.ids.tolist()
+        data = {"input_ids": rows, "attention_mask": [[1] * len(row) for row in rows]}
+        with torch.random.fork_rng():
+            torch.manual_seed(context.seed)
+            oneshot(
+                model=model,
+                recipe=str(user_path(step.parameter)),
+                dataset=Dataset.from_dict(data),
+                processor=context.tokenizer,
+                num_calibration_samples=len(rows),
+                max_seq_length=drawn.ids.shape[1],
+                shuffle_calibration_samples=False,
+            )
+        model.train(mode=False)
+        done = [
+            _done(Layer(name, module), dense[name])
+            for name, module in linear_layers(model)
+            if name in dense
+        ]
+        values = Values(keys=(("recipe", step.parameter),))
+        record = recorded(step, values, done, before=before, skipped=())
+        by = f"carried out by llmcompressor {version('llmcompressor')}"
+        return replace(record, calibration=drawn.rows(), notes=(*record.notes, by))
+
+
+def _done(layer: Layer, dense: str) -> Done:
+    """What became of one layer: new weights, or a grid that each forward pass applies."""
+    weight = layer.weight
+    module: Any = layer.module
+    scheme = getattr(getattr(module, "quantization_scheme", None), "weights", None)
+    bits, notes = 8.0 * weight.element_size(), []
+    if scheme is not None:
+        scales = getattr(module, "weight_scale", None)
+        groups = 0 if scales is None else scales.numel()
+        each = SCALE_BITS + (0 if scheme.symmetric else scheme.num_bits)
+        bits = scheme.num_bits + each * groups / weight.numel()
+        inputs = module.quantization_scheme.input_activations
+        notes += [f"the inputs of layers have {inputs.num_bits} bits, too"] if inputs else []
+    zeros = weight.numel() - int(weight.count_nonzero())
+    changed = scheme is not None or tensor_digest(module.weight) != dense
+    return Done(layer, changed, bits, zeros, tuple(notes))

@@ -1,0 +1,84 @@
+"""`sparsegpt:0.5`: prunes, and lets what stays make up for it (Frantar and Alistarh, 2023)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pytest_llmsafety.compressors.layer_compressor import LayerCompressor, Solved
+from pytest_llmsafety.compressors.layerwise.allocation import ALLOC, ALPHA, EPSILON
+from pytest_llmsafety.compressors.layerwise.compensation import Hessian, sweep
+from pytest_llmsafety.compressors.layerwise.masks import lowest_of_all, lowest_of_groups
+from pytest_llmsafety.compressors.parameters import Key, Parameters
+
+if TYPE_CHECKING:
+    import torch
+
+    from pytest_llmsafety.compressors.layerwise.compensation import Factor
+    from pytest_llmsafety.compressors.layerwise.layers import Layer
+    from pytest_llmsafety.compressors.parameters import Values
+
+DAMP, BLOCK, STEP = 0.01, 128, 16
+
+
+class SparseGpt(LayerCompressor):
+    """Prune a share of every block of inputs, or N of every M, by the error that is left."""
+
+    parameters = Parameters(
+        example="sparsegpt:2:4",
+        sparsity=True,
+        pattern=True,
+        flags=(ALPHA,),
+        keys=(
+            EPSILON,
+            ALLOC,
+            Key("damp", f"share of the Hessian's mean diagonal added to it ({DAMP})"),
+            Key("block", f"inputs that share one threshold ({BLOCK})", "whole", low=1),
+        ),
+        calibrated=True,
+    )
+
+    def statistics(self, layer: Layer) -> Hessian:
+        """The Hessian of each input."""
+        return Hessian(layer)
+
+    def solve(self, weight: torch.Tensor, statistics: Hessian, values: Values) -> Solved:
+        """Prune from the first input to the last."""
+        factor = statistics.factor(values.number("damp", DAMP))
+        columns = factor.arranged(weight)
+        sweep(columns, factor, Pruning(factor, values), block=int(values.number("block", BLOCK)))
+        return Solved(factor.restored(columns), notes=statistics.notes(factor))
+
+
+class Pruning:
+    """Chooses what goes by the squared error that it leaves once others make up for it.
+
+    A share is taken of a whole block, over all outputs; N:M in turn, of weights that make up
+    for all that went before.
+    """
+
+    def __init__(self, factor: Factor, values: Values) -> None:
+        """Take the factor, and a sparsity or N:M."""
+        self.spread = factor.spread[:, None]
+        self.share, self.pattern = values.sparsity or 0.0, values.pattern
+        self.step = values.pattern[1] if values.pattern else STEP
+        self.start = 0
+        self.gone = factor.dead
+
+    def block(self, weights: torch.Tensor, start: int) -> None:
+        """Choose the share of a block."""
+        if not self.pattern:
+            self.start, self.gone = start, lowest_of_all(self._scores(weights, start), self.share)
+
+    def inputs(self, weights: torch.Tensor, start: int) -> None:
+        """Choose N of the next M."""
+        if self.pattern:
+            scores = self._scores(weights, start).T
+            self.start, self.gone = start, lowest_of_groups(scores, *self.pattern).T
+
+    def value(self, weight: torch.Tensor, index: int) -> torch.Tensor:
+        """Zero where the weight goes."""
+        return weight.masked_fill(self.gone[index - self.start], 0)
+
+    def _scores(self, weights: torch.Tensor, start: int) -> torch.Tensor:
+        """The error that each weight [n, out] leaves behind, were it zero."""
+        return (weights / self.spread[start : start + len(weights)]) ** 2

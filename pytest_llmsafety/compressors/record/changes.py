@@ -1,0 +1,92 @@
+"""Find out what a change did to a model by comparing its weights before and after."""
+
+from __future__ import annotations
+
+import hashlib
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from pytest_llmsafety.compressors.layerwise.layers import linear_layers, weight_of
+from pytest_llmsafety.compressors.record import CompressionRecord
+from pytest_llmsafety.compressors.record.coverage import UNCHANGED, altered, current, remember
+from pytest_llmsafety.compressors.record.file_sizes import dense_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import torch
+    from transformers import PreTrainedModel
+
+    from pytest_llmsafety.specs import Step
+
+
+class Changes:
+    """What happened to a model's parameters between two moments, by their digests."""
+
+    def __init__(self, model: PreTrainedModel, step: Step) -> None:
+        """Remember the weights as they are now."""
+        self.model = model
+        self.step = step
+        self.bytes_before = dense_bytes(model)
+        self.before = remember(model)
+
+    def record(
+        self, *, bits: float | None = None, notes: tuple[str, ...] = ()
+    ) -> CompressionRecord:
+        """The record of what changed; `bits` per weight as in memory unless given."""
+        changed, same = altered(self.before, self.model)
+        each = bits or 8.0 * next(self.model.parameters()).element_size()
+        zeros = [_zeros(current(self.model, one)) for one in changed]
+        total = sum(one.count for one in changed) or 1
+        return CompressionRecord(
+            method=str(self.step),
+            parameters=(),
+            layers_changed=tuple(one.layer for one in changed),
+            layers_skipped=tuple((one.layer, UNCHANGED) for one in same if len(one.shape) > 1),
+            bits=each,
+            sparsity=sum(z * one.count for z, one in zip(zeros, changed, strict=True)) / total,
+            bytes_before=self.bytes_before,
+            bytes_after=dense_bytes(self.model),
+            notes=notes,
+            layers=tuple((one.layer, each, z) for z, one in zip(zeros, changed, strict=True)),
+        )
+
+
+def _zeros(values: torch.Tensor | None) -> float:
+    """Share of exact zeros; 0 where the values are packed or gone."""
+    return 0.0 if values is None else 1 - int(values.count_nonzero()) / values.numel()
+
+
+@contextmanager
+def changes(model: PreTrainedModel, step: Step) -> Iterator[Changes]:
+    """Watch the model's weights while the body of the `with` changes them."""
+    import torch
+
+    with torch.no_grad():
+        yield Changes(model, step)
+
+
+def layer_digests(model: PreTrainedModel) -> dict[str, str]:
+    """SHA-256 of the weight of every linear layer, by layer name."""
+    return {name: tensor_digest(weight_of(layer)) for name, layer in linear_layers(model)}
+
+
+def tensor_digest(tensor: torch.Tensor) -> str:
+    """SHA-256 of a tensor's bytes; of a packed tensor, of the values that it stands for."""
+    import torch
+
+    plain = plain_values(tensor).cpu().contiguous().reshape(-1).view(torch.uint8)
+    return hashlib.sha256(plain.numpy().tobytes()).hexdigest()
+
+
+def plain_values(tensor: torch.Tensor) -> torch.Tensor:
+    """Return the tensor itself, or the values that a package's own kind of tensor stands for.
+
+    torchao and quanto keep codes and scales in subclasses of Tensor, which `dequantize` unpacks.
+    """
+    import torch
+
+    data = tensor.detach()
+    unpack = getattr(data, "dequantize", None)
+    is_own_kind = type(data) not in {torch.Tensor, torch.nn.Parameter}
+    return unpack() if is_own_kind and unpack is not None else data

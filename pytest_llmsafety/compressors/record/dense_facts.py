@@ -1,0 +1,84 @@
+"""What is remembered of a dense model, so that a finished checkpoint can be checked without it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pytest_llmsafety.compressors.record.architecture import Architecture
+from pytest_llmsafety.compressors.record.coverage import Remembered, remember
+from pytest_llmsafety.compressors.record.file_sizes import stored_bytes
+from pytest_llmsafety.errors import BaselineError
+from pytest_llmsafety.models.tokenizer_rules import digest, rules_of
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+    from pytest_llmsafety.compressors.record.coverage import Row
+
+
+@dataclass(frozen=True)
+class DenseFacts:
+    """The architecture of a model, its size in memory, its tokenizer and its parameters.
+
+    `tokenizer` holds the digests of its parts by name, `parameters` what coverage.py remembers of
+    each.
+    """
+
+    architecture: str
+    sizes: tuple[tuple[str, str], ...]
+    settings: tuple[tuple[str, str], ...]
+    n_bytes: int
+    tokenizer: tuple[tuple[str, str], ...]
+    parameters: tuple[Row, ...] = ()
+
+    @classmethod
+    def of(cls, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> DenseFacts:
+        """Read them from a loaded dense model."""
+        found = Architecture.of(model)
+        return cls(
+            found.name,
+            found.sizes,
+            found.settings,
+            stored_bytes(model),
+            tokenizer_parts(tokenizer),
+            tuple(one.row for one in remember(model)),
+        )
+
+    @property
+    def remembered(self) -> tuple[Remembered, ...]:
+        """The parameters, for a comparison."""
+        return tuple(map(Remembered.of, self.parameters))
+
+    def check(self, tokenizer: PreTrainedTokenizerBase, what: str, *, served: bool = False) -> None:
+        """Raise BaselineError unless `what` has the same tokenizer.
+
+        `served`: how the dense model is deployed is known and compared elsewhere, so that the
+        checkpoint may have another chat template and other special tokens.
+        """
+        known = set(self.tokenizer)
+        parts = tokenizer_parts(tokenizer)
+        different = [
+            part[0] for part in parts if part not in known and not (served and part[0] in SERVED)
+        ]
+        if different:
+            message = (
+                f"the tokenizer of '{what}' is not the dense model's, which the baseline has the "
+                f"digests of: its {' and its '.join(different)} differ. A checkpoint must keep the "
+                "dense model's tokenizer: save that beside its weights."
+            )
+            raise BaselineError(message)
+
+
+ENDS, TEMPLATE = "start and end tokens", "chat template"
+SERVED = (ENDS, TEMPLATE)
+
+
+def tokenizer_parts(tokenizer: Any) -> tuple[tuple[str, str], ...]:  # noqa: ANN401 - of transformers
+    """Digests of what else than the text decides about tokens, by the name of the part."""
+    ends = [tokenizer.bos_token_id, tokenizer.eos_token_id]
+    return (
+        *rules_of(tokenizer),
+        (ENDS, digest(ends)),
+        (TEMPLATE, digest(tokenizer.chat_template)),
+    )
