@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 PHANTOM = "phantom"
+TRANSFORMERS = "hf"
+"""The backend of a model that names none."""
+OF_BACKEND = re.compile(r"(?P<backend>[a-z][a-z0-9_-]+):(?P<name>.+)", re.DOTALL)
+"""A model of another backend. A folder that looks like one is written with ./ before it."""
 DENSE = "dense"
 CORE = "core"
 """The word for the packaged data sets, after --llmsafety-data; a folder so named is ./core."""
@@ -38,15 +42,17 @@ DELTA = re.compile(
 class ModelSpec:
     """The model as asked for.
 
-    `name` is a local folder, a hub id (`org/name`, with `revision` after `@`) or `phantom`.
-    `dtype` is one of DTYPES; `auto` is bfloat16 on a GPU and float32 on a CPU. `device` is
-    `auto`, `cpu`, `cuda`, `cuda:1`, ...; `auto:3` is `auto` for the fourth of several processes.
+    `name` is a local folder, a hub id (`org/name`, with `revision` after `@`) or `phantom`, or
+    whatever the `backend` calls its models. `dtype` is one of DTYPES; `auto` is bfloat16 on a GPU
+    and float32 on a CPU. `device` is `auto`, `cpu`, `cuda`, `cuda:1`, ...; `auto:3` is `auto` for
+    the fourth of several processes.
     """
 
     name: str
     revision: str | None = None
     dtype: str = "auto"
     device: str = "auto"
+    backend: str = TRANSFORMERS
 
     @property
     def is_phantom(self) -> bool:
@@ -55,24 +61,32 @@ class ModelSpec:
 
     def __str__(self) -> str:
         """The name as the user types it."""
-        return f"{self.name}@{self.revision}" if self.revision else self.name
+        name = f"{self.name}@{self.revision}" if self.revision else self.name
+        return name if self.backend == TRANSFORMERS else f"{self.backend}:{name}"
 
     @classmethod
-    def parse(cls, text: str, *, dtype: str = "auto", device: str = "auto") -> ModelSpec:
-        """Read `phantom`, a path, or `org/name[@revision]`.
+    def parse(
+        cls, text: str, *, dtype: str = "auto", device: str = "auto", backend: str = ""
+    ) -> ModelSpec:
+        """Read `phantom`, a path, `org/name[@revision]`, or `BACKEND:NAME`.
 
-        Raises ConfigurationError for an empty name or an unknown dtype.
+        Where `backend` is given, colons in the text are letters of a path. A backend's name is
+        looked up when it is used, not here. Raises ConfigurationError for an empty name or an
+        unknown dtype.
         """
-        name, at, revision = text.strip().rpartition("@")
+        text = text.strip()
+        named = None if backend else OF_BACKEND.fullmatch(text)
+        backend, text = (named["backend"], named["name"]) if named else (backend, text)
+        name, at, revision = text.rpartition("@")
         if not at or name.startswith((".", "/", "~")):
-            name, revision = text.strip(), ""
+            name, revision = text, ""
         if not name:
             message = "--model is empty. Expected a folder, a hub id such as org/name, or phantom."
             raise ConfigurationError(message)
         if dtype not in DTYPES:
             message = f"unknown dtype '{dtype}'. Known: {', '.join(DTYPES)}."
             raise ConfigurationError(message)
-        return cls(name, revision or None, dtype, device)
+        return cls(name, revision or None, dtype, device, backend or TRANSFORMERS)
 
 
 @dataclass(frozen=True)
@@ -91,7 +105,8 @@ class Step:
         """The other model that the step reads: `checkpoint:MODEL`, `delta:MODEL:...`."""
         if self.method not in ("checkpoint", "delta") or not self.parameter:
             return None
-        return ModelSpec.parse(self.before_parts if self.method == "delta" else self.parameter)
+        name = self.before_parts if self.method == "delta" else self.parameter
+        return ModelSpec.parse(name, backend=TRANSFORMERS)
 
     @property
     def before_parts(self) -> str:

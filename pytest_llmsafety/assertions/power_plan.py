@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pytest_llmsafety.assertions.paired_scores import delta_support
 from pytest_llmsafety.assertions.run_settings import FEWEST_OF_A_SUITE
+from pytest_llmsafety.codec import from_plain, to_plain
 from pytest_llmsafety.measurements.measurement import Measurement, PairedScore
 from pytest_llmsafety.metrics.perplexity import exp
 from pytest_llmsafety.stats import Outcome, detectable_change, n_needed
@@ -62,12 +63,13 @@ class Plan:
 
     def encode(self) -> str:
         """The plan as JSON, so that it can travel from an xdist worker."""
-        return json.dumps(asdict(self))
+        return json.dumps(to_plain(self))
 
     @classmethod
     def decode(cls, text: str) -> Plan:
         """The plan that `encode` wrote."""
-        return cls(**json.loads(text))
+        found: Plan = from_plain(cls, json.loads(text))
+        return found
 
 
 def plan(

@@ -14,9 +14,10 @@ import os
 import shutil
 import time
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from pytest_llmsafety.codec import from_plain, to_plain
 from pytest_llmsafety.compressors.record import CompressionRecord
 from pytest_llmsafety.errors import CacheError
 from pytest_llmsafety.models.file_digests import file_digest
@@ -95,8 +96,7 @@ class StoredModel:
             about = json.loads(self.about.read_text("utf-8"))
             if about["sha256"] != self._seal(about["weights"], about["record"]):
                 raise self._damaged(ValueError("its record is not the one that was written"))
-            fields = {name: _tuples(value) for name, value in about["record"].items()}
-            record = CompressionRecord(**fields)
+            record: CompressionRecord = from_plain(CompressionRecord, about["record"])
             whole = file_digest(self.weights) == about["weights"]
             state = load_file(self.weights) if whole else {}
         except UNREADABLE as error:
@@ -130,7 +130,7 @@ class StoredModel:
             with _begun(self.folder / f"{self.digest}.{os.getpid()}{PARTIAL}") as partial:
                 begun = partial / self.weights.name, partial / self.about.name
                 save_file(state, begun[0], metadata={"format": "pt"})
-                weights, told = file_digest(begun[0]), json.loads(json.dumps(asdict(record)))
+                weights, told = file_digest(begun[0]), to_plain(record)
                 about = {"weights": weights, "record": told, "sha256": self._seal(weights, told)}
                 begun[1].write_text(json.dumps(about, sort_keys=True), "utf-8")
                 begun[0].replace(self.weights)
@@ -235,8 +235,3 @@ def _is_owned(path: Path) -> bool:
     finally:
         os.close(handle)
     return False
-
-
-def _tuples(value: Any) -> Any:  # noqa: ANN401 - whatever the JSON holds
-    """`value` with every list turned into a tuple."""
-    return tuple(map(_tuples, value)) if isinstance(value, list) else value

@@ -14,12 +14,13 @@ import json
 import re
 import zlib
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pytest_llmsafety.codec import from_plain, to_plain
 from pytest_llmsafety.errors import BaselineError
-from pytest_llmsafety.models.identity import Identity, Platform
+from pytest_llmsafety.models.identity import Identity
 from pytest_llmsafety.paths import require_writable, user_path, write_whole
 from pytest_llmsafety.redaction import without_access
 
@@ -32,7 +33,6 @@ UPDATE = "--llmsafety-update-baseline"
 UNREADABLE = (OSError, EOFError, zlib.error, ValueError, KeyError, TypeError, RecursionError)
 PIN = "#sha256="
 SHA256 = re.compile(r"[0-9a-f]{64}")
-FIGURES = frozenset({"margin", "dense", "compressed", "change", "lower", "upper"})
 LONGEST_HEADER = 1000
 SHOWN = 16  # hex digits of a digest in messages
 
@@ -234,9 +234,13 @@ def _address(url: str) -> str:
 
 def _body(baseline: Baseline) -> bytes:
     """Everything below the header."""
-    about = {"model": baseline.model, "identity": asdict(baseline.identity), "seed": baseline.seed}
+    about = {
+        "model": baseline.model,
+        "identity": to_plain(baseline.identity),
+        "seed": baseline.seed,
+    }
     lines: list[dict[str, Any]] = [{"about": about}]
-    lines += [{"verdict": asdict(row)} for row in baseline.rows]
+    lines += [{"verdict": to_plain(row)} for row in baseline.rows]
     lines += [{"key": key, "text": text} for key, text in sorted(baseline.entries.items())]
     return b"".join(map(_line, lines))
 
@@ -248,40 +252,20 @@ def _line(value: dict[str, Any]) -> bytes:
 
 
 def _baseline(lines: list[dict[str, Any]]) -> Baseline:
-    """Build a baseline from its lines."""
     (about,) = (line["about"] for line in lines if "about" in line)
-    rows = tuple(_row(line["verdict"]) for line in lines if "verdict" in line)
-    entries = {line["key"]: line["text"] for line in lines if "key" in line}
-    _require(entries, str, str)
-    _require({"model": about["model"], "seed": str(about.get("seed"))}, str, str)
-    identity = _identity(about["identity"])
-    return Baseline(about["model"], identity, rows, entries, about.get("seed"))
-
-
-def _row(fields: dict[str, Any]) -> Row:
-    """Build a verdict from its JSON object, in which figures are numbers and all else is text."""
-    for name, value in fields.items():
-        if name in FIGURES:
-            _require({name: value}, str, int, float, type(None))
-        elif name not in {"is_ratio", "n_items"}:
-            _require({name: value}, str, str)
-        else:
-            _require({name: value}, str, int)
-    return Row(**fields)
-
-
-def _require(values: Mapping[str, Any], name: type, *kinds: type) -> None:
-    """Raise TypeError unless each name and each value is of its kind."""
-    for key, value in values.items():
-        if not isinstance(key, name) or not isinstance(value, kinds):
-            message = f"'{str(key)[:40]}' is of the type {type(value).__name__}"
-            raise TypeError(message)
-
-
-def _identity(fields: dict[str, Any]) -> Identity:
-    """Build an identity from its JSON object."""
-    rows = {name: tuple(map(tuple, fields[name])) for name in ("recipe", "versions")}
-    return Identity(**{**fields, **rows, "platform": Platform(**fields["platform"])})
+    rows = tuple(from_plain(Row, line["verdict"]) for line in lines if "verdict" in line)
+    entries = {
+        from_plain(str, line["key"]): from_plain(str, line["text"])
+        for line in lines
+        if "key" in line
+    }
+    return Baseline(
+        from_plain(str, about["model"]),
+        from_plain(Identity, about["identity"]),
+        rows,
+        entries,
+        from_plain(int | None, about.get("seed")),
+    )
 
 
 def _unwritable(place: str, error: Exception) -> BaselineError:

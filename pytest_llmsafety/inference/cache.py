@@ -8,18 +8,16 @@ import threading
 import time
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from pytest_llmsafety.errors import CacheError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
 SCHEMA = 1
 BUSY_TIMEOUT_S = 60.0
 KEYS_PER_QUERY = 500
-Asked = TypeVar("Asked")
-Answer = TypeVar("Answer")
 
 
 class Cache:
@@ -72,49 +70,8 @@ class Cache:
                 "INSERT OR REPLACE INTO entry (key, value, checksum) VALUES (?, ?, ?)", rows
             )
 
-    def complete(
-        self,
-        asked: Mapping[str, Asked],
-        decode: Callable[[str, str], Answer],
-        compute: Callable[[dict[str, Asked]], dict[str, Answer]],
-    ) -> dict[str, Answer]:
-        """Return an answer for each key of `asked`: what is stored, and the rest by `compute`.
-
-        Processes that start at the same question take turns: one computes and stores, the others
-        wait and read what it stored.
-        """
-        found = self._decoded(asked, decode)
-        while missing := {key: one for key, one in asked.items() if key not in found}:
-            first = next(iter(missing))
-            with self._turn(first):
-                found |= self._decoded(missing, decode)
-                if first not in found:
-                    found |= compute({key: one for key, one in missing.items() if key not in found})
-        return found
-
-    def drop(self, key: str) -> None:
-        """Forget one entry, damaged or not; it is computed again when next asked for."""
-        with self._explained(), self._lock:
-            self._connection.execute("DELETE FROM entry WHERE key = ?", (key,))
-
-    def __len__(self) -> int:
-        """Return the number of stored entries."""
-        with self._explained(), self._lock:
-            (count,) = self._connection.execute("SELECT COUNT(*) FROM entry").fetchone()
-        return int(count)
-
-    def close(self) -> None:
-        """Close the file; what was stored is on disk."""
-        self._connection.close()
-
-    def _decoded(
-        self, keys: Iterable[str], decode: Callable[[str, str], Answer]
-    ) -> dict[str, Answer]:
-        """Return what is stored of `keys`, decoded."""
-        return {key: decode(key, text) for key, text in self.get_many(keys).items()}
-
     @contextmanager
-    def _turn(self, key: str) -> Iterator[None]:
+    def turn(self, key: str) -> Iterator[None]:
         """Keep other processes from the same block for the same `key`; a kill ends the turn.
 
         One byte of one file is locked, so that keys leave no files behind. Where the system has
@@ -131,6 +88,21 @@ class Cache:
             with suppress(OSError):
                 fcntl.lockf(file, fcntl.LOCK_EX, 1, int(_checksum(key, "")[:15], 16))
             yield
+
+    def drop(self, key: str) -> None:
+        """Forget one entry, damaged or not; it is computed again when next asked for."""
+        with self._explained(), self._lock:
+            self._connection.execute("DELETE FROM entry WHERE key = ?", (key,))
+
+    def __len__(self) -> int:
+        """Return the number of stored entries."""
+        with self._explained(), self._lock:
+            (count,) = self._connection.execute("SELECT COUNT(*) FROM entry").fetchone()
+        return int(count)
+
+    def close(self) -> None:
+        """Close the file; what was stored is on disk."""
+        self._connection.close()
 
     def _prepare(self) -> None:
         """Set the file up for sharing, and create the table where it is new."""

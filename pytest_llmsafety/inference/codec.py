@@ -1,11 +1,12 @@
-"""How answers, records and scores are written in the cache: JSON, never pickle."""
+"""Answers, records and scores as the cache and baselines hold them: JSON, never pickle."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from pytest_llmsafety.codec import from_plain, to_plain
 from pytest_llmsafety.compressors.record import CompressionRecord
 from pytest_llmsafety.compressors.record.dense_facts import DenseFacts
 from pytest_llmsafety.errors import CacheError
@@ -14,6 +15,8 @@ from pytest_llmsafety.models.deployment import Deployment
 from pytest_llmsafety.types import Distributions, Generation, Likelihood
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from pytest_llmsafety.types import Response
 
 KINDS: dict[str, type] = {
@@ -22,36 +25,35 @@ KINDS: dict[str, type] = {
 }
 
 
-def encode(value: Response | CompressionRecord | DenseFacts | Deployment) -> str:
-    """Return one of KINDS as JSON text."""
-    fields = asdict(value)
-    return json.dumps({"kind": type(value).__name__, **fields}, allow_nan=False, sort_keys=True)
+def encode(value: Response | CompressionRecord | DenseFacts | Deployment | float) -> str:
+    """Return a number, or an instance of one of KINDS, as JSON text."""
+    fields = to_plain(value)
+    if isinstance(fields, dict):
+        fields["kind"] = type(value).__name__
+    return json.dumps(fields, allow_nan=False, sort_keys=True)
 
 
-def decode(key: str, text: str) -> Any:  # noqa: ANN401 - one of KINDS
+def decode(key: str, text: str) -> Any:  # noqa: ANN401 - one of KINDS, or a number
     """Return what `encode` was given. Raises CacheError for any other text."""
-    fields = parse(key, text)
+    with _explained(key):
+        fields = parsed(text)
+        if isinstance(fields, dict):
+            return from_plain(KINDS[fields.pop("kind")], fields)
+        return from_plain(float, fields)
+
+
+def decode_as(kind: Any, key: str, text: str) -> Any:  # noqa: ANN401 - of `kind`
+    """Return the value of the type `kind` that `text` holds. Raises CacheError for any other."""
+    with _explained(key):
+        return from_plain(kind, parsed(text))
+
+
+@contextmanager
+def _explained(key: str) -> Iterator[None]:
     try:
-        return KINDS[fields.pop("kind")](**{name: _tuples(value) for name, value in fields.items()})
-    except (KeyError, TypeError, AttributeError) as error:
-        message = f"cache entry '{key}' holds no known answer ({error}). Drop it and run again."
+        yield
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        message = (
+            f"cache entry '{key}' does not hold what was expected ({error}). Drop it and run again."
+        )
         raise CacheError(message) from error
-
-
-def number(key: str, text: str) -> float:
-    """Return a stored score. Raises CacheError when it is none."""
-    return float(parse(key, text))
-
-
-def parse(key: str, text: str) -> Any:  # noqa: ANN401 - whatever the JSON holds
-    """Return a stored JSON value. Raises CacheError when it is none."""
-    try:
-        return parsed(text)
-    except ValueError as error:
-        message = f"cache entry '{key}' is not JSON ({error}). Drop it and run again."
-        raise CacheError(message) from error
-
-
-def _tuples(value: Any) -> Any:  # noqa: ANN401 - whatever the JSON holds
-    """Return `value` with every list turned into a tuple."""
-    return tuple(map(_tuples, value)) if isinstance(value, list) else value

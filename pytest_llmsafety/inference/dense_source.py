@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_llmsafety.errors import BaselineError
 from pytest_llmsafety.inference.baseline_file import SHOWN, UPDATE, Baseline
-from pytest_llmsafety.inference.codec import decode, parse
+from pytest_llmsafety.inference.codec import decode, decode_as
 from pytest_llmsafety.models.locate import why_absent
 
 if TYPE_CHECKING:
@@ -114,7 +114,8 @@ class Reference:
             what = f"the tokens of {len(lacking)} prompts are not in the {self.name}"
             why = "The data, limit or seed are others than when it was written"
             raise self.cannot(what, why)
-        return [tuple(parse(key, self.baseline.entries[key])) for key in keys]
+        entries = self.baseline.entries
+        return [decode_as(tuple[int, ...], key, entries[key]) for key in keys]
 
     def facts(self, arm: Arm, key: str) -> DenseFacts:
         """What a finished checkpoint is compared with; BaselineError for any other compression."""

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pytest_llmsafety.compressors import is_worth_storing, looks_at_texts, own_modules
 from pytest_llmsafety.compressors.model_store import Store, StoredModel
-from pytest_llmsafety.errors import LlmSafetyError, ModelError
-from pytest_llmsafety.inference.backends import BACKENDS
-from pytest_llmsafety.inference.backends.base import SHARE_OF_BATCH_AGAIN, Settings
+from pytest_llmsafety.errors import LlmSafetyError, ModelError, ScorerError
+from pytest_llmsafety.inference.backends import BACKENDS, backend_of
+from pytest_llmsafety.inference.backends.base import SHARE_OF_BATCH_AGAIN, BackendSettings
 from pytest_llmsafety.inference.backends.thinking import answered
 from pytest_llmsafety.inference.cache import Cache
+from pytest_llmsafety.inference.cached_loop import complete
 from pytest_llmsafety.inference.codec import decode, encode
 from pytest_llmsafety.inference.dense_source import Reference
-from pytest_llmsafety.inference.scorer_cache import rated
 from pytest_llmsafety.models.file_digests import FileDigests
 from pytest_llmsafety.models.identity import (
     arm_identity,
@@ -33,26 +34,27 @@ from pytest_llmsafety.specs import Arm, ModelSpec
 from pytest_llmsafety.types import CalibrationTexts, Generate, Generation
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Iterator, Sequence
 
     from pytest_llmsafety.compressors.record import CompressionRecord
-    from pytest_llmsafety.inference.backends.base import Backend, BackendFactory
-    from pytest_llmsafety.inference.scorer_cache import Scorer
+    from pytest_llmsafety.inference.backends.base import Backend
+    from pytest_llmsafety.metrics.scorers.base import Scorer
     from pytest_llmsafety.models.deployment import Deployment
     from pytest_llmsafety.models.identity import Identity
     from pytest_llmsafety.specs import ModelPair
     from pytest_llmsafety.types import Request, Response
 
+TEXTS_AT_ONCE = 64
 FACTS, DEPLOYMENT = "dense model", "deployment"
 
 
 class Engine:
     """Answers requests for any arm, each one computed at most once for a cache.
 
-    `seed` and `calibration` (texts) serve the compression; `batch_tokens`, `progress` and
-    `store`, where compressed models are kept, do not change any answer. `backend` is a name of
-    the table or a backend's class. `models_loaded` and `forward_passes` count what this engine
-    had to compute; `notes` holds what the user should hear, such as a batch that was halved.
+    `seed` and `calibration` (texts) are for the compression; `batch_tokens`, `progress` and
+    `store`, where compressed models are kept, do not change any answer. `backend` runs every
+    model; None takes the one that the model's spec names. `models_loaded` and `forward_passes`
+    count what this engine had to compute.
     Set `one_model` to free every model before another is loaded, however much room there is, and
     `reference` where the dense model's answers come from or go to a baseline.
     """
@@ -65,7 +67,7 @@ class Engine:
         seed: int = 0,
         calibration: CalibrationTexts | Sequence[str] | None = None,
         progress: Progress | None = None,
-        backend: str | BackendFactory = "hf",
+        backend: type[Backend] | None = None,
         store: Store | None = None,
     ) -> None:
         """Load nothing yet."""
@@ -79,19 +81,14 @@ class Engine:
         if calibration is not None and not isinstance(calibration, CalibrationTexts):
             calibration = CalibrationTexts(tuple(calibration), "texts")
         self._store = store
-        self._settings = Settings(
+        self._settings = BackendSettings(
             seed, calibration, batch_tokens, self.progress.note, progress=self.progress.stage
         )
-        self._factory: Any = BACKENDS.load(backend) if isinstance(backend, str) else backend
-        self._reads_folder = getattr(self._factory, "reads_folder", True)
-        self._backend_name = backend if isinstance(backend, str) else _name_of(backend)
-        self._backend_key = self._backend_name
-        if not isinstance(backend, str):
-            self._backend_key += f" {code_digest(backend.__module__)}"
+        self._backend = backend
         self._loaded: dict[Arm, Backend] = {}
         self._digests: dict[Arm, str] = {}
         self._tokenizers: dict[Path, tuple[str, ...]] = {}
-        self._deployments: dict[ModelSpec, Deployment] = {}
+        self._deployments: dict[ModelSpec, Deployment | None] = {}
         self._unstored = Cache(None)
         self._passes_of_closed = 0
 
@@ -107,7 +104,13 @@ class Engine:
         texts = self.reference.known(arm, keys)
         found = {key: decode(key, text) for key, text in texts.items()}
         asked = {key: r for key, r in zip(keys, requests, strict=True) if key not in found}
-        found |= self._cache_of(arm).complete(asked, decode, partial(self._compute, arm))
+        found |= complete(
+            self._cache_of(arm),
+            asked,
+            partial(self._compute, arm),
+            self.progress,
+            f"{arm.model} {arm.name}",
+        )
         self._check_unchanged()
         if self.reference.records:
             self._describe(arm)
@@ -141,7 +144,15 @@ class Engine:
 
         Raises ScorerError when the scorer returns too few numbers, or one that is NaN or Inf.
         """
-        return rated(scorer, texts, self.cache, self.progress)
+        keys = [digest_json({"scorer": scorer.digest, "text": text}) for text in texts]
+        found = complete(
+            self.cache,
+            dict(zip(keys, texts, strict=True)),
+            partial(_scores, scorer),
+            self.progress,
+            f"scoring with {scorer.name}",
+        )
+        return [found[key] for key in keys]
 
     def tokens(self, arm: Arm, texts: Sequence[str]) -> list[tuple[int, ...]]:
         """Return the token ids of each text for `arm`, without loading its weights.
@@ -154,7 +165,7 @@ class Engine:
         keys = [self._about(Arm(arm.model), f"tokens of {text}") for text in texts]
         if own is None and self._lacks(arm.model):
             return self.reference.tokens(keys)
-        ids: list[tuple[int, ...]] = self._factory.tokens(own or self._folder(arm.model), texts)
+        ids = self.backend_of(arm.model).tokens(own or self.folder(arm.model), texts)
         pairs = zip(keys, ids, strict=True)
         self.reference.keep(arm, {key: json.dumps(one) for key, one in pairs})
         return ids
@@ -165,12 +176,12 @@ class Engine:
         Empty where the arm has none of its own, and in a baseline run, where the backend compares
         the two when it loads the checkpoint.
         """
-        rules = getattr(self._factory, "tokenizer_rules", None)
         own = self._own_tokenizer(arm)
-        if own is None or rules is None or self._lacks(arm.model):
+        dense = None if self._lacks(arm.model) else self.folder(arm.model)
+        if own is None or dense is None:
             return ()
-        dense = self._folder(arm.model)
         if own not in self._tokenizers:
+            rules = self.backend_of(arm.model).tokenizer_rules
             mine, theirs = dict(rules(dense)), dict(rules(own))
             self._tokenizers[own] = tuple(
                 name for name in (mine | theirs) if mine.get(name) != theirs.get(name)
@@ -183,37 +194,33 @@ class Engine:
         None where the backend does not say, where there is no checkpoint, or where the dense model
         is not here and its baseline does not have it.
         """
-        describe = getattr(self._factory, "deployment", None)
-        if describe is None:
-            return None, None
-        dense = self._dense_deployment(Arm(pair.model), describe)
+        backend, dense = self.backend_of(pair.model), self._dense_deployment(pair.model)
         own, path = pair.compressed.checkpoint, pair.compressed.gguf
-        if own is not None:
+        if own is not None and backend.reads_folder:
             if own not in self._deployments:
-                self._deployments[own] = describe(locate(own, tokenizer=False))
+                self._deployments[own] = backend.deployment(locate(own, tokenizer=False))
             return dense, self._deployments[own]
-        of_gguf = getattr(self._factory, "gguf_deployment", None)
-        if path is None or dense is None or of_gguf is None:
+        if path is None or dense is None:
             return dense, None
         key = self._about(pair.compressed, DEPLOYMENT)  # to read such a file takes seconds
         text = self.cache.get_many([key]).get(key)
-        if text is None:
-            text = encode(of_gguf(path, dense))
-            self.cache.put_many({key: text})
-        return dense, decode(key, text)
+        if text is not None:
+            return dense, decode(key, text)
+        found = backend.gguf_deployment(path, dense)
+        self.cache.put_many({key: encode(found)} if found else {})
+        return dense, found
 
-    def _dense_deployment(
-        self, dense: Arm, describe: Callable[[Path | None], Deployment]
-    ) -> Deployment | None:
+    def _dense_deployment(self, model: ModelSpec) -> Deployment | None:
         """Return how the dense model would be served, by its files or by the baseline."""
+        dense = Arm(model)
         key = self._about(dense, DEPLOYMENT)
-        if self._lacks(dense.model):
+        if self._lacks(model):
             text = self.reference.baseline and self.reference.baseline.entries.get(key)
             return decode(key, text) if text else None
-        if dense.model not in self._deployments:
-            self._deployments[dense.model] = describe(self._folder(dense.model))
-        found = self._deployments[dense.model]
-        self.reference.keep(dense, {key: encode(found)})
+        if model not in self._deployments:
+            self._deployments[model] = self.backend_of(model).deployment(self.folder(model))
+        found = self._deployments[model]
+        self.reference.keep(dense, {key: encode(found)} if found else {})
         return found
 
     def digest(self, arm: Arm) -> str:
@@ -231,8 +238,8 @@ class Engine:
         """Return all that can change the answers of `arm`, beside the request."""
         return arm_identity(
             arm,
-            None if self._lacks(arm.model) else self._folder(arm.model),
-            platform=platform_of(arm.model, self._backend_key),
+            None if self._lacks(arm.model) else self.folder(arm.model),
+            platform=platform_of(arm.model, self._backend_key(arm.model)),
             seed=self._settings.seed,
             calibration=self._texts_for(arm),
             files=self.files,
@@ -247,38 +254,53 @@ class Engine:
     @property
     def forward_passes(self) -> int:
         """Number of forward passes so far; 0 when the cache knew everything."""
-        return self._passes_of_closed + sum(map(_passes, self._loaded.values()))
+        return self._passes_of_closed + sum(one.forward_passes for one in self._loaded.values())
 
     def close(self) -> None:
         """Free all models. The cache stays open: it belongs to the caller."""
         for arm in list(self._loaded):
             self._free(arm)
 
-    def _compute(self, arm: Arm, missing: dict[str, Request]) -> dict[str, Response]:
-        """Answer `missing` with the backend, storing every batch as soon as it is there."""
+    def backend_of(self, model: ModelSpec) -> type[Backend]:
+        """Return the class of the backend that runs `model`. Raises UnknownNameError."""
+        return self._backend or backend_of(model)
+
+    def folder(self, model: ModelSpec) -> Path | None:
+        """Return the folder of a model's files; None for a backend that reads none.
+
+        Raises ModelError where there is no such folder.
+        """
+        return locate(model) if self.backend_of(model).reads_folder else None
+
+    def _backend_key(self, model: ModelSpec) -> str:
+        """Return what stands for the backend in the cache key: for a user's own its code, too."""
+        backend = self.backend_of(model)
+        if self._backend is None and model.backend in BACKENDS.table:
+            return model.backend
+        name = f"{backend.__module__}:{backend.__qualname__}"
+        return f"{name} {code_digest(backend.__module__)}"
+
+    def _compute(
+        self, arm: Arm, requests: list[Request]
+    ) -> Iterator[Sequence[tuple[int, Response]]]:
+        """Yield the backend's answers, batch by batch."""
         if self._lacks(arm.model) and self.reference.speaks_for(arm):
-            raise self.reference.missing(list(missing.values()))
-        keys = list(missing)
-        answered: dict[str, Response] = {}
-        with self.progress.bar(f"{arm.model} {arm.name}", len(keys)) as bar:
-            for batch in self._load(arm).answer(list(missing.values())):
-                new = {keys[index]: response for index, response in batch}
-                self._check_unchanged()
-                self._cache_of(arm).put_many({key: encode(value) for key, value in new.items()})
-                answered.update(new)
-                bar.advance(len(new))
-        if len(answered) != len(missing):
+            raise self.reference.missing(requests)
+        answered: set[int] = set()
+        for batch in self._load(arm).answer(requests):
+            self._check_unchanged()
+            answered.update(index for index, _ in batch)
+            yield batch
+        if len(answered) != len(requests):
             message = (
-                f"backend '{self._backend_name}' answered {len(answered)} of {len(missing)} "
-                "requests. Expected an answer, or a problem, for each one."
+                f"backend '{self.backend_of(arm.model).__qualname__}' answered {len(answered)} of "
+                f"{len(requests)} requests. Expected an answer, or a problem, for each one."
             )
             raise ModelError(message)
-        return answered
 
     def _has_room(self, arm: Arm) -> bool:
-        """Whether `arm` may be loaded beside what is loaded."""
-        fits = getattr(self._factory, "fits", None)
-        return not self.one_model and (fits is None or bool(fits(arm)))
+        """Return whether `arm` may be loaded next to what is loaded."""
+        return not self.one_model and self.backend_of(arm.model).fits(arm)
 
     def _load(self, arm: Arm) -> Backend:
         """Return the arm's backend; other arms are freed first where they have to be."""
@@ -289,7 +311,7 @@ class Engine:
                 self._free(next(iter(self._loaded)))
                 self._squeezed = True
             share = SHARE_OF_BATCH_AGAIN if arm.again else 1.0
-            served = self._served(arm) if told else None
+            served = self._dense_deployment(arm.model) if told else None
             settings = replace(
                 self._settings,
                 batch_share=share,
@@ -297,7 +319,7 @@ class Engine:
                 dense=told,
                 served=served,
             )
-            loaded = self._factory(arm, settings)
+            loaded = self.backend_of(arm.model)(arm, settings)
             self._check_same(arm)
             self._loaded[arm] = loaded
             self.models_loaded += 1
@@ -307,11 +329,6 @@ class Engine:
         else:
             self._loaded[arm] = self._loaded.pop(arm)  # the one used last is freed last
         return self._loaded[arm]
-
-    def _served(self, arm: Arm) -> Deployment | None:
-        """Return how the dense model of an arm is deployed, where its backend says."""
-        describe = getattr(self._factory, "deployment", None)
-        return self._dense_deployment(Arm(arm.model), describe) if describe else None
 
     def _cache_of(self, arm: Arm) -> Cache:
         """Return where answers of `arm` are stored: in memory where its code does not identify it.
@@ -324,7 +341,7 @@ class Engine:
     def _check_same(self, arm: Arm) -> None:
         """Raise ModelError where what was loaded is not what was digested before."""
         if self.identity(arm).digest() != self.digest(arm):
-            raise _changed([self._folder(arm.model) or Path(str(arm.model))])
+            raise _changed([self.folder(arm.model) or Path(str(arm.model))])
 
     def _check_unchanged(self) -> None:
         """Raise ModelError where a file that was digested has other bytes now."""
@@ -348,7 +365,7 @@ class Engine:
     def _free(self, arm: Arm) -> None:
         """Free one arm's model."""
         backend = self._loaded.pop(arm)
-        self._passes_of_closed += _passes(backend)
+        self._passes_of_closed += backend.forward_passes
         backend.close()
 
     def _record_key(self, arm: Arm) -> str:
@@ -366,27 +383,23 @@ class Engine:
         if key in self.reference.kept or not self.reference.speaks_for(arm):
             return
         text = self.cache.get_many([key]).get(key)
-        facts = None if text else getattr(self._load(dense), "facts", None)
+        facts = None if text else self._load(dense).facts()
         if facts:
-            text = encode(facts())
+            text = encode(facts)
             self.cache.put_many({key: text})
         self.reference.keep(dense, {key: text} if text else {})
 
     def _lacks(self, model: ModelSpec) -> str:
         """Return why the files of the dense model cannot be used; empty where they can."""
-        return self.reference.lacks(model) if self._reads_folder else ""
-
-    def _folder(self, model: ModelSpec) -> Path | None:
-        """Return the folder of a model's files; None for a backend that reads none."""
-        return locate(model) if self._reads_folder else None
+        return self.reference.lacks(model) if self.backend_of(model).reads_folder else ""
 
     def _own_tokenizer(self, arm: Arm) -> Path | None:
         """Return the folder of a checkpoint with a tokenizer; None where the dense one's counts."""
-        step = arm.compression.steps[0] if arm.compression else None
-        if step is None or step.method != "checkpoint":
+        own = arm.checkpoint
+        if own is None or not self.backend_of(arm.model).reads_folder:
             return None
         try:
-            return self._folder(ModelSpec.parse(step.parameter))
+            return locate(own)
         except LlmSafetyError:
             return None
 
@@ -401,11 +414,6 @@ def _changed(paths: Sequence[Path]) -> ModelError:
     )
 
 
-def _name_of(backend: BackendFactory) -> str:
-    """Return what stands for a backend class of the user's in the cache key."""
-    return f"{backend.__module__}:{getattr(backend, '__qualname__', type(backend).__name__)}"
-
-
 def answer_of(request: Request, response: Response) -> Response:
     """Return the answer in a response to a conversation; any other response as it is."""
     if isinstance(request, Generate) and request.chat and isinstance(response, Generation):
@@ -413,6 +421,16 @@ def answer_of(request: Request, response: Response) -> Response:
     return response
 
 
-def _passes(backend: Backend) -> int:
-    """Return the forward passes that a backend has counted; 0 where it counts none."""
-    return int(getattr(backend, "forward_passes", 0))
+def _scores(scorer: Scorer, texts: list[str]) -> Iterator[list[tuple[int, float]]]:
+    """Yield the scorer's numbers, one finite number a text."""
+    for start in range(0, len(texts), TEXTS_AT_ONCE):
+        part = texts[start : start + TEXTS_AT_ONCE]
+        scores = [float(value) for value in scorer.score(part)]
+        if len(scores) != len(part) or not all(map(math.isfinite, scores)):
+            message = (
+                f"scorer '{scorer.name}' returned {len(scores)} numbers for {len(part)} texts, "
+                f"{sum(map(math.isfinite, scores))} of them finite. Expected a finite number for "
+                "each."
+            )
+            raise ScorerError(message)
+        yield [*enumerate(scores, start)]

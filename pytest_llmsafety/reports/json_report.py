@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from pytest_llmsafety.reports.serialization import plain
+from pytest_llmsafety.codec import to_plain
 
 if TYPE_CHECKING:
     from pytest_llmsafety.assertions.verdict import Verdict
@@ -35,7 +35,7 @@ class JsonReport:
         report = {
             "schema": SCHEMA,
             "complete": not run.gaps,
-            "gaps": [plain(gap) for gap in run.gaps],
+            "gaps": [to_plain(gap) for gap in run.gaps],
             "exit_status": run.exit_status,
             "command": run.command,
             "ended": run.ended,
@@ -43,9 +43,9 @@ class JsonReport:
             "versions": dict(run.versions),
             "machine": dict(run.machine),
             "models": dict(run.models),
-            "plans": [_reported(asdict(plan)) for plan in run.plans],
-            "baseline": _reported(plain(run.since)),
-            "records": {name: _reported(plain(one)) for name, one in records.by_name.items()},
+            "plans": [_reported(to_plain(plan)) for plan in run.plans],
+            "baseline": _reported(to_plain(run.since)),
+            "records": {name: _reported(to_plain(one)) for name, one in records.by_name.items()},
             "tests": [
                 _test(test, records) for test in sorted(run.tests, key=lambda test: test.nodeid)
             ],
@@ -88,7 +88,7 @@ def _test(test: SafetyTest, records: Records) -> dict[str, Any]:
         "outcome": test.outcome,
         "message": test.message,
         "verdicts": [
-            {**_reported(plain(replace(verdict, record=None))), "record": records.name(verdict)}
+            {**_reported(to_plain(replace(verdict, record=None))), "record": records.name(verdict)}
             for verdict in test.verdicts
         ],
     }

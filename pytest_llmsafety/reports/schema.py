@@ -13,11 +13,12 @@ from typing import Any, get_args
 
 from pytest_llmsafety.assertions.power_plan import Plan
 from pytest_llmsafety.assertions.verdict import Verdict
+from pytest_llmsafety.codec import field_types
 from pytest_llmsafety.compressors.record import CompressionRecord
 from pytest_llmsafety.reports.baseline_diff import Since
 from pytest_llmsafety.reports.gaps import Gap
 from pytest_llmsafety.reports.json_report import SCHEMA
-from pytest_llmsafety.reports.serialization import hints
+from pytest_llmsafety.reports.serialization import KINDS
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 SCALARS: dict[Any, dict[str, Any]] = {
@@ -100,10 +101,10 @@ def _defined(kind: Any, kinds: dict[str, Any]) -> dict[str, Any]:  # noqa: ANN40
     """A reference to a dataclass, which is described by the docstring of its class."""
     name = kind.__name__
     if name not in kinds:
-        fields = dataclasses.fields(kind)
         kinds[name] = {}
         told = " ".join((kind.__doc__ or "").split())
-        parts = _object({field.name: _of(hints(kind)[field.name], kinds) for field in fields})
+        fields = field_types(kind, KINDS).items()
+        parts = _object({field: _of(annotated, kinds) for field, annotated in fields})
         kinds[name] = {"description": told, **parts}
     return {"$ref": f"#/$defs/{name}"}
 

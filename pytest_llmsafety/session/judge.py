@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import os
 from dataclasses import asdict, replace
-from functools import partial
 from typing import TYPE_CHECKING
 
 from pytest_llmsafety.inference.backends.endpoint import Endpoint
 from pytest_llmsafety.inference.backends.thinking import answered
+from pytest_llmsafety.inference.cached_loop import complete
 from pytest_llmsafety.metrics.judge_prompts import preferred
 from pytest_llmsafety.models.identity import digest_json
-from pytest_llmsafety.models.locate import locate
 from pytest_llmsafety.specs import Arm, ModelSpec
 from pytest_llmsafety.types import ChatSettings, Generate, Generation
 
@@ -28,12 +26,12 @@ ROOM = 4096
 """Tokens of an answer for a judge that thinks aloud."""
 
 
-def check_judge(judge: str | None) -> None:
-    """Raise ConfigurationError or ModelError for a judge that cannot be asked; asks nothing."""
+def check_judge(judge: str | None, engine: Engine) -> None:
+    """Raise ConfigurationError or ModelError for a judge that cannot be asked; ask nothing."""
     if judge and is_address(judge):
         Endpoint.parse(judge, os.environ.get(KEY, ""))
     elif judge:
-        locate(ModelSpec.parse(judge))
+        engine.folder(ModelSpec.parse(judge))
 
 
 def consultant(
@@ -119,30 +117,12 @@ def remembered(
     """
     who = {"url": endpoint.url, "model": endpoint.model}
     keys = [digest_json({"judge": who, "request": asdict(request)}) for request in requests]
-    found = engine.cache.complete(
-        dict(zip(keys, requests, strict=True)), _stored, partial(_asked, endpoint, engine)
+    found = complete(
+        engine.cache,
+        dict(zip(keys, requests, strict=True)),
+        lambda missing: ([one] for one in endpoint.answer(missing)),
+        engine.progress,
+        f"judge {endpoint.model}",
+        storable=lambda answer: not answer.problem,
     )
     return [answered(found[key]) for key in keys]
-
-
-def _stored(_: str, text: str) -> Generation:
-    """The answer that was stored as `text`: a text, or a list of one that was cut."""
-    stored = json.loads(text)
-    cut = isinstance(stored, list)
-    return Generation((stored[0] if cut else stored,), (0,), (not cut,))
-
-
-def _asked(
-    endpoint: Endpoint, engine: Engine, missing: dict[str, Generate]
-) -> dict[str, Generation]:
-    """Ask each question, and store every answer as soon as it is there."""
-    waiting, found = list(missing), {}
-    with engine.progress.bar(f"judge {endpoint.model}", len(waiting)) as bar:
-        for index, answer in endpoint.answer(list(missing.values())):
-            found[waiting[index]] = answer
-            if not answer.problem:
-                (text,) = answer.texts
-                stored = json.dumps(text if all(answer.finished) else [text])
-                engine.cache.put_many({waiting[index]: stored})
-            bar.advance(1)
-    return found

@@ -112,10 +112,10 @@ class Workbench:
             message = "--llmsafety-update-baseline names no file. Add --llmsafety-baseline=FILE."
             raise ConfigurationError(message)
         if not self.engine.reference.absent:
-            locate.locate(self.model)
+            self.engine.folder(self.model)
         if self.engine.reference.baseline:
             self.engine.digest(Arm(self.model))
-        check_judge(self.options.judge)
+        check_judge(self.options.judge, self.engine)
         for other in (step.model for spec in specs for step in spec.steps):
             if other is not None:
                 locate.locate(other, tokenizer=False)

@@ -7,7 +7,7 @@ import math
 
 import pytest
 
-from pytest_llmsafety.inference.backends.base import Settings
+from pytest_llmsafety.inference.backends.base import BackendSettings
 from pytest_llmsafety.inference.backends.hf import HuggingFaceBackend
 from pytest_llmsafety.specs import Arm, ModelSpec
 from pytest_llmsafety.types import Generate, Loglikelihood
@@ -32,7 +32,7 @@ def ask(shared):
     arm = Arm(ModelSpec(str(shared / "models" / "stories3M"), device="cpu"))
 
     def ask(requests, batch_tokens=None):
-        backend = HuggingFaceBackend(arm, Settings(batch_tokens=batch_tokens))
+        backend = HuggingFaceBackend(arm, BackendSettings(batch_tokens=batch_tokens))
         found = {index: answer for batch in backend.answer(requests) for index, answer in batch}
         return [found[index] for index in range(len(requests))]
 

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from pytest_llmsafety.inference.backends.base import Settings
+from pytest_llmsafety.inference.backends.base import BackendSettings
 from pytest_llmsafety.inference.backends.hf import HuggingFaceBackend
 from pytest_llmsafety.metrics.base import part
 from pytest_llmsafety.metrics.multiple_choice import MultipleChoice, MultipleChoicePerCharacter
@@ -29,7 +29,7 @@ def test_choices_are_lm_evals(shared, metric):
     ]
     requests = [request for item in items for request in metric.requests(item)]
     backend = HuggingFaceBackend(
-        Arm(ModelSpec(str(shared / "models" / "stories3M"), device="cpu")), Settings()
+        Arm(ModelSpec(str(shared / "models" / "stories3M"), device="cpu")), BackendSettings()
     )
     found = {index: answer for batch in backend.answer(requests) for index, answer in batch}
     compared = 0

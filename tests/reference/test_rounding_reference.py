@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from pytest_llmsafety.compressors import compress
-from pytest_llmsafety.inference.backends.base import Settings
+from pytest_llmsafety.inference.backends.base import BackendSettings
 from pytest_llmsafety.inference.backends.hf import HuggingFaceBackend
 from pytest_llmsafety.types import Loglikelihood
 
@@ -30,7 +30,7 @@ def test_no_rounding_is_decided_by_the_batch(spec, shared):
     found = []
     for size, padding in SPLITS:
         backend = HuggingFaceBackend.of(
-            model, tokenizer, Settings(batch_tokens=size), padding=padding
+            model, tokenizer, BackendSettings(batch_tokens=size), padding=padding
         )
         answers = dict(pair for batch in backend.answer(asked) for pair in batch)
         found.append([answers[index].logprob for index in range(len(asked))])

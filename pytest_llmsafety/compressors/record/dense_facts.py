@@ -6,15 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pytest_llmsafety.compressors.record.architecture import Architecture
-from pytest_llmsafety.compressors.record.coverage import Remembered, remember
+from pytest_llmsafety.compressors.record.coverage import Remembered, Row, remember
 from pytest_llmsafety.compressors.record.file_sizes import stored_bytes
 from pytest_llmsafety.errors import BaselineError
 from pytest_llmsafety.models.tokenizer_rules import digest, rules_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
-
-    from pytest_llmsafety.compressors.record.coverage import Row
 
 
 @dataclass(frozen=True)

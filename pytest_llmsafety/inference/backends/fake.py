@@ -6,6 +6,7 @@ import hashlib
 import math
 from typing import TYPE_CHECKING
 
+from pytest_llmsafety.inference.backends.base import Backend, BackendSettings
 from pytest_llmsafety.types import Distributions, Generation, Likelihood, Loglikelihood, NextTokens
 
 if TYPE_CHECKING:
@@ -13,12 +14,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pytest_llmsafety.compressors.record import CompressionRecord
-    from pytest_llmsafety.inference.backends.base import Settings
     from pytest_llmsafety.specs import Arm
     from pytest_llmsafety.types import Request, Response
 
 
-class FakeBackend:
+class FakeBackend(Backend):
     """Answers from a function, a table, or, given neither, from a hash of the request.
 
     `answers` maps a request to its response, or is a function of one request; `record` is
@@ -28,7 +28,7 @@ class FakeBackend:
 
     reads_folder = False
 
-    def __init__(self, arm: Arm, settings: Settings | None = None) -> None:
+    def __init__(self, arm: Arm, settings: BackendSettings | None = None) -> None:
         """Stand in for `arm`."""
         self.arm = arm
         self.settings = settings
@@ -52,7 +52,7 @@ class FakeBackend:
         class Told(cls):  # type: ignore[misc, valid-type]
             """A fake that was told what to say."""
 
-            def __init__(self, arm: Arm, settings: Settings | None = None) -> None:
+            def __init__(self, arm: Arm, settings: BackendSettings | None = None) -> None:
                 """Stand in for `arm`."""
                 super().__init__(arm, settings)
                 self.record = (records or {}).get(arm.name)

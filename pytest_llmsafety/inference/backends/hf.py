@@ -10,7 +10,7 @@ import torch
 
 from pytest_llmsafety.compressors.record.dense_facts import DenseFacts
 from pytest_llmsafety.errors import CacheError
-from pytest_llmsafety.inference.backends.base import Settings
+from pytest_llmsafety.inference.backends.base import Backend, BackendSettings
 from pytest_llmsafety.inference.backends.batching import (
     CPU_PADDING,
     CPU_TOKENS,
@@ -59,7 +59,7 @@ if TYPE_CHECKING:
 Batch = list[tuple[int, "Response"]]
 
 
-class HuggingFaceBackend:
+class HuggingFaceBackend(Backend):
     """One arm as a loaded transformers model.
 
     A document (a Loglikelihood without context) longer than `window` tokens is scored in
@@ -67,12 +67,12 @@ class HuggingFaceBackend:
     model can read, at most 2048 tokens.
     """
 
-    def __init__(self, arm: Arm, settings: Settings | None = None) -> None:
+    def __init__(self, arm: Arm, settings: BackendSettings | None = None) -> None:
         """Load the arm's model, and compress it if the arm says so.
 
         Raises ModelError or CompressionError.
         """
-        settings = settings or Settings()
+        settings = settings or BackendSettings()
         given = arm.compression.steps[0].model if settings.dense and arm.compression else None
         folder = locate.locate(given or arm.model)
         dtype, device = resolve(arm.model)
@@ -95,13 +95,13 @@ class HuggingFaceBackend:
         cls,
         model: PreTrainedModel,
         tokenizer: PreTrainedTokenizerBase,
-        settings: Settings | None = None,
+        settings: BackendSettings | None = None,
         *,
         padding: str = "right",
     ) -> HuggingFaceBackend:
         """Return a backend for a model that is loaded already; `padding` is for checks."""
         backend = cls.__new__(cls)
-        backend._ready(model, tokenizer, settings or Settings(), padding)  # noqa: SLF001 - a constructor
+        backend._ready(model, tokenizer, settings or BackendSettings(), padding)  # noqa: SLF001 - a constructor
         backend.record = None
         return backend
 
@@ -109,7 +109,7 @@ class HuggingFaceBackend:
         self,
         model: PreTrainedModel,
         tokenizer: PreTrainedTokenizerBase,
-        settings: Settings,
+        settings: BackendSettings,
         padding: str = "right",
     ) -> None:
         """Set up what answers need."""
@@ -157,8 +157,9 @@ class HuggingFaceBackend:
         return DenseFacts.of(self.decoder.model, self.tokenizer)
 
     @staticmethod
-    def tokens(folder: Path, texts: Sequence[str]) -> list[tuple[int, ...]]:
+    def tokens(folder: Path | None, texts: Sequence[str]) -> list[tuple[int, ...]]:
         """Return the token ids of each text; loads the tokenizer, not the model."""
+        assert folder is not None  # noqa: S101 - this backend reads a folder
         return [tuple(ids) for ids in encode(load_tokenizer(folder), texts)]
 
     @staticmethod
@@ -167,9 +168,9 @@ class HuggingFaceBackend:
         return rules_of(load_tokenizer(folder))
 
     @staticmethod
-    def deployment(folder: Path) -> Deployment:
+    def deployment(folder: Path | None) -> Deployment | None:
         """Return how a folder would be served; reads its tokenizer and settings, no weights."""
-        return Deployment.of(folder)
+        return Deployment.of(folder) if folder else None
 
     @staticmethod
     def gguf_deployment(path: Path, dense: Deployment) -> Deployment:
@@ -293,7 +294,7 @@ def _compressed(
     model: PreTrainedModel,
     spec: CompressionSpec,
     tokenizer: PreTrainedTokenizerBase,
-    settings: Settings,
+    settings: BackendSettings,
 ) -> CompressionRecord:
     """Compress `model`, or put the weights in place that an earlier run stored."""
     from pytest_llmsafety.compressors import compress

@@ -15,7 +15,7 @@ import torch
 from pytest_llmsafety.compressors import CompressionRecord, compress, is_worth_storing
 from pytest_llmsafety.compressors.model_store import Store, StoredModel, _begun
 from pytest_llmsafety.errors import CacheError
-from pytest_llmsafety.inference.backends.base import Settings
+from pytest_llmsafety.inference.backends.base import BackendSettings
 from pytest_llmsafety.inference.backends.hf import HuggingFaceBackend
 from pytest_llmsafety.inference.cache import Cache
 from pytest_llmsafety.inference.engine import Engine
@@ -198,6 +198,6 @@ def test_a_second_run_does_not_compress_again(tmp_path, monkeypatch):
         monkeypatch.setattr("pytest_llmsafety.compressors.compress", None)
     assert records[0] == records[1]
     monkeypatch.undo()
-    fresh = HuggingFaceBackend(arm, Settings())
+    fresh = HuggingFaceBackend(arm, BackendSettings())
     computed = next(fresh.answer([Loglikelihood("a", "second")]))
     assert [answer for _, answer in computed] == answers[1]

@@ -15,6 +15,8 @@ from hypothesis import strategies as st
 
 from pytest_llmsafety.errors import CacheError
 from pytest_llmsafety.inference.cache import Cache
+from pytest_llmsafety.inference.cached_loop import complete
+from pytest_llmsafety.progress import Progress
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))
 
@@ -161,16 +163,17 @@ for batch in itertools.count():
 HOLDER = """
 import sys, time
 from pytest_llmsafety.inference.cache import Cache
+from pytest_llmsafety.inference.cached_loop import complete
+from pytest_llmsafety.progress import Progress
 
 cache = Cache(sys.argv[1])
 
-def compute(missing):
+def compute(questions):
     print("computing", flush=True)
     time.sleep(float(sys.argv[2]))
-    cache.put_many({key: f"{value} by the other" for key, value in missing.items()})
-    return missing
+    yield [(index, question + 0.5) for index, question in enumerate(questions)]
 
-cache.complete({"a": 1, "b": 2}, lambda key, text: text, compute)
+complete(cache, {"a": 1, "b": 2}, compute, Progress(), "")
 """
 
 
@@ -182,18 +185,18 @@ def test_processes_take_turns_at_the_same_question(tmp_path, *, killed):
     command = [sys.executable, "-c", HOLDER, str(path), "60" if killed else "0.5"]
     asked, computed = {"a": 1, "b": 2, "c": 3}, []
 
-    def compute(missing):
-        computed.append([*missing])
-        return dict.fromkeys(missing, "mine")
+    def compute(questions):
+        computed.append(questions)
+        yield [(index, 0.0) for index in range(len(questions))]
 
     with subprocess.Popen(command, stdout=subprocess.PIPE) as other:  # noqa: S603 - our own
         assert other.stdout.readline() == b"computing\n"
         if killed:
             other.kill()
-        found = Cache(path).complete(asked, lambda _, text: text, compute)
+        found = complete(Cache(path), asked, compute, Progress(), "")
     if killed:
-        assert computed == [["a", "b", "c"]]
-        assert set(found.values()) == {"mine"}
+        assert computed == [[1, 2, 3]]
+        assert set(found.values()) == {0.0}
     else:
-        assert computed == [["c"]]
-        assert found == {"a": "1 by the other", "b": "2 by the other", "c": "mine"}
+        assert computed == [[3]]
+        assert found == {"a": 1.5, "b": 2.5, "c": 0.0}

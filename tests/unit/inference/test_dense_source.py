@@ -105,7 +105,7 @@ def test_a_backend_without_files_never_lacks_them(baseline):
 def test_without_files_only_what_is_known_can_be_answered(baseline, monkeypatch):
     """The baseline and the cache stand for the model; all else is refused by name."""
     engine = engine_with(baseline)
-    monkeypatch.setattr(engine, "_reads_folder", True)
+    monkeypatch.setattr(engine.backend_of(ModelSpec("made-up")), "reads_folder", True)
     assert engine.can_answer(PAIR.dense, ASKED[:1])
     assert not engine.can_answer(PAIR.dense, ASKED)
     with pytest.raises(BaselineError, match=r"1 answers of the dense model \(Generate\) .* to 'c'"):

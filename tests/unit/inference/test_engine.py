@@ -234,7 +234,7 @@ class Length:
 
 def test_scores_are_cached_by_scorer_and_text():
     """Equal texts are scored once; another scorer's numbers are its own."""
-    engine, scorer = Engine(Cache(None), backend="fake"), Length()
+    engine, scorer = Engine(Cache(None), backend=FakeBackend), Length()
     texts = [f"text {number % 90}" for number in range(200)]
     assert engine.classify(scorer, texts) == [float(len(text)) for text in texts]
     assert engine.classify(scorer, texts) == [float(len(text)) for text in texts]
@@ -250,16 +250,16 @@ def test_a_scorer_that_fails_is_an_error(scores):
     scorer = Length()
     scorer.score = lambda _texts: scores
     with pytest.raises(ScorerError, match="'length'"):
-        Engine(Cache(None), backend="fake").classify(scorer, ["a", "b"])
+        Engine(Cache(None), backend=FakeBackend).classify(scorer, ["a", "b"])
 
 
 def test_the_fake_by_name_answers_everything():
-    """backend="fake" gives answers that depend on the arm and the request only."""
-    engine = Engine(Cache(None), backend="fake")
+    """backend=FakeBackend gives answers that depend on the arm and the request only."""
+    engine = Engine(Cache(None), backend=FakeBackend)
     asked = [*REQUESTS, Generate("a", n=3)]
     dense, compressed = (engine.answer(arm, asked) for arm in (PAIR.dense, PAIR.compressed))
     assert dense != compressed
-    assert dense == Engine(Cache(None), backend="fake").answer(PAIR.dense, asked)
+    assert dense == Engine(Cache(None), backend=FakeBackend).answer(PAIR.dense, asked)
     assert len(dense[-1].texts) == 3
     assert engine.tokens(PAIR.dense, ["ab"]) == [(97, 98)]
 
@@ -316,7 +316,7 @@ def test_a_killed_run_resumes_and_repeats_one_batch_at_most(tmp_path, seed):
 def test_a_bar_shows_what_runs():
     """On a file for it: the model, the arm and how far it is. Without one: nothing."""
     shown = io.StringIO()
-    engine = Engine(Cache(None), backend="fake", progress=Bar(shown))
+    engine = Engine(Cache(None), backend=FakeBackend, progress=Bar(shown))
     engine.answer(PAIR.compressed, REQUESTS)
     engine.classify(Length(), ["a"])
     engine.progress.note("out of memory")
@@ -328,7 +328,7 @@ def test_a_log_has_a_line_now_and_then():
     """It tells which model answers and how far it is; before the first minute nothing."""
     told, silent = io.StringIO(), io.StringIO()
     for log in (Log(told, who="gw1", seconds=0), Log(silent)):
-        Engine(Cache(None), backend="fake", progress=log).answer(PAIR.compressed, REQUESTS)
+        Engine(Cache(None), backend=FakeBackend, progress=log).answer(PAIR.compressed, REQUESTS)
     assert told.getvalue().endswith("\nllmsafety gw1: made-up int4: 40 of 40 requests\n")
     assert not silent.getvalue()
     log.note("out of memory")
@@ -337,7 +337,7 @@ def test_a_log_has_a_line_now_and_then():
 
 def test_no_bar_without_a_place_for_it(capfd):
     """Quiet runs stay as they are."""
-    Engine(Cache(None), backend="fake").answer(PAIR.dense, REQUESTS)
+    Engine(Cache(None), backend=FakeBackend).answer(PAIR.dense, REQUESTS)
     assert capfd.readouterr() == ("", "")
 
 

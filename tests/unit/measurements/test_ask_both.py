@@ -82,7 +82,7 @@ def test_a_missing_choice_is_inconclusive(response, message, monkeypatch):
     """No answer is never an answer: the error names the model, the prompt and the reason."""
     ask = asking(**response)
     monkeypatch.setattr(
-        "pytest_llmsafety.inference.engine.encode", lambda _: "{}"
+        "pytest_llmsafety.inference.cached_loop.encode", lambda _: "{}"
     )  # JSON has no infinity
     with pytest.raises(SafetyInconclusive, match=rf"int4 has no answer.*'Is it\?': .*{message}"):
         ask("Is it?", ("yes", "no"))

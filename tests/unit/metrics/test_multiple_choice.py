@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from pytest_llmsafety.inference.backends.base import Settings
+from pytest_llmsafety.inference.backends.base import BackendSettings
 from pytest_llmsafety.inference.backends.hf import HuggingFaceBackend
 from pytest_llmsafety.metrics.multiple_choice import MultipleChoice, MultipleChoicePerCharacter
 from pytest_llmsafety.metrics.truth_share import TruthShare
@@ -113,7 +113,7 @@ def test_options_of_any_length_are_scored_as_if_alone(small):
     item = ChoiceItem("q", "what is it? it", options=("is", "is not at all", "may be"), label=0)
     asked = MultipleChoice().requests(item)
     arm = Arm(ModelSpec(str(small), device="cpu"))
-    backend = HuggingFaceBackend(arm, Settings())
+    backend = HuggingFaceBackend(arm, BackendSettings())
     found = {i: answer for batch in backend.answer(asked) for i, answer in batch}
     model, tokenizer = random_model("llama"), letter_tokenizer()
     for i, request in enumerate(asked):

@@ -112,11 +112,12 @@ def test_a_local_judge_is_asked_through_the_engine(engine):
 
 def test_a_judge_that_cannot_be_asked_is_found_before_the_first_test(tmp_path):
     """An address without a model, and a folder without weights."""
+    engine = Engine(Cache(None))
     with pytest.raises(ConfigurationError, match="Expected URL#MODEL"):
-        check_judge("http://host/v1")
+        check_judge("http://host/v1", engine)
     with pytest.raises((ModelError, ConfigurationError)):
-        check_judge(str(tmp_path))
-    check_judge(None)
+        check_judge(str(tmp_path), engine)
+    check_judge(None, engine)
 
 
 class Scripted:

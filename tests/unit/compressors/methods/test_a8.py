@@ -11,7 +11,7 @@ from pytest_llmsafety.compressors import compress
 from pytest_llmsafety.compressors.methods.a8 import PerTensor, per_token
 from pytest_llmsafety.compressors.runtime import exact
 from pytest_llmsafety.errors import CalibrationError, ConfigurationError
-from pytest_llmsafety.inference.backends.base import Settings
+from pytest_llmsafety.inference.backends.base import BackendSettings
 from pytest_llmsafety.inference.backends.hf import HuggingFaceBackend
 from pytest_llmsafety.types import Generate, Loglikelihood
 from tests.random_models import letter_tokenizer, random_model
@@ -159,7 +159,10 @@ def test_answers_do_not_depend_on_the_batch(family, spec):
     tokenizer, model = letter_tokenizer(), random_model(family)
     compress(model, spec, calibration=TEXTS)
     found = []
-    for settings, padding in ((Settings(), "right"), (Settings(batch_tokens=1), "left")):
+    for settings, padding in (
+        (BackendSettings(), "right"),
+        (BackendSettings(batch_tokens=1), "left"),
+    ):
         backend = HuggingFaceBackend.of(model, tokenizer, settings, padding=padding)
         assert backend.decoder.rides
         answers = dict(pair for batch in backend.answer([*scored, *written]) for pair in batch)

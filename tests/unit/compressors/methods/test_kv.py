@@ -19,7 +19,7 @@ from pytest_llmsafety.errors import (
     UnknownNameError,
     UnsupportedModelError,
 )
-from pytest_llmsafety.inference.backends.base import Settings
+from pytest_llmsafety.inference.backends.base import BackendSettings
 from pytest_llmsafety.inference.backends.hf import HuggingFaceBackend
 from pytest_llmsafety.models.identity import Platform, arm_identity
 from pytest_llmsafety.specs import Arm, CompressionSpec, ModelSpec
@@ -53,7 +53,7 @@ def logits(model, ids=tuple(IDS), cache=None):
 def answers(model, *, tokens=None, padding="right", sharing=True):
     """Likelihoods and texts of all requests, in order."""
     backend = HuggingFaceBackend.of(
-        model, letter_tokenizer(), Settings(batch_tokens=tokens), padding=padding
+        model, letter_tokenizer(), BackendSettings(batch_tokens=tokens), padding=padding
     )
     backend.decoder.shares &= sharing
     backend.decoder.rides &= sharing

@@ -9,7 +9,7 @@ import warnings
 import pytest
 import torch
 
-from pytest_llmsafety.inference.backends.base import Settings
+from pytest_llmsafety.inference.backends.base import BackendSettings
 from pytest_llmsafety.inference.backends.hf import HuggingFaceBackend
 from pytest_llmsafety.types import Generate, Loglikelihood
 from tests.random_models import FAMILIES, letter_tokenizer, random_model
@@ -37,7 +37,9 @@ def tokenizer():
 
 def backend(model, tokenizer, *, padding="right", tokens=None):
     """Return a backend; with `tokens=1` every batch has one row."""
-    return HuggingFaceBackend.of(model, tokenizer, Settings(batch_tokens=tokens), padding=padding)
+    return HuggingFaceBackend.of(
+        model, tokenizer, BackendSettings(batch_tokens=tokens), padding=padding
+    )
 
 
 def answers(backend, requests):
@@ -165,4 +167,4 @@ def test_a_warning_made_an_error_is_not_taken_for_the_models(tokenizer, monkeypa
 
     monkeypatch.setattr(model, "forward", functools.wraps(forward)(warns))
     with pytest.raises(FutureWarning, match="old"):
-        HuggingFaceBackend.of(model, tokenizer, Settings())
+        HuggingFaceBackend.of(model, tokenizer, BackendSettings())

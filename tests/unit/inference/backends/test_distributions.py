@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from pytest_llmsafety.inference.backends.base import Settings
+from pytest_llmsafety.inference.backends.base import BackendSettings
 from pytest_llmsafety.inference.backends.hf import HuggingFaceBackend
 from pytest_llmsafety.types import Distributions, Loglikelihood, NextTokens
 from tests.random_models import LONGEST, VOCABULARY, letter_tokenizer, random_model
@@ -17,7 +17,7 @@ TEXTS = ["A cat sat on a mat.", "Why?", "one two three " * 3, "Why? Not."]
 
 def ask(model, requests, **settings):
     """The responses of a loaded model in order."""
-    backend = HuggingFaceBackend.of(model, letter_tokenizer(), Settings(**settings))
+    backend = HuggingFaceBackend.of(model, letter_tokenizer(), BackendSettings(**settings))
     found = {index: response for batch in backend.answer(requests) for index, response in batch}
     return [found[index] for index in range(len(requests))]
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import doctest
 import math
-import textwrap
 
-from pytest_llmsafety.inference.backends import BACKENDS
+from pytest_llmsafety.inference.backends import BACKENDS, base
 from pytest_llmsafety.inference.backends.base import Backend
 from pytest_llmsafety.inference.backends.fake import FakeBackend
 from pytest_llmsafety.inference.cache import Cache
@@ -37,17 +37,13 @@ def test_batches_are_as_long_as_asked():
     assert lengths == [3, 3, 1]
 
 
-def test_the_example_in_the_protocol_works():
-    """The ten lines that the docstring shows are a whole backend."""
-    lines = textwrap.dedent(
-        Backend.__doc__.partition("as `shout`:")[2].partition("A class attr")[0]
-    )
-    names = {"Generation": Generation}
-    exec(lines, names)  # noqa: S102 - the docstring of this package
-    shout = names["Shout"]
-    shout.reads_folder = False
-    answers = Engine(Cache(None), backend=shout).answer(ARM, [Generate("hello")])
-    assert answers == [Generation(("HELLO",), (1,), (True,))]
+def test_the_example_in_the_docstring_is_a_whole_backend():
+    """It runs as it is written, and an engine asks what it makes."""
+    names = vars(base).copy()
+    (example,) = doctest.DocTestFinder(recurse=False).find(Backend, "Backend", globs=names)
+    assert doctest.DocTestRunner().run(example, clear_globs=False) == (0, len(example.examples))
+    engine = Engine(Cache(None), backend=example.globs["Shout"])
+    assert engine.answer(ARM, [Generate("hello")]) == [Generation(("HELLO",), (1,), (True,))]
 
 
 def test_made_up_distributions_are_whole():

@@ -10,7 +10,7 @@ from scipy import stats
 from transformers import TopPLogitsWarper
 
 from pytest_llmsafety.inference.backends import hf
-from pytest_llmsafety.inference.backends.base import Settings
+from pytest_llmsafety.inference.backends.base import BackendSettings
 from pytest_llmsafety.inference.backends.generation import Sample, next_tokens, warp
 from pytest_llmsafety.inference.backends.hf import HuggingFaceBackend
 from pytest_llmsafety.types import Generate
@@ -31,7 +31,7 @@ def model():
 
 def write(model, tokenizer, requests, **settings):
     """Return the responses in order."""
-    backend = HuggingFaceBackend.of(model, tokenizer, Settings(**settings))
+    backend = HuggingFaceBackend.of(model, tokenizer, BackendSettings(**settings))
     found = {index: response for batch in backend.answer(requests) for index, response in batch}
     return [found[index] for index in range(len(requests))]
 

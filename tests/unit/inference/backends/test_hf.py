@@ -10,7 +10,7 @@ import torch
 
 from pytest_llmsafety.errors import ModelError
 from pytest_llmsafety.inference.backends import memory
-from pytest_llmsafety.inference.backends.base import Settings
+from pytest_llmsafety.inference.backends.base import BackendSettings
 from pytest_llmsafety.inference.backends.hf import HuggingFaceBackend
 from pytest_llmsafety.inference.cache import Cache
 from pytest_llmsafety.inference.engine import Engine
@@ -44,7 +44,7 @@ def spec(folder, **fields):
 
 def ask(model, requests, **settings):
     """Return the responses of a loaded model in order."""
-    backend = HuggingFaceBackend.of(model, letter_tokenizer(), Settings(**settings))
+    backend = HuggingFaceBackend.of(model, letter_tokenizer(), BackendSettings(**settings))
     found = {index: response for batch in backend.answer(requests) for index, response in batch}
     return [found[index] for index in range(len(requests))]
 
@@ -176,7 +176,7 @@ def test_a_fall_back_is_said():
     """A model without a past to share says that it will be slow."""
     notes = []
     model = random_model("mamba")
-    HuggingFaceBackend.of(model, letter_tokenizer(), Settings(note=notes.append))
+    HuggingFaceBackend.of(model, letter_tokenizer(), BackendSettings(note=notes.append))
     assert "MambaForCausalLM" in notes[0]
     assert "slower" in notes[0]
 
