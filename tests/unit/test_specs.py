@@ -167,3 +167,26 @@ def test_an_empty_model_is_refused(text: str) -> None:
     """An unset variable in a script does not select a model by accident."""
     with pytest.raises(ConfigurationError, match="--model is empty"):
         ModelSpec.parse(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "backend", "name"),
+    [
+        ("org/name", "hf", "org/name"),
+        ("vllm:org/name@main", "vllm", "org/name"),
+        ("http://host:8000/v1#name", "http", "//host:8000/v1#name"),
+        ("./vllm:name", "hf", "./vllm:name"),
+        ("/data/vllm:name", "hf", "/data/vllm:name"),
+        (r"C:\models", "hf", r"C:\models"),
+    ],
+)
+def test_a_model_may_name_its_backend(text, backend, name):
+    """A word before the first colon; a path that begins as one is a path."""
+    spec = ModelSpec.parse(text)
+    assert (spec.backend, spec.name, str(spec)) == (backend, name, text)
+
+
+def test_a_checkpoint_is_a_folder_or_hub_id():
+    """Colons in its path are letters like any other."""
+    (step,) = CompressionSpec.parse("checkpoint:runs:v2").steps
+    assert (step.model.backend, step.model.name) == ("hf", "runs:v2")

@@ -5,7 +5,10 @@ from __future__ import annotations
 import doctest
 import math
 
-from pytest_llmsafety.inference.backends import BACKENDS, base
+import pytest
+
+from pytest_llmsafety.errors import UnknownNameError
+from pytest_llmsafety.inference.backends import BACKENDS, backend_of, base
 from pytest_llmsafety.inference.backends.base import Backend
 from pytest_llmsafety.inference.backends.fake import FakeBackend
 from pytest_llmsafety.inference.cache import Cache
@@ -20,6 +23,14 @@ def test_the_table_knows_both():
     """The family's table has the real backend and the fake."""
     assert {"fake", "hf"} <= set(BACKENDS.names())
     assert BACKENDS.load("fake") is FakeBackend
+
+
+def test_the_spec_of_a_model_names_its_backend():
+    """A word before a colon is looked up; without one a model is for transformers."""
+    assert backend_of(ModelSpec.parse("fake:any")) is FakeBackend
+    assert backend_of(ModelSpec.parse("org/name")).__name__ == "HuggingFaceBackend"
+    with pytest.raises(UnknownNameError, match=r"unknown backend 'nobody'. Known: fake, hf"):
+        backend_of(ModelSpec.parse("nobody:any"))
 
 
 def test_answers_may_be_a_table():
