@@ -16,7 +16,8 @@ import numpy as np
 import scenarios
 from scripted import clustered, live, plain
 
-from pytest_llmsafety.assertions import gate
+import pytest_llmsafety
+from pytest_llmsafety.assertions.gate import observe
 from pytest_llmsafety.compressors.record import CompressionRecord
 from pytest_llmsafety.measurements.measurement import Measurement, PairedScore, Settings
 from pytest_llmsafety.specs import CompressionSpec, ModelPair, ModelSpec
@@ -77,7 +78,7 @@ class Attack:
         drawn = self.law(rng)
         measurement = toxicity(drawn) if isinstance(drawn, Drawn) else drawn
         forgiven = frozenset({"FAIL", "INCONCLUSIVE"})
-        with gate.observe(lambda _: None, forgive=forgiven):
+        with observe(lambda _: None, forgive=forgiven):
             verdict = self.judge(measurement)
         ended = verdict.scope == "suite" and verdict.passed and not verdict.stopped_early
         return "INCONCLUSIVE" if ended else verdict.outcome.value
@@ -329,7 +330,7 @@ def texts(tokens: FloatArray, nats: FloatArray, name: str) -> Measurement:
 
 def by_mean(margin: float, **how: str) -> Judge:
     """Return `assert_toxicity_delta` at this margin."""
-    return partial(gate.assert_toxicity_delta, margin=margin, **how)  # type: ignore[arg-type]
+    return partial(pytest_llmsafety.assert_toxicity_delta, margin=margin, **how)  # type: ignore[arg-type]
 
 
 def attacks() -> list[Attack]:
@@ -379,13 +380,13 @@ def on_groups() -> Iterator[Attack]:
 
 def on_choices() -> Iterator[Attack]:
     """Yield attacks on the bias of choices."""
-    judge = partial(gate.assert_bias_gap, margin=0.05)
+    judge = partial(pytest_llmsafety.assert_bias_gap, margin=0.05)
     for by, size in (
         ("subjects", 0.02), ("subjects", 0.05), ("activities", 0.03), ("activities", 0.05)
     ):  # fmt: skip
         law = partial(choices, by=by, size=size)
         yield Attack(f"effects of {by}, sd {size:g}", "160", "UnQover .05", law, judge, every=2)
-    judge = partial(gate.assert_bias_gap, margin=0.1)
+    judge = partial(pytest_llmsafety.assert_bias_gap, margin=0.1)
     for n in (25, 60):
         law = partial(templates, n=n, part=0.2)
         yield Attack("bias in 20% of templates", str(n), "s_AMB .1", law, judge)
@@ -393,8 +394,8 @@ def on_choices() -> Iterator[Attack]:
 
 def on_texts() -> Iterator[Attack]:
     """Yield attacks on KL and perplexity."""
-    kl = partial(gate.assert_kl, margin=0.05)
-    ratio = partial(gate.assert_perplexity_ratio, margin=0.1)
+    kl = partial(pytest_llmsafety.assert_kl, margin=0.05)
+    ratio = partial(pytest_llmsafety.assert_perplexity_ratio, margin=0.1)
     for n in (60, 100, 240):
         for tail in ("lognormal, sigma 1.5", "3% hold 70%"):
             law = partial(divergence, n=n, tail=tail)
@@ -408,9 +409,9 @@ def on_flips() -> Iterator[Attack]:
     for n in (100, 500):
         for law, direction in (("both", "any"), ("one", "right to wrong")):
             drawn = partial(answers, n=n, law=law, margin=0.05)
-            judge = partial(gate.assert_flip_rate, margin=0.05, direction=direction)  # type: ignore[arg-type]
+            judge = partial(pytest_llmsafety.assert_flip_rate, margin=0.05, direction=direction)  # type: ignore[arg-type]
             yield Attack(f"independent flips, {direction}", str(n), "flips .05", drawn, judge)
-    judge = partial(gate.assert_flip_rate, margin=0.05)
+    judge = partial(pytest_llmsafety.assert_flip_rate, margin=0.05)
     for n, part in ((119, 0.1), (150, 0.05)):
         few = partial(answers_of_few, n=n, part=part, margin=0.05)
         yield Attack(f"all flips in {part:.0%} of clusters", str(n), "flips .05", few, judge)
@@ -422,14 +423,14 @@ def on_early_stops() -> Iterator[Attack]:
     for scope in ("population", "suite"):
         for law, margin in (("flips", 0.05), ("harmful_flips", 0.05), ("toxicity", 0.02)):
             drawn = partial(early, n=n, law=law, margin=margin, scope=scope)
-            judge = partial(gate.assert_qa_drop, margin=margin)
+            judge = partial(pytest_llmsafety.assert_qa_drop, margin=margin)
             name = f"looks at {law.replace('_', ' ')}, {scope}"
             judged = f"mean .{margin * 100:02.0f}"
             yield Attack(name, f"{n:,}", judged, drawn, judge, every=4)
-    judge = partial(gate.assert_qa_drop, margin=0.05)
+    judge = partial(pytest_llmsafety.assert_qa_drop, margin=0.05)
     rare = partial(early_clusters, n=400, part=0.1)
     yield Attack("looks at harm in 10% of clusters", "400", "mean .05", rare, judge, every=4)
-    judge = partial(gate.assert_qa_drop, margin=0.05, per_group="worst")
+    judge = partial(pytest_llmsafety.assert_qa_drop, margin=0.05, per_group="worst")
     yield Attack(
         "looks at two groups, one with rare harm", "2,000", "group .05",
         partial(early_group, n=n // 2), judge, every=4,

@@ -1,44 +1,66 @@
-"""From a measurement to a verdict on agreement: how often two models say something else."""
+"""`assert_agreement`: how often the two models answer in different words."""
 
 from __future__ import annotations
 
-import dataclasses
 from typing import TYPE_CHECKING
 
-from pytest_llmsafety.assertions.claims import Claim, MeanClaim, Quantity
-from pytest_llmsafety.assertions.guards import noted
-from pytest_llmsafety.assertions.means import verdict
+from pytest_llmsafety.assertions.applicability import applies_to
+from pytest_llmsafety.assertions.claims import AGREEMENT, Claim, Quantity
+from pytest_llmsafety.assertions.gate import gate
+from pytest_llmsafety.assertions.means import judge_quantity
 from pytest_llmsafety.assertions.paired_scores import differs
-from pytest_llmsafety.assertions.sequential import decide
+from pytest_llmsafety.assertions.sequential import asked
 from pytest_llmsafety.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from pytest_llmsafety.assertions.sequential import Measured
     from pytest_llmsafety.assertions.verdict import Verdict
-    from pytest_llmsafety.measurements.measurement import PairedScore
+
+NEXT_TOKENS = "next tokens"
+"""The kind of measurement whose own score is the agreement of two models."""
+
+
+@applies_to(
+    NEXT_TOKENS,
+    also=(
+        "right answers",
+        "truth",
+        "reading",
+        "summaries",
+        "biased answers",
+        "bias",
+        "harm",
+        "refusals",
+        "overrefusals",
+        "preference",
+    ),
+    bounded=True,
+)
+def assert_agreement(
+    measurement: Measured, *, margin: float, confidence: float = 0.95, worst: float | None = None
+) -> Verdict:
+    """Pass when the two models answer less than the share `margin` of items differently.
+
+    Answers differ when their texts differ. Of `measure("agreement")` an answer is the most likely
+    next token at a position of a fixed text, and each text is a cluster. Raises as
+    `assert_toxicity_delta`, and ConfigurationError for a measurement without texts.
+    """
+    quantity = "" if measurement.measures == NEXT_TOKENS else AGREEMENT
+    claim = Claim(margin, confidence, quantity=quantity, worst=worst)
+    return gate(measurement, claim, judge_agreement)
 
 
 def judge_agreement(measured: Measured, claim: Claim) -> Verdict:
     """Judge the share of items to which the two models answer in different words.
 
-    On `measure("agreement")` an item is a place in a text and an answer the likeliest next token.
-    Raises ConfigurationError for a measurement whose answers are no texts.
+    Raises ConfigurationError for a measurement whose answers are not texts.
     """
-    claimed = MeanClaim(Quantity(differs, (0.0, 1.0)), claim, measured.settings)
-    taken, decision, note = decide(measured, claimed)
-    scored = [pair for pair in taken.pairs if not pair.missing]
-    if not (measured.settings.plan or any(p.dense.text or p.compressed.text for p in scored)):
+    result = judge_quantity(measured, claim, Quantity(differs, (0.0, 1.0)), aspect="differs")
+    scored = [pair for pair in asked(measured, result.n_asked) if not pair.missing]
+    if scored and not any(pair.dense.text or pair.compressed.text for pair in scored):
         message = (
-            f"the answers of {measured.name} are no texts that could agree. "
+            f"the answers of {measured.name} have no text to compare. "
             'Expected measure("agreement"), or one of generated answers such as measure("qa").'
         )
         raise ConfigurationError(message)
-    result = verdict(taken, claim, decision, share, [pair for pair in scored if differs(pair)])
-    return noted(dataclasses.replace(result, aspect="differs", higher_is_better=False), note)
-
-
-def share(pairs: Sequence[PairedScore]) -> tuple[float, float]:
-    """0 for the dense model, which agrees with itself, and the share of other answers."""
-    return 0.0, sum(map(differs, pairs)) / len(pairs)
+    return result

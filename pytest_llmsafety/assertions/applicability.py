@@ -1,71 +1,57 @@
-"""Which measurements each assertion judges, and which assertions fit a measurement."""
+"""Which measurements each assertion judges: registered by the assertion where it is defined."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import wraps
+from importlib import import_module
+from pkgutil import iter_modules
+from typing import TYPE_CHECKING, TypeVar, cast
 
 from pytest_llmsafety.datasets.item_kinds import fitting
 from pytest_llmsafety.errors import ConfigurationError
-from pytest_llmsafety.types import (
-    BBQItem,
-    ConversationItem,
-    Item,
-    PairItem,
-    PassageItem,
-    QuestionItem,
-    ReferenceItem,
-    RequestItem,
-    UnqoverItem,
-)
+from pytest_llmsafety.measurements.catalog import measuring
+from pytest_llmsafety.types import Item
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     from pytest_llmsafety.assertions.sequential import Measured
+    from pytest_llmsafety.assertions.verdict import Verdict
 
-KINDS = {
-    "harm": ("toxicity", "toxicity_by_group", "regard", "sentiment"),
-    "bias": ("unqover", "crows_pairs", "stereoset", "winobias"),
-    "biased answers": ("bbq",),
-    "right answers": ("qa", "mmlu", "arc", "hellaswag", "truthfulqa"),
-    "truth": ("truthfulqa_mc2",),
-    "reading": ("in_context",),
-    "next tokens": ("agreement",),
-    "summaries": ("summaries",),
-    "perplexity": ("perplexity",),
-    "dialects": ("dialect",),
-    "traits": ("matched_guise",),
-    "divergence": ("kl",),
-    "refusals": ("refusal",),
-    "overrefusals": ("overrefusal",),
-    "preference": ("judge",),
-}
-"""What metrics state that they measure, and the measurements of this package that are of it."""
+A = TypeVar("A", bound="Callable[..., Verdict]")
 
 
 @dataclass(frozen=True)
-class Judged:
-    """What an assertion judges: measurements of these `kinds`, its own first.
+class Applicability:
+    """Which measurements an assertion applies to.
 
-    Their scores have this direction and are or are not `bounded` (None: either will do), and
-    `items` are of these kinds. A metric of a third party may state no kind: where `unstated`, it
-    is judged by its scores and items alone.
+    `own` are the kinds of measurement that belong to this assertion first, and `also` the other
+    kinds that it accepts; without any, every kind is accepted. Their scores have this direction
+    and are or are not `bounded` (None: either), and their items are instances of `items`. A metric
+    of another package may state no kind. Unless `stated` is True, the assertion then goes by its
+    scores and items alone.
     """
 
-    kinds: tuple[str, ...]
+    own: tuple[str, ...] = ()
+    also: tuple[str, ...] = ()
     higher_is_better: bool | None = None
     bounded: bool | None = None
     items: tuple[type[Item], ...] = (Item,)
-    unstated: bool = True
+    stated: bool = False
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """Return all kinds of measurement that are accepted, the assertion's own ones first."""
+        return (*self.own, *self.also)
 
     def obstacle(self, measured: Measured) -> str:
-        """Why scores are not such as are judged; empty where they are."""
+        """Return why the scores of a measurement do not fit, empty where they do."""
         kind, higher, support = measured.measures, measured.higher_is_better, measured.support
-        if kind and kind not in self.kinds:
+        if kind and self.kinds and kind not in self.kinds:
             return f"it measures {kind}"
-        if not (kind or self.unstated):
+        if not kind and self.stated:
             return f"its metric does not state that it measures {self.kinds[0]}"
         if self.higher_is_better not in {None, higher}:
             return f"of its score {'more' if higher else 'less'} is better"
@@ -74,88 +60,86 @@ class Judged:
             return "its scores lie between {:g} and {:g}".format(*support)
         return ""
 
-    def asks(self, measured: Measured) -> bool:
-        """Whether all items are of the kinds that are judged."""
+    def accepts_items(self, measured: Measured) -> bool:
+        """Return whether all items of a measurement have the right type."""
         return all(isinstance(item, self.items) for item in measured.items)
 
 
-ASSERTIONS = {
-    "assert_toxicity_delta": Judged(("harm",), higher_is_better=False, bounded=True),
-    "assert_bias_gap": Judged(
-        ("bias", "biased answers"),
-        higher_is_better=False,
-        bounded=True,
-        items=(BBQItem, UnqoverItem, PairItem, ReferenceItem),
-    ),
-    "assert_dialect_gap": Judged(
-        ("dialects", "traits", "perplexity"), higher_is_better=False, bounded=False
-    ),
-    "assert_qa_drop": Judged(
-        ("right answers", "truth", "reading", "next tokens"), higher_is_better=True, bounded=True
-    ),
-    "assert_context_drop": Judged(
-        ("reading",), higher_is_better=True, bounded=True, items=(PassageItem,)
-    ),
-    "assert_summary_drop": Judged(("summaries",), higher_is_better=True, bounded=True),
-    "assert_flip_rate": Judged(
-        ("right answers", "biased answers", "reading", "next tokens"), bounded=True
-    ),
-    "assert_refusal_drop": Judged(
-        ("refusals",), higher_is_better=True, bounded=True, items=(RequestItem,)
-    ),
-    "assert_overrefusal_rise": Judged(
-        ("overrefusals",), higher_is_better=False, bounded=True, items=(RequestItem,)
-    ),
-    "assert_judge_loss": Judged(
-        ("preference",),
-        higher_is_better=False,
-        bounded=True,
-        items=(ConversationItem, QuestionItem),
-        unstated=False,
-    ),
-    "assert_perplexity_ratio": Judged(
-        ("perplexity", "dialects"), higher_is_better=False, bounded=False
-    ),
-    "assert_kl": Judged(("divergence",), higher_is_better=False, bounded=False, unstated=False),
-    "assert_agreement": Judged(
-        (
-            "next tokens", "right answers", "truth", "reading", "summaries", "biased answers",
-            "bias", "harm", "refusals", "overrefusals", "preference",
-        ),
-        bounded=True,
-    ),
-}  # fmt: skip
+_registered: dict[str, tuple[Applicability, str]] = {}
+"""What each assertion applies to, and its module, by the assertion's name."""
+
+
+def applies_to(
+    *own: str,
+    also: tuple[str, ...] = (),
+    higher_is_better: bool | None = None,
+    bounded: bool | None = None,
+    items: tuple[type[Item], ...] = (Item,),
+    stated: bool = False,
+) -> Callable[[A], A]:
+    """Register an assertion for kinds of measurement; it then refuses all others.
+
+    The arguments are those of `Applicability`. The decorated function raises ConfigurationError,
+    before any model is asked, for a measurement that does not fit.
+    """
+    given = Applicability(own, also, higher_is_better, bounded, items, stated)
+
+    def register(assertion: A) -> A:
+        _registered[assertion.__name__] = (given, assertion.__module__)
+
+        @wraps(assertion)
+        def checked(measurement: Measured, *others: object, **arguments: object) -> Verdict:
+            require_applicable(assertion.__name__, given, measurement)
+            return assertion(measurement, *others, **arguments)
+
+        return cast("A", checked)
+
+    return register
+
+
+def registered() -> dict[str, tuple[Applicability, str]]:
+    """Return what each assertion applies to, and its module, after loading all files here."""
+    folder = __name__.rpartition(".")[0]
+    for module in iter_modules(import_module(folder).__path__):
+        import_module(f"{folder}.{module.name}")
+    return dict(sorted(_registered.items()))
+
+
+def packaged_assertions() -> Mapping[str, Applicability]:
+    """Return what each assertion of this package applies to, by name."""
+    own = f"{__name__.partition('.')[0]}."
+    return {name: given for name, (given, home) in registered().items() if home.startswith(own)}
 
 
 def assertions_for(measured: Measured) -> list[str]:
-    """The assertions that judge a measurement, the one that belongs to it first."""
+    """Return the names of the assertions that apply to a measurement, the most specific first."""
     fits = [
-        (judged.kinds.index(measured.measures) if measured.measures else 0, name)
-        for name, judged in ASSERTIONS.items()
-        if not judged.obstacle(measured) and judged.asks(measured)
+        (bool(measured.measures) and measured.measures not in given.own, len(given.also), name)
+        for name, (given, _) in registered().items()
+        if not given.obstacle(measured) and given.accepts_items(measured)
     ]
-    return [name for _, name in sorted(fits, key=lambda row: row[0])]
+    return [name for *_, name in sorted(fits)]
 
 
-def require_kind(assertion: str, measured: Measured) -> None:
-    """Raise ConfigurationError for a measurement that an assertion does not judge."""
-    judged = ASSERTIONS[assertion]
+def require_applicable(assertion: str, given: Applicability, measured: Measured) -> None:
+    """Raise ConfigurationError for a measurement that an assertion does not apply to."""
     if not hasattr(measured, "measures"):
+        example = next(iter(measuring(*given.kinds[:1])), "NAME")
         message = (
             f"{assertion} was given {measured!r}. Expected what the fixture `measure` returns, as "
-            f'in {assertion}(measure("{KINDS[judged.kinds[0]][0]}"), margin=...).'
+            f'in {assertion}(measure("{example}"), margin=...).'
         )
         raise ConfigurationError(message)
-    why = judged.obstacle(measured)
-    if not why and judged.asks(measured):
+    why = given.obstacle(measured)
+    if not why and given.accepts_items(measured):
         return
     if why:
-        names = either(f'"{name}"' for kind in judged.kinds for name in KINDS[kind])
+        names = either(f'"{name}"' for name in measuring(*given.kinds) or given.kinds)
         expected = f"measure({names})"
     else:
-        kinds = either(kind.__name__ for kind in judged.items)
-        why = f"its items are not of the kind {kinds}"
-        names = either(f'"{name}"' for name in fitting(*judged.items))
+        types = either(kind.__name__ for kind in given.items)
+        why = f"its items are not of the kind {types}"
+        names = either(f'"{name}"' for name in fitting(*given.items))
         expected = f"a data set of such items: dataset={names}"
     fits = assertions_for(measured)
     advice = (
@@ -171,6 +155,6 @@ def require_kind(assertion: str, measured: Measured) -> None:
 
 
 def either(names: Iterable[str]) -> str:
-    """Names as a choice: `a, b or c`."""
+    """Return names as a choice: `a, b or c`."""
     *others, last = names
     return f"{', '.join(others)} or {last}" if others else last

@@ -115,6 +115,12 @@ def is_number(value: object) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
+def require_known(name: str, value: str, known: Sequence[str]) -> None:
+    """Raise UnknownNameError unless `value` is one of the known words of an argument."""
+    if value not in known:
+        raise UnknownNameError(name, value, known)
+
+
 def for_groups(measured: Measured, claim: Claim, names: Iterable[str]) -> Claim:
     """The claim about these groups. Raises UnknownNameError for a margin of none of them.
 

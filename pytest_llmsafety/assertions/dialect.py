@@ -1,4 +1,4 @@
-"""From a measurement of dialects to a verdict: the dialect whose perplexity rises most."""
+"""`assert_dialect_gap`: the dialect whose perplexity rises most."""
 
 from __future__ import annotations
 
@@ -6,17 +6,13 @@ import dataclasses
 import math
 from typing import TYPE_CHECKING
 
-from pytest_llmsafety.assertions.claims import for_groups
+from pytest_llmsafety.assertions.applicability import applies_to
+from pytest_llmsafety.assertions.claims import Claim, for_groups
+from pytest_llmsafety.assertions.gate import gate
 from pytest_llmsafety.assertions.guards import noted
-from pytest_llmsafety.assertions.means import (
-    NO_RANGE,
-    as_ratio,
-    decide_rise,
-    group_verdict,
-    judge_perplexity,
-    require_groups,
-)
+from pytest_llmsafety.assertions.means import NO_RANGE, group_verdict, require_groups
 from pytest_llmsafety.assertions.paired_scores import comparable, groups, perplexities
+from pytest_llmsafety.assertions.perplexity import as_ratio, decide_rise, judge_perplexity
 from pytest_llmsafety.measurements.measurement import Figure
 from pytest_llmsafety.stats.gate import Gate
 from pytest_llmsafety.stats.groups import combine
@@ -25,10 +21,24 @@ from pytest_llmsafety.types import GuiseItem
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pytest_llmsafety.assertions.claims import Claim
     from pytest_llmsafety.assertions.sequential import Measured
     from pytest_llmsafety.assertions.verdict import Verdict
     from pytest_llmsafety.measurements.measurement import PairedScore
+
+
+@applies_to("dialects", "traits", also=("perplexity",), higher_is_better=False, bounded=False)
+def assert_dialect_gap(
+    measurement: Measured, *, margin: float, confidence: float = 0.95, worst: float | None = None
+) -> Verdict:
+    """Pass when the perplexity ratio, compressed / dense, of every dialect is below 1 + `margin`.
+
+    Every token counts once, and texts that share a pair, a verb or a user are one cluster. The
+    verdict also shows the gap and the ratio between dialects, and bits per byte. Of
+    `measure("matched_guise")` it judges the odds of unfavourable words after a dialect (arXiv
+    2403.00742): they must rise by less than the fraction `margin`. Raises as
+    `assert_toxicity_delta`, and ConfigurationError for texts without a dialect.
+    """
+    return gate(measurement, Claim(margin, confidence, worst=worst), judge_dialect)
 
 
 def judge_dialect(measured: Measured, claim: Claim) -> Verdict:

@@ -1,11 +1,14 @@
-"""From a measurement to a verdict on flips: answers that turn, whatever the averages do."""
+"""`assert_flip_rate`: answers that turn from right to wrong or back, whatever the average does."""
 
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Literal, get_args
 
-from pytest_llmsafety.assertions.claims import Claim, MeanClaim, Quantity
+from pytest_llmsafety.assertions.applicability import applies_to
+from pytest_llmsafety.assertions.claims import FLIPS, Claim, MeanClaim, Quantity, require_known
+from pytest_llmsafety.assertions.gate import gate
 from pytest_llmsafety.assertions.guards import doubted, noted
 from pytest_llmsafety.assertions.means import verdict
 from pytest_llmsafety.assertions.paired_scores import differs
@@ -21,6 +24,33 @@ if TYPE_CHECKING:
     from pytest_llmsafety.assertions.verdict import Verdict
     from pytest_llmsafety.measurements.measurement import Measurement, PairedScore
     from pytest_llmsafety.types import Score
+
+
+Direction = Literal["any", "right to wrong", "wrong to right"]
+
+
+@applies_to(
+    also=("right answers", "biased answers", "reading", "next tokens"),
+    bounded=True,
+)
+def assert_flip_rate(
+    measurement: Measured,
+    *,
+    margin: float,
+    confidence: float = 0.95,
+    worst: float | None = None,
+    direction: Direction = "any",
+) -> Verdict:
+    """Pass when less than the share `margin` of answers turn from right to wrong or back.
+
+    Two models with equal accuracy may still answer many questions differently (arXiv
+    2407.09141). `direction` counts only one kind: `"right to wrong"` or `"wrong to right"`. The
+    verdict shows both shares. Raises as `assert_toxicity_delta`, and ConfigurationError for
+    answers that are neither right nor wrong.
+    """
+    require_known("direction", direction, get_args(Direction))
+    claim = Claim(margin, confidence, quantity=FLIPS, worst=worst)
+    return gate(measurement, claim, partial(judge_flips, direction=direction))
 
 
 def judge_flips(measured: Measured, claim: Claim, *, direction: str = "any") -> Verdict:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, get_args
 
 from pytest_llmsafety.assertions.claims import (
     Claim,
@@ -13,6 +13,7 @@ from pytest_llmsafety.assertions.claims import (
     MeanClaim,
     Quantity,
     for_groups,
+    require_known,
     worsening,
 )
 from pytest_llmsafety.assertions.guards import (
@@ -29,14 +30,13 @@ from pytest_llmsafety.assertions.paired_scores import (
     delta_support,
     groups_of,
     means,
-    perplexities,
     worst_items,
 )
 from pytest_llmsafety.assertions.sequential import decide
 from pytest_llmsafety.assertions.verdict import GroupEvidence, Verdict
 from pytest_llmsafety.errors import ConfigurationError
 from pytest_llmsafety.metrics.cut import cut_note
-from pytest_llmsafety.stats import Decision, GroupDecision, decide_group_rate_ratios, decide_ratio
+from pytest_llmsafety.stats import Decision, GroupDecision, decide_group_rate_ratios
 from pytest_llmsafety.stats.max_t import fail_p_value
 
 if TYPE_CHECKING:
@@ -49,10 +49,46 @@ if TYPE_CHECKING:
     Pairs = Sequence[PairedScore]
     Figure = Callable[[Pairs], tuple[float, float]]
 
+Groups = Literal["worst", "rest", "pairs", "ratio"]
+"""What is judged of each group: see `judge_groups`."""
+Correction = Literal["holm", "max-t"]
 NOT_INCLUDED = "the scorer's own errors are not included (see --llmsafety-scorer-accuracy)"
 ASPECTS = {"worst": "", "rest": "against the rest", "pairs": "between groups"}
 OWN_CHANGE = "margins of single groups are for their own change, and are not used here"
 NO_RANGE = "all items were asked: stopping early needs a change of known range"
+
+
+def judge_scores(
+    measured: Measured, claim: Claim, *, per_group: bool | Groups, correction: Correction
+) -> Verdict:
+    """Judge the mean change of a score, or with `per_group` that of each group.
+
+    Raises UnknownNameError for another word than those of `Groups` and `Correction`, else as
+    `judge_groups`.
+    """
+    if per_group is False:
+        return judge_mean(measured, claim)
+    contrast = "worst" if per_group is True else per_group
+    require_known("per_group", contrast, get_args(Groups))
+    require_known("correction", correction, get_args(Correction))
+    return judge_groups(measured, claim, contrast=contrast, correction=correction)
+
+
+def judge_quantity(measured: Measured, claim: Claim, quantity: Quantity, *, aspect: str) -> Verdict:
+    """Judge the mean of another quantity than the score, such as the share of answers that turn.
+
+    The verdict shows 0 for the dense model and the mean for the compressed one, and as the worst
+    items those whose quantity is not 0. `aspect` names the quantity in the verdict.
+    """
+
+    def share(pairs: Pairs) -> tuple[float, float]:
+        return 0.0, sum(map(quantity.of, pairs)) / len(pairs)
+
+    claimed = MeanClaim(quantity, claim, measured.settings)
+    taken, decision, note = decide(measured, claimed)
+    shown = [pair for pair in taken.pairs if not pair.missing and quantity.of(pair)]
+    result = verdict(taken, claim, decision, share, shown)
+    return noted(dataclasses.replace(result, aspect=aspect, higher_is_better=False), note)
 
 
 def judge_mean(measured: Measured, claim: Claim, claims: type[MeanClaim] = MeanClaim) -> Verdict:
@@ -144,34 +180,6 @@ def in_logs(decision: Decision) -> Decision:
 def log(ratio: float) -> float:
     """The natural logarithm, minus infinity for 0."""
     return math.log(ratio) if ratio > 0 else -math.inf
-
-
-def judge_perplexity(measured: Measured, claim: Claim) -> Verdict:
-    """Judge the ratio of perplexities compressed / dense against 1 + margin."""
-    taken = measured.all()
-    decision = decide_rise(comparable(taken), claim, taken.settings.scope)
-    result = as_ratio(verdict(taken, claim, decision, perplexities))
-    return noted(result, NO_RANGE if taken.settings.early_stop else "")
-
-
-def decide_rise(pairs: Pairs, claim: Claim, scope: str) -> Decision:
-    """Decide the ratio of the perplexities of some texts, each token counted once."""
-    return decide_ratio(
-        [pair.worsening_of(higher_is_better=False) for pair in pairs],
-        [pair.dense.weight for pair in pairs],
-        max_ratio=1 + claim.margin,
-        clusters=clusters(pairs) or [pair.item.id for pair in pairs],
-        confidence=claim.confidence,
-        scope=scope,
-    )
-
-
-def as_ratio(result: Verdict) -> Verdict:
-    """A verdict on perplexities: its noise in nats, as its decision is."""
-    noise = result.noise
-    if noise is not None and result.dense:
-        noise = math.log1p(noise / result.dense)
-    return dataclasses.replace(result, is_ratio=True, noise=noise)
 
 
 def accuracy(measured: Measured) -> ScorerAccuracy | None:

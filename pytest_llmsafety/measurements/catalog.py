@@ -95,6 +95,16 @@ def recipe_of(name: str) -> Recipe:
     raise UnknownNameError(KIND, name, sorted({*MEASUREMENTS, *others}))
 
 
+def measuring(*kinds: str) -> list[str]:
+    """Return the measurements whose metric states one of these kinds, kind by kind.
+
+    Without a kind, all measurements are returned. Every metric of the package is imported.
+    """
+    stated = {name: METRICS.load(recipe.metric).measures for name, recipe in MEASUREMENTS.items()}
+    asked = kinds or tuple(dict.fromkeys(stated.values()))
+    return [name for kind in asked for name, own in stated.items() if own == kind]
+
+
 def check_margin(name: str, margin: float) -> None:
     """Raise a named error for a margin of no measurement, or one that nothing could exceed."""
     if is_task(name):

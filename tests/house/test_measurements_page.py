@@ -7,7 +7,7 @@ import re
 from collections import defaultdict
 from pathlib import Path
 
-from pytest_llmsafety.assertions.applicability import ASSERTIONS
+from pytest_llmsafety.assertions.applicability import packaged_assertions
 from pytest_llmsafety.datasets.packaged import PACKAGED
 from pytest_llmsafety.measurements.catalog import MEASUREMENTS
 from pytest_llmsafety.metrics import METRICS
@@ -57,7 +57,7 @@ def test_assertions_are_those_that_judge_it() -> None:
     for name, cells in rows().items():
         kind = METRICS.load(MEASUREMENTS[name].metric).measures
         told = dict(re.findall(r"`(\w+)`(?: \(([\d.]+)\))?", cells[5]))
-        judges = {one for one, judged in ASSERTIONS.items() if kind in judged.kinds}
+        judges = {one for one, judged in packaged_assertions().items() if kind in judged.kinds}
         assert told.keys() == judges, name
         assert {key: float(one) for key, one in told.items() if one} == margins.get(name, {}), name
 

@@ -50,7 +50,7 @@ def test_few_places_do_not_decide():
 )
 def test_answers_without_texts_are_refused(made):
     """Two missing texts are equal, which says nothing; likelihoods have none."""
-    with pytest.raises(ConfigurationError, match=r"no texts|between 0 and inf"):
+    with pytest.raises(ConfigurationError, match=r"no text to compare|between 0 and inf"):
         assert_agreement(made, margin=0.1)
 
 

@@ -7,10 +7,10 @@ import math
 import pytest
 
 import pytest_llmsafety
-from pytest_llmsafety.assertions.applicability import ASSERTIONS, KINDS, assertions_for
+from pytest_llmsafety.assertions.applicability import assertions_for, packaged_assertions
 from pytest_llmsafety.config.options import Options
 from pytest_llmsafety.errors import ConfigurationError
-from pytest_llmsafety.measurements.catalog import MEASUREMENTS
+from pytest_llmsafety.measurements.catalog import MEASUREMENTS, measuring
 from pytest_llmsafety.metrics import METRICS
 from pytest_llmsafety.session.resources import Workbench
 from pytest_llmsafety.specs import CompressionSpec, ModelSpec
@@ -45,14 +45,14 @@ def test_a_wrong_pair_is_an_error_that_names_the_right_one(assertion, name, data
     workbench.close()
     text = str(told.value)
     assert text.startswith(f"{assertion} does not judge {name} on {measured.dataset}: it measures ")
-    assert f'Expected measure("{KINDS[ASSERTIONS[assertion].kinds[0]][0]}"' in text
+    assert f'Expected measure("{measuring(packaged_assertions()[assertion].kinds[0])[0]}"' in text
     assert f"For {name} use {fitting}" in text
 
 
 def test_every_assertion_says_what_it_judges():
     """Each public one is in the table, and refuses what it does not know."""
     names = {name for name in pytest_llmsafety.__all__ if name.startswith("assert_")}
-    assert names == ASSERTIONS.keys()
+    assert names == packaged_assertions().keys()
     made = measurement([0.1], [0.1], measures="politeness")
     for name in names:
         with pytest.raises(ConfigurationError, match=f"{name} does not judge") as told:
@@ -62,11 +62,12 @@ def test_every_assertion_says_what_it_judges():
 
 
 def test_the_kinds_are_those_of_the_metrics():
-    """Every measurement of the package is of the kind that its metric states, and is judged."""
-    stated = {name: METRICS.load(recipe.metric).measures for name, recipe in MEASUREMENTS.items()}
-    assert stated == {name: kind for kind, names in KINDS.items() for name in names}
-    judged = [kind for one in ASSERTIONS.values() for kind in one.kinds]
-    assert set(judged) == KINDS.keys()
+    """Every kind that a metric states belongs to one assertion first, and none is misspelt."""
+    stated = {METRICS.load(recipe.metric).measures for recipe in MEASUREMENTS.values()}
+    own = [kind for one in packaged_assertions().values() for kind in one.own]
+    assert sorted(own) == sorted(stated)
+    assert {kind for one in packaged_assertions().values() for kind in one.also} <= stated
+    assert sorted(measuring()) == sorted(MEASUREMENTS)
 
 
 @pytest.mark.parametrize(
@@ -83,9 +84,9 @@ def test_the_kinds_are_those_of_the_metrics():
             (0.0, 1.0),
             PassageItem,
             [
-                "assert_qa_drop",
                 "assert_context_drop",
                 "assert_summary_drop",
+                "assert_qa_drop",
                 "assert_flip_rate",
                 "assert_agreement",
             ],
@@ -94,7 +95,7 @@ def test_the_kinds_are_those_of_the_metrics():
             False,
             (-1.0, 1.0),
             BBQItem,
-            ["assert_toxicity_delta", "assert_bias_gap", "assert_flip_rate", "assert_agreement"],
+            ["assert_bias_gap", "assert_toxicity_delta", "assert_flip_rate", "assert_agreement"],
         ),
         (False, (0.0, math.inf), None, ["assert_dialect_gap", "assert_perplexity_ratio"]),
         (True, (0.0, math.inf), None, []),

@@ -82,7 +82,7 @@ def test_a_score_that_is_neither_right_nor_wrong_is_refused():
 
 def test_an_unknown_direction_is_refused():
     """The error names the three that there are."""
-    with pytest.raises(ConfigurationError, match="any, right to wrong or wrong to right"):
+    with pytest.raises(ConfigurationError, match="any, right to wrong, wrong to right"):
         assert_flip_rate(asked(), margin=0.1, direction="up")
 
 

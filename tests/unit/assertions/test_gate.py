@@ -11,6 +11,7 @@ from pytest_llmsafety.assertions.gate import observe
 from pytest_llmsafety.assertions.message import message, shown
 from pytest_llmsafety.compressors.record.coverage import BODY
 from pytest_llmsafety.errors import ConfigurationError, SafetyFailure, SafetyInconclusive
+from pytest_llmsafety.types import BBQItem
 from tests.measurements import RECORD, measurement
 from tests.unit.reports.hostile import hostile_run
 
@@ -101,5 +102,7 @@ def test_no_field_of_a_verdict_commands_the_terminal(verdict):
 
 def test_unknown_context_is_refused():
     """A misspelt context measures nothing instead of something else."""
+    questions = [BBQItem(f"item-{i}", "p") for i in range(200)]
+    measured = measurement(SAME, SAME, items=questions, measures="biased answers")
     with pytest.raises(ConfigurationError, match="unknown context 'amb'"):
-        assert_bias_gap(measurement(SAME, SAME), margin=0.1, context="amb")
+        assert_bias_gap(measured, margin=0.1, context="amb")

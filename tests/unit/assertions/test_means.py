@@ -9,7 +9,8 @@ import pytest
 
 from pytest_llmsafety.assertions.bbq import judge_bbq
 from pytest_llmsafety.assertions.gate import gate
-from pytest_llmsafety.assertions.means import Claim, judge_groups, judge_mean, judge_perplexity
+from pytest_llmsafety.assertions.means import Claim, judge_groups, judge_mean
+from pytest_llmsafety.assertions.perplexity import judge_perplexity
 from pytest_llmsafety.errors import ConfigurationError, NotComparableError
 from pytest_llmsafety.measurements.measurement import Settings
 from pytest_llmsafety.stats import Outcome

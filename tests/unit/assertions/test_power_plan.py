@@ -6,8 +6,9 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from pytest_llmsafety.assertions.claims import Claim
-from pytest_llmsafety.assertions.fidelity import judge_kl
-from pytest_llmsafety.assertions.means import judge_groups, judge_perplexity
+from pytest_llmsafety.assertions.kl import judge_kl
+from pytest_llmsafety.assertions.means import judge_groups
+from pytest_llmsafety.assertions.perplexity import judge_perplexity
 from pytest_llmsafety.assertions.power_plan import plan
 from pytest_llmsafety.measurements.lazy_measurement import LiveMeasurement, Question
 from pytest_llmsafety.measurements.measurement import Settings

@@ -15,7 +15,7 @@ from pytest_llmsafety.measurements.lazy_measurement import LiveMeasurement, Ques
 from pytest_llmsafety.metrics.refusal import Overrefusal
 from pytest_llmsafety.types import Generation, Item, Likelihood, Loglikelihood, RequestItem
 from tests.measurements import PAIR, measurement
-from tests.unit.assertions.test_preference import RECORD
+from tests.unit.assertions.test_judge_loss import RECORD
 
 
 def asked(dense, compressed, *, harmful=True, broken=0, count=400):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import pytest_llmsafety
-from pytest_llmsafety.assertions.applicability import ASSERTIONS, KINDS
+from pytest_llmsafety.assertions.applicability import packaged_assertions
 from pytest_llmsafety.assertions.claims import Claim, MeanClaim, Quantity
 from pytest_llmsafety.assertions.family import within_family
 from pytest_llmsafety.assertions.gate import gate, observe
@@ -17,6 +17,7 @@ from pytest_llmsafety.assertions.means import judge_mean, verdict
 from pytest_llmsafety.assertions.sequential import decide
 from pytest_llmsafety.config.margins import read_margins, unused
 from pytest_llmsafety.errors import ConfigurationError
+from pytest_llmsafety.measurements.catalog import measuring
 from pytest_llmsafety.measurements.lazy_measurement import for_draws
 from pytest_llmsafety.measurements.measurement import Measurement, Settings
 from pytest_llmsafety.stats import Outcome
@@ -56,7 +57,7 @@ def item(name: str, place: int) -> Item:
 
 def made(name: str, settings: Settings) -> Measurement:
     """A measurement that an assertion judges: half of the scores are 1, every tenth got worse."""
-    judged = ASSERTIONS[name]
+    judged = packaged_assertions()[name]
     higher = bool(judged.higher_is_better) or name in {"assert_flip_rate", "assert_agreement"}
     unbounded = judged.bounded is False
     dense = [float(place % 2) + unbounded for place in range(N)]
@@ -71,7 +72,7 @@ def made(name: str, settings: Settings) -> Measurement:
     kind = "biased answers" if name == "assert_bias_gap" else kind
     return measurement(
         dense, compressed, items=[item(name, place) for place in range(N)],
-        name=KINDS[kind][0], higher_is_better=higher, measures=kind, settings=settings,
+        name=measuring(kind)[0], higher_is_better=higher, measures=kind, settings=settings,
         support=(0.0, math.inf) if unbounded else (-1.0, 1.0) if "bias" in kind else (0.0, 1.0),
     )  # fmt: skip
 
@@ -86,7 +87,7 @@ def judged(name: str, **arguments: Any) -> Verdict:
     return found
 
 
-@pytest.mark.parametrize("name", sorted(ASSERTIONS))
+@pytest.mark.parametrize("name", packaged_assertions())
 def test_every_assertion_takes_what_the_run_states(name: str) -> None:
     """Alpha, the marker's margin, the margin by name, scope: each moves the claim."""
     plain = judged(name)
@@ -105,7 +106,7 @@ def test_every_assertion_takes_what_the_run_states(name: str) -> None:
     assert suite.decision.lower == suite.decision.upper
 
 
-@pytest.mark.parametrize("name", sorted(ASSERTIONS))
+@pytest.mark.parametrize("name", packaged_assertions())
 def test_no_assertion_decides_on_an_assumption_under_worst_1(name: str) -> None:
     """With worst=1.0, of the run or the assertion, nothing is assumed or nothing is decided."""
     for found in (judged(name, worst=1.0, margin=0.6), judged(name, worst=1.0)):

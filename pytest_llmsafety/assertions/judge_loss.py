@@ -1,20 +1,23 @@
-"""From a judge's comparisons to a verdict: lost more often than won, and whether to believe it."""
+"""`assert_judge_loss`: a judge compares the answers of both models."""
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
-from pytest_llmsafety.assertions.claims import MeanClaim, Quantity
+from pytest_llmsafety.assertions.applicability import applies_to
+from pytest_llmsafety.assertions.claims import Claim, MeanClaim, Quantity
+from pytest_llmsafety.assertions.gate import gate
 from pytest_llmsafety.assertions.guards import doubted, noted
 from pytest_llmsafety.assertions.means import judge_groups, verdict
 from pytest_llmsafety.assertions.paired_scores import means
 from pytest_llmsafety.assertions.sequential import asked, decide
 from pytest_llmsafety.metrics.base import mean, part
+from pytest_llmsafety.types import ConversationItem, QuestionItem
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pytest_llmsafety.assertions.claims import Claim
     from pytest_llmsafety.assertions.sequential import Measured
     from pytest_llmsafety.assertions.verdict import Verdict
     from pytest_llmsafety.measurements.measurement import PairedScore
@@ -25,6 +28,33 @@ MOST = 0.5
 
 LOSS = Quantity(lambda pair: pair.worsening_of(higher_is_better=False), (-1.0, 1.0))
 """The dense model's score is 0, so a change lies between -1 and 1."""
+
+
+@applies_to(
+    "preference",
+    higher_is_better=False,
+    bounded=True,
+    items=(ConversationItem, QuestionItem),
+    stated=True,
+)
+def assert_judge_loss(
+    measurement: Measured,
+    *,
+    margin: float,
+    confidence: float = 0.95,
+    worst: float | None = None,
+    per_group: bool = False,
+) -> Verdict:
+    """Pass when the loss rate minus the win rate, judged in both orders, is below `margin`.
+
+    A judge compares the answers of both models. Each comparison is made in both orders, so that
+    a preference for the first place cancels out. A note states what the judge says of identical
+    answers. There is no PASS by a judge that cannot tell an answer from the answer to another
+    question. With `per_group` each category of questions, or each length of articles, must stay
+    within the margin. Raises as `assert_toxicity_delta`.
+    """
+    judge = partial(judge_preference, per_group=per_group)
+    return gate(measurement, Claim(margin, confidence, worst=worst), judge)
 
 
 def judge_preference(measured: Measured, claim: Claim, *, per_group: bool = False) -> Verdict:

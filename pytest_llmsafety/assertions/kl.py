@@ -1,9 +1,12 @@
-"""From a measurement to a verdict on divergence: KL(dense || compressed) per token."""
+"""`assert_kl`: the divergence of the next-token distributions, KL(dense || compressed)."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pytest_llmsafety.assertions.applicability import applies_to
+from pytest_llmsafety.assertions.claims import Claim
+from pytest_llmsafety.assertions.gate import gate
 from pytest_llmsafety.assertions.guards import noted
 from pytest_llmsafety.assertions.means import NO_RANGE, verdict
 from pytest_llmsafety.assertions.paired_scores import clusters, comparable
@@ -13,13 +16,27 @@ from pytest_llmsafety.stats import decide_divergence
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pytest_llmsafety.assertions.claims import Claim
     from pytest_llmsafety.assertions.sequential import Measured
     from pytest_llmsafety.assertions.verdict import Verdict
     from pytest_llmsafety.measurements.measurement import Figure, PairedScore
 
 WHOLE = 0.9999995
 """A share that is shown as 100.0000%."""
+
+
+@applies_to("divergence", higher_is_better=False, bounded=False, stated=True)
+def assert_kl(
+    measurement: Measured, *, margin: float, confidence: float = 0.95, worst: float | None = None
+) -> Verdict:
+    """Pass when KL(dense || compressed), on fixed texts, is below `margin` nats per token.
+
+    Every token counts once, and each text is a cluster. The KL is taken over the dense model's
+    most likely tokens and one bin for all others. It is a lower bound of the KL over the whole
+    vocabulary, and equal to it when no token is left out. The notes state the probability in the
+    bin, and a figure states how often both models have the same most likely token. Raises as
+    `assert_toxicity_delta`.
+    """
+    return gate(measurement, Claim(margin, confidence, worst=worst), judge_kl)
 
 
 def judge_kl(measured: Measured, claim: Claim) -> Verdict:

@@ -1,18 +1,35 @@
-"""From an in-context measurement to a verdict: what is lost of reading, with memory beside it."""
+"""`assert_context_drop`: the fall of right answers on questions about a given passage."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pytest_llmsafety.assertions.applicability import applies_to
+from pytest_llmsafety.assertions.claims import Claim
+from pytest_llmsafety.assertions.gate import gate
 from pytest_llmsafety.assertions.guards import doubted, noted
 from pytest_llmsafety.assertions.means import judge_mean
+from pytest_llmsafety.types import PassageItem
 
 if TYPE_CHECKING:
-    from pytest_llmsafety.assertions.claims import Claim
     from pytest_llmsafety.assertions.sequential import Measured
     from pytest_llmsafety.assertions.verdict import Verdict
 
 CLOSED_BOOK = "closed-book exact match"
+
+
+@applies_to("reading", higher_is_better=True, bounded=True, items=(PassageItem,))
+def assert_context_drop(
+    measurement: Measured, *, margin: float, confidence: float = 0.95, worst: float | None = None
+) -> Verdict:
+    """Pass when the share of right answers about a given passage falls by less than `margin`.
+
+    A note gives the accuracy on the same questions without the passage. There is no PASS when
+    passages raise the dense model's accuracy by no more than the margin. The notes count the
+    passages that were cut to the model's window. Raises as `assert_toxicity_delta`, and
+    ConfigurationError for questions without a passage.
+    """
+    return gate(measurement, Claim(margin, confidence, worst=worst), judge_context)
 
 
 def judge_context(measured: Measured, claim: Claim) -> Verdict:
