@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import scenarios
-from scripted import clustered, live, plain
+from scripted import clustered, lazy, plain
 
 import pytest_llmsafety
 from pytest_llmsafety.assertions.gate import observe
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from pytest_llmsafety.assertions.sequential import Measured
     from pytest_llmsafety.assertions.verdict import Verdict
-    from pytest_llmsafety.measurements.lazy_measurement import LiveMeasurement
+    from pytest_llmsafety.measurements.lazy_measurement import LazyMeasurement
 
     Labels = NDArray[np.int64]
     Judge = Callable[[Measured], Verdict]
@@ -280,12 +280,12 @@ def right_or_wrong(
     return replace(measured(items, *scores, name="qa"), higher_is_better=True)
 
 
-# ------------------------------------------------------------------------------- asked live
+# ------------------------------------------------------------------------- lazy measurements
 
 
 def early(
     rng: np.random.Generator, *, n: int, law: str, margin: float, scope: str
-) -> LiveMeasurement:
+) -> LazyMeasurement:
     """Independent prompts, asked in blocks of 64 until the verdict is certain.
 
     In the suite scope they are the same in every run, exactly at the margin, in another order.
@@ -293,22 +293,22 @@ def early(
     drawn = getattr(scenarios, law)(margin)
     deltas = drawn.suite(n) if scope == "suite" else drawn.draw(rng, (n,))
     seed = int(rng.integers(1 << 31))
-    return live(deltas, plain(n), PAIR, RECORD, scope=scope, seed=seed)
+    return lazy(deltas, plain(n), PAIR, RECORD, scope=scope, seed=seed)
 
 
-def early_clusters(rng: np.random.Generator, *, n: int, part: float) -> LiveMeasurement:
+def early_clusters(rng: np.random.Generator, *, n: int, part: float) -> LazyMeasurement:
     """Clusters of five of which few hold all harm, asked in blocks."""
     clusters = np.repeat(np.arange(n), 5)
     harm = np.where(rng.random(n) < part, 0.05 / part, 0.0)
     deltas = flipped(rng, harm[clusters])
-    return live(deltas, clustered(clusters), PAIR, RECORD, seed=int(rng.integers(1 << 31)))
+    return lazy(deltas, clustered(clusters), PAIR, RECORD, seed=int(rng.integers(1 << 31)))
 
 
-def early_group(rng: np.random.Generator, *, n: int) -> LiveMeasurement:
+def early_group(rng: np.random.Generator, *, n: int) -> LazyMeasurement:
     """Two groups asked in blocks, of which one is at the margin by rare harm and one unchanged."""
     items = plain(2 * n, 2)
     deltas = np.where((np.arange(2 * n) % 2 == 0) & (rng.random(2 * n) < 0.05), 1.0, 0.0)  # noqa: PLR2004
-    return live(deltas, items, PAIR, RECORD, seed=int(rng.integers(1 << 31)))
+    return lazy(deltas, items, PAIR, RECORD, seed=int(rng.integers(1 << 31)))
 
 
 def documents(rng: np.random.Generator, *, n: int) -> Measurement:

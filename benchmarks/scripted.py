@@ -1,4 +1,4 @@
-"""Live measurements whose models answer what a simulation has drawn, asked block by block."""
+"""Lazy measurements whose models answer what a simulation has drawn, asked block by block."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
 from pytest_llmsafety.inference.dense_source import Reference
-from pytest_llmsafety.measurements.lazy_measurement import LiveMeasurement, Question
+from pytest_llmsafety.measurements.lazy_measurement import LazyMeasurement, Question
 from pytest_llmsafety.measurements.measurement import Settings
 from pytest_llmsafety.types import Generate, Generation, Item, Score
 
@@ -98,7 +98,7 @@ def clustered(labels: np.ndarray[tuple[int], np.dtype[np.int64]]) -> tuple[Item,
     return tuple(Item(f"i{i}", f"prompt {i}", (), f"c{c}") for i, c in enumerate(labels.tolist()))
 
 
-def live(
+def lazy(
     deltas: FloatArray,
     items: tuple[Item, ...],
     pair: ModelPair,
@@ -106,8 +106,8 @@ def live(
     *,
     scope: str = "population",
     seed: int = 0,
-) -> LiveMeasurement:
+) -> LazyMeasurement:
     """Return a measurement that asks for these deltas, in the order that the seed gives."""
     question = Question("qa", "made up", items, Scripted())
     engine = Engine(deltas, record)
-    return LiveMeasurement(question, pair, engine, Settings(scope=scope, seed=seed))  # type: ignore[arg-type]
+    return LazyMeasurement(question, pair, engine, Settings(scope=scope, seed=seed))  # type: ignore[arg-type]

@@ -25,14 +25,14 @@ if TYPE_CHECKING:
     from pytest_llmsafety.compressors import CompressionRecord, compress
     from pytest_llmsafety.errors import SafetyFailure, SafetyInconclusive
     from pytest_llmsafety.measurements.harness.imported import import_samples
-    from pytest_llmsafety.measurements.lazy_measurement import LiveMeasurement
+    from pytest_llmsafety.measurements.lazy_measurement import LazyMeasurement
     from pytest_llmsafety.measurements.measurement import Measurement
     from pytest_llmsafety.specs import ModelPair
     from pytest_llmsafety.stats import Outcome
 
 __all__ = [
     "CompressionRecord",
-    "LiveMeasurement",
+    "LazyMeasurement",
     "Measurement",
     "ModelPair",
     "Outcome",
@@ -58,7 +58,7 @@ __all__ = [
 
 _HOMES = {
     "CompressionRecord": "compressors",
-    "LiveMeasurement": "measurements.lazy_measurement",
+    "LazyMeasurement": "measurements.lazy_measurement",
     "Measurement": "measurements.measurement",
     "ModelPair": "specs",
     "Outcome": "stats",

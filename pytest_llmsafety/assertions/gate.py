@@ -11,7 +11,7 @@ from pytest_llmsafety.assertions.power_plan import Plan, plan
 from pytest_llmsafety.assertions.run_settings import counted, settled
 from pytest_llmsafety.assertions.verdict import Verdict
 from pytest_llmsafety.errors import NothingScoredError, SafetyFailure, SafetyInconclusive
-from pytest_llmsafety.measurements.lazy_measurement import LiveMeasurement
+from pytest_llmsafety.measurements.lazy_measurement import LazyMeasurement
 from pytest_llmsafety.stats import Outcome
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def gate(measurement: Measured, claim: Claim, assess: Assess) -> Verdict:
     every assertion: a judge is given the claim that counts, and held to it (see `settled`).
     """
     claim = claim.of(measurement)
-    if not (measurement.settings.plan and isinstance(measurement, LiveMeasurement)):
+    if not (measurement.settings.plan and isinstance(measurement, LazyMeasurement)):
         try:
             verdict = compressed_enough(measurement, settled(measurement, claim, assess))
         except NothingScoredError as error:

@@ -12,7 +12,7 @@ from pytest_llmsafety.metrics.perplexity import exp
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from pytest_llmsafety.measurements.lazy_measurement import LiveMeasurement
+    from pytest_llmsafety.measurements.lazy_measurement import LazyMeasurement
     from pytest_llmsafety.measurements.measurement import Measurement, PairedScore
     from pytest_llmsafety.types import Item
 
@@ -21,7 +21,7 @@ DIGITS = 4
 """Decimals of one item's change: the size of the batches moves those behind."""
 
 
-def require_sound(measured: Measurement | LiveMeasurement) -> None:
+def require_sound(measured: Measurement | LazyMeasurement) -> None:
     """Raise NotComparableError when the two models may not be judged together."""
     if measured.problems:
         message = f"{measured.pair.compression} cannot be compared with the dense model: "
@@ -42,7 +42,7 @@ def comparable(measurement: Measurement) -> list[PairedScore]:
     return pairs
 
 
-def delta_support(measured: Measurement | LiveMeasurement) -> tuple[float, float]:
+def delta_support(measured: Measurement | LazyMeasurement) -> tuple[float, float]:
     """Range of one change, from the range of one score."""
     low, high = measured.support
     return low - high, high - low

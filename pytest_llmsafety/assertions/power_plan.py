@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pytest_llmsafety.assertions.verdict import Verdict
-    from pytest_llmsafety.measurements.lazy_measurement import LiveMeasurement
+    from pytest_llmsafety.measurements.lazy_measurement import LazyMeasurement
     from pytest_llmsafety.stats import Decision
     from pytest_llmsafety.types import Item
 
@@ -73,7 +73,7 @@ class Plan:
 
 
 def plan(
-    measured: LiveMeasurement, judge: Callable[[Measurement], Verdict]
+    measured: LazyMeasurement, judge: Callable[[Measurement], Verdict]
 ) -> tuple[Plan, Verdict]:
     """Plan an assertion by judging two models that answer every item alike.
 
@@ -102,7 +102,7 @@ def plan(
 Power = tuple[int | None, tuple[float | None, float | None], str]
 
 
-def _power(measured: LiveMeasurement, verdict: Verdict, decision: Decision) -> Power:
+def _power(measured: LazyMeasurement, verdict: Verdict, decision: Decision) -> Power:
     """Units to pass, changes that are found, and what that rests on."""
     if measured.settings.scope == "suite":
         found = exp(decision.margin) if verdict.is_ratio else decision.margin
@@ -176,7 +176,7 @@ def smallest(verdict: Verdict) -> Decision:
     return min(decisions, key=lambda one: one.n_units * one.margin)
 
 
-def identical(measured: LiveMeasurement) -> Measurement:
+def identical(measured: LazyMeasurement) -> Measurement:
     """A measurement in which both models give every item the same, best answer."""
     scores = [_score(item, number, measured) for number, item in enumerate(measured.items)]
     return Measurement(
@@ -196,7 +196,7 @@ def identical(measured: LiveMeasurement) -> Measurement:
     )
 
 
-def _score(item: Item, number: int, measured: LiveMeasurement) -> Score:
+def _score(item: Item, number: int, measured: LazyMeasurement) -> Score:
     """The best score of an item: right, harmless, as often biased as counter-biased."""
     low, high = measured.support
     if isinstance(item, BBQItem) and low < 0:  # else its right options are what is measured
@@ -211,7 +211,7 @@ def _score(item: Item, number: int, measured: LiveMeasurement) -> Score:
     return Score(item.id, high if measured.higher_is_better else low + MIDDLE * (high - low))
 
 
-def _noise(measured: LiveMeasurement, verdict: Verdict) -> tuple[float, float, str]:
+def _noise(measured: LazyMeasurement, verdict: Verdict) -> tuple[float, float, str]:
     """Share of items that move each way, how far, and the sentence that says so."""
     if verdict.is_ratio or math.isinf(measured.support[1]):
         return NATS

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from pytest_llmsafety.assertions.claims import AGREEMENT, FLIPS
 from pytest_llmsafety.assertions.guards import doubted, noted
 from pytest_llmsafety.errors import ConfigurationError
-from pytest_llmsafety.measurements.lazy_measurement import LiveMeasurement
+from pytest_llmsafety.measurements.lazy_measurement import LazyMeasurement
 from pytest_llmsafety.measurements.look_history import look_note
 from pytest_llmsafety.metrics.perplexity import exp
 from pytest_llmsafety.stats import Outcome
@@ -147,7 +147,7 @@ def counted(measured: Measured, claim: Claim, result: Verdict) -> Verdict:
     another look at it has another seed, limit, order, error rate or scope.
     """
     looks = getattr(measured, "looks", None)
-    if not isinstance(measured, LiveMeasurement) or looks is None or result.decision is None:
+    if not isinstance(measured, LazyMeasurement) or looks is None or result.decision is None:
         return result
     about = (result.measurement, result.aspect, bool(result.groups), result.data_digest)
     gate = [*measured.identity(), *about, result.scorer, claim.margin, [*map(list, claim.by_group)]]

@@ -6,7 +6,7 @@ from itertools import accumulate, groupby
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from pytest_llmsafety.assertions.paired_scores import comparable, require_sound
-from pytest_llmsafety.measurements.lazy_measurement import LiveMeasurement
+from pytest_llmsafety.measurements.lazy_measurement import LazyMeasurement
 from pytest_llmsafety.stats import Outcome
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pytest_llmsafety.measurements.measurement import Measurement, PairedScore
     from pytest_llmsafety.types import Item
 
-    Measured = Measurement | LiveMeasurement
+    Measured = Measurement | LazyMeasurement
 
 D = TypeVar("D")
 D_co = TypeVar("D_co", covariant=True)
@@ -57,7 +57,7 @@ def decide(measured: Measured, claimed: Claimed[D]) -> tuple[Measurement, D, str
 
     Raises NotComparableError as `comparable`.
     """
-    if not isinstance(measured, LiveMeasurement) or not measured.settings.early_stop:
+    if not isinstance(measured, LazyMeasurement) or not measured.settings.early_stop:
         taken = measured.all()
         return taken, claimed.at_once(comparable(taken)), ""
     require_sound(measured)
@@ -69,7 +69,7 @@ def decide(measured: Measured, claimed: Claimed[D]) -> tuple[Measurement, D, str
 
 
 def _climb(
-    measured: LiveMeasurement, claimed: Claimed[D], ladder: Ladder[D]
+    measured: LazyMeasurement, claimed: Claimed[D], ladder: Ladder[D]
 ) -> tuple[Measurement, D, str]:
     """Ask block after block until the ladder has decided, or an item has no score."""
     seen = 0

@@ -61,7 +61,7 @@ class Question:
     n_data: int = 0
 
 
-class LiveMeasurement:
+class LazyMeasurement:
     """Asks both models no more items than an assertion wants to see.
 
     `items` are in the random order that the settings' seed gives; items of one cluster stay

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from pytest_llmsafety.measurements.ask_both import AskBoth
     from pytest_llmsafety.measurements.harness.choice import Cluster, Groups
-    from pytest_llmsafety.measurements.lazy_measurement import LiveMeasurement
+    from pytest_llmsafety.measurements.lazy_measurement import LazyMeasurement
     from pytest_llmsafety.session.resources import Workbench
     from pytest_llmsafety.specs import CompressionSpec, ModelPair
 
@@ -151,7 +151,7 @@ def measure(
     llmsafety_compression: CompressionSpec,
     llmsafety_workbench: Workbench,
     request: pytest.FixtureRequest,
-) -> Callable[..., LiveMeasurement]:
+) -> Callable[..., LazyMeasurement]:
     """Measure both models: `measure("toxicity")`, or `measure("bbq", dataset="phantom-bbq")`.
 
     Items are asked when an assertion needs them; `.all()` asks every one of them. `metric`,
@@ -173,7 +173,7 @@ def measure(
         groups: Groups | None = None,
         cluster: Cluster | None = None,
         support: tuple[float, float] | None = None,
-    ) -> LiveMeasurement:
+    ) -> LazyMeasurement:
         from pytest_llmsafety.measurements.harness.choice import Choice, check_choice, is_task
 
         choice = Choice(metric, groups, cluster, support)

@@ -19,7 +19,7 @@ from pytest_llmsafety.inference.engine import Engine
 from pytest_llmsafety.measurements.ask_both import AskBoth
 from pytest_llmsafety.measurements.catalog import RULES, TOXICITY, check_margin, recipe_of
 from pytest_llmsafety.measurements.harness.tasks import Tasks
-from pytest_llmsafety.measurements.lazy_measurement import LiveMeasurement, Question
+from pytest_llmsafety.measurements.lazy_measurement import LazyMeasurement, Question
 from pytest_llmsafety.measurements.look_history import LOOKS_FILE, Looks
 from pytest_llmsafety.measurements.measurement import Settings
 from pytest_llmsafety.measurements.scorer_accuracy import load
@@ -140,7 +140,7 @@ class Workbench:
         shots: int | None = None,
         reproduce: str = "",
         options: Options | None = None,
-    ) -> LiveMeasurement:
+    ) -> LazyMeasurement:
         """The measurement `name` for one compression, which asks items as they are needed.
 
         `dataset` and `scorer` replace the measurement's usual ones, `options` those of the session
@@ -165,7 +165,7 @@ class Workbench:
         question = Question(
             name, dataset, drawn.items, metric, scorer, drawn.digest, drawn.notes, drawn.n_data
         )
-        return LiveMeasurement(question, pair, self.engine, settings, self.looks)
+        return LazyMeasurement(question, pair, self.engine, settings, self.looks)
 
     def measure_task(
         self,
@@ -175,7 +175,7 @@ class Workbench:
         *,
         reproduce: str = "",
         options: Options | None = None,
-    ) -> LiveMeasurement:
+    ) -> LazyMeasurement:
         """A task of lm-evaluation-harness (`lm_eval:TASK`) for one compression.
 
         Raises ConfigurationError or DatasetError as `Tasks.question`.
@@ -185,7 +185,7 @@ class Workbench:
         if not self.options.plan:
             self.share_threads()
         settings = self.settings(spec, reproduce, options)
-        return LiveMeasurement(question, self.pair(spec), self.engine, settings, self.looks)
+        return LazyMeasurement(question, self.pair(spec), self.engine, settings, self.looks)
 
     def settings(self, spec: CompressionSpec, reproduce: str, options: Options) -> Settings:
         """What the options fix for every verdict on one compression."""

@@ -10,7 +10,7 @@ from pytest_llmsafety.datasets import dataset
 from pytest_llmsafety.datasets.base import DataSource
 from pytest_llmsafety.inference.cache import Cache
 from pytest_llmsafety.inference.engine import Engine
-from pytest_llmsafety.measurements.lazy_measurement import LiveMeasurement, Question
+from pytest_llmsafety.measurements.lazy_measurement import LazyMeasurement, Question
 from pytest_llmsafety.metrics.kl import KL
 from pytest_llmsafety.models.load import load_model, load_tokenizer
 from pytest_llmsafety.specs import CompressionSpec, ModelPair, ModelSpec
@@ -39,7 +39,7 @@ def test_kl_is_that_of_all_logits(shared, name, vocabulary, spec):
     scores = {}
     for top in (64, vocabulary):
         question = Question("kl", "wikitext2", items, KL(top, N_TOKENS))
-        made = LiveMeasurement(question, pair, engine).all()
+        made = LazyMeasurement(question, pair, engine).all()
         scores[top] = {one.item.id: one.compressed for one in made.pairs}
     tokenizer = load_tokenizer(folder)
     dense, other = (load_model(folder, dtype="float32", device="cpu") for _ in range(2))

@@ -10,7 +10,7 @@ from pytest_llmsafety.errors import ConfigurationError, SafetyFailure, SafetyInc
 from pytest_llmsafety.inference.backends.fake import FakeBackend
 from pytest_llmsafety.inference.cache import Cache
 from pytest_llmsafety.inference.engine import Engine
-from pytest_llmsafety.measurements.lazy_measurement import LiveMeasurement, Question
+from pytest_llmsafety.measurements.lazy_measurement import LazyMeasurement, Question
 from pytest_llmsafety.metrics.judge import Judge
 from pytest_llmsafety.types import ConversationItem, Generation, Likelihood, Loglikelihood
 from tests.measurements import PAIR, measurement
@@ -69,7 +69,7 @@ def measured():
         engine = Engine(Cache(None), backend=answering(good_share))
         engines.append(engine)
         question = Question("judge", "mt_bench", ITEMS, Judge(consult=judge))
-        return LiveMeasurement(question, PAIR, engine)
+        return LazyMeasurement(question, PAIR, engine)
 
     yield measure
     for engine in engines:
@@ -107,7 +107,7 @@ def test_thoughts_are_not_in_the_conversation():
 
     engine = Engine(Cache(None), backend=FakeBackend.factory(answer, records={"int4": RECORD}))
     question = Question("judge", "mt_bench", ITEMS[:2], Judge(consult=reads))
-    LiveMeasurement(question, PAIR, engine).pairs(2)
+    LazyMeasurement(question, PAIR, engine).pairs(2)
     assert {turns[1] for turns in said if turns} == {"dense answer", "int4 answer"}
     assert judged
     assert not any("hm" in text for text in judged)

@@ -12,7 +12,7 @@ from pytest_llmsafety import assert_kl
 from pytest_llmsafety.errors import ConfigurationError, SafetyFailure, SafetyInconclusive
 from pytest_llmsafety.inference.cache import Cache
 from pytest_llmsafety.inference.engine import Engine
-from pytest_llmsafety.measurements.lazy_measurement import LiveMeasurement, Question
+from pytest_llmsafety.measurements.lazy_measurement import LazyMeasurement, Question
 from pytest_llmsafety.measurements.measurement import Figure, Settings
 from pytest_llmsafety.metrics.kl import KL
 from pytest_llmsafety.models.load import load_model
@@ -89,11 +89,11 @@ def folder(tmp_path_factory):
     return folder
 
 
-def live(folder, top, cache):
+def lazy(folder, top, cache):
     """The forty texts under int4, not asked yet, with the dense model also asked twice."""
     pair = ModelPair(ModelSpec(str(folder), device="cpu"), CompressionSpec.parse("int4"))
     question = Question("kl", "made-up", ITEMS, KL(top, max_tokens=24))
-    return LiveMeasurement(question, pair, Engine(Cache(cache)), Settings(noise_floor=True))
+    return LazyMeasurement(question, pair, Engine(Cache(cache)), Settings(noise_floor=True))
 
 
 def exact(folder, text):
@@ -110,7 +110,7 @@ def exact(folder, text):
 
 def test_two_models_are_as_far_apart_as_all_their_logits_say(folder, tmp_path):
     """From both models through the cache, text by text: the KL of a computation in one piece."""
-    made = live(folder, VOCABULARY, tmp_path / "cache.db").all()
+    made = lazy(folder, VOCABULARY, tmp_path / "cache.db").all()
     assert made.problems == ()
     for pair in made.pairs[:6]:
         nats, agreed = exact(folder, pair.item.prompt)
@@ -118,14 +118,14 @@ def test_two_models_are_as_far_apart_as_all_their_logits_say(folder, tmp_path):
         assert pair.values == (0.0, pytest.approx(nats, abs=1e-4))
         assert dict(pair.compressed.parts)["agreement"] == pytest.approx(agreed)
     assert sum(pair.compressed.value for pair in made.replica) < 1e-3
-    again = live(folder, VOCABULARY, tmp_path / "cache.db")
+    again = lazy(folder, VOCABULARY, tmp_path / "cache.db")
     assert again.all().pairs == made.pairs
     assert again._engine.forward_passes == 0
 
 
 def test_fewer_tokens_see_less_of_it(folder):
     """A bound from eight tokens lies below the whole KL, for every text and both in order."""
-    whole, few = live(folder, VOCABULARY, None).all(), live(folder, 8, None).all()
+    whole, few = lazy(folder, VOCABULARY, None).all(), lazy(folder, 8, None).all()
     for one, other in zip(few.pairs, whole.pairs, strict=True):
         assert one.item == other.item
         assert 0 < one.compressed.value < other.compressed.value

@@ -10,7 +10,7 @@ from pytest_llmsafety.assertions.kl import judge_kl
 from pytest_llmsafety.assertions.means import judge_groups
 from pytest_llmsafety.assertions.perplexity import judge_perplexity
 from pytest_llmsafety.assertions.power_plan import plan
-from pytest_llmsafety.measurements.lazy_measurement import LiveMeasurement, Question
+from pytest_llmsafety.measurements.lazy_measurement import LazyMeasurement, Question
 from pytest_llmsafety.measurements.measurement import Settings
 from pytest_llmsafety.metrics.kl import KL
 from pytest_llmsafety.metrics.multiple_choice import MultipleChoice
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 TEXTS = [TextItem(f"t{n}", f"text {n} " + "word " * (4000 if n == 0 else 400)) for n in range(60)]
 
 
-def planned(name: str, items: Sequence[Item], metric: Metric) -> LiveMeasurement:
+def planned(name: str, items: Sequence[Item], metric: Metric) -> LazyMeasurement:
     """A measurement of which only the plan is wanted."""
     question = Question(name, "made-up", tuple(items), metric)
-    return LiveMeasurement(question, PAIR, None, Settings(plan=True))
+    return LazyMeasurement(question, PAIR, None, Settings(plan=True))
 
 
 def test_a_metric_that_reads_the_first_tokens_weighs_long_texts_alike():

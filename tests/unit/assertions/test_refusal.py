@@ -11,7 +11,7 @@ from pytest_llmsafety.errors import ConfigurationError, SafetyFailure, SafetyInc
 from pytest_llmsafety.inference.backends.fake import FakeBackend
 from pytest_llmsafety.inference.cache import Cache
 from pytest_llmsafety.inference.engine import Engine
-from pytest_llmsafety.measurements.lazy_measurement import LiveMeasurement, Question
+from pytest_llmsafety.measurements.lazy_measurement import LazyMeasurement, Question
 from pytest_llmsafety.metrics.refusal import Overrefusal
 from pytest_llmsafety.types import Generation, Item, Likelihood, Loglikelihood, RequestItem
 from tests.measurements import PAIR, measurement
@@ -107,7 +107,7 @@ def thinking(asked_of_compressed):
 
     backend = FakeBackend.factory(answer, records={"int4": RECORD})
     question = Question("overrefusal", "mine", requests, Overrefusal())
-    return LiveMeasurement(question, PAIR, Engine(Cache(None), backend=backend))
+    return LazyMeasurement(question, PAIR, Engine(Cache(None), backend=backend))
 
 
 def test_a_model_that_only_thinks_does_not_pass():

@@ -17,7 +17,7 @@ from pytest_llmsafety.inference.backends.chat import Voices
 from pytest_llmsafety.inference.cache import Cache
 from pytest_llmsafety.inference.codec import decode, encode
 from pytest_llmsafety.inference.engine import Engine
-from pytest_llmsafety.measurements.lazy_measurement import LiveMeasurement, Question
+from pytest_llmsafety.measurements.lazy_measurement import LazyMeasurement, Question
 from pytest_llmsafety.measurements.measurement import Settings
 from pytest_llmsafety.metrics.refusal import Overrefusal
 from pytest_llmsafety.models.deployment import Deployment, Difference, differences
@@ -128,7 +128,7 @@ def measured(models):
         )
         question = Question("overrefusal", "mine", ITEMS, Overrefusal(max_new_tokens=4))
         settings = Settings(chat=ChatSettings(**chat))
-        return LiveMeasurement(question, pair, engine, settings).all(), engine
+        return LazyMeasurement(question, pair, engine, settings).all(), engine
 
     yield measure
     for engine in engines:

@@ -1,4 +1,4 @@
-"""LiveMeasurement: both models answer as many items as are needed, paired by id."""
+"""LazyMeasurement: both models answer as many items as are needed, paired by id."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from pytest_llmsafety.datasets.selection import shuffled
 from pytest_llmsafety.inference.dense_source import Reference
 from pytest_llmsafety.measurements import pair_check
-from pytest_llmsafety.measurements.lazy_measurement import LiveMeasurement, Question, paired
+from pytest_llmsafety.measurements.lazy_measurement import LazyMeasurement, Question, paired
 from pytest_llmsafety.measurements.measurement import Settings
 from pytest_llmsafety.types import Generate, Generation, Item, Likelihood, Loglikelihood, Score
 from tests.measurements import PAIR, RECORD
@@ -95,14 +95,14 @@ class TwoVoices:
 QUESTION = Question("shouting", "made-up", ITEMS, Shouting())
 
 
-def live(engine: TwoVoices, **settings) -> LiveMeasurement:
+def lazy(engine: TwoVoices, **settings) -> LazyMeasurement:
     """The twenty items, not asked yet."""
-    return LiveMeasurement(QUESTION, PAIR, engine, Settings(**settings))
+    return LazyMeasurement(QUESTION, PAIR, engine, Settings(**settings))
 
 
 def test_scores_are_paired_by_item():
     """Every item has the scores of both models, in the random order of the seed."""
-    made = live(TwoVoices("quiet words here", "LOUD words here")).all()
+    made = lazy(TwoVoices("quiet words here", "LOUD words here")).all()
     assert [pair.item for pair in made.pairs] == list(shuffled(ITEMS, 0))
     assert made.pairs[0].values == (0.0, pytest.approx(4 / 15))
     assert made.figures[0].dense == 0.0
@@ -112,7 +112,7 @@ def test_scores_are_paired_by_item():
 def test_only_what_is_wanted_is_asked():
     """Both models answer the first five items, later the next three; none is asked twice."""
     engine = TwoVoices("quiet", "LOUD")
-    measuring = live(engine)
+    measuring = lazy(engine)
     assert engine.asked == []
     assert len(measuring.pairs(5)) == 5
     assert measuring.pairs(8)[:5] == measuring.pairs(5)
@@ -121,7 +121,7 @@ def test_only_what_is_wanted_is_asked():
 
 def test_what_was_paired_is_not_paired_again():
     """A further look adds the new items to the pairs that are there."""
-    measuring = live(TwoVoices("quiet", "LOUD"))
+    measuring = lazy(TwoVoices("quiet", "LOUD"))
     first = measuring.pairs(5)
     assert all(a is b for a, b in zip(measuring.pairs(8), first, strict=False))
     assert measuring.pairs(3) == first[:3]
@@ -131,7 +131,7 @@ def test_what_was_paired_is_not_paired_again():
 def test_models_that_do_not_fit_together_answer_more_at_a_time():
     """Where one model has to make room for the other, each turn asks twice as many items."""
     engine = TwoVoices("quiet", "LOUD", crowded=True)
-    measuring = live(engine)
+    measuring = lazy(engine)
     assert [len(measuring.pairs(n)) for n in (5, 6, 7)] == [5, 6, 7]
     assert engine.asked == [("dense", 5), ("int4", 5), ("dense", 5), ("int4", 5)]
 
@@ -147,7 +147,7 @@ def test_an_error_of_one_model_keeps_the_other_ones_answers():
             return super().answer(arm, requests)
 
     engine = Broken("quiet", "LOUD")
-    measuring = live(engine)
+    measuring = lazy(engine)
     with pytest.raises(RuntimeError):
         measuring.pairs(20)
     assert len(measuring.pairs(20)) == 20
@@ -157,7 +157,7 @@ def test_an_error_of_one_model_keeps_the_other_ones_answers():
 def test_the_noise_floor_asks_the_dense_model_again():
     """Where it is wanted, the same items are asked of the dense model as an arm of its own."""
     engine = TwoVoices("quiet", "LOUD")
-    made = live(engine, noise_floor=True).first(4)
+    made = lazy(engine, noise_floor=True).first(4)
     assert [pair.item for pair in made.replica] == [pair.item for pair in made.pairs]
     assert ("dense again", 4) in engine.asked
 
@@ -192,7 +192,7 @@ def test_a_follow_up_is_about_the_dense_models_answers(crowded):
 
     engine = Listening("calm", "louder", crowded=crowded)
     question = Question("echoing", "made-up", ITEMS, Echoing())
-    measuring = LiveMeasurement(question, PAIR, engine, Settings(noise_floor=True))
+    measuring = LazyMeasurement(question, PAIR, engine, Settings(noise_floor=True))
     for n in (3, 5, 20):
         made = measuring.first(n)
         assert [pair.values for pair in made.pairs] == [(0.0, 2.0)] * n
@@ -217,7 +217,7 @@ def test_items_of_a_cluster_stay_together():
 )  # fmt: skip
 def test_broken_speech_is_noticed(text, unlikely):
     """Empty, looping and improbable texts of the compressed model each leave a sentence."""
-    assert live(TwoVoices("quiet words here", text, unlikely)).all().degeneration
+    assert lazy(TwoVoices("quiet words here", text, unlikely)).all().degeneration
 
 
 def test_scores_of_other_items_are_an_error():

@@ -8,7 +8,7 @@ from pytest_llmsafety.assertions.claims import Claim
 from pytest_llmsafety.assertions.gate import gate, observe
 from pytest_llmsafety.assertions.means import judge_mean
 from pytest_llmsafety.config.options import Options
-from pytest_llmsafety.measurements.lazy_measurement import LiveMeasurement, Question
+from pytest_llmsafety.measurements.lazy_measurement import LazyMeasurement, Question
 from pytest_llmsafety.measurements.look_history import Looks, look_note, ordinal
 from pytest_llmsafety.measurements.measurement import Settings
 from pytest_llmsafety.models.identity import Identity, Platform
@@ -68,7 +68,7 @@ class Model(Answers):
 def judged(looks: Looks, seed: int = 0, n: int = 200, margin: float = 0.05, **settings: Any) -> int:
     """The number of the look that a verdict on `n` unchanged answers is."""
     question = Question("qa", "made-up", ITEMS[:n], Told(), data_digest="d", n_data=1000)
-    measured = LiveMeasurement(
+    measured = LazyMeasurement(
         question, PAIR, Model(lambda _: "1"), Settings(seed=seed, **settings), looks
     )
     with observe(lambda _: None, forgive=frozenset({"INCONCLUSIVE"})):

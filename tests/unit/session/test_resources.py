@@ -95,9 +95,9 @@ def test_a_metric_of_another_package_is_measured_under_its_name(tmp_path, monkey
     workbench = Workbench(options)
     spec = CompressionSpec.parse("int8")
     workbench.preflight([spec])
-    live = workbench.measure("endless", spec, dataset="phantom-qa")
-    assert (live.name, live.dataset, len(live.items)) == ("endless", "phantom-qa", 5)
-    assert type(live.question.metric).__module__ == "my_package.endless"
+    lazy = workbench.measure("endless", spec, dataset="phantom-qa")
+    assert (lazy.name, lazy.dataset, len(lazy.items)) == ("endless", "phantom-qa", 5)
+    assert type(lazy.question.metric).__module__ == "my_package.endless"
     with pytest.raises(ConfigurationError, match='Name one: measure\\("endless", dataset='):
         workbench.measure("endless", spec)
 
