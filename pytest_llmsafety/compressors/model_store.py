@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_llmsafety.codec import from_plain, to_plain
 from pytest_llmsafety.compressors.record import CompressionRecord
 from pytest_llmsafety.errors import CacheError
-from pytest_llmsafety.models.file_digests import file_digest
+from pytest_llmsafety.models.digests import file_digest
 from pytest_llmsafety.paths import PARTIAL
 
 try:

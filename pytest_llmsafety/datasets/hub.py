@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_llmsafety.datasets.rows import Row
 from pytest_llmsafety.errors import DatasetError
+from pytest_llmsafety.libraries import quiet_datasets
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -52,15 +53,11 @@ def _load(
 ) -> Iterator[dict[str, Any]]:
     import datasets
 
-    bars = datasets.is_progress_bar_enabled()
-    datasets.disable_progress_bars()  # nobody asked for a bar of their own for each table
     try:
-        rows = datasets.load_dataset(path, config, split=table.split, **place)
+        with quiet_datasets():
+            rows = datasets.load_dataset(path, config, split=table.split, **place)
     except Exception as error:
         raise DatasetError(unreachable(table, error)) from error
-    finally:
-        if bars:
-            datasets.enable_progress_bars()
     for number, row in enumerate(rows, start=1):
         yield Row(row, f"{table} row {number}")
 

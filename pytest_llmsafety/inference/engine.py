@@ -19,11 +19,10 @@ from pytest_llmsafety.inference.cache import Cache
 from pytest_llmsafety.inference.cached_loop import complete
 from pytest_llmsafety.inference.codec import decode, encode
 from pytest_llmsafety.inference.dense_source import Reference
-from pytest_llmsafety.models.file_digests import FileDigests
+from pytest_llmsafety.models.digests import FileDigests, digest_json
 from pytest_llmsafety.models.identity import (
     arm_identity,
     code_digest,
-    digest_json,
     platform_of,
     request_key,
 )

@@ -7,7 +7,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pytest_llmsafety.models.identity import digest_json
+from pytest_llmsafety.models.digests import digest_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

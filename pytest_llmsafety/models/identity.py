@@ -6,9 +6,6 @@ part of the key by being there. Canonical JSON, never pickle.
 
 from __future__ import annotations
 
-import hashlib
-import json
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import cache
 from importlib import metadata
@@ -16,7 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_llmsafety.errors import ConfigurationError
-from pytest_llmsafety.models.file_digests import FileDigests, file_digest
+from pytest_llmsafety.libraries import version
+from pytest_llmsafety.models.digests import FileDigests, digest_json, file_digest
 from pytest_llmsafety.models.own_code import own_digest
 from pytest_llmsafety.models.quantization_formats import quantization_of, versions_for
 from pytest_llmsafety.models.user_code import find, own_code
@@ -113,12 +111,6 @@ def request_key(arm: str, request: Request) -> str:
     return digest_json({"arm": arm, "kind": type(request).__name__, "request": asdict(request)})
 
 
-def digest_json(value: object) -> str:
-    """Return the SHA-256 of `value` as canonical JSON (sorted keys, ASCII), in hex."""
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
-    return hashlib.sha256(text.encode("ascii")).hexdigest()
-
-
 def model_digest(folder: Path, files: FileDigests | None = None) -> str:
     """Return the SHA-256 over names and contents of all files that loading a model may read.
 
@@ -137,12 +129,7 @@ def versions() -> tuple[tuple[str, str], ...]:
 
     Of the packages that transformers takes up unasked those that are installed.
     """
-    found = []
-    for name in ("pytest-llmsafety", *LIBRARIES):
-        version = "absent"
-        with suppress(metadata.PackageNotFoundError):
-            version = metadata.version(name)
-        found.append((name, version))
+    found = [(name, version(name) or "absent") for name in ("pytest-llmsafety", *LIBRARIES)]
     found += [(name, state) for name, state in map(_installed, CHANGES_SILENTLY) if state]
     return (*found, ("own code", own_digest()))
 
@@ -150,8 +137,8 @@ def versions() -> tuple[tuple[str, str], ...]:
 def _installed(module: str) -> tuple[str, str]:
     """Return the distribution of a module and its version, empty where neither is there."""
     name = CHANGES_SILENTLY[module]
-    with suppress(metadata.PackageNotFoundError):
-        return name, metadata.version(name)
+    if state := version(name):
+        return name, state
     spec = find(module)
     path = Path(spec.origin) if spec and spec.has_location and spec.origin else None
     return name, f"no version {file_digest(path)}" if path and path.is_file() else ""

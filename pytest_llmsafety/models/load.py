@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -11,6 +10,7 @@ from transformers.pytorch_utils import Conv1D
 
 from pytest_llmsafety.errors import ModelError
 from pytest_llmsafety.json_files import read_json
+from pytest_llmsafety.libraries import quiet_transformers
 from pytest_llmsafety.models.gguf_file import complete
 from pytest_llmsafety.models.locate import read_config
 from pytest_llmsafety.models.quantization_formats import (
@@ -26,7 +26,6 @@ from pytest_llmsafety.models.unused_tensors import check_used
 LONGEST_REASON = 200
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -66,7 +65,7 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
 def _check_config(folder: Path) -> None:
     """Raise ModelError when it is config.json that transformers does not take."""
     try:
-        with _quiet_transformers():
+        with quiet_transformers():
             transformers.AutoConfig.from_pretrained(
                 str(folder), trust_remote_code=False, local_files_only=True
             )
@@ -125,7 +124,7 @@ def load_model(folder: Path, *, dtype: str, device: str) -> PreTrainedModel:
     if why:
         message = f"'{folder}' {why}"
         raise ModelError(message)
-    with _quiet_transformers():
+    with quiet_transformers():
         check_size(folder, config, dtype=dtype, device=device)
     options: dict[str, Any] = {"pretrained_model_name_or_path": str(folder)}
     if unpacked_here(config):
@@ -137,7 +136,7 @@ def load_model(folder: Path, *, dtype: str, device: str) -> PreTrainedModel:
 
 def load_gguf(path: Path, *, dtype: str, device: str) -> PreTrainedModel:
     """Load the model of a GGUF file onto `device`; errors as of `load_model`."""
-    with _quiet_transformers():
+    with quiet_transformers():
         check_gguf_size(path, dtype=dtype, device=device)
     options = {"pretrained_model_name_or_path": str(path.parent), "gguf_file": path.name}
     return _loaded(path, dtype, device, {**options, "device_map": {"": device}})
@@ -193,7 +192,7 @@ def _decompressed(model: PreTrainedModel) -> PreTrainedModel:
 def _loaded(what: Path, dtype: str, device: str, options: dict[str, Any]) -> PreTrainedModel:
     """Load `what` with these options, and see that every weight was there and is used."""
     loader = options.pop("loader", transformers.AutoModelForCausalLM)
-    with _quiet_transformers():
+    with quiet_transformers():
         try:
             loaded: Any = loader.from_pretrained(
                 dtype=getattr(torch, dtype),
@@ -249,21 +248,6 @@ def first_line(error: BaseException) -> str:
     """Return the first line of an error's text, without its full stop."""
     lines = str(error).strip().splitlines()
     return lines[0].rstrip(".") if lines else type(error).__name__
-
-
-@contextmanager
-def _quiet_transformers() -> Iterator[None]:
-    """Keep transformers' own bars and reports off the terminal; what matters is raised."""
-    logging: Any = transformers.utils.logging
-    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(level)
-        if bars:
-            logging.enable_progress_bar()
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from importlib import metadata
 from typing import TYPE_CHECKING, Any
+
+from pytest_llmsafety.libraries import version
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -129,14 +130,6 @@ def versions_for(name: str) -> str:
     """The versions of the packages that compute the format `name`, as one text."""
     packages = PACKAGES.get(_family(name), ())
     return " ".join(f"{package}=={version(package) or 'absent'}" for package in packages)
-
-
-def version(package: str) -> str:
-    """The version of an installed distribution, empty when it is absent; imports nothing."""
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return ""
 
 
 def _family(name: str) -> str:

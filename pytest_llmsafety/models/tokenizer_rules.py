@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from typing import TYPE_CHECKING, Any
+
+from pytest_llmsafety.models.digests import digest_json
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -37,14 +38,9 @@ def rules_of(tokenizer: PreTrainedTokenizerBase) -> Parts:
             "special tokens around a text": _around(told["post_processor"]),
         }
     return tuple(
-        (name, digest(value if name == "vocabulary" else plain(value)))
+        (name, digest_json(value if name == "vocabulary" else plain(value)))
         for name, value in whole.items()
     )
-
-
-def digest(value: object) -> str:
-    """Return the SHA-256 of a JSON value, in hex."""
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode("ascii")).hexdigest()
 
 
 def plain(value: Any) -> Any:  # noqa: ANN401 - a JSON value

@@ -17,7 +17,7 @@ from pytest_llmsafety.models.identity import model_digest
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pytest_llmsafety.models.file_digests import FileDigests
+    from pytest_llmsafety.models.digests import FileDigests
     from pytest_llmsafety.specs import CompressionSpec, ModelSpec
 
 CPUINFO = Path("/proc/cpuinfo")

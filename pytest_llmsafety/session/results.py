@@ -7,16 +7,16 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timezone
 from functools import cached_property
-from importlib.metadata import PackageNotFoundError, version
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
 from pytest_llmsafety.escapes import plain
+from pytest_llmsafety.libraries import version
 from pytest_llmsafety.paths import as_given
 from pytest_llmsafety.session.baseline_update import Release, share
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from pytest_llmsafety.assertions.power_plan import Plan
@@ -252,7 +252,10 @@ class SafetySession:
             gaps=self.gaps,
             settings=self.options.settings(),
             unused_margins=self._unused_margins(),
-            versions=(("python", sys.version.split()[0]), *_versions()),
+            versions=(
+                ("python", sys.version.split()[0]),
+                *((name, found) for name in PACKAGES if (found := version(name))),
+            ),
         )
 
     def _unused_margins(self) -> tuple[str, ...]:
@@ -288,10 +291,3 @@ class SafetySession:
 
             lines += ["", *changes(self.release.since, width)]
         return [*lines, "", *(f"report: {as_given(path)}" for path in self.written)]
-
-
-def _versions() -> Iterator[tuple[str, str]]:
-    """Name and version of the packages that shape a verdict, as far as they are installed."""
-    for name in PACKAGES:
-        with suppress(PackageNotFoundError):
-            yield name, version(name)

@@ -27,7 +27,7 @@ import types
 from pathlib import Path
 
 from pytest_llmsafety.errors import ModelError
-from pytest_llmsafety.models.file_digests import FileDigests
+from pytest_llmsafety.models.digests import FileDigests
 from pytest_llmsafety.specs import ModelPair
 
 

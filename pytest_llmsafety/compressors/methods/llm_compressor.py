@@ -12,15 +12,17 @@ from typing import TYPE_CHECKING, Any
 from pytest_llmsafety.compressors import calibration
 from pytest_llmsafety.compressors.base import Compressor
 from pytest_llmsafety.compressors.layer_compressor import Done, recorded
-from pytest_llmsafety.compressors.layerwise.layers import Layer, linear_layers
+from pytest_llmsafety.compressors.layerwise.layers import Layer, linear_layers, weight_of
 from pytest_llmsafety.compressors.parameters import Parameters, Values
-from pytest_llmsafety.compressors.record.changes import layer_digests, tensor_digest
+from pytest_llmsafety.compressors.record.coverage import fingerprint, plain_values
 from pytest_llmsafety.compressors.record.file_sizes import dense_bytes
 from pytest_llmsafety.errors import ConfigurationError
-from pytest_llmsafety.models.quantization_formats import lacking, version
+from pytest_llmsafety.libraries import version
+from pytest_llmsafety.models.quantization_formats import lacking
 from pytest_llmsafety.paths import user_path
 
 if TYPE_CHECKING:
+    import torch
     from transformers import PreTrainedModel
 
     from pytest_llmsafety.compressors.base import Context
@@ -66,7 +68,8 @@ class LlmCompressor(Compressor):
         from llmcompressor import oneshot
 
         drawn = calibration.draw(model, context, Values(rest=step.parameter))
-        before, dense = dense_bytes(model), layer_digests(model)
+        before = dense_bytes(model)
+        dense = {name: _digest(weight_of(layer)) for name, layer in linear_layers(model)}
         rows = drawn.ids.tolist()
         data = {"input_ids": rows, "attention_mask": [[1] * len(row) for row in rows]}
         with torch.random.fork_rng():
@@ -106,5 +109,10 @@ def _done(layer: Layer, dense: str) -> Done:
         inputs = module.quantization_scheme.input_activations
         notes += [f"the inputs of layers have {inputs.num_bits} bits, too"] if inputs else []
     zeros = weight.numel() - int(weight.count_nonzero())
-    changed = scheme is not None or tensor_digest(module.weight) != dense
+    changed = scheme is not None or _digest(module.weight) != dense
     return Done(layer, changed, bits, zeros, tuple(notes))
+
+
+def _digest(weight: torch.Tensor) -> str:
+    values = plain_values(weight, codes=True)
+    return "" if values is None else fingerprint(values)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from pytest_llmsafety.compressors.layerwise.layers import linear_layers, weight_of
 from pytest_llmsafety.compressors.record import CompressionRecord
 from pytest_llmsafety.compressors.record.coverage import UNCHANGED, altered, current, remember
 from pytest_llmsafety.compressors.record.file_sizes import dense_bytes
@@ -64,29 +62,3 @@ def changes(model: PreTrainedModel, step: Step) -> Iterator[Changes]:
 
     with torch.no_grad():
         yield Changes(model, step)
-
-
-def layer_digests(model: PreTrainedModel) -> dict[str, str]:
-    """SHA-256 of the weight of every linear layer, by layer name."""
-    return {name: tensor_digest(weight_of(layer)) for name, layer in linear_layers(model)}
-
-
-def tensor_digest(tensor: torch.Tensor) -> str:
-    """SHA-256 of a tensor's bytes; of a packed tensor, of the values that it stands for."""
-    import torch
-
-    plain = plain_values(tensor).cpu().contiguous().reshape(-1).view(torch.uint8)
-    return hashlib.sha256(plain.numpy().tobytes()).hexdigest()
-
-
-def plain_values(tensor: torch.Tensor) -> torch.Tensor:
-    """Return the tensor itself, or the values that a package's own kind of tensor stands for.
-
-    torchao and quanto keep codes and scales in subclasses of Tensor, which `dequantize` unpacks.
-    """
-    import torch
-
-    data = tensor.detach()
-    unpack = getattr(data, "dequantize", None)
-    is_own_kind = type(data) not in {torch.Tensor, torch.nn.Parameter}
-    return unpack() if is_own_kind and unpack is not None else data

@@ -117,7 +117,7 @@ def remember(model: PreTrainedModel) -> tuple[Remembered, ...]:
             _samples(parts),
         )
         for name, parameter in distinct_parameters(model)
-        if (parts := _matrices(_plain(parameter, codes=True)))
+        if (parts := _matrices(plain_values(parameter, codes=True)))
     )
 
 
@@ -198,6 +198,23 @@ def kept_text(kept: Sequence[Kept], most: int = 3) -> str:
     ]
     more = len(rows) - most
     return "; ".join(told) + (f"; and {more} more" if more > 0 else "")
+
+
+def plain_values(tensor: torch.Tensor, *, codes: bool = False) -> torch.Tensor | None:
+    """Return the values of a tensor that may be packed; None where it does not give them.
+
+    torchao and quanto keep codes and scales in subclasses of Tensor, which `dequantize` unpacks.
+    With `codes` a tensor of integers stands for itself.
+    """
+    import torch
+
+    value: Any = tensor.detach()
+    if type(value) not in (torch.Tensor, torch.nn.Parameter) and hasattr(value, "dequantize"):
+        try:
+            value = value.dequantize()
+        except (RuntimeError, NotImplementedError, TypeError, ValueError):
+            return None
+    return value if (codes or value.is_floating_point()) and not value.is_meta else None
 
 
 def fingerprint(matrix: torch.Tensor) -> str:
@@ -328,7 +345,7 @@ def current(model: PreTrainedModel, one: Remembered) -> torch.Tensor | None:
     if not isinstance(found, torch.Tensor):
         alike = (value for value in _floats(module) if tuple(value.shape) == one.shape)
         found = next(alike, None)  # in a module that wraps the former one
-    values = None if found is None else _plain(found)
+    values = None if found is None else plain_values(found)
     return values if values is not None and values.is_floating_point() else None
 
 
@@ -372,22 +389,6 @@ def _tensor() -> type[torch.Tensor]:
     import torch
 
     return torch.Tensor
-
-
-def _plain(tensor: torch.Tensor, *, codes: bool = False) -> Any:  # noqa: ANN401 - None or a tensor
-    """Return the values of a tensor that may be packed; None where it does not give them.
-
-    With `codes` a tensor of integers stands for itself.
-    """
-    import torch
-
-    value: Any = tensor.detach()
-    if type(value) not in (torch.Tensor, torch.nn.Parameter) and hasattr(value, "dequantize"):
-        try:
-            value = value.dequantize()
-        except (RuntimeError, NotImplementedError, TypeError, ValueError):
-            return None
-    return value if (codes or value.is_floating_point()) and not value.is_meta else None
 
 
 def _reason(one: Remembered, why: str, reasons: Mapping[str, str], matrices: int) -> str:

@@ -9,7 +9,8 @@ from pytest_llmsafety.compressors.record.architecture import Architecture
 from pytest_llmsafety.compressors.record.coverage import Remembered, Row, remember
 from pytest_llmsafety.compressors.record.file_sizes import stored_bytes
 from pytest_llmsafety.errors import BaselineError
-from pytest_llmsafety.models.tokenizer_rules import digest, rules_of
+from pytest_llmsafety.models.digests import digest_json
+from pytest_llmsafety.models.tokenizer_rules import rules_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -77,6 +78,6 @@ def tokenizer_parts(tokenizer: Any) -> tuple[tuple[str, str], ...]:  # noqa: ANN
     ends = [tokenizer.bos_token_id, tokenizer.eos_token_id]
     return (
         *rules_of(tokenizer),
-        (ENDS, digest(ends)),
-        (TEMPLATE, digest(tokenizer.chat_template)),
+        (ENDS, digest_json(ends)),
+        (TEMPLATE, digest_json(tokenizer.chat_template)),
     )

@@ -6,12 +6,12 @@ import difflib
 import random
 from contextlib import contextmanager
 from dataclasses import replace
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from pytest_llmsafety.datasets.pins import check_pins
 from pytest_llmsafety.datasets.selection import select
 from pytest_llmsafety.errors import ConfigurationError, DatasetError
+from pytest_llmsafety.libraries import version
 from pytest_llmsafety.measurements.harness.choice import PREFIX, Scale
 from pytest_llmsafety.measurements.harness.items import item_of, options_of, prompt_of
 from pytest_llmsafety.measurements.harness.task_metric import Asked, TaskMetric

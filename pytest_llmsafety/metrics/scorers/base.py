@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Protocol
 
 from pytest_llmsafety.errors import ScorerError
-from pytest_llmsafety.models.file_digests import FileDigests
+from pytest_llmsafety.libraries import version
+from pytest_llmsafety.models.digests import FileDigests, digest_json, file_digest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -115,42 +114,28 @@ def unchanged(paths: Iterable[Path]) -> Iterator[None]:
 
 
 def sha256(*paths: Path) -> str:
-    """SHA-256 of one file, or of the names and SHA-256 of several; 64 hex digits."""
-    digest = hashlib.sha256()
-    if len(paths) != 1:
-        for path in sorted(paths):
-            digest.update(f"{path.name}\0{sha256(path)}\0".encode())
-        return digest.hexdigest()
-    with paths[0].open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
+    """Return the SHA-256 of one file, or of the names and SHA-256 of several; 64 hex digits."""
+    if len(paths) == 1:
+        return file_digest(paths[0])
+    return digest_json([[path.name, file_digest(path)] for path in sorted(paths)])
 
 
 def versions(*packages: str) -> str:
-    """Installed versions: `torch 2.13.0, transformers 5.23.0`."""
-    return ", ".join(f"{package} {version(package)}" for package in packages)
+    """Return the installed versions: `torch 2.13.0, transformers 5.23.0`.
+
+    Raises ImportError for a package that is not installed.
+    """
+    found = {package: version(package) for package in packages}
+    for package in packages:
+        if not found[package]:
+            message = f"the distribution {package} is not installed"
+            raise ImportError(message)
+    return ", ".join(f"{package} {found[package]}" for package in packages)
 
 
 def torch_kind(device: str) -> str:
     """`cuda` of `cuda:1`: numbers depend on the kind of device, not on which one it is."""
     return device.partition(":")[0]
-
-
-@contextmanager
-def quiet_loading() -> Iterator[None]:
-    """Keep transformers' bars and reports off the terminal; what matters is raised."""
-    from transformers.utils import logging
-
-    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()  # type: ignore[no-untyped-call]
-    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    try:
-        yield
-    finally:
-        logging.set_verbosity(level)
-        if bars:
-            logging.enable_progress_bar()  # type: ignore[no-untyped-call]
 
 
 def token_limit(tokenizer: Any, config: Any) -> int:  # noqa: ANN401 - transformers

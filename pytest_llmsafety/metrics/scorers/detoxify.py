@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_llmsafety.errors import ScorerError
+from pytest_llmsafety.libraries import quiet_transformers
 from pytest_llmsafety.metrics.scorers.base import (
     ALTERNATIVES,
     checked,
     in_batches,
-    quiet_loading,
     sha256,
     token_limit,
     torch_kind,
@@ -101,7 +101,7 @@ def from_checkpoint(path: Path, name: str, device: str) -> DetoxifyScorer:
     try:
         from detoxify import Detoxify
 
-        with quiet_loading():
+        with quiet_transformers():
             scorer = Detoxify(checkpoint=buffer, device=device)
     except (ImportError, OSError, ValueError, KeyError, RuntimeError, AttributeError) as error:
         message = f"Detoxify cannot load '{path}': {type(error).__name__}: {error}"

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pytest_llmsafety.errors import ScorerError
+from pytest_llmsafety.libraries import quiet_transformers
 from pytest_llmsafety.metrics.scorers.base import (
     checked,
     in_batches,
-    quiet_loading,
     sha256,
     token_limit,
     torch_kind,
@@ -91,7 +91,7 @@ def _load(folder: Path, device: str) -> tuple[Any, Any]:
 
     options = {"local_files_only": True, "trust_remote_code": False}
     try:
-        with quiet_loading():
+        with quiet_transformers():
             model, report = AutoModelForSequenceClassification.from_pretrained(
                 folder, use_safetensors=True, output_loading_info=True, **options
             )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from importlib.metadata import PackageNotFoundError
 from typing import TYPE_CHECKING
 
 from pytest_llmsafety.errors import ScorerError
@@ -34,7 +33,7 @@ def from_package() -> FunctionScorer:
         from profanity_check import predict_prob
 
         installed = versions(PACKAGE, "scikit-learn")
-    except (ImportError, PackageNotFoundError) as error:
+    except ImportError as error:
         message = (
             f"scorer 'profanity-check' needs the package {PACKAGE} (pip install {PACKAGE}), or a "
             "folder with its weights: --llmsafety-scorer=profanity-check:FOLDER."

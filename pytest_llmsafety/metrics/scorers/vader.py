@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.metadata import PackageNotFoundError
 from typing import TYPE_CHECKING
 
 from pytest_llmsafety.errors import ConfigurationError, ScorerError
@@ -27,7 +26,7 @@ def load(parameter: str, device: str) -> FunctionScorer:  # noqa: ARG001 - word 
         from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
 
         installed = versions(PACKAGE)
-    except (ImportError, PackageNotFoundError) as error:
+    except ImportError as error:
         message = f"scorer 'vader' needs the package {PACKAGE}: pip install {PACKAGE}."
         raise ScorerError(message) from error
     analyzer = SentimentIntensityAnalyzer()

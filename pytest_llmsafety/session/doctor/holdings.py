@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,17 +14,18 @@ from pytest_llmsafety.datasets.base import DataSource
 from pytest_llmsafety.datasets.hub import HubTable
 from pytest_llmsafety.errors import CacheError, ConfigurationError, DatasetError
 from pytest_llmsafety.inference.cache import Cache
+from pytest_llmsafety.libraries import version
 from pytest_llmsafety.metrics.scorers.detoxify_files import RELEASES
 from pytest_llmsafety.paths import CACHE_FILE, MODELS_FOLDER, PARTIAL, user_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-MODULES = {
+PACKAGES = {
     "vader": ("vaderSentiment", "vader"),
-    "profanity-check": ("profanity_check", "profanity"),
+    "profanity-check": ("alt-profanity-check", "profanity"),
 }
-"""Scorers of extras: the module that they import, and the extra."""
+"""Scorers of extras: the distribution that they need, and the extra."""
 BASES = {"original": "bert-base-uncased", "unbiased": "roberta-base"}
 BASES["multilingual"] = "xlm-roberta-base"
 """Whose config and tokenizer a release of Detoxify needs (its own README says so)."""
@@ -35,9 +36,8 @@ MEGABYTE = 1e6
 def scorers() -> Iterator[str]:
     """Scorers that need no download on this machine, and those that do."""
     states = {"phantom": ""}
-    for name, (module, extra) in MODULES.items():
-        found = importlib.util.find_spec(module)
-        states[name] = "" if found else f"pip install 'pytest-llmsafety[{extra}]'"
+    for name, (package, extra) in PACKAGES.items():
+        states[name] = "" if version(package) else f"pip install 'pytest-llmsafety[{extra}]'"
     states |= {f"detoxify:{variant}": _lacking(variant) for variant in RELEASES}
     yield f"at hand: {', '.join(name for name, lack in states.items() if not lack)}"
     missing = [f"{name} ({lack})" for name, lack in states.items() if lack]
@@ -108,12 +108,13 @@ def _tables(name: str) -> list[HubTable]:
 
 def _is_cached(table: HubTable) -> bool:
     """Whether the cache holds a table at its commit: its files, or what was made of them."""
-    from huggingface_hub import constants
+    from huggingface_hub import constants, try_to_load_from_cache
 
-    kept = Path(constants.HF_HUB_CACHE) / f"datasets--{table.repository.replace('/', '--')}"
-    snapshot = kept / "snapshots" / table.revision
+    find = partial(
+        try_to_load_from_cache, table.repository, revision=table.revision, repo_type="dataset"
+    )
     if table.files:
-        return all((snapshot / file).is_file() for file in table.files)
+        return all(isinstance(find(file), str) for file in table.files)
     made = Path(os.environ.get("HF_DATASETS_CACHE") or Path(constants.HF_HOME) / "datasets")
     config = table.config or "*"
     pattern = f"{table.repository.replace('/', '___')}/{config}/*/{table.revision}/*.arrow"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import platform
 import shutil
-from contextlib import suppress
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from pytest_llmsafety.errors import LlmSafetyError, ModelError
 from pytest_llmsafety.inference.backends.memory import BYTES, COMPRESSING, HEADROOM
+from pytest_llmsafety.libraries import version
 from pytest_llmsafety.models.free_memory import container, free_bytes, total_bytes
 from pytest_llmsafety.models.locate import count_parameters, locate
 from pytest_llmsafety.paths import user_path
@@ -72,15 +72,8 @@ def hardware(seen: tuple[GPU, ...]) -> Iterator[str]:
 
 def packages() -> Iterator[str]:
     """Python and the packages that shape a verdict."""
-    found = [f"{name} {installed(name) or 'absent'}" for name in PACKAGES]
+    found = [f"{name} {version(name) or 'absent'}" for name in PACKAGES]
     yield ", ".join([f"python {platform.python_version()}", *found])
-
-
-def installed(name: str) -> str:
-    """The version of a package, empty where it is not installed."""
-    with suppress(metadata.PackageNotFoundError):
-        return metadata.version(name)
-    return ""
 
 
 def extras() -> Iterator[str]:
@@ -103,7 +96,7 @@ def _is_complete(extra: str) -> bool:
 
     wanted = [Requirement(text) for text in metadata.requires(SELF) or ()]
     return all(
-        installed(each.name) and each.specifier.contains(installed(each.name), prereleases=True)
+        version(each.name) and each.specifier.contains(version(each.name), prereleases=True)
         for each in wanted
         if each.marker and each.marker.evaluate({"extra": extra})
         if not each.marker.evaluate({"extra": ""})

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from pytest_llmsafety.errors import ConfigurationError
 from pytest_llmsafety.models import identity
-from pytest_llmsafety.models.file_digests import FileDigests
+from pytest_llmsafety.models.digests import FileDigests
 from pytest_llmsafety.models.identity import (
     Identity,
     Platform,

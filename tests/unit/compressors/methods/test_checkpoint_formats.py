@@ -13,7 +13,7 @@ from transformers import AutoModelForCausalLM
 from pytest_llmsafety.compressors import check, compress
 from pytest_llmsafety.errors import ConfigurationError, ModelError, UnsupportedModelError
 from pytest_llmsafety.models import quantization_formats
-from pytest_llmsafety.models.file_digests import FileDigests
+from pytest_llmsafety.models.digests import FileDigests
 from pytest_llmsafety.models.identity import _behind
 from pytest_llmsafety.models.load import load_gguf, load_model
 from pytest_llmsafety.specs import CompressionSpec

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pytest_llmsafety.libraries import version
 from pytest_llmsafety.session.doctor import machine
 from pytest_llmsafety.specs import ModelSpec
 
@@ -88,7 +89,7 @@ def test_packages_are_those_that_are_installed() -> None:
     [line] = machine.packages()
     assert f"python {sys.version.split()[0]}" in line
     assert f"pytest {pytest.__version__}" in line
-    assert machine.installed("no-such-package-here") == ""
+    assert version("no-such-package-here") == ""
 
 
 def test_an_extra_is_complete_with_all_its_packages(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -121,6 +121,12 @@ def file_digest(path: Path) -> str:
     return _read(path)[1]
 
 
+def digest_json(value: object) -> str:
+    """Return the SHA-256 of `value` as canonical JSON (sorted keys, ASCII), in hex."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode("ascii")).hexdigest()
+
+
 def keeps_change_times(path: Path) -> bool:
     """Return whether the file system of `path` is known to set times of change by itself."""
     if os.name == "nt":

@@ -9,8 +9,8 @@ import pytest
 
 from pytest_llmsafety.errors import ModelError
 from pytest_llmsafety.inference.cache import Cache
-from pytest_llmsafety.models import file_digests
-from pytest_llmsafety.models.file_digests import (
+from pytest_llmsafety.models import digests
+from pytest_llmsafety.models.digests import (
     FileDigests,
     FileState,
     file_digest,
@@ -21,7 +21,7 @@ from pytest_llmsafety.models.file_digests import (
 @pytest.fixture
 def path(tmp_path, monkeypatch):
     """A file with an old time of modification, on a local disk."""
-    monkeypatch.setattr(file_digests, "_mounts", lambda: [("/", "ext4")])
+    monkeypatch.setattr(digests, "_mounts", lambda: [("/", "ext4")])
     path = tmp_path / "weights"
     path.write_text("one")
     os.utime(path, ns=(1, 1))
@@ -32,7 +32,7 @@ def test_unchanged_files_are_read_once(path, monkeypatch):
     """With a cache, a second run reads nothing of what it finds as it was."""
     memo = Cache(None)
     first = FileDigests(memo).of(path)
-    monkeypatch.setattr(file_digests, "_read", lambda *_: pytest.fail("read again"))
+    monkeypatch.setattr(digests, "_read", lambda *_: pytest.fail("read again"))
     assert FileDigests(memo).of(path) == first
 
 
@@ -73,7 +73,7 @@ def test_a_change_within_a_tick_of_the_clock_is_noticed(path, monkeypatch):
 
 def test_nothing_is_remembered_where_a_file_system_keeps_no_time_of_change(path, monkeypatch):
     """On a network disk every run reads the file again."""
-    monkeypatch.setattr(file_digests, "_mounts", lambda: [("/", "cifs")])
+    monkeypatch.setattr(digests, "_mounts", lambda: [("/", "cifs")])
     memo = Cache(None)
     FileDigests(memo).of(path)
     assert len(memo) == 0
@@ -86,11 +86,11 @@ def test_file_systems_are_told_apart_by_the_deepest_mount(tmp_path, monkeypatch)
         "1 0 8:1 / / rw - ext4 /dev/sda rw\n"
         "2 1 0:9 / /mnt/my\\040disk rw shared:1 - nfs4 host:/ rw\n"
     )
-    monkeypatch.setattr(file_digests, "MOUNTS", table)
-    file_digests._mounts.cache_clear()
+    monkeypatch.setattr(digests, "MOUNTS", table)
+    digests._mounts.cache_clear()
     assert keeps_change_times(tmp_path)
-    assert not keeps_change_times(file_digests.Path("/mnt/my disk/model"))
-    file_digests._mounts.cache_clear()
+    assert not keeps_change_times(digests.Path("/mnt/my disk/model"))
+    digests._mounts.cache_clear()
 
 
 def test_a_file_that_never_rests_is_an_error(path, monkeypatch):
