@@ -9,9 +9,10 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).parents[1]
 NAME = PACKAGE.name
-# The tables of these two packages name whatever computes an answer. Their own imports, and the
-# imports of all that is found so, are followed: nobody keeps a list of files.
-ROOTS = (f"{NAME}.compressors", f"{NAME}.inference.backends")
+# What computes an answer lies in these two packages, or is imported from there, directly or not.
+# Imports are followed, so nobody keeps a list of files: types, specs and models are found so.
+# The engine, metrics and data sets are not: what they decide is part of the request.
+ROOMS = ("compressors", "inference/backends")
 TOKEN = re.compile(
     r"""\#[^\n]*
     | \"{3}(?:\\.|[^\\])*?\"{3} | '{3}(?:\\.|[^\\])*?'{3}
@@ -22,7 +23,10 @@ TOKEN = re.compile(
 STRING_NUMBER = re.compile(r"\0(\d+)\0")
 LONE_STRING = re.compile(r"\s*[rR]?\0\d+\0\s*")
 OWN_IMPORT = re.compile(rf"^[ ]*from ({NAME}[\w.]*) import (\([^)]*\)|.*)\n", re.MULTILINE)
-OWN_PATH = re.compile(rf"({NAME}(?:\.\w+)+):")
+OWN_PLACE = re.compile(
+    rf'{NAME}(?:\.\w+)+|f(?="\{{\w+\}}(?:\.\w+)+:)|(?<=")\{{\w+\}}(?:\.\w+)+(?=:)'
+)
+"""Where a table says that a class lies: "package.module" or f"{PACKAGE}.module"."""
 
 
 @cache
@@ -33,17 +37,18 @@ def own_digest(package: Path = PACKAGE) -> str:
     another way, and when a comment or docstring changes. A text file that a module names counts
     by its content.
     """
-    texts: dict[str, str] = {}
-    waiting = [*ROOTS]
+    texts: dict[Path, str] = {}
+    seen: set[str] = set()
+    waiting = [path for room in ROOMS for path in (package / room).rglob("*.py")]
     while waiting:
-        module = waiting.pop()
-        path = None if module in texts else _file_of(module, package)
-        if path is not None:
-            texts[module], imported = _without_places(path.read_text("utf-8"))
-            waiting += imported
+        path = waiting.pop()
+        if path not in texts:
+            texts[path], imported = _without_places(path.read_text("utf-8"))
+            waiting += filter(None, (_file_of(module, package) for module in imported - seen))
+            seen |= imported
     everything = "\n".join(texts.values())
     data = [path for path in package.rglob("*.txt") if f'"{path.name}"' in everything]
-    contents = [*texts.values(), *(path.read_text("utf-8") for path in data)]
+    contents = {*texts.values(), *(path.read_text("utf-8") for path in data)} - {""}
     digests = sorted(hashlib.sha256(text.encode()).hexdigest() for text in contents)
     return hashlib.sha256("".join(digests).encode()).hexdigest()
 
@@ -72,8 +77,8 @@ def _without_places(source: str) -> tuple[str, set[str]]:
         modules |= {module, *(f"{module}.{name.split()[0]}" for name in here)}
         names += here
     text = STRING_NUMBER.sub(lambda number: strings[int(number[1])], OWN_IMPORT.sub("", text))
-    modules |= {*OWN_PATH.findall(text)}
-    return "\n".join([OWN_PATH.sub(":", text), *sorted(names)]), modules
+    modules |= {*OWN_PLACE.findall(text)}
+    return "\n".join([OWN_PLACE.sub("", text), *sorted(names)]).strip(), modules
 
 
 def _statements(text: str) -> str:

@@ -10,7 +10,7 @@ import tokenize
 
 import pytest
 
-from pytest_llmsafety.models.own_code import OWN_PATH, PACKAGE, _without_places, own_digest
+from pytest_llmsafety.models.own_code import OWN_PLACE, PACKAGE, _without_places, own_digest
 
 LAYOUT = {tokenize.COMMENT, tokenize.NL, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER}
 BEFORE = own_digest()
@@ -22,6 +22,17 @@ def copy(tmp_path):
     place = tmp_path / PACKAGE.name
     kept = shutil.ignore_patterns("__pycache__", "weights", "*.ckpt", "*.json")
     return shutil.copytree(PACKAGE, place, ignore=kept)
+
+
+def file(copy, name):
+    """Return the one file of this name."""
+    [path] = copy.rglob(name)
+    return path
+
+
+def module(copy, path):
+    """Return the name under which a file is imported."""
+    return ".".join((PACKAGE.name, *path.relative_to(copy).with_suffix("").parts))
 
 
 def edit(path, old, new):
@@ -37,33 +48,35 @@ def test_a_module_that_moves_keeps_the_digest(copy):
     new = copy / "inference" / "backends" / "numbers_of_a_model_and_its_parts"
     new.mkdir()
     (new / "__init__.py").touch()
-    (copy / "compressors" / "grid.py").rename(new / "lattice.py")
-    old = f"{PACKAGE.name}.compressors.grid"
+    old = module(copy, file(copy, "grid.py"))
+    place = module(copy, file(copy, "grid.py").rename(new / "lattice.py"))
     for path in copy.rglob("*.py"):
         text = path.read_text("utf-8")
         lines = re.findall(rf"^from {old} import \w+\n", text, re.MULTILINE)
         for line in lines:  # as a sorter of imports would put it
             name = line.split()[-1]
             text = text.replace(line, "", 1) + "\n"
-            moved = f"from {PACKAGE.name}.inference.backends.{new.name}.lattice import (\n"
-            text = text.replace("\nfrom pytest", f"\n{moved}    {name},\n)\nfrom pytest", 1)
-        text = text.replace(old, f"{PACKAGE.name}.inference.backends.{new.name}.lattice")
+            moved = f"from {place} import (\n    {name},\n)"
+            text = text.replace("\nfrom pytest", f"\n{moved}\nfrom pytest", 1)
+        text = text.replace(old, place)
         path.write_text(text, "utf-8")
     assert own_digest.__wrapped__(copy) == BEFORE
 
 
 def test_a_compressor_that_moves_keeps_the_digest(copy):
     """The table names it by its new place."""
-    (copy / "compressors" / "rtn.py").rename(copy / "compressors" / "nearest.py")
+    old = module(copy, file(copy, "rtn.py"))
+    new = module(copy, file(copy, "rtn.py").rename(copy / "compressors" / "nearest.py"))
     for path in copy.rglob("*.py"):
         text = path.read_text("utf-8")
-        path.write_text(text.replace("compressors.rtn", "compressors.nearest"), "utf-8")
+        text = text.replace(old, new).replace('f"{METHODS}.rtn:', f'"{new}:')
+        path.write_text(text, "utf-8")
     assert own_digest(copy) == BEFORE
 
 
 def test_comments_and_docstrings_do_not_count(copy):
     """What only people read leaves the answers as they are."""
-    path = copy / "compressors" / "rtn.py"
+    path = file(copy, "rtn.py")
     lines = path.read_text("utf-8").splitlines()
     lines[0] = '"""Another # sentence,\n\nand more of them."""'
     path.write_text("\n\n".join(["# a comment", *lines]) + "  # the end\n", "utf-8")
@@ -73,17 +86,17 @@ def test_comments_and_docstrings_do_not_count(copy):
 @pytest.mark.parametrize(
     ("name", "old", "new"),
     [
-        ("compressors/prose.py", "DEPTH = 4", "DEPTH = 5"),
-        ("compressors/prose.py", r"\{(\^?)([a-z]+)\}", r"\{(\^?)([a-z]*)\}"),
-        ("compressors/prose.txt", "the", "The"),
-        ("inference/backends/__init__.py", 'hf"', 'hf2"'),
-        ("models/load.py", "use_safetensors", "use_pickles"),
-        ("types.py", "frozen=True", "frozen=False"),
+        ("packaged_text.py", "DEPTH = 4", "DEPTH = 5"),
+        ("packaged_text.py", r"\{(\^?)([a-z]+)\}", r"\{(\^?)([a-z]*)\}"),
+        ("packaged_text.txt", "the", "The"),
+        ("hf.py", "Decoder(model", "Decoder( model"),
+        ("load.py", "use_safetensors", "use_pickles"),
+        ("specs.py", "frozen=True", "frozen=False"),
     ],
 )
 def test_a_change_of_what_computes_is_another_digest(copy, name, old, new):
     """A constant, a text, a data file, the table, and what the rooms below hold: all count."""
-    edit(copy / name, old, new)
+    edit(file(copy, name), old, new)
     assert own_digest(copy) != BEFORE
 
 
@@ -102,7 +115,7 @@ def statements(source):
         if token.type == tokenize.NEWLINE:
             found.append([])
         elif token.type not in LAYOUT:
-            found[-1].append(OWN_PATH.sub(":", token.string))
+            found[-1].append(token.string)
     return [one for one in found if one]
 
 
@@ -111,19 +124,15 @@ def test_all_but_docstrings_and_own_imports_is_digested():
     folders = "compressors", "inference", "models"
     for path in (path for folder in folders for path in (PACKAGE / folder).rglob("*.py")):
         source = path.read_text("utf-8")
-        whole = statements(source)
-        own = [one for one in whole if one[:2] == ["from", PACKAGE.name]]
-        rest = [
-            one
-            for one in whole
-            if one not in own and not (len(one) == 1 and one[0].lstrip("rR")[0] in "\"'")
-        ]
-        names = [token for one in own for token in one[one.index("import") + 1 :]]
+        whole = statements(OWN_PLACE.sub("", source))
+        own = [one for one in whole if one[:2] == ["from", "import"]]
+        docstrings = [one for one in whole if len(one) == 1 and one[0].lstrip("rR")[0] in "\"'"]
+        rest = [one for one in whole if one not in own and one not in docstrings]
+        names = [name for one in own for name in one[2:] if name not in "(),"]
         digested = statements(_without_places(source)[0])
         assert digested[: len(rest)] == rest, path
-        found = sorted(token for one in digested[len(rest) :] for token in one)
-        assert found == sorted(name for name in names if name not in "(),"), path
-        assert not any(one[0] == "import" and PACKAGE.name in one for one in rest), path
+        assert sorted(token for one in digested[len(rest) :] for token in one) == sorted(names)
+        assert ["import"] not in rest, path
         assert not any(one[0] == "from" and one[1].startswith(".") for one in rest), path
 
 
