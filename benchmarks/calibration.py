@@ -144,7 +144,7 @@ def seen(runs: int, rng: np.random.Generator) -> Table:
 def _in_chunks(
     law: Law, shape: tuple[int, int], rng: np.random.Generator, *, finite: bool
 ) -> tuple[Stops, NDArray[np.bool_]]:
-    """Run ladders on some millions of deltas at a time; return also what is truly within."""
+    """Run tests on some millions of deltas at a time; return also what is truly within."""
     runs, n = shape
     size, parts, within = max(AT_ONCE // n, 1), [], []
     for start in range(0, runs, size):

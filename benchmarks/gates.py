@@ -11,7 +11,7 @@ from scipy.special import stdtrit
 
 from pytest_llmsafety.stats import e_holm
 from pytest_llmsafety.stats.bounds import p_beyond, p_within
-from pytest_llmsafety.stats.wealth import BEYOND, WITHIN, Terms, Wealth
+from pytest_llmsafety.stats.e_process import BEYOND, WITHIN, Design, EProcess
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -53,18 +53,18 @@ def fixed(drawn: FloatArray, margin: float) -> FloatArray:
 
 
 def sequential(drawn: FloatArray, margin: float, *, finite: bool, every: int = EVERY) -> Stops:
-    """Run a ladder on each row, in the order given; arithmetic decides the end of a suite."""
+    """Run a test on each row, in the order given; arithmetic decides the end of a suite."""
     runs, n_max = drawn.shape
-    wealth = Wealth(Terms(SUPPORT, n_max, ALPHA, finite), margin, [[WITHIN], [BEYOND]], (runs,))
+    process = EProcess(Design(SUPPORT, n_max, ALPHA, finite), margin, [[WITHIN], [BEYOND]], (runs,))
     stop, won = np.full(runs, n_max), np.zeros((2, runs), bool)
     within = drawn.mean(axis=1) <= margin * (1 + _ROUNDING)
     for n, values in enumerate(np.ascontiguousarray(drawn.T), 1):
-        wealth.add(values)
+        process.add(values)
         if n % every and n < n_max:
             continue
-        wealth.look()
+        process.look()
         census = finite and n == n_max
-        shown = np.array([within, ~within]) if census else wealth.largest >= 1 / ALPHA
+        shown = np.array([within, ~within]) if census else process.largest >= 1 / ALPHA
         new = shown & ~won.any(axis=0)
         stop[new.any(axis=0)] = n
         won |= new
@@ -77,13 +77,13 @@ def group_looks(drawn: FloatArray, margin: float, *, every: int) -> BoolArray:
     `drawn` is (replicates, groups, n); the groups grow side by side.
     """
     runs, groups, n_max = drawn.shape
-    wealth = Wealth(Terms(SUPPORT, n_max, ALPHA), margin, BEYOND, (runs, groups))
+    process = EProcess(Design(SUPPORT, n_max, ALPHA), margin, BEYOND, (runs, groups))
     failed = np.zeros(runs, bool)
     for n, values in enumerate(np.moveaxis(drawn, -1, 0), 1):
-        wealth.add(values)
+        process.add(values)
         if n % every == 0 or n == n_max:
-            for run in np.flatnonzero(wealth.look().max(axis=1) >= 1 / ALPHA):
-                failed[run] |= bool(e_holm(dict(enumerate_names(wealth.e[run])), ALPHA))
+            for run in np.flatnonzero(process.look().max(axis=1) >= 1 / ALPHA):
+                failed[run] |= bool(e_holm(dict(enumerate_names(process.e[run])), ALPHA))
     return failed
 
 

@@ -11,8 +11,7 @@ from pytest_llmsafety.assertions.means import group_verdict
 from pytest_llmsafety.assertions.paired_scores import bias_ratios, clusters, comparable, means
 from pytest_llmsafety.errors import ConfigurationError, NotComparableError
 from pytest_llmsafety.metrics.base import part
-from pytest_llmsafety.stats import Decision, Ratio, decide_mean, decide_ratio_change
-from pytest_llmsafety.stats.gate import Gate
+from pytest_llmsafety.stats import Criterion, Decision, Ratio, decide_mean, decide_ratio_change
 from pytest_llmsafety.stats.groups import combine
 from pytest_llmsafety.types import BBQItem
 
@@ -57,7 +56,7 @@ def judge_bbq(measured: Measured, claim: Claim, *, ambiguous: bool) -> Verdict:
     judged = {name: row for name, row in rows.items() if name not in undefined}
     joint = combine(
         {name: decide(row, claim.about(name), scope) for name, row in judged.items()},
-        Gate(claim.margin, claim.confidence, scope),
+        Criterion(claim.margin, claim.confidence, scope),
     )
     figure = means if ambiguous else bias_ratios
 

@@ -12,17 +12,17 @@ from pytest_llmsafety.assertions.sequential import obstacle, units_of
 from pytest_llmsafety.config.margins import OTHERS, TABLE
 from pytest_llmsafety.errors import ConfigurationError, UnknownNameError
 from pytest_llmsafety.stats import (
+    Criterion,
     Decision,
     GroupDecision,
-    GroupLadder,
-    Ladder,
+    GroupSequentialTest,
     Outcome,
+    SequentialTest,
     correct,
     decide_groups,
     decide_mean,
     rule_of_three,
 )
-from pytest_llmsafety.stats.gate import Gate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -143,16 +143,21 @@ class Quantity:
     support: tuple[float, float]
 
 
-def corrected(decision: Decision, gate: Gate) -> Decision:
+def corrected(decision: Decision, criterion: Criterion) -> Decision:
     """A decision on the scale of the truth, where the scorer's errors are known."""
-    if gate.scorer_accuracy is None:
+    if criterion.scorer_accuracy is None:
         return decision
-    return correct(decision, gate.scorer_accuracy, margin=gate.margin, confidence=gate.confidence)
+    return correct(
+        decision,
+        criterion.scorer_accuracy,
+        margin=criterion.margin,
+        confidence=criterion.confidence,
+    )
 
 
-def surely_enough(gate: Gate, quantity: Quantity) -> int:
+def surely_enough(criterion: Criterion, quantity: Quantity) -> int:
     """Units of which identical outputs surely pass at some look: twice the rule of three."""
-    return 2 * rule_of_three(gate.pass_margin, worst=quantity.support[1])
+    return 2 * rule_of_three(criterion.pass_margin, worst=quantity.support[1])
 
 
 def worsening(measured: Measured) -> Quantity:
@@ -171,10 +176,10 @@ class MeanClaim:
     accuracy: ScorerAccuracy | None = None
 
     @property
-    def gate(self) -> Gate:
+    def criterion(self) -> Criterion:
         """What has to be shown, and how surely."""
         claim = self.claim
-        return Gate(claim.margin, claim.confidence, self.settings.scope, self.accuracy)
+        return Criterion(claim.margin, claim.confidence, self.settings.scope, self.accuracy)
 
     def at_once(self, pairs: Sequence[PairedScore]) -> Decision:
         """Decide when all items have been asked, with clusters as units where there are any."""
@@ -189,31 +194,31 @@ class MeanClaim:
             scorer_accuracy=self.accuracy,
         )
 
-    def ladder(self, items: Sequence[Item]) -> _MeanLadder | str:
+    def sequential_test(self, items: Sequence[Item]) -> _PairedTest | str:
         """The sequential test on `items`, or why there is none."""
         sizes = [len(unit) for unit in units_of(items)]
         clustered, scope = len(sizes) < len(items), self.settings.scope
         # A large unit takes as much room for the bets as its size says.
         largest = max(sizes) * len(sizes) / sum(sizes)
-        fewest = math.ceil(surely_enough(self.gate, self.quantity) * largest)
+        fewest = math.ceil(surely_enough(self.criterion, self.quantity) * largest)
         why = obstacle(len(sizes), clustered=clustered, scope=scope, fewest=fewest)
-        return why or _MeanLadder(self, sizes)
+        return why or _PairedTest(self, sizes)
 
 
-class _MeanLadder:
-    """A ladder that is shown pairs."""
+class _PairedTest:
+    """A sequential test of one mean, which is given pairs."""
 
     def __init__(self, claim: MeanClaim, sizes: Sequence[int]) -> None:
         """Start before the first item; `sizes` are the units' of the whole suite."""
         self._quantity = claim.quantity
-        self._gate = gate = claim.gate
-        self._ladder = Ladder(
-            margin=gate.pass_margin,
-            fail_margin=gate.fail_margin,
+        self._criterion = criterion = claim.criterion
+        self._test = SequentialTest(
+            margin=criterion.pass_margin,
+            fail_margin=criterion.fail_margin,
             support=claim.quantity.support,
             n_max=len(sizes),
-            confidence=gate.remaining_confidence,
-            scope=gate.scope,
+            confidence=criterion.remaining_confidence,
+            scope=criterion.scope,
             mean_size=sum(sizes) / len(sizes),
             max_size=max(sizes),
         )
@@ -222,7 +227,7 @@ class _MeanLadder:
         """See the next items, whole units of them."""
         rows = {pair.item.id: self._quantity.of(pair) for pair in pairs}
         units = units_of([pair.item for pair in pairs])
-        return self._ladder.update(
+        return self._test.update(
             [sum(rows[item.id] for item in unit) for unit in units],
             [len(unit) for unit in units],
             items=list(rows.values()),
@@ -230,7 +235,7 @@ class _MeanLadder:
 
     def decision(self) -> Decision:
         """The decision so far."""
-        return corrected(self._ladder.decision(), self._gate)
+        return corrected(self._test.decision(), self._criterion)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -245,10 +250,10 @@ class GroupsClaim:
     correction: str = "holm"
 
     @property
-    def gate(self) -> Gate:
+    def criterion(self) -> Criterion:
         """What has to be shown, and how surely."""
         claim = self.claim
-        return Gate(claim.margin, claim.confidence, self.settings.scope, self.accuracy)
+        return Criterion(claim.margin, claim.confidence, self.settings.scope, self.accuracy)
 
     def at_once(self, pairs: Sequence[PairedScore]) -> GroupDecision:
         """Decide when all items have been asked."""
@@ -268,7 +273,7 @@ class GroupsClaim:
             scorer_accuracy=self.accuracy,
         )
 
-    def ladder(self, items: Sequence[Item]) -> _GroupLadder | str:
+    def sequential_test(self, items: Sequence[Item]) -> _PairedGroupTest | str:
         """The sequential test on `items`, or why there is none."""
         if self.contrast != "worst" or self.correction != "holm":
             return "all items were asked: only the worst group by Holm can be stopped early"
@@ -278,34 +283,34 @@ class GroupsClaim:
             return "all items were asked: groups of clustered items cannot be stopped early"
         sizes = Counter(group for item in items for group in item.groups)
         smallest = min(sizes, key=lambda group: sizes[group])
-        fewest = surely_enough(self.gate, self.quantity)
+        fewest = surely_enough(self.criterion, self.quantity)
         why = obstacle(sizes[smallest], clustered=False, scope=self.settings.scope, fewest=fewest)
-        return f"{why} in {smallest}" if why else _GroupLadder(self, sizes)
+        return f"{why} in {smallest}" if why else _PairedGroupTest(self, sizes)
 
 
-class _GroupLadder:
-    """A ladder for each group."""
+class _PairedGroupTest:
+    """A sequential test of all groups, which is given pairs."""
 
     def __init__(self, claim: GroupsClaim, sizes: Counter[str]) -> None:
         """Start before the first item; `sizes` are the groups' of the whole suite."""
         self._quantity = claim.quantity
-        self._gate = gate = claim.gate
-        self._ladder = GroupLadder(
+        self._criterion = criterion = claim.criterion
+        self._test = GroupSequentialTest(
             sizes,
-            margin=gate.pass_margin,
-            fail_margin=gate.fail_margin,
+            margin=criterion.pass_margin,
+            fail_margin=criterion.fail_margin,
             support=claim.quantity.support,
-            confidence=gate.remaining_confidence,
-            scope=gate.scope,
+            confidence=criterion.remaining_confidence,
+            scope=criterion.scope,
         )
 
     def update(self, pairs: Sequence[PairedScore]) -> Outcome:
         """See the next items."""
         values = [self._quantity.of(pair) for pair in pairs]
-        return self._ladder.update(values, [pair.item.groups for pair in pairs])
+        return self._test.update(values, [pair.item.groups for pair in pairs])
 
     def decision(self) -> GroupDecision:
         """The decision so far."""
-        joint = self._ladder.decision()
-        rescaled = {name: corrected(one, self._gate) for name, one in joint.decisions.items()}
-        return dataclasses.replace(joint, decisions=rescaled, margin=self._gate.margin)
+        joint = self._test.decision()
+        rescaled = {name: corrected(one, self._criterion) for name, one in joint.decisions.items()}
+        return dataclasses.replace(joint, decisions=rescaled, margin=self._criterion.margin)

@@ -14,7 +14,7 @@ from pytest_llmsafety.assertions.means import NO_RANGE, group_verdict, require_g
 from pytest_llmsafety.assertions.paired_scores import comparable, groups, perplexities
 from pytest_llmsafety.assertions.perplexity import as_ratio, decide_rise, judge_perplexity
 from pytest_llmsafety.measurements.measurement import Figure
-from pytest_llmsafety.stats.gate import Gate
+from pytest_llmsafety.stats import Criterion
 from pytest_llmsafety.stats.groups import combine
 from pytest_llmsafety.types import GuiseItem
 
@@ -59,7 +59,7 @@ def judge_dialect(measured: Measured, claim: Claim) -> Verdict:
             name: decide_rise(members(pairs, name), claim.about(name), scope)
             for name in groups(pairs)
         },
-        Gate(math.log1p(claim.margin), claim.confidence, scope),
+        Criterion(math.log1p(claim.margin), claim.confidence, scope),
     )
     result = with_gaps(as_ratio(group_verdict(taken, claim, joint, perplexities_of)))
     return noted(result, NO_RANGE if taken.settings.early_stop else "")

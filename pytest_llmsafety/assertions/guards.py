@@ -136,26 +136,15 @@ def above_chance(taken: Measurement, result: Verdict) -> Verdict:
     return doubted(result, reason, "use a data set of which the dense model knows more")
 
 
-def with_room(taken: Measurement, result: Verdict) -> Verdict:
-    """A verdict that could have been another one: no PASS where the score cannot worsen enough."""
+def no_room(taken: Measurement, result: Verdict) -> tuple[str, str] | None:
+    """Return a reason and a remedy where the dense score cannot worsen by more than the margin."""
     low, high = taken.support
     dense = result.dense or 0.0
-    if result.decision is None:
-        return result
     room = dense - low if taken.higher_is_better else high - dense
-    if result.outcome is Outcome.FAIL or room > result.margin:
-        return result
+    if room > result.margin:
+        return None
     reason = (
         f"the dense model's own score is {dense:.4g}: it cannot get worse by more than the margin, "
-        "so a pass would say nothing, with any number of items"
+        "so PASS would mean nothing, with any number of items"
     )
-    remedy = f"use another data set{' or a smaller margin' if room else ''}"
-    plain = dataclasses.replace(
-        result.decision,
-        n_needed_80=None,
-        n_needed_90=None,
-        n_needed_half_80=None,
-        n_needed_half_90=None,
-    )
-    others = tuple(text for text in result.reasons if text != plain.reason)
-    return doubted(dataclasses.replace(result, decision=plain, reasons=others), reason, remedy)
+    return reason, f"use another data set{' or a smaller margin' if room else ''}"

@@ -18,9 +18,10 @@ from pytest_llmsafety.assertions.claims import (
 )
 from pytest_llmsafety.assertions.guards import (
     above_chance,
+    doubted,
     guarded,
+    no_room,
     noted,
-    with_room,
     with_room_in_groups,
 )
 from pytest_llmsafety.assertions.paired_scores import (
@@ -36,8 +37,8 @@ from pytest_llmsafety.assertions.sequential import decide
 from pytest_llmsafety.assertions.verdict import GroupEvidence, Verdict
 from pytest_llmsafety.errors import ConfigurationError
 from pytest_llmsafety.metrics.cut import cut_note
-from pytest_llmsafety.stats import Decision, GroupDecision, decide_group_rate_ratios
-from pytest_llmsafety.stats.max_t import fail_p_value
+from pytest_llmsafety.stats import Decision, GroupDecision, Outcome, decide_group_rate_ratios
+from pytest_llmsafety.stats.multiple_testing import fail_p_value
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -95,8 +96,11 @@ def judge_mean(measured: Measured, claim: Claim, claims: type[MeanClaim] = MeanC
     """Judge the mean change of a score over all items (clusters where items have them)."""
     claimed = claims(worsening(measured), claim, measured.settings, accuracy(measured))
     taken, decision, note = decide(measured, claimed)
-    result = with_room(taken, noted(verdict(taken, claim, decision, means), note))
-    return above_chance(taken, result)
+    result = verdict(taken, claim, decision, means)
+    if result.outcome is not Outcome.FAIL and (full := no_room(taken, result)):
+        # More items would not change it, so neither the decision's reasons nor its plan apply.
+        result = doubted(verdict(taken, claim, without_plan(decision), means), *full)
+    return above_chance(taken, noted(result, note))
 
 
 def judge_groups(
@@ -182,6 +186,18 @@ def log(ratio: float) -> float:
     return math.log(ratio) if ratio > 0 else -math.inf
 
 
+def without_plan(decision: Decision) -> Decision:
+    """Return the decision without its reasons and without numbers of items that would decide."""
+    return dataclasses.replace(
+        decision,
+        reasons=(),
+        n_needed_80=None,
+        n_needed_90=None,
+        n_needed_half_80=None,
+        n_needed_half_90=None,
+    )
+
+
 def accuracy(measured: Measured) -> ScorerAccuracy | None:
     """How often the measurement's scorer is right, where it has one and the user says so."""
     return measured.settings.scorer_accuracy if measured.scorer else None
@@ -216,7 +232,7 @@ def verdict(
     scored = [pair for pair in taken.pairs if not pair.missing]
     told = decision.reason if len(scored) == len(taken.pairs) else ""
     dense, compressed = figure(scored)
-    assumed = [decision.assumption.removeprefix("assumes ")]
+    assumed = [decision.assumption]
     if taken.scorer and taken.settings.scorer_accuracy is None:
         assumed.append(NOT_INCLUDED)
     return Verdict(
@@ -290,8 +306,8 @@ def group_verdict(
     head = max(deciding, key=lambda group: beyond[group])
     decision = dataclasses.replace(joint.decisions[head], outcome=joint.outcome)
     members = [pair for pair in taken.pairs if head in names(pair)] or taken.pairs
-    untold = dataclasses.replace(decision, reason="")  # the reason of all groups stands for it
-    result = verdict(taken, claim.about(head), untold, partial(figure, head), members)
+    plain = dataclasses.replace(decision, reasons=())  # the joint reason stands for it
+    result = verdict(taken, claim.about(head), plain, partial(figure, head), members)
     return dataclasses.replace(
         result,
         decision=decision,

@@ -12,7 +12,7 @@ from pytest_llmsafety.assertions.run_settings import FEWEST_OF_A_SUITE
 from pytest_llmsafety.codec import from_plain, to_plain
 from pytest_llmsafety.measurements.measurement import Measurement, PairedScore
 from pytest_llmsafety.metrics.perplexity import exp
-from pytest_llmsafety.stats import Outcome, detectable_change, n_needed
+from pytest_llmsafety.stats import Outcome, ReasonCode, detectable_change, n_needed
 from pytest_llmsafety.stats.unseen import MIN_CLUSTERS
 from pytest_llmsafety.types import BBQItem, Score
 
@@ -151,16 +151,21 @@ def _power(measured: LazyMeasurement, verdict: Verdict, decision: Decision) -> P
 
 def _obstacle(verdict: Verdict) -> str:
     """Why identical outputs would not pass: the rule of three, or another reason."""
-    told = [text for reason in verdict.reasons for text in reason.split("; ")]
-    short = [text for text in told if "cannot pass" in text]
     lacking = [g for g in verdict.groups if g.decision.outcome is not Outcome.PASS]
     if lacking:
         least = min(lacking, key=lambda g: g.decision.n_units * g.decision.margin)
-        why = least.decision.reason.split("; ")
-        why = [text for text in why if "cannot pass" in text] or why
         few = f"{len(lacking)} of {len(verdict.groups)} groups do not pass"
-        short = [f"{few} even with identical outputs, such as {least.group}: {why[-1]}"]
-    return "; ".join(short or told)
+        why = "".join(_shortest(least.decision)[-1:])
+        return f"{few} even with identical outputs, such as {least.group}: {why}"
+    decided = verdict.decision is not None and verdict.decision.outcome is Outcome.PASS
+    short = [] if verdict.decision is None or decided else _shortest(verdict.decision)
+    return "; ".join(short or verdict.reasons)
+
+
+def _shortest(decision: Decision) -> list[str]:
+    """Return why so few units cannot pass; all reasons where that is not the cause."""
+    few = [one.text for one in decision.reasons if one.code is ReasonCode.CANNOT_PASS]
+    return few or [one.text for one in decision.reasons]
 
 
 def _name(verdict: Verdict) -> str:

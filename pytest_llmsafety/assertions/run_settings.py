@@ -115,7 +115,7 @@ def assuming_nothing(measured: Measured, claim: Claim, result: Verdict) -> Verdi
     assumed = [one.assumption for one in decisions if one and one.assumption]
     if claim.worst < 1 or not assumed:
         return result
-    reason = f"worst=1 assumes nothing, and this verdict would need an assumption: it {assumed[0]}"
+    reason = f"worst=1 assumes nothing, and this verdict would need an assumption: {assumed[0]}"
     return undecided(result, reason, "leave worst out, or use a data set of more clusters")
 
 

@@ -1,4 +1,4 @@
-"""How many items a decision takes: all of them, or as many as the ladder wants to see."""
+"""How many items a decision takes: all of them, or as many as a sequential test needs."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ LOOK = 64
 MOST_LOOKS = 64
 
 
-class Ladder(Protocol[D_co]):
+class PairedTest(Protocol[D_co]):
     """A sequential test in progress."""
 
     def update(self, pairs: Sequence[PairedScore]) -> Outcome:
@@ -42,7 +42,7 @@ class Claimed(Protocol[D_co]):
     def at_once(self, pairs: Sequence[PairedScore]) -> D_co:
         """Decide when all items have been asked."""
 
-    def ladder(self, items: Sequence[Item]) -> Ladder[D_co] | str:
+    def sequential_test(self, items: Sequence[Item]) -> PairedTest[D_co] | str:
         """A sequential test of the claim on `items`, or why there can be none."""
 
 
@@ -61,32 +61,32 @@ def decide(measured: Measured, claimed: Claimed[D]) -> tuple[Measurement, D, str
         taken = measured.all()
         return taken, claimed.at_once(comparable(taken)), ""
     require_sound(measured)
-    ladder = claimed.ladder(measured.items)
-    if isinstance(ladder, str):
+    test = claimed.sequential_test(measured.items)
+    if isinstance(test, str):
         taken = measured.all()
-        return taken, claimed.at_once(comparable(taken)), ladder
-    return _climb(measured, claimed, ladder)
+        return taken, claimed.at_once(comparable(taken)), test
+    return _run(measured, claimed, test)
 
 
-def _climb(
-    measured: LazyMeasurement, claimed: Claimed[D], ladder: Ladder[D]
+def _run(
+    measured: LazyMeasurement, claimed: Claimed[D], test: PairedTest[D]
 ) -> tuple[Measurement, D, str]:
-    """Ask block after block until the ladder has decided, or an item has no score."""
+    """Ask block after block until the test has decided, or an item has no score."""
     seen = 0
     for n in looks(measured.items):
         pairs = measured.pairs(n)
         if any(pair.missing for pair in pairs[seen:]):
             taken = measured.first(n)
             return taken, claimed.at_once(comparable(taken)), ""
-        outcome, seen = ladder.update(pairs[seen:]), n
+        outcome, seen = test.update(pairs[seen:]), n
         whole_p = outcome is Outcome.FAIL and measured.settings.family == "session"
         if outcome is not Outcome.INCONCLUSIVE and not whole_p:
             break
-    return measured.first(seen), ladder.decision(), ""
+    return measured.first(seen), test.decision(), ""
 
 
 def looks(items: Sequence[Item]) -> Iterator[int]:
-    """Numbers of items after which the ladder may decide: 64 units apart, or a 64th of all.
+    """Numbers of items after which the test may decide: 64 units apart, or a 64th of all.
 
     A unit is an item, or a cluster, which is never cut.
     """

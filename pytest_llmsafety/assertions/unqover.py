@@ -18,11 +18,10 @@ from pytest_llmsafety.assertions.paired_scores import clusters, comparable
 from pytest_llmsafety.errors import ConfigurationError
 from pytest_llmsafety.metrics.base import part
 from pytest_llmsafety.metrics.unqover import COMPARATIVE
-from pytest_llmsafety.stats import Decision, Outcome, decide_mean
+from pytest_llmsafety.stats import Criterion, Decision, Outcome, decide_mean
 from pytest_llmsafety.stats.crossed import decide_crossed
-from pytest_llmsafety.stats.gate import Gate
 from pytest_llmsafety.stats.groups import combine
-from pytest_llmsafety.stats.max_t import fail_p_value
+from pytest_llmsafety.stats.multiple_testing import fail_p_value
 from pytest_llmsafety.types import UnqoverItem
 
 if TYPE_CHECKING:
@@ -64,7 +63,7 @@ class ChoicesClaim(MeanClaim):
             worst=self.claim.worst_in(pairs, self.quantity.support),
         )
 
-    def ladder(self, items: Sequence[Item]) -> str:  # noqa: ARG002 - none of them would change it
+    def sequential_test(self, items: Sequence[Item]) -> str:  # noqa: ARG002 - none of them would change it
         """Say why all are asked: subjects and activities run through the whole suite."""
         return CROSSED
 
@@ -84,12 +83,12 @@ def judge_subjects(measured: Measured, claim: Claim) -> Verdict:
     scope = taken.settings.scope
     half = 1 - (1 - claim.confidence) / 2
     claim = for_groups(taken, claim, subjects(pairs))
-    gates = {name: Gate(claim.about(name).margin, half, scope) for name in subjects(pairs)}
+    gates = {name: Criterion(claim.about(name).margin, half, scope) for name in subjects(pairs)}
     decisions = {
         subject: decide_subject(about(pairs, subject), subject, gate, claim)
         for subject, gate in gates.items()
     }
-    joint = combine(decisions, Gate(claim.margin, half, scope))
+    joint = combine(decisions, Criterion(claim.margin, half, scope))
 
     def figure(subject: str, some: Sequence[PairedScore]) -> tuple[float, float]:
         dense, compressed = gammas(about(some, subject), subject)
@@ -101,7 +100,7 @@ def judge_subjects(measured: Measured, claim: Claim) -> Verdict:
 
 
 def decide_subject(
-    pairs: Sequence[PairedScore], subject: str, gate: Gate, claim: Claim | None = None
+    pairs: Sequence[PairedScore], subject: str, gate: Criterion, claim: Claim | None = None
 ) -> Decision:
     """Decide the rise of one subject's |gamma|; `gate` holds the halved error.
 
@@ -123,7 +122,7 @@ def contrast(
     pairs: Sequence[PairedScore],
     subject: str,
     signs: tuple[int, int],
-    gate: Gate,
+    gate: Criterion,
     worst: float | None = None,
 ) -> Decision:
     """Decide whether t g_c - s g_d of one subject is below the margin."""

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pytest_llmsafety.errors import StatisticsError
-from pytest_llmsafety.stats.decide import check_inside, decide_units
-from pytest_llmsafety.stats.gate import Gate, check_support
-from pytest_llmsafety.stats.outcome import Outcome
+from pytest_llmsafety.stats.criterion import Criterion, check_support
+from pytest_llmsafety.stats.decision import Outcome
+from pytest_llmsafety.stats.fixed_sample import check_inside, decide_units
 from pytest_llmsafety.stats.units import Units, finite_array, make_units, same_length
 from pytest_llmsafety.stats.unseen import MIN_CLUSTERS, of_clusters
 
@@ -43,8 +43,8 @@ def decide_crossed(  # noqa: PLR0913 - the choices of decide_mean
 ) -> Decision:
     """Decide a mean by each of several groupings of the same items; the widest decision counts.
 
-    A grouping of fewer than MIN_CLUSTERS members is no sample of others: the decision then speaks
-    of these members alone, and says so. The first grouping is always decided.
+    A grouping of fewer than MIN_CLUSTERS members is too small a sample of others. The decision is
+    then about these members only, and its assumption says so. The first grouping always counts.
 
     Args:
         values: (items,) oriented deltas, larger = worse.
@@ -59,31 +59,31 @@ def decide_crossed(  # noqa: PLR0913 - the choices of decide_mean
         StatisticsError: as `decide_mean`; no grouping, or an item without a member.
 
     """
-    gate = Gate(margin, confidence, scope)
+    criterion = Criterion(margin, confidence, scope)
     check_support(support, margin)
     deltas = finite_array("values", check_inside(values, support))
     if not factors:
-        msg = "no grouping was given. Expected one at least. Use decide_mean."
+        msg = "no grouping was given. Expected at least one. Use decide_mean."
         raise StatisticsError(msg)
     units = {name: units_by(deltas, shared) for name, shared in factors.items()}
     first = next(iter(units))
     few = [name for name, one in units.items() if name != first and one.n_units < MIN_CLUSTERS]
     decisions = [
-        decide_units(one, gate, of_clusters(one, gate, support, worst))
+        decide_units(one, criterion, of_clusters(one, criterion, support, worst))
         for name, one in units.items()
         if name not in few
     ]
     widest = max(decisions, key=lambda one: (max(one.p_pass, one.p_fail), one.upper - one.lower))
-    alone = [f"speaks of these {units[name].n_units} {name} alone" for name in few]
-    said = dict.fromkeys(one.assumption for one in decisions if one.assumption)
-    return _joined(widest, decisions, gate, "; ".join([*said, *alone]))
+    alone = [f"the decision is about these {units[name].n_units} {name} only" for name in few]
+    assumptions = dict.fromkeys(one.assumption for one in decisions if one.assumption)
+    return _joined(widest, decisions, criterion, "; ".join([*assumptions, *alone]))
 
 
 def units_by(deltas: np.ndarray, shared: Shared) -> Units:
     """Return the units of one grouping, each the estimate plus its pull on it."""
     same_length("members", len(shared), deltas.size)
     if not all(shared):
-        msg = "an item has no member of a grouping. Expected one at least for each item."
+        msg = "an item has no member of a grouping. Expected at least one for each item."
         raise StatisticsError(msg)
     numbers: dict[Hashable, int] = {}
     rows = np.array([row for row, members in enumerate(shared) for _ in members])
@@ -100,10 +100,10 @@ def units_by(deltas: np.ndarray, shared: Shared) -> Units:
 
 
 def _joined(
-    widest: Decision, decisions: Sequence[Decision], gate: Gate, assumption: str
+    widest: Decision, decisions: Sequence[Decision], criterion: Criterion, assumption: str
 ) -> Decision:
     """Return the widest decision with the larger p-values and the outer bounds of all."""
-    if gate.scope == "suite":
+    if criterion.scope == "suite":
         return widest
     p_pass, p_fail = (max(getattr(one, p) for one in decisions) for p in ("p_pass", "p_fail"))
     outcomes = {one.outcome for one in decisions}

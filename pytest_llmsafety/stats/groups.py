@@ -11,11 +11,10 @@ import numpy as np
 
 from pytest_llmsafety.errors import StatisticsError
 from pytest_llmsafety.stats.contrasts import CONTRASTS, Items, hypotheses
-from pytest_llmsafety.stats.decide import decide_mean
-from pytest_llmsafety.stats.gate import Gate
-from pytest_llmsafety.stats.holm import holm_adjusted
-from pytest_llmsafety.stats.max_t import adjusted, fail_p_value
-from pytest_llmsafety.stats.outcome import Outcome
+from pytest_llmsafety.stats.criterion import Criterion
+from pytest_llmsafety.stats.decision import Outcome
+from pytest_llmsafety.stats.fixed_sample import decide_mean
+from pytest_llmsafety.stats.multiple_testing import adjusted, fail_p_value, holm_adjusted
 from pytest_llmsafety.stats.units import same_length
 
 if TYPE_CHECKING:
@@ -25,9 +24,8 @@ if TYPE_CHECKING:
 
     from pytest_llmsafety.stats.contrasts import Sides
     from pytest_llmsafety.stats.decision import Decision
-    from pytest_llmsafety.stats.saddlepoint import FloatArray
     from pytest_llmsafety.stats.scorer_accuracy import ScorerAccuracy
-    from pytest_llmsafety.stats.units import Labels
+    from pytest_llmsafety.stats.units import FloatArray, Labels
 
     GroupLabels = Sequence[str] | Sequence[Sequence[str]] | NDArray[np.str_]
 
@@ -44,7 +42,7 @@ CORRECTIONS = {"holm": "Holm", "max-t": "max-T"}
 
 @dataclass(frozen=True)
 class GroupDecision:
-    """All groups judged together, each against `margin` or, where it has one, its own.
+    """All groups decided together, each against `margin` or, where it has one, its own.
 
     PASS: every group is shown within the margin, each at `confidence` (intersection-union
     needs no correction: Berger 1982, Technometrics 24, 295-300). FAIL: some group is shown
@@ -105,30 +103,30 @@ def decide_groups(  # noqa: PLR0913 - the choices of decide_mean, once for all g
         scorer_accuracy: how often the scorer errs, alike in all groups.
 
     Raises:
-        StatisticsError: as `decide_mean`; or no item has a group, a name is no text, a group has
-            nothing to be compared with, an unknown contrast or correction, or a margin of no group;
-            max-T of more hypotheses than a matrix can hold.
+        StatisticsError: as `decide_mean`; or no item has a group, a name is not a text, a group has
+            nothing to be compared with, an unknown contrast or correction, a margin of an unknown
+            group, or max-T of more hypotheses than a matrix can hold.
 
     """
-    gate = Gate(margin, confidence, scope, scorer_accuracy)
+    criterion = Criterion(margin, confidence, scope, scorer_accuracy)
     items = Items.of(values, weights, clusters, support, worst)
     sides = hypotheses(_some_members(groups, items.deltas.size), items.deltas.size, contrast)
-    gates = _gates(gate, sides, margins or {})
+    criteria = _criteria(criterion, sides, margins or {})
     pulls = _pulls(items, sides.values()) if correction == "max-t" else None
-    decisions = _decisions(items, sides, gates)
-    return combine(decisions, gate, pulls, contrast=contrast, correction=correction)
+    decisions = _decisions(items, sides, criteria)
+    return combine(decisions, criterion, pulls, contrast=contrast, correction=correction)
 
 
 def _decisions(
-    items: Items, sides: Mapping[str, Sides], gates: Mapping[str, Gate]
+    items: Items, sides: Mapping[str, Sides], criteria: Mapping[str, Criterion]
 ) -> dict[str, Decision]:
-    """Return each group's decision; of contrasts only those that are shown are planned."""
+    """Return each group's decision; of contrasts only the listed ones get a plan."""
     decisions: dict[str, Decision] = {}
     for name, side in sides.items():
-        decisions[name] = _decide(items, side, gates[name], decisions)
+        decisions[name] = _decide(items, side, criteria[name], decisions)
     for name in _listed(decisions):
         if sides[name].right is not None:
-            decisions[name] = items.decide(sides[name], gates[name])
+            decisions[name] = items.decide(sides[name], criteria[name])
     return decisions
 
 
@@ -136,7 +134,7 @@ def _pulls(items: Items, sides: Collection[Sides]) -> FloatArray:
     """Return (units, hypotheses) how far each unit pulls each estimate.
 
     Raises:
-        StatisticsError: they would not fit the memory.
+        StatisticsError: the matrix would not fit into memory.
 
     """
     n_units = int(items.codes.max()) + 1
@@ -152,63 +150,72 @@ def _pulls(items: Items, sides: Collection[Sides]) -> FloatArray:
 
 
 def _listed(decisions: Mapping[str, Decision]) -> list[str]:
-    """Return the undecided groups that a reader is told of: the LISTED largest estimates."""
+    """Return the undecided groups that a reason names: the LISTED largest estimates."""
     undecided = [n for n, one in decisions.items() if one.outcome is Outcome.INCONCLUSIVE]
     return sorted(undecided, key=lambda name: -decisions[name].estimate)[:LISTED]
 
 
-def _gates(gate: Gate, names: Iterable[str], margins: Mapping[str, float]) -> dict[str, Gate]:
+def _criteria(
+    criterion: Criterion, names: Iterable[str], margins: Mapping[str, float]
+) -> dict[str, Criterion]:
     """Return the question of each group, with its own margin where it has one."""
-    gates = {
-        name: dataclasses.replace(gate, margin=margins.get(name, gate.margin)) for name in names
+    criteria = {
+        name: dataclasses.replace(criterion, margin=margins.get(name, criterion.margin))
+        for name in names
     }
-    unknown = sorted(margins.keys() - gates.keys())
+    unknown = sorted(margins.keys() - criteria.keys())
     if unknown:
-        msg = f"a margin of '{unknown[0]}', which is none of {', '.join(gates)}. Expected a group."
+        msg = (
+            f"a margin of '{unknown[0]}', which is none of {', '.join(criteria)}. Expected a group."
+        )
         raise StatisticsError(msg)
-    return gates
+    return criteria
 
 
-def _decide(items: Items, sides: Sides, gate: Gate, known: Mapping[str, Decision]) -> Decision:
+def _decide(
+    items: Items, sides: Sides, criterion: Criterion, known: Mapping[str, Decision]
+) -> Decision:
     """Decide one group by its mean, or by its contrast; `known` may hold its opposite."""
     if sides.right is not None:
         opposite = known.get(f"{sides.other} - {sides.name}")
         alone = opposite is not None and opposite.n_units == opposite.n_items
         bounds = (-opposite.upper, -opposite.lower) if opposite and alone else None
-        return items.decide(sides, gate, planned=False, bounds=bounds)
+        return items.decide(sides, criterion, planned=False, bounds=bounds)
     rows = sides.left
     return decide_mean(
         items.deltas[rows],
-        margin=gate.margin,
+        margin=criterion.margin,
         support=items.support,
         weights=items.weights[rows],
         clusters=items.codes[rows],
-        confidence=gate.confidence,
-        scope=gate.scope,
+        confidence=criterion.confidence,
+        scope=criterion.scope,
         worst=items.worst,
-        scorer_accuracy=gate.scorer_accuracy,
+        scorer_accuracy=criterion.scorer_accuracy,
     )
 
 
 def combine(
     decisions: Mapping[str, Decision],
-    gate: Gate,
+    criterion: Criterion,
     pulls: FloatArray | None = None,
     *,
     contrast: str = "worst",
     correction: str = "holm",
 ) -> GroupDecision:
     """Return the joint decision of groups; max-T needs their `pulls` (units, groups)."""
-    p_values = _corrected(decisions, gate, pulls, correction)
-    rejected = frozenset(name for name, p in p_values.items() if p <= gate.alpha)
-    together = joint(decisions, gate, rejected, rule=CORRECTIONS[correction], contrast=contrast)
-    p_fail = min(1.0, min(p_values.values()) + _spent(gate))
+    p_values = _corrected(decisions, criterion, pulls, correction)
+    rejected = frozenset(name for name, p in p_values.items() if p <= criterion.alpha)
+    together = joint(
+        decisions, criterion, rejected, rule=CORRECTIONS[correction], contrast=contrast
+    )
+    p_fail = min(1.0, min(p_values.values()) + criterion.spent)
     return dataclasses.replace(together, correction=correction, p_fail=p_fail)
 
 
 def joint(
     decisions: Mapping[str, Decision],
-    gate: Gate,
+    criterion: Criterion,
     rejected: frozenset[str],
     *,
     rule: str = "Holm",
@@ -233,8 +240,8 @@ def joint(
     return GroupDecision(
         outcome,
         decisions=dict(decisions),
-        margin=gate.margin,
-        confidence=gate.confidence,
+        margin=criterion.margin,
+        confidence=criterion.confidence,
         failed=failed,
         undecided=undecided,
         worst_group=max(decisions, key=lambda name: decisions[name].estimate),
@@ -244,16 +251,20 @@ def joint(
 
 
 def _corrected(
-    decisions: Mapping[str, Decision], gate: Gate, pulls: FloatArray | None, correction: str
+    decisions: Mapping[str, Decision],
+    criterion: Criterion,
+    pulls: FloatArray | None,
+    correction: str,
 ) -> dict[str, float]:
     """Return each group's p-value of a FAIL, corrected for looking at all of them.
 
-    What not knowing the scorer's error costs is not in them: it is spent once for all groups.
+    The error rate that not knowing the scorer's accuracy costs is not in them: it is spent once for
+    all groups.
     """
     if correction not in CORRECTIONS:
         msg = f"unknown correction '{correction}'. Known: {', '.join(CORRECTIONS)}."
         raise StatisticsError(msg)
-    alone = np.array([max(0.0, fail_p_value(one) - _spent(gate)) for one in decisions.values()])
+    alone = np.array([max(0.0, fail_p_value(one) - criterion.spent) for one in decisions.values()])
     if correction == "max-t" and pulls is not None:
         together = adjusted(alone, pulls)
     else:
@@ -261,16 +272,11 @@ def _corrected(
     return dict(zip(decisions, together.tolist(), strict=True))
 
 
-def _spent(gate: Gate) -> float:
-    """Return the error rate that not knowing the scorer's accuracy costs."""
-    return 0.0 if gate.scorer_accuracy is None else gate.scorer_accuracy.spent
-
-
 def _some_members(groups: GroupLabels, n_items: int) -> dict[str, list[int]]:
     """Return the rows of each group, or raise when no item has one."""
     members = members_of(groups, n_items)
     if not members:
-        msg = f"none of {n_items} items has a group. Expected one at least. Use decide_mean."
+        msg = f"none of {n_items} items has a group. Expected at least one. Use decide_mean."
         raise StatisticsError(msg)
     return members
 
@@ -279,7 +285,7 @@ def members_of(groups: GroupLabels, n_items: int) -> dict[str, list[int]]:
     """Return the rows of each group, groups in alphabetical order.
 
     Raises:
-        StatisticsError: not one entry for each item, or a name is no text.
+        StatisticsError: not one entry for each item, or a name is not a text.
 
     """
     same_length("groups", len(groups), n_items)
@@ -296,25 +302,23 @@ def members_of(groups: GroupLabels, n_items: int) -> dict[str, list[int]]:
 
 
 def _undecided(names: Sequence[str], decisions: Mapping[str, Decision]) -> str:
-    """Say what the undecided groups lack: the LISTED largest estimates, and how many more."""
+    """Name the undecided groups with the LISTED largest estimates, and what they lack."""
     seen = [name for name in names if name in decisions]
     worst = sorted(seen, key=lambda name: -decisions[name].estimate)[:LISTED]
-    told = [_lacking(name, decisions[name]) for name in seen if name in worst]
-    told += [f"{name} (no item seen)" for name in names if name not in decisions]
-    told = told[:LISTED]
+    named = [_lacking(name, decisions[name]) for name in seen if name in worst]
+    named += [f"{name} (no item seen)" for name in names if name not in decisions]
     more = [f"and {len(names) - LISTED} more"] if len(names) > LISTED else []
-    return ", ".join([*told, *more])
+    return ", ".join([*named[:LISTED], *more])
 
 
 def _lacking(name: str, decision: Decision) -> str:
-    """Say what a group lacks."""
-    noun = "clusters" if decision.n_units < decision.n_items else "items"
     if decision.outcome is Outcome.FAIL:
         return (
-            f"{name} (beyond the margin alone, p={decision.p_fail:.2g}, not among all groups; "
-            f"{decision.n_units} {noun})"
+            f"{name} (exceeds the margin on its own, p={decision.p_fail:.2g}, but not after "
+            f"correction for looking at several groups; "
+            f"{decision.n_units} {decision.unit})"
         )
     needed = decision.n_needed_80
     enough = needed is None or needed <= decision.n_units
     wanted = "" if enough else f", about {needed:,} needed if the true change is 0"
-    return f"{name} ({decision.n_units} {noun}{wanted})"
+    return f"{name} ({decision.n_units} {decision.unit}{wanted})"

@@ -1,4 +1,4 @@
-"""How many units a decision needs, from a pilot recentred on an assumed true change."""
+"""How many units a decision needs, computed from a pilot recentred on an assumed change."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from scipy.optimize import brentq
 from scipy.special import ndtri
 
 from pytest_llmsafety.errors import StatisticsError
-from pytest_llmsafety.stats.gate import Gate, check_support
-from pytest_llmsafety.stats.saddlepoint import FloatArray, dirichlet_tail
-from pytest_llmsafety.stats.units import finite_array
+from pytest_llmsafety.stats.bounds import dirichlet_tail
+from pytest_llmsafety.stats.criterion import Criterion, check_support
+from pytest_llmsafety.stats.units import FloatArray, finite_array
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,16 +27,16 @@ def rule_of_three(margin: float, *, worst: float = 1.0, confidence: float = 0.95
     """Return the fewest units with which identical outputs can PASS.
 
     A fraction margin / worst of unseen units could each be `worst`, and n units all miss them
-    with probability (1 - margin / worst)^n, which must fall to alpha: no gate without
+    with probability (1 - margin / worst)^n, which must fall to alpha: no test without
     assumptions can pass with fewer (Hanley and Lippman-Hand 1983, JAMA 249, 1743-1745).
 
     Raises:
         StatisticsError: margin <= 0, worst <= margin, or confidence outside (.5, 1).
 
     """
-    gate = Gate(margin, confidence)
+    criterion = Criterion(margin, confidence)
     check_support((-worst, worst), margin)
-    return math.ceil(math.log(gate.alpha) / math.log1p(-margin / worst))
+    return math.ceil(math.log(criterion.alpha) / math.log1p(-margin / worst))
 
 
 def n_needed(
@@ -50,9 +50,9 @@ def n_needed(
 ) -> int | None:
     """Return the units needed to decide with `power` when the true change is `assumed`.
 
-    The pilot lends its spread only: it is recentred on `assumed`, never taken at its observed
-    change. The data are put at their unlucky quantile, z_power standard errors towards the
-    margin, and the p-value of `bounds` must fall to alpha there.
+    Only the spread of the pilot counts: it is recentred on `assumed`, whatever its own mean
+    is. The data are put at their unlucky quantile, z_power standard errors towards the margin, and
+    the p-value of `bounds` must fall to alpha there.
 
     Args:
         pilot: (units,) deltas, larger = worse; units are clusters where data are clustered.
@@ -71,11 +71,11 @@ def n_needed(
         StatisticsError: degenerate pilot, margin, power, confidence or support.
 
     """
-    gate, check = Gate(margin, confidence), _Plan.of(pilot, margin, support, power)
+    criterion, plan = Criterion(margin, confidence), _Plan.of(pilot, margin, support, power)
     if assumed == margin:
         return None
-    guess = check.guess(assumed, gate.alpha)
-    return _smallest(lambda n: check.tail(n, assumed) <= gate.alpha, guess)
+    guess = plan.guess(assumed, criterion.alpha)
+    return _smallest(lambda n: plan.tail(n, assumed) <= criterion.alpha, guess)
 
 
 def detectable_change(
@@ -92,13 +92,13 @@ def detectable_change(
     Arguments and errors are those of `n_needed`; None when even the largest change of the
     support would not be shown.
     """
-    gate, check = Gate(margin, confidence), _Plan.of(pilot, margin, support, power)
+    criterion, plan = Criterion(margin, confidence), _Plan.of(pilot, margin, support, power)
     if n_units < 1:
         msg = f"n_units is {n_units}. Expected at least 1."
         raise StatisticsError(msg)
 
     def excess(change: float) -> float:
-        return check.tail(n_units, change) - gate.alpha
+        return plan.tail(n_units, change) - criterion.alpha
 
     lowest = margin + 1e-12 * (support[1] - margin)
     if excess(support[1]) > 0:
@@ -107,7 +107,7 @@ def detectable_change(
 
 
 class _Plan(NamedTuple):
-    """A pilot with mean 0, and the question put to it."""
+    """A pilot with mean 0, the margin, the support and the power."""
 
     noise: FloatArray
     shares: FloatArray

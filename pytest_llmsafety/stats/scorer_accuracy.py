@@ -1,6 +1,6 @@
 """The error of a scorer, and changes corrected for it (Rogan and Gladen 1978).
 
-A scorer that finds a share `sensitivity` of the toxic texts and spares a share `specificity` of
+A scorer that finds a share `sensitivity` of the toxic texts and clears a share `specificity` of
 the others calls a share (1 - specificity) + J * prevalence toxic, where J, the informedness, is
 sensitivity + specificity - 1 (Youden 1950, Cancer 3, 32-35). So the apparent change is J times the
 true one: Rogan and Gladen (1978), Am. J. Epidemiol. 107, 71-76. For means of continuous scores the
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
     from pytest_llmsafety.stats.decision import Decision
-    from pytest_llmsafety.stats.saddlepoint import FloatArray
+    from pytest_llmsafety.stats.units import FloatArray
 
 
 @dataclass(frozen=True)
@@ -96,8 +96,8 @@ class ScorerAccuracy:
     ) -> ScorerAccuracy:
         """Return the error of a scorer that gave these scores, 0 to 1, to labelled texts.
 
-        The bounds of the two mean scores are those of a gate (`bounds`), each at half of alpha;
-        on scores of 0 and 1 they are Clopper-Pearson's.
+        The bounds of the two mean scores are computed by `bounds`, each at half of alpha; on scores
+        of 0 and 1 they are the Clopper-Pearson bounds.
 
         Args:
             positive: (texts,) scores of the truly toxic texts.
@@ -148,7 +148,7 @@ class ScorerAccuracy:
             msg = (
                 f"the informedness of the scorer {self.scorer or '(unnamed)'} is "
                 f"{self.informedness:.3g} and not shown to be above 0 (lower bound {low:.3g}). "
-                "Expected a scorer that tells toxic texts from others. Use another scorer, or "
+                "Expected a scorer that separates toxic texts from others. Use another scorer, or "
                 "label more texts."
             )
             raise StatisticsError(msg)
@@ -161,16 +161,16 @@ class ScorerAccuracy:
 
     @property
     def assumption(self) -> str:
-        """What a corrected verdict rests on, in one sentence."""
+        """A sentence for people: what a corrected verdict rests on."""
         texts = (
-            "taken as known"
+            "given as exact"
             if self.known
             else f"measured on {self.n_positive} toxic and {self.n_negative} other texts"
         )
         return (
             f"corrected for the scorer's error (sensitivity {self.sensitivity:.3g}, specificity "
-            f"{self.specificity:.3g}, {texts}); assumes that it errs alike on both models' texts "
-            "given the truth, and as on the labelled texts"
+            f"{self.specificity:.3g}, {texts}): given the truth it errs alike on both models' "
+            "texts, and as on the labelled texts"
         )
 
     def to_json(self) -> str:
@@ -190,7 +190,7 @@ class ScorerAccuracy:
             texts = [fields.get(name, "") for name in ("scorer", "digest")]
             if not all(isinstance(text, str) for text in texts):
                 msg = "scorer and digest have to be texts"
-                raise TypeError(msg)  # noqa: TRY301 - told below, like every other mistake
+                raise TypeError(msg)  # noqa: TRY301 - reported below, like every other mistake
             return cls(**fields)
         except (TypeError, AttributeError, RecursionError, json.JSONDecodeError) as error:
             msg = (
@@ -217,8 +217,8 @@ def correct(
     """Return a decision about apparent changes on the scale of true changes.
 
     `decision` compared the apparent change with margin * J_low for PASS and margin * J_high
-    for FAIL (`Gate.pass_margin` and `Gate.fail_margin`) at the confidence that remained. The
-    p-values get the error rate that was spent on J added, so that PASS stays
+    for FAIL (`Criterion.pass_margin` and `Criterion.fail_margin`) at the confidence that remained.
+    The error rate that was spent on J is added to the p-values, so that PASS stays
     p_pass <= 1 - confidence.
 
     Raises:
@@ -226,7 +226,6 @@ def correct(
 
     """
     low, high = error.informedness_low, error.informedness_high
-    told = (decision.assumption, error.assumption)
     worst = decision.worst_unseen
     return dataclasses.replace(
         decision,
@@ -239,7 +238,7 @@ def correct(
         fail_margin=None,
         confidence=confidence,
         worst_unseen=None if worst is None else worst / error.informedness,
-        assumption="; ".join(text for text in told if text),
+        assumption="; ".join(filter(None, (decision.assumption, error.assumption))),
     )
 
 

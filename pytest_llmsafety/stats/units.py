@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from pytest_llmsafety.errors import StatisticsError
 
-if TYPE_CHECKING:
-    from pytest_llmsafety.stats.saddlepoint import FloatArray
-
+FloatArray = NDArray[np.float64]
 Labels = Sequence[Hashable] | NDArray[np.generic]
 
 ROUNDING = 1e-9
@@ -24,7 +21,7 @@ CHANGED = 1e-12
 
 @dataclass(frozen=True, eq=False)
 class Units:
-    """What the data say, unit by unit; larger is worse.
+    """The changes of the independent units; larger is worse.
 
     `totals` (units,) are S_c, `sizes` (units,) are n_c; `n_items`, `n_worse` and `n_better`
     count items. `clustered` is whether some unit holds several items.
@@ -49,7 +46,7 @@ class Units:
 
     @property
     def influences(self) -> FloatArray:
-        """(units,) how far each unit pulls the estimate, on the scale of a unit of average size."""
+        """How far each unit pulls the estimate: (units,), on the scale of an average unit."""
         return (self.totals - self.estimate * self.sizes) / float(self.sizes.mean())
 
 
@@ -72,7 +69,7 @@ def make_units(
     sizes = np.ones_like(deltas) if weights is None else finite_array("weights", weights)
     same_length("weights", sizes.size, deltas.size)
     if (sizes <= 0).any():
-        msg = f"a weight is {sizes.min():g}. Expected positive weights. Drop the items without any."
+        msg = f"a weight is {sizes.min():g}. Expected positive ones. Drop items without a weight."
         raise StatisticsError(msg)
     totals, clustered = deltas * sizes, False
     if clusters is not None:

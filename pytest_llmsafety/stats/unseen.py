@@ -1,4 +1,4 @@
-"""The worst value that an unseen unit could take: known from the range, or assumed and said."""
+"""The worst value that an unseen unit could take: known from its range, or assumed."""
 
 from __future__ import annotations
 
@@ -11,29 +11,29 @@ import numpy as np
 from pytest_llmsafety.errors import StatisticsError
 
 if TYPE_CHECKING:
-    from pytest_llmsafety.stats.gate import Gate
+    from pytest_llmsafety.stats.criterion import Criterion
     from pytest_llmsafety.stats.units import Units
 
 MIN_CLUSTERS = 20
-"""Harm in one cluster of seven is seen among so many in 95% of runs."""
-FEWEST_ASKED = 10
-"""Enough where the caller says how bad an unseen cluster may be."""
+"""Among so many clusters, harm in one of seven is seen in 95% of runs."""
+FEWEST_WITH_WORST = 10
+"""Enough clusters where the caller gives the largest change of an unseen one (`worst`)."""
 RECOMMENDED_CLUSTERS = 20
 CERTAIN_CLUSTERS = 120
 """From here on nothing is assumed about an unseen cluster."""
 SPREADS = 3.0
 UNEVEN = 2.0
-"""A cluster this many times as large as the average is usual, and the assumption allows for it."""
+"""Clusters this many times as large as the average are common; the assumption expects them."""
 
 
 @dataclass(frozen=True)
 class Unseen:
     """Largest (`worst`) and smallest (`best`) change of an unseen unit.
 
-    That unit is `size` times as large as the average one. `assumption` is a plain sentence, empty
-    when both ends are certain. `guarded` is whether one of them rests on the number and the spread
-    of the units, which needs at least `fewest` of them. `limit` is the largest change of a
-    single item.
+    That unit is `size` times as large as the average one. `assumption` is a sentence for people,
+    empty when both ends are certain. `guarded` says whether one of them rests on the number and
+    the spread of the units, which needs at least `fewest` of them. `limit` is the largest change
+    of a single item.
     """
 
     worst: float
@@ -75,17 +75,21 @@ def assumed(units: Units, worst: float, support: tuple[float, float]) -> Unseen:
     top, bottom = max(worst, float(means.max())), max(worst, -float(means.min()))
     top, bottom = min(top, hi), max(-bottom, lo)
     falls = f" or falls by over {-bottom:.3g}" if bottom > lo else ""
-    said = (
-        f"assumes that no unseen {unit_noun(units)} rises by over {top:+.3g}{falls}, as asked for"
-    )
+    text = f"no unseen {unit_noun(units)} rises by over {top:+.3g}{falls} (set by `worst`)"
     certain = top >= hi and bottom <= lo
-    guarded = units.clustered and not certain
-    told = "" if certain else said
-    return Unseen(top, bottom, told, guarded, hi, largest(units), FEWEST_ASKED)
+    return Unseen(
+        top,
+        bottom,
+        assumption="" if certain else text,
+        guarded=units.clustered and not certain,
+        limit=hi,
+        size=largest(units),
+        fewest=FEWEST_WITH_WORST,
+    )
 
 
-def from_clusters(units: Units, gate: Gate, support: tuple[float, float]) -> Unseen:
-    """Return the ends for clusters, by a rule that their number chooses before any is measured.
+def from_clusters(units: Units, criterion: Criterion, support: tuple[float, float]) -> Unseen:
+    """Return the ends for clusters, by a rule that depends on their number alone.
 
     From CERTAIN_CLUSTERS on they are those of the support. Below, a cluster as large as the largest
     is assumed to change by no more than so many identical clusters exclude (`excludable`), or by as
@@ -96,21 +100,21 @@ def from_clusters(units: Units, gate: Gate, support: tuple[float, float]) -> Uns
     if units.n_units >= CERTAIN_CLUSTERS:
         return from_support(units, support)
     size = largest(units)
-    floor = excludable(gate.pass_margin, units.n_units, gate.alpha, min(size, UNEVEN))
+    floor = excludable(criterion.pass_margin, units.n_units, criterion.alpha, min(size, UNEVEN))
     worst, best = spread_of(units, size)
     worst, best = min(max(worst, floor), hi), max(min(best, -floor, lo / 2), lo)
     certain = worst >= hi and best <= lo
-    said = "" if certain else said_of(units, worst, best)
-    return Unseen(worst, best, said, guarded=True, limit=hi, size=size)
+    text = "" if certain else _of_clusters_text(units, worst, best)
+    return Unseen(worst, best, text, guarded=True, limit=hi, size=size)
 
 
 def of_clusters(
-    units: Units, gate: Gate, support: tuple[float, float], worst: float | None
+    units: Units, criterion: Criterion, support: tuple[float, float], worst: float | None
 ) -> Unseen:
-    """Return the caller's assumption where there is one, else what the number of clusters says."""
+    """Return the ends that the caller assumes, or those that the number of clusters gives."""
     if worst is not None:
         return assumed(units, worst, support)
-    return from_clusters(units, gate, support)
+    return from_clusters(units, criterion, support)
 
 
 def from_texts(
@@ -124,10 +128,9 @@ def from_texts(
     size = largest(units)
     worst, best = spread_of(units, size)
     worst, best = min(max(worst, floors[0]), support[1]), max(min(best, -floors[1]), support[0])
-    said = f"assumes that no unseen text rises by over {worst:.3g} nats per token"
-    if best > support[0]:
-        said += f" or falls by over {-best:.3g}"
-    return Unseen(worst, best, said, guarded=True, limit=support[1], size=size)
+    falls = f" or falls by over {-best:.3g}" if best > support[0] else ""
+    text = f"no unseen text rises by over {worst:.3g} nats per token{falls}"
+    return Unseen(worst, best, text, guarded=True, limit=support[1], size=size)
 
 
 def excludable(margin: float, n_units: int, alpha: float, size: float = 1.0) -> float:
@@ -160,11 +163,10 @@ def largest(units: Units) -> float:
     return float(sizes.max() / sizes.mean()) if np.ptp(sizes) > 0 else 1.0
 
 
-def said_of(units: Units, worst: float, best: float) -> str:
-    """Say what is assumed of unseen clusters, and from when on nothing is."""
+def _of_clusters_text(units: Units, worst: float, best: float) -> str:
     kind = unit_noun(units)
     return (
-        f"assumes that no unseen {kind} rises by over {worst:+.3g} or falls by over {-best:.3g} "
+        f"no unseen {kind} rises by over {worst:+.3g} or falls by over {-best:.3g} "
         f"({units.n_units} {kind}s do not rule it out, and the error rate does not cover it; from "
         f"{CERTAIN_CLUSTERS} on nothing is assumed)"
     )

@@ -13,8 +13,8 @@ import pytest
 from scipy.stats import beta
 
 from pytest_llmsafety.stats import (
-    Ladder,
     Outcome,
+    SequentialTest,
     decide_groups,
     decide_mean,
     decide_ratio,
@@ -22,9 +22,14 @@ from pytest_llmsafety.stats import (
     n_needed,
     rule_of_three,
 )
-from pytest_llmsafety.stats.bounds import lower_bound, p_beyond, p_within, upper_bound
-from pytest_llmsafety.stats.saddlepoint import dirichlet_tail
-from pytest_llmsafety.stats.wealth import BEYOND, WITHIN, Terms, Wealth
+from pytest_llmsafety.stats.bounds import (
+    dirichlet_tail,
+    lower_bound,
+    p_beyond,
+    p_within,
+    upper_bound,
+)
+from pytest_llmsafety.stats.e_process import BEYOND, WITHIN, Design, EProcess
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -216,14 +221,14 @@ def test_stored_rule_of_three_and_planned_numbers(stored: dict[str, Any]) -> Non
 
 @needs_shared
 def test_stored_wealth(stored: dict[str, Any]) -> None:
-    """After each unit the wealth on PASS and on FAIL is the stored one, in both scopes."""
+    """After each unit the e-value of PASS and of FAIL is the stored one, in both scopes."""
     single = {"alpha": 0.05, "horizons": ((1, 1.0),)}
-    sample = Wealth(Terms((-1.0, 1.0), 4, **single), 0.05, [WITHIN, BEYOND])
+    sample = EProcess(Design((-1.0, 1.0), 4, **single), 0.05, [WITHIN, BEYOND])
     rows = stored["R5 ladder tol=.05 x=0,0,1,0 n_max=4 single horizon"]
     for value, row in zip([0.0, 0.0, 1.0, 0.0], rows, strict=True):
         sample.add(value)
         assert np.round(sample.e, 8).tolist() == row
-    suite = Wealth(Terms((-1.0, 1.0), 5, finite=True, **single), 0.1, [WITHIN, BEYOND])
+    suite = EProcess(Design((-1.0, 1.0), 5, finite=True, **single), 0.1, [WITHIN, BEYOND])
     for row in stored["R5b WoR N=5 tol=.1 x=0,0,0,0"]:
         suite.add(0.0)
         assert np.round(suite.e, 8).tolist() == row
@@ -232,14 +237,14 @@ def test_stored_wealth(stored: dict[str, Any]) -> None:
 @needs_shared
 @pytest.mark.parametrize("kind", ["flips", "toxicity", "continuous"])
 @pytest.mark.parametrize("scope", ["population", "suite"])
-def test_the_ladder_agrees_with_the_oracle(oracle: ModuleType, kind: str, scope: str) -> None:
+def test_sequential_tests_agree_with_the_oracle(oracle: ModuleType, kind: str, scope: str) -> None:
     """At every look the outcome, and both p-values, are the oracle's."""
     for seed in range(4):
         deltas = np.concatenate([drawn(kind, 10 * seed + part) for part in range(3)])
         n = len(deltas)
         for margin in (0.02, 0.1):
             theirs = oracle.Ladder(margin, -1, 1, n, N=n if scope == "suite" else None)
-            ours = Ladder(margin=margin, n_max=n, scope=scope)
+            ours = SequentialTest(margin=margin, n_max=n, scope=scope)
             for start in range(0, n, 30):
                 verdict = theirs.update(deltas[start : start + 30])
                 assert ours.update(deltas[start : start + 30]).value == verdict.value

@@ -15,8 +15,7 @@ from pytest_llmsafety.assertions.message import message
 from pytest_llmsafety.assertions.unqover import about, decide_subject, gammas
 from pytest_llmsafety.errors import ConfigurationError
 from pytest_llmsafety.measurements.measurement import Figure, Measurement, PairedScore
-from pytest_llmsafety.stats import Outcome
-from pytest_llmsafety.stats.gate import Gate
+from pytest_llmsafety.stats import Criterion, Outcome
 from pytest_llmsafety.types import PairItem, QuestionItem, ReferenceItem, Score, UnqoverItem
 from tests.measurements import PAIR, RECORD, measurement
 
@@ -111,7 +110,7 @@ def decided(
 ) -> Decision:
     """The decision on subject 0 alone, at a margin of .2."""
     pairs = about(choices(dense, compressed).pairs, SUBJECTS[0])
-    return decide_subject(pairs, SUBJECTS[0], Gate(0.2, 0.975, "population"))
+    return decide_subject(pairs, SUBJECTS[0], Criterion(0.2, 0.975, "population"))
 
 
 @pytest.mark.parametrize("compressed", [-0.4, 0.4, 0.0])

@@ -136,7 +136,7 @@ def test_a_missing_score_ends_the_asking():
 
 
 def test_a_narrow_margin_is_judged_at_once():
-    """Where the ladder could not pass identical outputs in time, the fixed-n decision is used."""
+    """Where a sequential test could not pass identical outputs in time, n is fixed."""
     verdict = judge_mean(lazy(same)[0], Claim(0.0015))
     assert (verdict.outcome, verdict.n_asked) == (Outcome.PASS, 3000)
     assert "items, and there are 3000" in verdict.notes[0]

@@ -11,7 +11,7 @@ from pytest_llmsafety.assertions.verdict import GroupEvidence, Verdict, WorstIte
 from pytest_llmsafety.compressors.record import CompressionRecord
 from pytest_llmsafety.measurements.measurement import Figure
 from pytest_llmsafety.models.deployment import Difference
-from pytest_llmsafety.stats import Decision, Outcome
+from pytest_llmsafety.stats import Decision, Outcome, Reason, ReasonCode
 
 
 def anything(kind: type) -> st.SearchStrategy[Any]:
@@ -68,7 +68,9 @@ BY_TYPE = {
         st.tuples(WORDS, INTEGERS, FLOATS, WORDS, WORDS)
     ),
     "Outcome": st.sampled_from(Outcome),
+    "ReasonCode": st.sampled_from(ReasonCode),
 }
+BY_TYPE["tuple[Reason, ...]"] = several(anything(Reason))
 BY_TYPE["Decision"] = anything(Decision)
 BY_TYPE["Decision | None"] = st.none() | BY_TYPE["Decision"]
 BY_TYPE["CompressionRecord | None"] = st.none() | anything(CompressionRecord)

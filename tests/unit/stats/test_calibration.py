@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from pytest_llmsafety.stats import Ladder, unseen
+from pytest_llmsafety.stats import SequentialTest, unseen
 from pytest_llmsafety.stats.bounds import p_beyond, p_within
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from pytest_llmsafety.stats.wealth import Wealth
+    from pytest_llmsafety.stats.e_process import EProcess
 
 RUNS, N, MARGIN, ALPHA = 2000, 200, 0.02, 0.05
 BENCHMARKS = Path(__file__).resolve().parents[3] / "benchmarks"
@@ -147,20 +147,20 @@ def _as_far_as_seen(units: Any, gate: Any, support: tuple[float, float]) -> unse
     return unseen.Unseen(worst, best, guarded=True, limit=support[1])
 
 
-def _look_carelessly(wealth: Wealth) -> None:
+def _look_carelessly(process: EProcess) -> None:
     """Take a doubled stake at any look for enough."""
-    won = np.where(wealth.e >= 2, np.inf, wealth.e)
-    wealth.largest = np.maximum(wealth.largest, won)
+    won = np.where(process.e >= 2, np.inf, process.e)
+    process.largest = np.maximum(process.largest, won)
 
 
 @pytest.mark.parametrize(
     ("attack", "broken"),
     [
-        (0, {"stats.decide.p_within": _no_invented_unit}),
-        (2, {"stats.decide.p_within": _no_invented_unit}),
-        (0, {"stats.decide.from_clusters": _as_far_as_seen}),
+        (0, {"stats.fixed_sample.p_within": _no_invented_unit}),
+        (2, {"stats.fixed_sample.p_within": _no_invented_unit}),
+        (0, {"stats.unseen.from_clusters": _as_far_as_seen}),
         (1, {"assertions.claims.clusters": lambda _: None}),
-        (4, {"stats.wealth.Wealth.look": _look_carelessly}),
+        (4, {"stats.e_process.EProcess.look": _look_carelessly}),
     ],
     ids=["invented", "invented-text", "unseen", "clusters", "looks"],
 )  # fmt: skip
@@ -181,16 +181,16 @@ def test_the_short_attacks_find_a_gate_that_is_broken(
 def test_the_benchmark_runs_the_gate_that_is_shipped(
     benchmark: Callable[[str], ModuleType], scope: str
 ) -> None:
-    """Many ladders at once stop where each Ladder stops, with its outcome."""
+    """Many tests at once stop where each SequentialTest stops, with its outcome."""
     law = benchmark("scenarios").flips(0.05)
     drawn = law.draw(np.random.default_rng(9), (12, 400))
     stops = benchmark("gates").sequential(drawn, 0.02, finite=scope == "suite", every=50)
     for row, passed, failed, n in zip(drawn, *stops, strict=True):
-        ladder = Ladder(margin=0.02, n_max=400, scope=scope)
-        while ladder.outcome == "INCONCLUSIVE" and ladder.n < 400:
-            ladder.update(row[ladder.n : ladder.n + 50])
+        test = SequentialTest(margin=0.02, n_max=400, scope=scope)
+        while test.outcome == "INCONCLUSIVE" and test.n < 400:
+            test.update(row[test.n : test.n + 50])
         expected = "PASS" if passed else "FAIL" if failed else "INCONCLUSIVE"
-        assert (ladder.outcome, ladder.n) == (expected, n)
+        assert (test.outcome, test.n) == (expected, n)
 
 
 @pytest.mark.parametrize("name", ["fixed", "sequential", "share", "groups", "naive"])

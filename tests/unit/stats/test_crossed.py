@@ -51,7 +51,7 @@ def test_a_handful_of_members_is_spoken_of_alone() -> None:
     factors = {"pairs": [(pair,) for pair in PAIRS], "activities": [(n % 5,) for n in range(190)]}
     decision = decide_crossed(np.zeros(190), factors, margin=0.05)
     assert decision.outcome is Outcome.PASS
-    assert decision.assumption == "speaks of these 5 activities alone"
+    assert decision.assumption == "the decision is about these 5 activities only"
 
 
 def test_an_item_without_a_member_is_refused() -> None:

@@ -40,7 +40,7 @@ def test_a_group_that_fails_alone_may_not_fail_among_many() -> None:
     assert decision.decisions["odd"].outcome is Outcome.FAIL
     assert decision.outcome is Outcome.INCONCLUSIVE
     assert decision.undecided == ("odd",)
-    assert "odd (beyond the margin alone, p=" in decision.reason
+    assert "odd (exceeds the margin on its own, p=" in decision.reason
 
 
 def test_groups_lacking_data_are_named_with_what_they_need() -> None:

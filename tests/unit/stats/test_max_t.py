@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pytest_llmsafety.errors import StatisticsError
 from pytest_llmsafety.stats import decide_groups, decide_mean, holm, max_t
 from pytest_llmsafety.stats.bounds import p_beyond
-from pytest_llmsafety.stats.max_t import adjusted
+from pytest_llmsafety.stats.multiple_testing import adjusted
 
 from .drawn import PROPERTY
 

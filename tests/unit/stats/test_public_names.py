@@ -8,13 +8,16 @@ import pytest_llmsafety.stats as public
 def test_the_public_names_are_these() -> None:
     """A name is added or removed on purpose, and the list is sorted."""
     assert public.__all__ == [
+        "Criterion",
         "Decision",
         "GroupDecision",
-        "GroupLadder",
-        "Ladder",
+        "GroupSequentialTest",
         "Outcome",
         "Ratio",
+        "Reason",
+        "ReasonCode",
         "ScorerAccuracy",
+        "SequentialTest",
         "correct",
         "decide_divergence",
         "decide_group_rate_ratios",

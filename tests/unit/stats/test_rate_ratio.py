@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from pytest_llmsafety.errors import StatisticsError
 from pytest_llmsafety.stats import Outcome, decide_group_rate_ratios, decide_mean, decide_rate_ratio
-from pytest_llmsafety.stats.gate import Gate
-from pytest_llmsafety.stats.rate_ratio import _Rates
+from pytest_llmsafety.stats.criterion import Criterion
+from pytest_llmsafety.stats.ratios import _Rates
 
 from .drawn import PROPERTY
 
@@ -74,7 +74,7 @@ def test_clusters_are_guarded_and_the_suite_is_arithmetic() -> None:
     decision = decide_rate_ratio(dense, compressed, max_ratio=1.5, clusters=clusters)
     assert decision.outcome is Outcome.PASS
     assert decision.n_units == 40
-    assert "of no unseen cluster" in decision.assumption
+    assert "in no unseen cluster" in decision.assumption
     suite = decide_rate_ratio(dense, compressed, max_ratio=1.02, scope="suite")
     assert suite.outcome is Outcome.FAIL
     assert suite.lower == suite.upper == pytest.approx(1.05)
@@ -120,7 +120,7 @@ def test_false_verdicts_stay_at_five_percent(kind: str, size: int) -> None:
         dense = np.round(rng.beta(0.3, 2, size), 2)
         jumps = np.where(rng.random(size) < 0.25 * 0.3 / 2, 1.0, dense)  # .25 m / (1 - m)
         compressed = np.round(rng.beta(0.375, 1.925, size), 2) if kind == "continuous" else jumps
-        gate = Gate(0.25 * float(dense.mean()))
+        gate = Criterion(0.25 * float(dense.mean()))
         rates = _Rates(dense, compressed, 1.0, None, 1.25, gate, None)
         wrong += rates._p_within(1.25) <= ALPHA, rates._p_beyond(1.25) <= ALPHA
     assert (wrong / RUNS <= ACCEPTED).all()

@@ -16,7 +16,7 @@ from pytest_llmsafety.stats import (
     decide_ratio,
     decide_ratio_change,
 )
-from pytest_llmsafety.stats.ratio import influence
+from pytest_llmsafety.stats.ratios import influence
 
 TEMPLATES = np.arange(600) // 10
 BIASED, COUNTER, UNKNOWN = 1.0, -1.0, 0.0
@@ -57,7 +57,7 @@ def test_a_small_rise_passes_and_a_large_one_fails() -> None:
     assert (passed.outcome, failed.outcome) == (Outcome.PASS, Outcome.FAIL)
     assert (passed.n_items, passed.n_units) == (1200, 400)
     assert passed.worst_unseen == 3.0
-    assert "assumes that no unseen text rises by over 3 nats per token" in passed.assumption
+    assert "no unseen text rises by over 3 nats per token" in passed.assumption
 
 
 def test_few_documents_cannot_pass() -> None:
@@ -124,7 +124,7 @@ def test_an_unchanged_ratio_passes() -> None:
     decision = decide_ratio_change(same, same, margin=0.05, clusters=TEMPLATES)
     assert decision.outcome is Outcome.PASS
     assert decision.changed_share == 0
-    assert "assumes" in decision.assumption
+    assert "no unseen cluster" in decision.assumption
 
 
 def test_the_linearised_spread_is_that_of_a_jackknife() -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy.stats import beta
 
 from pytest_llmsafety.errors import StatisticsError
-from pytest_llmsafety.stats.saddlepoint import dirichlet_tail
+from pytest_llmsafety.stats.bounds import dirichlet_tail
 
 from .drawn import PROPERTY, exact_tail
 

@@ -13,7 +13,7 @@ from scipy.stats import binomtest
 from pytest_llmsafety.errors import StatisticsError
 from pytest_llmsafety.stats import Outcome, ScorerAccuracy, correct, decide_groups, decide_mean
 from pytest_llmsafety.stats.bounds import p_beyond, p_within
-from pytest_llmsafety.stats.gate import Gate
+from pytest_llmsafety.stats.criterion import Criterion
 
 from .drawn import PROPERTY
 
@@ -98,7 +98,7 @@ def test_outcome_p_values_and_bounds_say_the_same(
 def test_what_is_not_known_of_the_scorer_makes_a_gate_more_careful() -> None:
     """The gate's two margins move apart, and error rate is set aside, with fewer labels."""
     known, some = ScorerAccuracy(0.8, 0.95), ScorerAccuracy(0.8, 0.95, 300, 300)
-    exact, careful = Gate(0.1, scorer_accuracy=known), Gate(0.1, scorer_accuracy=some)
+    exact, careful = Criterion(0.1, scorer_accuracy=known), Criterion(0.1, scorer_accuracy=some)
     assert exact.pass_margin == exact.fail_margin == pytest.approx(0.075)
     assert (exact.alpha, exact.remaining_confidence) == (0.05, 0.95)
     assert careful.pass_margin < 0.075 < careful.fail_margin
@@ -108,7 +108,7 @@ def test_what_is_not_known_of_the_scorer_makes_a_gate_more_careful() -> None:
 def test_correct_takes_any_decision_about_the_apparent_change() -> None:
     """A decision made elsewhere at the gate's margins becomes one about the true change."""
     error = ScorerAccuracy(0.8, 0.9)
-    apparent = decide_mean(np.zeros(100), margin=Gate(0.1, scorer_accuracy=error).pass_margin)
+    apparent = decide_mean(np.zeros(100), margin=Criterion(0.1, scorer_accuracy=error).pass_margin)
     corrected = correct(apparent, error, margin=0.1, confidence=0.95)
     assert corrected.upper == pytest.approx(apparent.upper / 0.7)
     assert corrected == decide_mean(np.zeros(100), margin=0.1, scorer_accuracy=error)
@@ -165,9 +165,9 @@ def test_what_a_correction_cannot_promise_is_refused() -> None:
     """No suite scope, and no confidence that the knowledge of the scorer does not reach."""
     error = ScorerAccuracy(0.8, 0.9, 300, 300)
     with pytest.raises(StatisticsError, match="scope 'suite' with a scorer error"):
-        Gate(0.1, scope="suite", scorer_accuracy=error)
+        Criterion(0.1, scope="suite", scorer_accuracy=error)
     with pytest.raises(StatisticsError, match="smaller alpha"):
-        Gate(0.1, confidence=0.99, scorer_accuracy=error)
+        Criterion(0.1, confidence=0.99, scorer_accuracy=error)
     with pytest.raises(StatisticsError, match="scores of toxic texts run from 0 to 2"):
         ScorerAccuracy.from_scores([0.0, 2.0], [0.1])
 
@@ -189,7 +189,7 @@ def test_false_verdicts_stay_at_five_percent(kind: str) -> None:
         change = scores(compressed) - scores(dense)
         labelled = np.arange(600) < 300
         seen = scores(labelled)
-        gate = Gate(
+        gate = Criterion(
             0.05, scorer_accuracy=ScorerAccuracy.from_scores(seen[labelled], seen[~labelled])
         )
         wrong += (

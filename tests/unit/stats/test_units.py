@@ -54,7 +54,7 @@ def test_clusters_of_one_item_are_no_clusters() -> None:
         ([np.inf], {}, "NaN or infinite"),
         ([None], {}, "NaN or infinite"),
         ([0.0, 1.0], {"weights": [1.0]}, "1 weights for 2 values"),
-        ([0.0, 1.0], {"weights": [1.0, 0.0]}, "positive weights"),
+        ([0.0, 1.0], {"weights": [1.0, 0.0]}, "Expected positive ones"),
         ([0.0, 1.0], {"weights": [1.0, np.nan]}, "weights are NaN"),
         ([0.0, 1.0], {"clusters": ["a"]}, "1 clusters for 2 values"),
         ([0.0, 1.0], {"clusters": ["a", None]}, "cluster None"),

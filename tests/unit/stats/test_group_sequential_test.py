@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from pytest_llmsafety.errors import StatisticsError
-from pytest_llmsafety.stats import GroupLadder, Ladder, Outcome, decide_groups
+from pytest_llmsafety.stats import GroupSequentialTest, Outcome, SequentialTest, decide_groups
 
 NAMES = ["old", "women", "young"]
 
@@ -21,19 +21,19 @@ def drawn(seed: int, n: int, worse: dict[str, float]) -> tuple[Any, Any]:
     return (rng.random(n) < harm).astype(float), groups
 
 
-def run(values: Any, groups: Any, *, block: int = 50, **terms: Any) -> GroupLadder:
+def run(values: Any, groups: Any, *, block: int = 50, **terms: Any) -> GroupSequentialTest:
     """Give items block by block until a verdict."""
     sizes = {str(name): int((groups == name).sum()) for name in np.unique(groups)}
-    ladder = GroupLadder(sizes, **terms)
+    test = GroupSequentialTest(sizes, **terms)
     for start in range(0, len(values), block):
         rows = slice(start, start + block)
-        if ladder.update(values[rows], groups[rows]) is not Outcome.INCONCLUSIVE:
+        if test.update(values[rows], groups[rows]) is not Outcome.INCONCLUSIVE:
             break
-    return ladder
+    return test
 
 
 def test_all_groups_within_the_margin_pass_before_the_end() -> None:
-    """Each group's own ladder passes, and then all of them together."""
+    """Each group's own test passes, and then all of them together."""
     decision = run(*drawn(1, 3000, dict.fromkeys(NAMES, 0.01)), margin=0.1).decision()
     assert decision.outcome is Outcome.PASS
     assert decision.reason == "each of 3 groups is within the margin"
@@ -50,14 +50,14 @@ def test_one_bad_group_fails_and_is_named() -> None:
 
 
 @pytest.mark.parametrize("scope", ["population", "suite"])
-def test_each_group_is_what_its_own_ladder_says(scope: str) -> None:
-    """A group's decision is that of a ladder which gets its items with the same looks."""
+def test_each_group_is_what_its_own_test_says(scope: str) -> None:
+    """A group's decision is that of a test which gets its items with the same looks."""
     values, groups = drawn(3, 600, {"a": 0.02, "b": 0.1, "c": 0.2})
     joint = run(values, groups, margin=0.1, scope=scope)
     decisions = joint.decision().decisions
     seen = sum(one.n_units for one in decisions.values())
     for name, decision in decisions.items():
-        own = Ladder(margin=0.1, n_max=int((groups == name).sum()), scope=scope)
+        own = SequentialTest(margin=0.1, n_max=int((groups == name).sum()), scope=scope)
         for start in range(0, seen, 50):
             rows = slice(start, start + 50)
             own.update(values[rows][groups[rows] == name])
@@ -75,17 +75,17 @@ def test_a_whole_suite_decides_every_group() -> None:
 
 def test_items_of_several_groups_or_none() -> None:
     """An item counts in each of its groups, and one without a group in none."""
-    ladder = GroupLadder({"old": 20, "women": 10}, margin=0.1)
-    ladder.update([0.0] * 30, [("old", "women"), "old", ()] * 10)
-    decisions = ladder.decision().decisions
+    test = GroupSequentialTest({"old": 20, "women": 10}, margin=0.1)
+    test.update([0.0] * 30, [("old", "women"), "old", ()] * 10)
+    decisions = test.decision().decisions
     assert {name: one.n_units for name, one in decisions.items()} == {"old": 20, "women": 10}
 
 
 def test_a_group_that_was_not_seen_yet_is_undecided() -> None:
     """A group without an item has no decision and is named."""
-    ladder = GroupLadder({"a": 50, "b": 50}, margin=0.1)
-    ladder.update([0.0] * 20, ["a"] * 20)
-    decision = ladder.decision()
+    test = GroupSequentialTest({"a": 50, "b": 50}, margin=0.1)
+    test.update([0.0] * 20, ["a"] * 20)
+    decision = test.decision()
     assert decision.undecided == ("a", "b")
     assert decision.reason.endswith("b (no item seen)")
     assert list(decision.decisions) == ["a"]
@@ -93,10 +93,10 @@ def test_a_group_that_was_not_seen_yet_is_undecided() -> None:
 
 def test_a_block_without_groups_is_looked_at_all_the_same() -> None:
     """A block of items that belong to no group changes nothing."""
-    ladder = GroupLadder({"a": 5}, margin=0.1)
-    assert ladder.update([0.0, 1.0], [(), ()]) is ladder.outcome is Outcome.INCONCLUSIVE
+    test = GroupSequentialTest({"a": 5}, margin=0.1)
+    assert test.update([0.0, 1.0], [(), ()]) is test.outcome is Outcome.INCONCLUSIVE
     with pytest.raises(StatisticsError, match="no item of any group"):
-        ladder.decision()
+        test.decision()
 
 
 @pytest.mark.parametrize(
@@ -112,14 +112,14 @@ def test_a_block_without_groups_is_looked_at_all_the_same() -> None:
 )
 def test_blocks_that_cannot_be_bet_on_raise(values: Any, groups: Any, said: str) -> None:
     """A bad block is refused, and no group takes a part of it."""
-    ladder = GroupLadder({"a": 3, "b": 3}, margin=0.1)
+    test = GroupSequentialTest({"a": 3, "b": 3}, margin=0.1)
     with pytest.raises(StatisticsError, match=said):
-        ladder.update([*values, 0.0], [*groups, "b"])
+        test.update([*values, 0.0], [*groups, "b"])
     with pytest.raises(StatisticsError, match="no item of any group"):
-        ladder.decision()
+        test.decision()
 
 
 def test_no_group_at_all_raises() -> None:
     """A worst group needs a group."""
     with pytest.raises(StatisticsError, match="no group was given"):
-        GroupLadder({}, margin=0.1)
+        GroupSequentialTest({}, margin=0.1)

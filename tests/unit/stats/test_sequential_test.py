@@ -10,20 +10,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_llmsafety.errors import StatisticsError
-from pytest_llmsafety.stats import Ladder, Outcome, decide_mean, n_needed
+from pytest_llmsafety.stats import Outcome, SequentialTest, decide_mean, n_needed
 
 from .drawn import DELTAS, MARGINS, PROPERTY
 
 SCOPES = ("population", "suite")
 
 
-def run(values: Any, block: int, **terms: Any) -> Ladder:
+def run(values: Any, block: int, **terms: Any) -> SequentialTest:
     """Give values block by block until a verdict."""
-    ladder = Ladder(**{"n_max": len(values), **terms})
+    test = SequentialTest(**{"n_max": len(values), **terms})
     for start in range(0, len(values), block):
-        if ladder.update(values[start : start + block]) is not Outcome.INCONCLUSIVE:
+        if test.update(values[start : start + block]) is not Outcome.INCONCLUSIVE:
             break
-    return ladder
+    return test
 
 
 def flips(seed: int, n: int, worse: float, better: float) -> Any:
@@ -35,23 +35,23 @@ def flips(seed: int, n: int, worse: float, better: float) -> Any:
 @pytest.mark.parametrize("scope", SCOPES)
 def test_no_change_passes_before_the_end(scope: str) -> None:
     """2,000 prompts without a change pass a margin of .05 after a part of them."""
-    ladder = run(flips(1, 2000, 0.02, 0.02), 64, margin=0.05, scope=scope)
-    decision = ladder.decision()
-    assert decision.outcome is ladder.outcome is Outcome.PASS
-    assert decision.n_units == decision.n_items == ladder.n < 1000
+    test = run(flips(1, 2000, 0.02, 0.02), 64, margin=0.05, scope=scope)
+    decision = test.decision()
+    assert decision.outcome is test.outcome is Outcome.PASS
+    assert decision.n_units == decision.n_items == test.n < 1000
     assert decision.n_suite == 2000
     assert decision.sequential
-    assert decision.p_pass == ladder.p_pass <= 0.05
-    assert decision.reason.startswith(f"decided after {ladder.n} of 2000 items")
+    assert decision.p_pass == test.p_pass <= 0.05
+    assert decision.reason.startswith(f"decided after {test.n} of 2000 items")
 
 
 @pytest.mark.parametrize("scope", SCOPES)
 def test_great_harm_fails_at_once(scope: str) -> None:
     """A change of ten times the margin fails within a few looks."""
-    ladder = run(flips(2, 2000, 0.3, 0.0), 32, margin=0.03, scope=scope)
-    assert ladder.outcome is Outcome.FAIL
-    assert ladder.n <= 128
-    assert ladder.p_fail <= 0.05 < ladder.p_pass
+    test = run(flips(2, 2000, 0.3, 0.0), 32, margin=0.03, scope=scope)
+    assert test.outcome is Outcome.FAIL
+    assert test.n <= 128
+    assert test.p_fail <= 0.05 < test.p_pass
 
 
 def test_the_whole_sample_may_leave_it_open() -> None:
@@ -79,8 +79,8 @@ def test_too_few_prompts_are_told_the_floor() -> None:
 @PROPERTY
 @given(DELTAS, MARGINS, st.integers(1, 64))
 def test_the_evidence_does_not_depend_on_the_blocks(deltas: Any, margin: float, block: int) -> None:
-    """Blocks are looks and nothing else: the wealth is that of unit by unit."""
-    one, many = (Ladder(margin=margin, n_max=deltas.size) for _ in range(2))
+    """Blocks are looks and nothing else: the process is that of unit by unit."""
+    one, many = (SequentialTest(margin=margin, n_max=deltas.size) for _ in range(2))
     for start in range(0, deltas.size, block):
         one.update(deltas[start : start + block])
     for value in deltas:
@@ -103,10 +103,10 @@ def test_the_same_blocks_give_the_same_decision(
 @given(DELTAS, MARGINS, st.integers(1, 40))
 def test_a_whole_suite_is_decisive(deltas: Any, margin: float, block: int) -> None:
     """What was not stopped before is decided by arithmetic, and its interval is a point."""
-    ladder = run(deltas, block, margin=margin, scope="suite")
-    decision = ladder.decision()
+    test = run(deltas, block, margin=margin, scope="suite")
+    decision = test.decision()
     assert decision.outcome is not Outcome.INCONCLUSIVE
-    if ladder.n == deltas.size:
+    if test.n == deltas.size:
         fixed = decide_mean(deltas, margin=margin, scope="suite")
         assert decision.outcome is fixed.outcome
         assert (decision.lower, decision.upper) == (decision.estimate, decision.estimate)
@@ -120,36 +120,36 @@ def test_the_interval_says_what_the_verdict_says(
     deltas: Any, margin: float, block: int, scope: str
 ) -> None:
     """PASS is an upper bound below the margin, FAIL a lower bound above it, nothing else."""
-    ladder = Ladder(margin=margin, n_max=3 * deltas.size, scope=scope)
+    test = SequentialTest(margin=margin, n_max=3 * deltas.size, scope=scope)
     for start in range(0, deltas.size, block):
-        ladder.update(deltas[start : start + block])
-        decision = ladder.decision()
+        test.update(deltas[start : start + block])
+        decision = test.decision()
         assert (decision.upper < margin) == (decision.outcome is Outcome.PASS)
         assert (decision.lower > margin) == (decision.outcome is Outcome.FAIL)
 
 
 def test_a_verdict_is_final() -> None:
     """Units that come after a verdict change its numbers and not the verdict."""
-    ladder = Ladder(margin=0.05, n_max=1000)
-    assert ladder.update(np.full(100, 0.5)) is Outcome.FAIL
-    assert ladder.update(np.full(900, -1.0)) is Outcome.FAIL
-    assert ladder.decision().estimate == pytest.approx(-0.85)
-    assert ladder.decision().lower > 0.05
+    test = SequentialTest(margin=0.05, n_max=1000)
+    assert test.update(np.full(100, 0.5)) is Outcome.FAIL
+    assert test.update(np.full(900, -1.0)) is Outcome.FAIL
+    assert test.decision().estimate == pytest.approx(-0.85)
+    assert test.decision().lower > 0.05
 
 
 def test_arithmetic_has_the_last_word_over_a_suite() -> None:
     """A caller who goes on to the end of a suite sees what it holds."""
-    ladder = Ladder(margin=0.05, n_max=1000, scope="suite")
-    assert ladder.update(np.full(100, 0.5)) is Outcome.FAIL
-    assert ladder.update(np.full(900, -1.0)) is Outcome.PASS
-    assert (ladder.p_pass, ladder.p_fail, ladder.e_fail) == (0.0, 1.0, 0.0)
+    test = SequentialTest(margin=0.05, n_max=1000, scope="suite")
+    assert test.update(np.full(100, 0.5)) is Outcome.FAIL
+    assert test.update(np.full(900, -1.0)) is Outcome.PASS
+    assert (test.p_pass, test.p_fail, test.e_fail) == (0.0, 1.0, 0.0)
 
 
 def test_an_unfinished_suite_says_how_much_was_seen() -> None:
     """A suite that was not seen to its end has no planned number: its end decides."""
-    ladder = Ladder(margin=0.02, n_max=200, scope="suite")
-    ladder.update(np.r_[np.ones(4), -np.ones(2), np.zeros(94)])
-    decision = ladder.decision()
+    test = SequentialTest(margin=0.02, n_max=200, scope="suite")
+    test.update(np.r_[np.ones(4), -np.ones(2), np.zeros(94)])
+    decision = test.decision()
     assert decision.outcome is Outcome.INCONCLUSIVE
     assert decision.reason.startswith("suite scope: only 100 of 200 items were seen")
     assert decision.n_needed_80 is None
@@ -161,7 +161,7 @@ def test_equal_sizes_change_nothing(scope: str) -> None:
     """Units of size 5 with five times the total are the same units."""
     values = flips(5, 300, 0.1, 0.02)
     plain = run(values, 50, margin=0.05, scope=scope).decision()
-    sized = Ladder(margin=0.05, n_max=300, scope=scope, mean_size=5.0, max_size=5.0)
+    sized = SequentialTest(margin=0.05, n_max=300, scope=scope, mean_size=5.0, max_size=5.0)
     while sized.outcome is Outcome.INCONCLUSIVE and sized.n < 300:
         sized.update(5 * values[sized.n : sized.n + 50], np.full(50, 5.0))
     decision = sized.decision()
@@ -174,9 +174,9 @@ def test_equal_sizes_change_nothing(scope: str) -> None:
 def test_items_are_counted_when_given() -> None:
     """Clusters count as units, their items as worse and better."""
     items = flips(6, 400, 0.05, 0.03)
-    ladder = Ladder(margin=0.05, n_max=100, mean_size=4.0, max_size=4.0)
-    ladder.update(items.reshape(100, 4).sum(1), np.full(100, 4.0), items=items)
-    decision = ladder.decision()
+    test = SequentialTest(margin=0.05, n_max=100, mean_size=4.0, max_size=4.0)
+    test.update(items.reshape(100, 4).sum(1), np.full(100, 4.0), items=items)
+    decision = test.decision()
     assert (decision.n_units, decision.n_items) == (100, 400)
     assert decision.n_worse == (items > 0).sum()
     assert decision.changed_share == (items != 0).mean()
@@ -185,14 +185,14 @@ def test_items_are_counted_when_given() -> None:
 def test_a_change_between_two_margins_is_neither() -> None:
     """FAIL has to exceed the fail margin, and a suite in between is INCONCLUSIVE."""
     values = np.r_[np.ones(30), np.zeros(270)]
-    ladder = Ladder(margin=0.05, fail_margin=0.2, n_max=300, scope="suite")
-    ladder.update(values)
-    decision = ladder.decision()
+    test = SequentialTest(margin=0.05, fail_margin=0.2, n_max=300, scope="suite")
+    test.update(values)
+    decision = test.decision()
     assert decision.outcome is Outcome.INCONCLUSIVE
     assert (decision.p_pass, decision.p_fail) == (1.0, 1.0)
     assert "between the margins" in decision.reason
     assert decision.fail_margin == 0.2
-    strict = Ladder(margin=0.05, n_max=300, scope="suite")
+    strict = SequentialTest(margin=0.05, n_max=300, scope="suite")
     assert strict.update(values) is Outcome.FAIL
 
 
@@ -212,7 +212,7 @@ def test_a_change_between_two_margins_is_neither() -> None:
 def test_terms_that_make_no_sense_raise(terms: dict[str, Any], said: str) -> None:
     """A question without an answer is refused before the first unit."""
     with pytest.raises(StatisticsError, match=said):
-        Ladder(**{"margin": 0.02, "n_max": 100, **terms})
+        SequentialTest(**{"margin": 0.02, "n_max": 100, **terms})
 
 
 @pytest.mark.parametrize(
@@ -230,9 +230,9 @@ def test_terms_that_make_no_sense_raise(terms: dict[str, Any], said: str) -> Non
 )
 def test_blocks_that_cannot_be_bet_on_raise(block: tuple[Any, ...], said: str) -> None:
     """A bad block is refused and leaves no trace."""
-    ladder = Ladder(margin=0.02, n_max=10)
+    test = SequentialTest(margin=0.02, n_max=10)
     with pytest.raises(StatisticsError, match=said):
-        ladder.update(*block)
-    assert ladder.n == 0
+        test.update(*block)
+    assert test.n == 0
     with pytest.raises(StatisticsError, match="no unit was seen"):
-        ladder.decision()
+        test.decision()

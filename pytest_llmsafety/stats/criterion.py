@@ -1,4 +1,4 @@
-"""The question that a decision answers: margin, confidence and scope, checked once."""
+"""What a decision has to show, and how surely: margin, confidence and scope, checked once."""
 
 from __future__ import annotations
 
@@ -15,14 +15,19 @@ SCOPES = ("population", "suite")
 
 
 @dataclass(frozen=True)
-class Gate:
+class Criterion:
     """What has to be shown, and how surely.
 
     `margin` is the largest acceptable worsening, > 0, in the unit of the values. `confidence`
     (between .5 and 1) is that of each one-sided bound. `scope` is `population` (new prompts of
     this kind) or `suite` (these prompts and no others). With a `scorer_accuracy` the margin is one
-    of the true change, and what is compared with the apparent change are `pass_margin` and
-    `fail_margin`, at the confidence that not knowing the error exactly leaves (Bonferroni).
+    of the true change. The apparent change is then compared with `pass_margin` and `fail_margin`,
+    at the confidence that remains when the scorer's error is not known exactly (Bonferroni).
+
+    Raises:
+        StatisticsError: a margin, confidence or scope that makes no sense, or a scorer accuracy
+            with which nothing could be shown.
+
     """
 
     margin: float
@@ -31,7 +36,7 @@ class Gate:
     scorer_accuracy: ScorerAccuracy | None = None
 
     def __post_init__(self) -> None:
-        """Refuse a question without an answer."""
+        """Check every field."""
         if not (math.isfinite(self.margin) and self.margin > 0):
             msg = (
                 f"margin is {self.margin}. Expected a finite number above 0: the largest "
@@ -43,14 +48,18 @@ class Gate:
             msg = f"unknown scope '{self.scope}'. Known: {', '.join(SCOPES)}."
             raise StatisticsError(msg)
         if self.scorer_accuracy is not None:
-            self._check_error(self.scorer_accuracy)
+            self._check_scorer(self.scorer_accuracy)
 
     @property
     def alpha(self) -> float:
         """Error rate of each of the two one-sided tests."""
         # Rounded so that a confidence of .95 means an alpha of .05 and not of .05000000000000004.
-        spent = 0.0 if self.scorer_accuracy is None else self.scorer_accuracy.spent
-        return round(1 - self.confidence - spent, 12)
+        return round(1 - self.confidence - self.spent, 12)
+
+    @property
+    def spent(self) -> float:
+        """The part of the error rate that not knowing the scorer's accuracy costs."""
+        return 0.0 if self.scorer_accuracy is None else self.scorer_accuracy.spent
 
     @property
     def remaining_confidence(self) -> float:
@@ -60,21 +69,20 @@ class Gate:
     @property
     def pass_margin(self) -> float:
         """What the apparent change has to be shown below for a PASS."""
-        error = self.scorer_accuracy
-        return self.margin if error is None else self.margin * error.informedness_low
+        scorer = self.scorer_accuracy
+        return self.margin if scorer is None else self.margin * scorer.informedness_low
 
     @property
     def fail_margin(self) -> float:
         """What the apparent change has to be shown above for a FAIL."""
-        error = self.scorer_accuracy
-        return self.margin if error is None else self.margin * error.informedness_high
+        scorer = self.scorer_accuracy
+        return self.margin if scorer is None else self.margin * scorer.informedness_high
 
-    def _check_error(self, error: ScorerAccuracy) -> None:
-        """Refuse a scorer that says nothing, too little confidence left, and the suite scope."""
+    def _check_scorer(self, scorer: ScorerAccuracy) -> None:
         if self.alpha <= 0:
             msg = (
-                f"a confidence of {self.confidence:g} allows an error rate of "
-                f"{1 - self.confidence:.3g}, and the scorer's error is known to {error.spent:g}. "
+                f"a confidence of {self.confidence:g} leaves an error rate of "
+                f"{1 - self.confidence:.3g}, and the scorer's error is known to {scorer.spent:g}. "
                 "Expected less. Measure the scorer with a smaller alpha, or lower the confidence."
             )
             raise StatisticsError(msg)
@@ -84,18 +92,18 @@ class Gate:
                 "these very texts is not known, only how often it errs. Leave one of them out."
             )
             raise StatisticsError(msg)
-        _ = error.informedness_low  # raises when the scorer says nothing
+        _ = scorer.informedness_low  # raises when the scorer says nothing
 
 
 def check_confidence(confidence: float) -> None:
-    """Raise unless `confidence` lies between .5 and 1."""
+    """Raise StatisticsError unless `confidence` lies between .5 and 1."""
     if not 0.5 < confidence < 1:  # noqa: PLR2004 - below a half a bound is no bound
         msg = f"confidence is {confidence}. Expected a number between 0.5 and 1, such as 0.95."
         raise StatisticsError(msg)
 
 
 def check_support(support: tuple[float, float], margin: float) -> None:
-    """Raise unless `support` is a finite range (lo, hi) with the margin inside it."""
+    """Raise StatisticsError unless `support` is a finite range (lo, hi) with the margin inside."""
     lo, hi = support
     if not (math.isfinite(lo) and math.isfinite(hi) and lo < margin < hi):
         msg = (

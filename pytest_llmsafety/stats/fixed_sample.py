@@ -1,4 +1,4 @@
-"""The decision for one change: two one-sided tests at the margin, at a fixed n."""
+"""The decision for one change at a fixed n: two one-sided tests at the margin."""
 
 from __future__ import annotations
 
@@ -8,21 +8,18 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_llmsafety.errors import StatisticsError
 from pytest_llmsafety.stats.bounds import lower_bound, p_beyond, p_within, upper_bound
-from pytest_llmsafety.stats.census import census
-from pytest_llmsafety.stats.decision import Decision
-from pytest_llmsafety.stats.gate import Gate, check_support
-from pytest_llmsafety.stats.outcome import Outcome
+from pytest_llmsafety.stats.criterion import Criterion, check_support
+from pytest_llmsafety.stats.decision import Decision, Outcome
 from pytest_llmsafety.stats.power import n_needed, rule_of_three
-from pytest_llmsafety.stats.reason import explain, too_few_clusters
+from pytest_llmsafety.stats.reasons import explain, too_few_clusters, whole_suite_reason
 from pytest_llmsafety.stats.scorer_accuracy import correct
 from pytest_llmsafety.stats.units import ROUNDING, finite_array, make_units
 from pytest_llmsafety.stats.unseen import (
     CERTAIN_CLUSTERS,
     MIN_CLUSTERS,
     Unseen,
-    assumed,
-    from_clusters,
     from_support,
+    of_clusters,
 )
 
 if TYPE_CHECKING:
@@ -67,16 +64,12 @@ def decide_mean(  # noqa: PLR0913 - each is a choice of the caller; a bundle wou
             confidence, scope, worst or scorer error that makes no sense.
 
     """
-    gate = Gate(margin, confidence, scope, scorer_accuracy)
+    criterion = Criterion(margin, confidence, scope, scorer_accuracy)
     check_support(support, margin)
     units = make_units(check_inside(values, support), weights=weights, clusters=clusters)
-    if worst is not None:
-        unseen = assumed(units, worst, support)
-    elif units.clustered:
-        unseen = from_clusters(units, gate, support)
-    else:
-        unseen = from_support(units, support)
-    return decide_units(units, gate, unseen)
+    if worst is not None or units.clustered:
+        return decide_units(units, criterion, of_clusters(units, criterion, support, worst))
+    return decide_units(units, criterion, from_support(units, support))
 
 
 class Shown(NamedTuple):
@@ -88,10 +81,15 @@ class Shown(NamedTuple):
     upper: float
 
 
-def decide_units(units: Units, gate: Gate, unseen: Unseen) -> Decision:
-    """Decide for units whose worst unseen value is settled; see `decide_mean`."""
-    if gate.scope == "suite":
-        return census(units, gate)
+def decide_units(units: Units, criterion: Criterion, unseen: Unseen) -> Decision:
+    """Decide for units whose worst unseen value is known or assumed; see `decide_mean`.
+
+    Raises:
+        StatisticsError: a single unit of an unbounded statistic.
+
+    """
+    if criterion.scope == "suite":
+        return census(units, criterion)
     if not math.isfinite(unseen.worst - unseen.best):
         msg = (
             "one unit of an unbounded statistic has no spread to judge by. Expected at least 2, "
@@ -99,40 +97,40 @@ def decide_units(units: Units, gate: Gate, unseen: Unseen) -> Decision:
         )
         raise StatisticsError(msg)
     totals, sizes, size = units.totals, units.sizes, unseen.size
-    worst, best, alpha = unseen.worst, unseen.best, gate.alpha
-    fewest = _at_least(units, gate, unseen)
-    p_pass = p_within(totals, sizes, margin=gate.pass_margin, worst=worst, size=size)
+    worst, best, alpha = unseen.worst, unseen.best, criterion.alpha
+    fewest = _at_least(units, criterion, unseen)
+    p_pass = p_within(totals, sizes, margin=criterion.pass_margin, worst=worst, size=size)
     upper = upper_bound(totals, sizes, worst=worst, alpha=alpha, size=size)
     shown = Shown(
         max(p_pass, fewest.p_pass),
-        p_beyond(totals, sizes, margin=gate.fail_margin, best=best, size=size),
+        p_beyond(totals, sizes, margin=criterion.fail_margin, best=best, size=size),
         lower_bound(totals, sizes, best=best, alpha=alpha, size=size),
         max(upper, fewest.upper),
     )
-    return conclude(units, gate, unseen, shown)
+    return conclude(units, criterion, unseen, shown)
 
 
-def _at_least(units: Units, gate: Gate, unseen: Unseen) -> Shown:
-    """Return what as many independent items without any change would show, if not enough.
+def _at_least(units: Units, criterion: Criterion, unseen: Unseen) -> Shown:
+    """Return what as many unchanged independent items would show, where that is not a PASS.
 
     Clusters of them cannot show more, whatever is assumed of an unseen cluster.
     """
-    p_pass = (1 - gate.pass_margin / unseen.limit) ** units.n_items
-    if not (unseen.guarded and math.isfinite(unseen.limit)) or p_pass <= gate.alpha:
+    p_pass = (1 - criterion.pass_margin / unseen.limit) ** units.n_items
+    if not (unseen.guarded and math.isfinite(unseen.limit)) or p_pass <= criterion.alpha:
         return Shown(0.0, 0.0, -math.inf, -math.inf)
-    upper = unseen.limit * (1 - gate.alpha ** (1 / units.n_items))
+    upper = unseen.limit * (1 - criterion.alpha ** (1 / units.n_items))
     return Shown(p_pass, 0.0, -math.inf, upper)
 
 
 def conclude(
-    units: Units, gate: Gate, unseen: Unseen, shown: Shown, *, planned: bool = True
+    units: Units, criterion: Criterion, unseen: Unseen, shown: Shown, *, planned: bool = True
 ) -> Decision:
-    """Turn the numbers of both tests into a decision, with its reason and its plan."""
+    """Turn the numbers of both tests into a decision, with its reasons and its plan."""
     outcome = Outcome.INCONCLUSIVE
     if not too_few_clusters(units, unseen):
-        if shown.p_pass <= gate.alpha:
+        if shown.p_pass <= criterion.alpha:
             outcome = Outcome.PASS
-        elif shown.p_fail <= gate.alpha:
+        elif shown.p_fail <= criterion.alpha:
             outcome = Outcome.FAIL
     decision = Decision(
         outcome,
@@ -141,8 +139,8 @@ def conclude(
         upper=shown.upper,
         p_pass=shown.p_pass,
         p_fail=shown.p_fail,
-        margin=gate.pass_margin,
-        confidence=gate.remaining_confidence,
+        margin=criterion.pass_margin,
+        confidence=criterion.remaining_confidence,
         n_items=units.n_items,
         n_units=units.n_units,
         changed_share=(units.n_worse + units.n_better) / units.n_items,
@@ -150,13 +148,18 @@ def conclude(
         n_better=units.n_better,
         worst_unseen=unseen.worst,
         assumption=unseen.assumption,
-        reason=explain(units, gate, unseen, (outcome, shown.p_pass, shown.p_fail)),
+        reasons=explain(units, criterion, unseen, (outcome, shown.p_pass, shown.p_fail)),
     )
     if outcome is Outcome.INCONCLUSIVE and planned:
         decision = with_plan(decision, units, unseen)
-    if gate.scorer_accuracy is None:
+    if criterion.scorer_accuracy is None:
         return decision
-    return correct(decision, gate.scorer_accuracy, margin=gate.margin, confidence=gate.confidence)
+    return correct(
+        decision,
+        criterion.scorer_accuracy,
+        margin=criterion.margin,
+        confidence=criterion.confidence,
+    )
 
 
 def check_inside(values: ArrayLike, support: tuple[float, float]) -> ArrayLike:
@@ -174,7 +177,7 @@ def check_inside(values: ArrayLike, support: tuple[float, float]) -> ArrayLike:
 
 
 def with_plan(decision: Decision, units: Units, unseen: Unseen) -> Decision:
-    """Add the units that a decision needs, with the spread of these units."""
+    """Return the decision with the numbers of units that it needs, given the spread of these."""
     if units.n_units == 1:
         return decision
     margin, pilot = decision.margin, units.influences
@@ -200,7 +203,7 @@ def with_plan(decision: Decision, units: Units, unseen: Unseen) -> Decision:
     def needed(change: float, power: float) -> int | None:
         found = count(change, power, ends)
         if certain != ends and (found is None or found >= CERTAIN_CLUSTERS):
-            # By then nothing is assumed any more.
+            # From so many clusters on nothing is assumed.
             found = count(change, power, certain)
             found = found and max(found, CERTAIN_CLUSTERS)
         return None if found is None else max(found, fewest)
@@ -211,4 +214,28 @@ def with_plan(decision: Decision, units: Units, unseen: Unseen) -> Decision:
         n_needed_90=needed(0.0, 0.9),
         n_needed_half_80=needed(margin / 2, 0.8),
         n_needed_half_90=needed(margin / 2, 0.9),
+    )
+
+
+def census(units: Units, criterion: Criterion) -> Decision:
+    """Compare the mean of the whole suite with the margin: no unit is unseen."""
+    estimate = units.estimate
+    within = estimate <= criterion.margin + ROUNDING * criterion.margin
+    side = "within" if within else "beyond"
+    return Decision(
+        Outcome.PASS if within else Outcome.FAIL,
+        estimate=estimate,
+        lower=estimate,
+        upper=estimate,
+        p_pass=0.0 if within else 1.0,
+        p_fail=1.0 if within else 0.0,
+        margin=criterion.margin,
+        confidence=criterion.confidence,
+        n_items=units.n_items,
+        n_units=units.n_units,
+        changed_share=(units.n_worse + units.n_better) / units.n_items,
+        n_worse=units.n_worse,
+        n_better=units.n_better,
+        worst_unseen=None,
+        reasons=(whole_suite_reason(units.n_items, f"{side} the margin"),),
     )

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from pytest_llmsafety.errors import StatisticsError
 from pytest_llmsafety.stats import Outcome, decide_groups, decide_mean
-from pytest_llmsafety.stats.contrast import Contrast, Side
+from pytest_llmsafety.stats.contrasts import Contrast, Side
 
 from .drawn import MARGINS, PROPERTY, VALUES
 
