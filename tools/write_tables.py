@@ -7,6 +7,7 @@ fails when one of them is stale.
 
 from __future__ import annotations
 
+import ast
 import inspect
 import re
 import sys
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING
 import pytest_llmsafety
 from pytest_llmsafety.assertions.applicability import packaged_assertions, registered
 from pytest_llmsafety.measurements.catalog import MEASUREMENTS, measuring
+from pytest_llmsafety.metrics import METRICS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -85,6 +87,47 @@ def _measurements(given: Applicability) -> str:
     return ", ".join(own) + (f" and {others} others" if others > 1 else "")
 
 
+def table_of_measurements() -> Iterator[str]:
+    """Yield the table of docs/measurements.md: how each measurement is made, and what judges it."""
+    head = (
+        "name", "what it measures", "metric", "default data set", "built-in model",
+        "packaged core", "assertions (margin of the suites)",
+    )  # fmt: skip
+    yield from (f"| {' | '.join(head)} |", "|---" * len(head) + "|")
+    margins = suite_margins()
+    for name, recipe in MEASUREMENTS.items():
+        kind = METRICS.load(recipe.metric).measures
+        fitting = [
+            (kind not in given.own, len(given.also), one)
+            for one, given in packaged_assertions().items()
+            if kind in given.kinds
+        ]
+        judged = [
+            f"`{one}` ({margins[name][one]:g})" if one in margins[name] else f"`{one}`"
+            for *_, one in sorted(fitting)
+        ]
+        made = (recipe.metric, recipe.dataset, recipe.phantom, recipe.core)
+        cells = (
+            f"`{name}`",
+            recipe.what.replace("|", "\\|"),
+            *(f"`{one}`" if one else "none" for one in made),
+            ", ".join(judged),
+        )
+        yield f"| {' | '.join(cells)} |"
+
+
+def suite_margins() -> dict[str, dict[str, float]]:
+    """Return the margin with which the suites judge each measurement, by assertion."""
+    found: dict[str, dict[str, float]] = defaultdict(dict)
+    for path in (ROOT / "suites").glob("test_*.py"):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            text = ast.unparse(node) if isinstance(node, ast.Call) else ""
+            call = re.fullmatch(r"(assert_\w+)\(measure\('(\w+)'\), margin=([\d.]+).*\)", text)
+            if call:
+                found[call[2]][call[1]] = float(call[3])
+    return found
+
+
 def reference_of_assertions() -> Iterator[str]:
     """Yield the entries of the API reference, one an assertion."""
     yield from (f"::: {PACKAGE}.{name}" for name in packaged_assertions())
@@ -93,6 +136,7 @@ def reference_of_assertions() -> Iterator[str]:
 BLOCKS: dict[tuple[str, str], Callable[[], Iterator[str]]] = {
     ("pytest_llmsafety/__init__.py", "public names"): public_names,
     ("README.md", "table of assertions"): table_of_assertions,
+    ("docs/measurements.md", "table of measurements"): table_of_measurements,
     ("docs/api.md", "reference of assertions"): reference_of_assertions,
 }
 """What is written, by file and name of the block between two marks."""

@@ -11,7 +11,6 @@ from pytest_llmsafety.compressors import check
 from pytest_llmsafety.datasets import check_dataset
 from pytest_llmsafety.datasets.few_shot import EXAMPLES
 from pytest_llmsafety.datasets.item_kinds import require_items
-from pytest_llmsafety.datasets.packaged import check_real, packaged
 from pytest_llmsafety.errors import ConfigurationError, NoJudgeError
 from pytest_llmsafety.inference.baseline_file import Baseline
 from pytest_llmsafety.inference.cache import Cache
@@ -32,7 +31,7 @@ from pytest_llmsafety.session.compressor_resources import calibration, reference
 from pytest_llmsafety.session.items import SessionItems
 from pytest_llmsafety.session.judge import check_judge, consultant
 from pytest_llmsafety.session.scorers import SessionScorers
-from pytest_llmsafety.specs import Arm, ModelPair
+from pytest_llmsafety.specs import CORE, Arm, ModelPair
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -97,8 +96,12 @@ class Workbench:
             check_scorer(self.options.scorer)
         _ = self.scorer_accuracy
         resolve(self.model)
-        if self.options.core:
-            check_real(self.model)
+        if self.options.core and self.model.is_phantom:
+            message = (
+                f"--llmsafety-data={CORE} holds English for real models, and the built-in model "
+                "knows its own world alone. Leave the flag out."
+            )
+            raise ConfigurationError(message)
         folder = self.options.data
         if folder is not None and not folder.is_dir():
             message = f"--llmsafety-data: there is no folder {folder}."
@@ -149,9 +152,9 @@ class Workbench:
         of items that the metric does not take, NoCounterpartError, DatasetError or ScorerError.
         """
         recipe, pair = recipe_of(name), self.pair(spec)
-        if self.options.core and not dataset:
-            dataset = packaged(name)
-        dataset = dataset or recipe.usual(name, on_phantom=self.model.is_phantom)
+        dataset = dataset or recipe.default_dataset(
+            name, on_phantom=self.model.is_phantom, core=self.options.core
+        )
         if not self.options.plan:
             self.share_threads()
         options = options or self.options

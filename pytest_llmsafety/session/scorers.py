@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pytest_llmsafety.errors import ConfigurationError, ScorerError
-from pytest_llmsafety.measurements.catalog import NO_USUAL, RULES, TOXICITY
+from pytest_llmsafety.measurements.catalog import NO_DEFAULT, RULES, TOXICITY
 from pytest_llmsafety.metrics.scorers import check_scorer, load_scorer
 from pytest_llmsafety.models.identity import resolve
 
@@ -51,7 +51,7 @@ class SessionScorers:
             return usual
         if usual and self._is_phantom:
             return BUILT_IN
-        if usual == NO_USUAL:
+        if usual == NO_DEFAULT:
             message = (
                 f"{name} has no usual scorer. Name a classifier and its label for harm: "
                 f'measure("{name}", scorer="classifier:FOLDER#LABEL"); docs/scorers.md says how '

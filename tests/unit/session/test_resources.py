@@ -6,7 +6,6 @@ import pytest
 import torch
 
 from pytest_llmsafety.config.options import Options
-from pytest_llmsafety.datasets.packaged import PACKAGED
 from pytest_llmsafety.errors import (
     ConfigurationError,
     DatasetError,
@@ -151,13 +150,14 @@ def test_core_asks_what_is_packaged():
     """Every measurement with a packaged set asks it; one without says so and asks nothing else."""
     options = Options(model=ModelSpec.parse("org/name"), core=True, plan=True)
     workbench, spec = Workbench(options), CompressionSpec.parse("int8")
-    assert {"bbq", "toxicity", "toxicity_by_group", "unqover"} <= PACKAGED.keys()
-    assert PACKAGED.keys() < MEASUREMENTS.keys()
+    packaged = {name: recipe.core for name, recipe in MEASUREMENTS.items() if recipe.core}
+    assert {"bbq", "toxicity", "toxicity_by_group", "unqover"} <= packaged.keys()
+    assert packaged.keys() < MEASUREMENTS.keys()
     for name in MEASUREMENTS:
-        if name in PACKAGED:
+        if name in packaged:
             scorer = "vader" if MEASUREMENTS[name].scorer else None
             measured = workbench.measure(name, spec, scorer=scorer)
-            assert measured.dataset == PACKAGED[name]
+            assert measured.dataset == packaged[name]
             assert all(item.id.startswith("core-") for item in measured.items)
         else:
             with pytest.raises(DatasetError, match=f"{name} has no packaged.*: .*toxicity"):

@@ -6,7 +6,7 @@ import pytest
 
 from pytest_llmsafety.config.options import Options
 from pytest_llmsafety.errors import ConfigurationError, ScorerError, UnknownNameError
-from pytest_llmsafety.measurements.catalog import MEASUREMENTS, NO_USUAL, TOXICITY
+from pytest_llmsafety.measurements.catalog import MEASUREMENTS, NO_DEFAULT, TOXICITY
 from pytest_llmsafety.session.resources import Workbench
 from pytest_llmsafety.session.scorers import SessionScorers
 from pytest_llmsafety.specs import CompressionSpec, ModelSpec
@@ -22,12 +22,12 @@ REAL, PHANTOM = ModelSpec.parse("org/name"), ModelSpec.parse("phantom")
         (REAL, "vader", TOXICITY, None, "vader"),
         (REAL, "vader", TOXICITY, "detoxify:unbiased", "detoxify:unbiased"),
         (REAL, "detoxify:unbiased", "vader", None, "vader"),
-        (REAL, None, NO_USUAL, "classifier:folder#negative", "classifier:folder#negative"),
+        (REAL, None, NO_DEFAULT, "classifier:folder#negative", "classifier:folder#negative"),
         (REAL, "vader", "", None, ""),
         (PHANTOM, None, TOXICITY, None, "phantom"),
         (PHANTOM, "vader", TOXICITY, None, "vader"),
         (PHANTOM, None, "vader", None, "phantom"),
-        (PHANTOM, None, NO_USUAL, None, "phantom"),
+        (PHANTOM, None, NO_DEFAULT, None, "phantom"),
     ],
 )
 def test_the_nearest_word_counts(model, asked, usual, given, chosen):
