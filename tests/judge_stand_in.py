@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 class Stand(ThreadingHTTPServer):
     """Answers `reply(prompt)`; `faults` are used up first, one a request.
 
-    A fault is a status with its headers and perhaps its text, `slow`, `cut` (the connection ends
+    A fault is a status with its headers and perhaps its body, `slow`, `cut` (the connection ends
     half-way), `drip` (a byte now and then, without an end), `flood` (a body without an end) or the
     text of a body. `asked` holds the bodies, `headers` what came with them.
     """
@@ -58,7 +58,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._endless(b" " if fault == "drip" else b" " * 65536)
         elif isinstance(fault, tuple):
             text = fault[2] if len(fault) > 2 else "busy"
-            self._send(fault[0], text.encode(), fault[1])
+            self._send(fault[0], text if isinstance(text, bytes) else text.encode(), fault[1])
         elif fault == "cut":
             self._send(200, content, {}, shown=len(content) // 2)
         else:

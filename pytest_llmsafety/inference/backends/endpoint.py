@@ -1,43 +1,52 @@
-"""A model behind an address: any endpoint that speaks OpenAI's chat completions."""
+"""A model behind an address: any endpoint with OpenAI's chat completions, through their client."""
 
 from __future__ import annotations
 
-import http.client
+import asyncio
 import json
 import time
-import urllib.error
 import urllib.parse
 import urllib.request
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import suppress
 from dataclasses import dataclass, field
+from queue import SimpleQueue
+from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 from pytest_llmsafety.errors import ConfigurationError, EndpointError
-from pytest_llmsafety.inference.backends.post import Stop, post
 from pytest_llmsafety.redaction import without_access, without_key
 from pytest_llmsafety.types import Generate, Generation
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from openai import AsyncOpenAI
+
 BAD_REQUEST = 400
 TRY_AGAIN = {408, 429, 500, 502, 503, 504}
 ATTEMPTS = 5
 LONGEST_WAIT_S = 60.0
 AT_ONCE = 4
-USUAL_TOKENS, SECONDS_A_TOKEN = 512, 0.1
-"""What an answer of more tokens may take beyond the time limit."""
+SHORT_ANSWER, SECONDS_A_TOKEN = 512, 0.1
+"""The time that an answer of more tokens may take beyond the time limit."""
+MOST_BYTES = 8 << 20
+SHOWN = 200
 ROLES = ("user", "assistant")
+WORDS = frozenset({
+    "choices", "content", "finish_reason", "message", "reasoning", "reasoning_content"
+})  # fmt: skip
+"""Names in an answer that stay as they are, even where the key is one of them."""
+SPEAKS = "Expected an address with OpenAI's API, up to /v1."
 
 
 @dataclass(frozen=True)
 class Endpoint:
-    """The model `model` at `url` (up to `/v1`); answers are asked for at temperature 0.
+    """The model `model` at `url` (up to `/v1`), asked at temperature 0.
 
     What may pass (no connection, a slow or broken answer, 429, 5xx) is tried again, `attempts`
-    times in all; what stays unanswered is a response with a problem, and the rest of those
-    requests is not asked. `timeout_s` limits a silence, `total_s` one question with all attempts.
-    The key is in nothing that comes back.
+    times in all. After that the request gets a response with a problem, and the requests after
+    it are not sent. `timeout_s` limits a silence, `total_s` one request with all its attempts.
+    `pause` replaces waiting between attempts. Nothing that is returned or raised holds the key.
     """
 
     url: str
@@ -48,7 +57,7 @@ class Endpoint:
     attempts: int = ATTEMPTS
     pause: Callable[[float], object] | None = field(default=None, repr=False)
     refused: set[str] = field(default_factory=set, repr=False, compare=False)
-    """Parameters that the endpoint does not take, found out by the status 400."""
+    """Parameters that the endpoint does not take, as its status 400 said."""
 
     @classmethod
     def parse(cls, text: str, key: str = "") -> Endpoint:
@@ -72,74 +81,104 @@ class Endpoint:
                 "the key into the environment variable LLMSAFETY_JUDGE_KEY."
             )
             raise ConfigurationError(message)
+        _require_client()
         return cls(url.rstrip("/"), model, _checked(key))
 
     def answer(self, requests: Sequence[Generate]) -> Iterator[tuple[int, Generation]]:
-        """Answer each request once, a few at a time, in the order in which answers come.
+        """Yield (index, response) for each request once, in the order in which answers come.
 
-        Raises EndpointError when the endpoint refuses: a wrong key, address or model.
+        A few requests are under way at a time. Raises EndpointError when the endpoint refuses: a
+        wrong key, address or model. A caller that stops early ends the requests under way.
         """
-        lost: list[str] = []
-        stop = Stop()
+        answers: SimpleQueue[Any] = SimpleQueue()
+        thread = Thread(target=lambda: asyncio.run(self._answer(requests, answers)), daemon=True)
+        thread.start()  # the caller may have an event loop of its own
+        stop = answers.get()
+        try:
+            for _ in requests:
+                answer = answers.get()
+                if isinstance(answer, BaseException):
+                    raise answer
+                yield answer
+        finally:
+            stop()
+            thread.join()
 
-        def one(request: Generate) -> Generation:
-            if lost:
-                return Generation((), problem=lost[0])
-            try:
-                return self._ask(request, stop)
-            except TimeoutError as error:
-                lost.append(str(error))
-                return Generation((), problem=lost[0])
+    async def _answer(self, requests: Sequence[Generate], answers: SimpleQueue[Any]) -> None:
+        """Put into `answers` what stops this task, then each answer, or the error that ends all."""
+        loop, task = asyncio.get_running_loop(), asyncio.current_task()
+        assert task is not None  # noqa: S101 - this is a task
 
-        with ThreadPoolExecutor(AT_ONCE) as pool:
-            running = {pool.submit(one, request): i for i, request in enumerate(requests)}
-            try:
-                for future in as_completed(running):
-                    yield running[future], future.result()
-            finally:
-                stop()  # of a caller that wants no more, as after ^C
-                pool.shutdown(wait=True, cancel_futures=True)
+        def stop() -> None:
+            with suppress(RuntimeError):  # the loop is closed when all is done
+                loop.call_soon_threadsafe(task.cancel)
 
-    def _ask(self, request: Generate, stop: Stop) -> Generation:
-        """One request. Raises TimeoutError when all attempts are used up."""
-        why = ""
-        pause = self.pause or stop.called.wait
+        answers.put(stop)
+        turns, lost = asyncio.Semaphore(AT_ONCE), list[str]()
+
+        async def one(index: int, request: Generate, client: AsyncOpenAI) -> None:
+            async with turns:
+                try:
+                    found = Generation((), problem=lost[0]) if lost else None
+                    answers.put((index, found or await self._ask(request, client)))
+                except asyncio.TimeoutError as error:
+                    lost.append(str(error))
+                    answers.put((index, Generation((), problem=lost[0])))
+
+        try:
+            async with _client(self.url, self.key) as client:
+                await asyncio.gather(*(one(i, each, client) for i, each in enumerate(requests)))
+        except asyncio.CancelledError:
+            return
+        except Exception as error:  # noqa: BLE001 - raised again by the caller's thread
+            answers.put(error)
+
+    async def _ask(self, request: Generate, client: AsyncOpenAI) -> Generation:
+        """Return one answer. Raises TimeoutError when all attempts are used up."""
+        from openai import APIConnectionError, APIStatusError
+
         # a judge that thinks is silent until it has thought
-        longer_s = SECONDS_A_TOKEN * max(0, request.max_new_tokens - USUAL_TOKENS)
-        total_s = self.total_s + longer_s
-        attempt, until = -1, time.monotonic() + total_s
-        while attempt + 1 < self.attempts:
-            attempt += 1
-            refused = frozenset(self.refused)
+        longer_s = SECONDS_A_TOKEN * max(0, request.max_new_tokens - SHORT_ANSWER)
+        timeout_s, total_s = self.timeout_s + longer_s, self.total_s + longer_s
+        attempt, until = 0, time.monotonic() + total_s
+        while True:
+            refused, wait_s = frozenset(self.refused), 2.0**attempt
             try:
-                asked = self._request(request, refused)
-                left_s, timeout_s = until - time.monotonic(), self.timeout_s + longer_s
-                return _read(
-                    post(asked, timeout_s=timeout_s, total_s=left_s, key=self.key, stop=stop)
+                sent = client.chat.completions.with_raw_response.create(
+                    **self._body(request, refused), timeout=timeout_s
                 )
-            except urllib.error.HTTPError as error:
-                told = error.read().decode()
-                why = f"HTTP {error.code}: {told[:200]}"
-                if error.code == BAD_REQUEST and (named := _named(told) - refused):
-                    self.refused.update(named)
-                    attempt -= 1
+                response = await asyncio.wait_for(sent, until - time.monotonic())
+                return _read(_parsed(response.content, self.key))
+            except APIStatusError as error:
+                text = without_key(error.response.content.decode("utf-8", "replace"), self.key)
+                why = f"HTTP {error.status_code}: {text[:SHOWN]}"
+                named = _named(text) - refused if error.status_code == BAD_REQUEST else set()
+                self.refused.update(named)
+                if named:
                     continue
-                if error.code not in TRY_AGAIN:
+                if error.status_code not in TRY_AGAIN:
                     message = f"{self.url} refuses to answer as '{self.model}' ({why})."
                     raise EndpointError(message) from None
-                wait = error.headers.get("Retry-After", "")
-            except (OSError, http.client.HTTPException, ValueError) as error:
-                why, wait = without_key(f"{type(error).__name__}: {error}", self.key), ""
-            if time.monotonic() >= until or stop.called.is_set():
+                said = error.response.headers.get("Retry-After", "")
+                wait_s = float(said) if said.isdecimal() else wait_s
+            except (APIConnectionError, asyncio.TimeoutError, ValueError) as error:
+                why = without_key(f"{type(error).__name__}: {error.__cause__ or error}", self.key)
+            attempt += 1
+            if time.monotonic() >= until:
                 message = f"{self.url} gave no answer within {total_s:g} seconds ({why})"
-                raise TimeoutError(message)
-            if attempt + 1 < self.attempts:
-                seconds = float(wait) if wait.isdecimal() else 2.0**attempt
-                pause(min(seconds, LONGEST_WAIT_S))
-        message = f"{self.url} gave no answer in {self.attempts} attempts ({why})"
-        raise TimeoutError(message)
+                raise asyncio.TimeoutError(message)
+            if attempt == self.attempts:
+                message = f"{self.url} gave no answer in {self.attempts} attempts ({why})"
+                raise asyncio.TimeoutError(message)
+            await self._wait(min(wait_s, LONGEST_WAIT_S))
 
-    def _request(self, request: Generate, refused: frozenset[str]) -> urllib.request.Request:
+    async def _wait(self, seconds: float) -> None:
+        if self.pause is None:
+            await asyncio.sleep(seconds)
+        else:
+            self.pause(seconds)
+
+    def _body(self, request: Generate, refused: frozenset[str]) -> dict[str, Any]:
         """Return what is sent for one request, without the parameters `refused`."""
         said = [*request.turns, request.context]
         messages = [{"role": ROLES[i % 2], "content": text} for i, text in enumerate(said)]
@@ -149,13 +188,97 @@ class Endpoint:
             body["temperature"] = 0
         if request.template:
             given = {name: json.loads(value) for name, value in request.template}
-            body["chat_template_kwargs"] = given
-        headers = {"Content-Type": "application/json"}
-        if self.key:
-            headers["Authorization"] = f"Bearer {self.key}"
-        return urllib.request.Request(  # noqa: S310 - `parse` lets http and https through alone
-            f"{self.url}/chat/completions", json.dumps(body).encode(), headers
+            body["extra_body"] = {"chat_template_kwargs": given}
+        return body
+
+
+def _require_client() -> None:
+    """Raise ConfigurationError where the openai package is not installed."""
+    try:
+        import httpx2  # noqa: F401 - openai 3 uses it
+        import openai  # noqa: F401
+    except ImportError as error:
+        message = (
+            "a judge behind an address needs the openai package, which is not installed. "
+            "Install it with: pip install 'pytest-llmsafety[openai]'"
         )
+        raise ConfigurationError(message) from error
+
+
+def _client(url: str, key: str) -> AsyncOpenAI:
+    """Return a client that sends this key and nothing of the environment, and follows nothing.
+
+    Its own retries are off, so that each attempt counts. The package takes headers, such as an
+    organization or any custom one, from environment variables; the transport sends none of them.
+    """
+    import httpx2
+    from openai import AsyncOpenAI
+
+    class Transport(httpx2.AsyncHTTPTransport):
+        async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+            """Send only what a chat completion needs, and read no more than MOST_BYTES."""
+            names = ("Host", "Content-Type", "Content-Length")
+            headers = {name: request.headers[name] for name in names if name in request.headers}
+            if key:
+                headers["Authorization"] = f"Bearer {key}"
+            sent = httpx2.Request(
+                request.method,
+                request.url,
+                headers=headers,
+                stream=request.stream,
+                extensions=request.extensions,
+            )
+            response = await super().handle_async_request(sent)
+            content = bytearray()
+            try:
+                async for part in response.aiter_raw():
+                    content += part
+                    if len(content) > MOST_BYTES:
+                        break
+            finally:
+                await response.aclose()
+            after = {"Retry-After": response.headers.get("Retry-After", "")}
+            return httpx2.Response(response.status_code, headers=after, content=bytes(content))
+
+    parts = urllib.parse.urlsplit(url)
+    proxies = (
+        {} if urllib.request.proxy_bypass(parts.hostname or "") else urllib.request.getproxies()
+    )
+    transport = Transport(proxy=proxies.get(parts.scheme))
+    http = httpx2.AsyncClient(transport=transport, trust_env=False, follow_redirects=False)
+    return AsyncOpenAI(api_key=key or "none", base_url=url, http_client=http, max_retries=0)
+
+
+def _parsed(content: bytes, key: str) -> Any:  # noqa: ANN401 - whatever the endpoint says
+    """Return the JSON of an answer, in which `key` is replaced.
+
+    Raises EndpointError for one that is too long or nested too deeply, ValueError for no JSON.
+    """
+    if len(content) > MOST_BYTES:
+        message = (
+            f"the endpoint's answer has more than {MOST_BYTES >> 20} MB; the rest was not read. "
+            f"{SPEAKS}"
+        )
+        raise EndpointError(message)
+    try:
+        return _cleaned(json.loads(content), key)
+    except RecursionError:
+        message = f"the endpoint's answer is JSON that is nested too deeply to be read. {SPEAKS}"
+        raise EndpointError(message) from None
+
+
+def _cleaned(value: Any, key: str) -> Any:  # noqa: ANN401 - whatever the endpoint says
+    """Return JSON without the key, also in names, unless the key is one of the protocol's words."""
+    if isinstance(value, str):
+        return without_key(value, key)
+    if isinstance(value, list):
+        return [_cleaned(one, key) for one in value]
+    if isinstance(value, dict):
+        return {
+            name if name in WORDS else without_key(name, key): _cleaned(one, key)
+            for name, one in value.items()
+        }
+    return value
 
 
 def _checked(key: str) -> str:
@@ -188,8 +311,8 @@ def _read(answer: Any) -> Generation:  # noqa: ANN401 - whatever the endpoint sa
             text = f"<think>{thought}"  # a server that tells thoughts apart, and nothing but those
     except (KeyError, IndexError, TypeError, AttributeError) as error:
         message = (
-            f"the endpoint's answer is no chat completion ({error!r}): {str(answer)[:200]}. "
-            "Expected an address that speaks OpenAI's API, up to /v1."
+            f"the endpoint's answer is no chat completion ({error!r}): {str(answer)[:SHOWN]}. "
+            f"{SPEAKS}"
         )
         raise EndpointError(message) from error
     whole = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

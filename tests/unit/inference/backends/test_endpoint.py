@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
+import gzip
 import json
 import re
+import sys
 import time
 from dataclasses import replace
 from urllib.parse import quote
@@ -16,6 +19,7 @@ from pytest_llmsafety.inference.backends.endpoint import Endpoint
 from pytest_llmsafety.types import Generate
 from tests.judge_stand_in import standing
 
+KEY = "sk-Proj/9+x1=Zq7"
 ASKED = Generate("Which?", max_new_tokens=7, chat=True, turns=("Hi", "Hello"))
 
 
@@ -97,6 +101,57 @@ def test_a_redirection_is_not_followed():
         assert other.asked == []
 
 
+def test_nothing_of_the_environment_is_sent(monkeypatch):
+    """The client's own variables name keys, organizations and headers for another address."""
+    for name in ("API_KEY", "ADMIN_KEY", "ORG_ID", "PROJECT_ID"):
+        monkeypatch.setenv(f"OPENAI_{name}", "elsewhere")
+    monkeypatch.setenv("OPENAI_CUSTOM_HEADERS", "X-Other: elsewhere")
+    monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:9/elsewhere")
+    with standing(str.upper) as stand:
+        answers(stand)
+    (headers,) = stand.headers
+    assert headers.keys() == {"Host", "Content-Type", "Content-Length"}
+
+
+@pytest.mark.parametrize("name", ["http_proxy", "all_proxy"])
+def test_a_proxy_is_one_that_the_environment_names_for_this_address(monkeypatch, name):
+    """As for urllib: `no_proxy` leaves addresses out, and a SOCKS proxy is for others."""
+    with standing(str.upper) as proxy, standing(str.lower) as stand:
+        monkeypatch.setenv(name, proxy.url.removesuffix("/v1"))
+        ((answer,), _) = answers(stand)
+        assert answer.texts == (("WHICH?",) if name == "http_proxy" else ("which?",))
+        monkeypatch.setenv("no_proxy", "127.0.0.1")
+        ((answer,), _) = answers(stand)
+        assert answer.texts == ("which?",)
+
+
+def test_the_key_is_in_no_log(caplog):
+    """Whatever level the loggers of the client have."""
+    caplog.set_level("DEBUG")
+    with standing(str.upper, (503, {})) as stand:
+        answers(stand, key=KEY)
+    assert caplog.text
+    assert KEY not in caplog.text
+
+
+def test_a_caller_with_an_event_loop_may_ask():
+    """A test may be a coroutine."""
+
+    async def asking():
+        return answers(stand)
+
+    with standing(str.upper) as stand:
+        ((answer,), _) = asyncio.run(asking())
+    assert answer.texts == ("WHICH?",)
+
+
+def test_without_the_client_the_extra_is_named(monkeypatch):
+    """Before the first test, and without a model."""
+    monkeypatch.setitem(sys.modules, "openai", None)
+    with pytest.raises(ConfigurationError, match=r"pip install 'pytest-llmsafety\[openai\]'"):
+        Endpoint.parse("http://host/v1#m")
+
+
 def test_json_of_another_kind_is_an_error():
     """An address that is no chat completion says what was expected."""
     with (
@@ -135,6 +190,15 @@ def test_an_endless_answer_is_not_read_to_its_end():
         answers(stand)
 
 
+def test_a_packed_answer_is_not_unpacked():
+    """A few bytes could become more than the memory holds."""
+    packed = gzip.compress(json.dumps({"choices": []}).encode() + b" " * (64 << 20))
+    fault = (200, {"Content-Encoding": "gzip"}, packed)
+    with standing(str.upper, *[fault] * 5) as stand:
+        ((answer,), _) = answers(stand)
+    assert "gave no answer in 5 attempts" in answer.problem
+
+
 def test_an_answer_that_drips_is_given_up():
     """Bytes that come one by one keep no question waiting for ever."""
     with standing(str.upper, *["drip"] * 5) as stand:
@@ -151,9 +215,6 @@ def test_who_wants_no_more_answers_does_not_wait_for_them():
         assert next(answering)[1].texts == ("WHICH?",)
         answering.close()
     assert time.monotonic() - started < 5
-
-
-KEY = "sk-Proj/9+x1=Zq7"
 
 
 @pytest.mark.parametrize(
