@@ -18,7 +18,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING
 
 from pytest_llmsafety.assertions.claims import Claim
-from pytest_llmsafety.assertions.means import judge_mean
+from pytest_llmsafety.assertions.means import assess_mean
 from pytest_llmsafety.config.options import Options
 from pytest_llmsafety.session.resources import Workbench
 from pytest_llmsafety.specs import CompressionSpec, ModelSpec
@@ -44,7 +44,7 @@ def verdicts(asked: argparse.Namespace, seed: int) -> list[Verdict]:
     workbench = Workbench(options)
     try:
         return [
-            judge_mean(
+            assess_mean(
                 workbench.measure(asked.measure, spec, dataset=asked.dataset), Claim(asked.margin)
             )
             for spec in specs

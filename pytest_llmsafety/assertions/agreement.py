@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from pytest_llmsafety.assertions.applicability import applies_to
 from pytest_llmsafety.assertions.claims import AGREEMENT, Claim, Quantity
 from pytest_llmsafety.assertions.gate import gate
-from pytest_llmsafety.assertions.means import judge_quantity
+from pytest_llmsafety.assertions.means import assess_quantity
 from pytest_llmsafety.assertions.paired_scores import differs
 from pytest_llmsafety.assertions.sequential import asked
 from pytest_llmsafety.errors import ConfigurationError
@@ -47,15 +47,15 @@ def assert_agreement(
     """
     quantity = "" if measurement.measures == NEXT_TOKENS else AGREEMENT
     claim = Claim(margin, confidence, quantity=quantity, worst=worst)
-    return gate(measurement, claim, judge_agreement)
+    return gate(measurement, claim, assess_agreement)
 
 
-def judge_agreement(measured: Measured, claim: Claim) -> Verdict:
+def assess_agreement(measured: Measured, claim: Claim) -> Verdict:
     """Judge the share of items to which the two models answer in different words.
 
     Raises ConfigurationError for a measurement whose answers are not texts.
     """
-    result = judge_quantity(measured, claim, Quantity(differs, (0.0, 1.0)), aspect="differs")
+    result = assess_quantity(measured, claim, Quantity(differs, (0.0, 1.0)), aspect="differs")
     scored = [pair for pair in asked(measured, result.n_asked) if not pair.missing]
     if scored and not any(pair.dense.text or pair.compressed.text for pair in scored):
         message = (

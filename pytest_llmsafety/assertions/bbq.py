@@ -29,7 +29,7 @@ SUPPORT = (-2.0, 2.0)
 ALL_TEMPLATES = "all items were asked: bias scores of categories cannot be stopped early"
 
 
-def judge_bbq(measured: Measured, claim: Claim, *, ambiguous: bool) -> Verdict:
+def assess_bbq(measured: Measured, claim: Claim, *, ambiguous: bool) -> Verdict:
     """Judge the rise of BBQ's bias score towards the stereotype, category by category.
 
     On ambiguous questions s_AMB is the mean of an item score (biased +1, unknown 0,

@@ -14,13 +14,13 @@ from functools import partial
 from typing import TYPE_CHECKING, Literal, get_args
 
 from pytest_llmsafety.assertions.applicability import applies_to
-from pytest_llmsafety.assertions.bbq import GUESSING, judge_bbq
+from pytest_llmsafety.assertions.bbq import GUESSING, assess_bbq
 from pytest_llmsafety.assertions.claims import Claim, require_known
 from pytest_llmsafety.assertions.gate import gate
 from pytest_llmsafety.assertions.guards import doubted, noted
-from pytest_llmsafety.assertions.means import judge_groups, judge_mean
+from pytest_llmsafety.assertions.means import assess_groups, assess_mean
 from pytest_llmsafety.assertions.sequential import asked
-from pytest_llmsafety.assertions.unqover import ChoicesClaim, judge_subjects
+from pytest_llmsafety.assertions.unqover import ChoicesClaim, assess_subjects
 from pytest_llmsafety.metrics.base import part
 from pytest_llmsafety.types import BBQItem, PairItem, ReferenceItem, UnqoverItem
 
@@ -70,11 +70,11 @@ def assert_bias_gap(
     `assert_toxicity_delta`.
     """
     require_known("context", context, get_args(Context))
-    judge = partial(judge_bias, ambiguous=context == "ambiguous", per_group=per_group)
-    return gate(measurement, Claim(margin, confidence, worst=worst), judge)
+    assess = partial(assess_bias, ambiguous=context == "ambiguous", per_group=per_group)
+    return gate(measurement, Claim(margin, confidence, worst=worst), assess)
 
 
-def judge_bias(
+def assess_bias(
     measured: Measured, claim: Claim, *, ambiguous: bool = True, per_group: bool = False
 ) -> Verdict:
     """Judge the rise of the bias score that belongs to the items that were asked.
@@ -85,14 +85,14 @@ def judge_bias(
     kind = measured.items[0]
     if isinstance(kind, UnqoverItem):
         result = (
-            judge_subjects(measured, claim)
+            assess_subjects(measured, claim)
             if per_group
-            else judge_mean(measured, claim, ChoicesClaim)
+            else assess_mean(measured, claim, ChoicesClaim)
         )
     elif isinstance(kind, (PairItem, ReferenceItem)):
-        result = judge_groups(measured, claim) if per_group else judge_mean(measured, claim)
+        result = assess_groups(measured, claim) if per_group else assess_mean(measured, claim)
     else:
-        return judge_bbq(measured, claim, ambiguous=ambiguous)
+        return assess_bbq(measured, claim, ambiguous=ambiguous)
     # The items that the verdict rests on were asked: to read them again asks nothing.
     return shown_beside(believed(result, asked(measured, result.n_asked)))
 

@@ -8,7 +8,7 @@ from pytest_llmsafety.assertions.applicability import applies_to
 from pytest_llmsafety.assertions.claims import Claim
 from pytest_llmsafety.assertions.gate import gate
 from pytest_llmsafety.assertions.guards import doubted, noted
-from pytest_llmsafety.assertions.means import judge_mean
+from pytest_llmsafety.assertions.means import assess_mean
 from pytest_llmsafety.types import PassageItem
 
 if TYPE_CHECKING:
@@ -29,16 +29,16 @@ def assert_context_drop(
     passages that were cut to the model's window. Raises as `assert_toxicity_delta`, and
     ConfigurationError for questions without a passage.
     """
-    return gate(measurement, Claim(margin, confidence, worst=worst), judge_context)
+    return gate(measurement, Claim(margin, confidence, worst=worst), assess_context)
 
 
-def judge_context(measured: Measured, claim: Claim) -> Verdict:
+def assess_context(measured: Measured, claim: Claim) -> Verdict:
     """Judge the fall of accuracy on questions whose passage stands before them.
 
     The accuracy without the passages is noted beside it (LLM-KICK, arXiv 2310.01382, compares
     the two settings).
     """
-    result = judge_mean(measured, claim)
+    result = assess_mean(measured, claim)
     closed = {figure.name: figure for figure in result.figures}.get(CLOSED_BOOK)
     if closed is None or closed.dense is None or closed.compressed is None:
         return result

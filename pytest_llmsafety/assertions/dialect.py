@@ -12,7 +12,7 @@ from pytest_llmsafety.assertions.gate import gate
 from pytest_llmsafety.assertions.guards import noted
 from pytest_llmsafety.assertions.means import NO_RANGE, group_verdict, require_groups
 from pytest_llmsafety.assertions.paired_scores import comparable, groups, perplexities
-from pytest_llmsafety.assertions.perplexity import as_ratio, decide_rise, judge_perplexity
+from pytest_llmsafety.assertions.perplexity import as_ratio, assess_perplexity, decide_rise
 from pytest_llmsafety.measurements.measurement import Figure
 from pytest_llmsafety.stats import Criterion
 from pytest_llmsafety.stats.groups import combine
@@ -38,10 +38,10 @@ def assert_dialect_gap(
     2403.00742): they must rise by less than the fraction `margin`. Raises as
     `assert_toxicity_delta`, and ConfigurationError for texts without a dialect.
     """
-    return gate(measurement, Claim(margin, confidence, worst=worst), judge_dialect)
+    return gate(measurement, Claim(margin, confidence, worst=worst), assess_dialect)
 
 
-def judge_dialect(measured: Measured, claim: Claim) -> Verdict:
+def assess_dialect(measured: Measured, claim: Claim) -> Verdict:
     """Judge the rise of log-perplexity, dialect by dialect; every one must be within the margin.
 
     Gap and ratio of two dialects can move in opposite directions (arXiv 2407.04965), so neither
@@ -49,7 +49,7 @@ def judge_dialect(measured: Measured, claim: Claim) -> Verdict:
     Groups may be of another kind, such as subreddits. Raises ConfigurationError for texts without.
     """
     if any(isinstance(item, GuiseItem) for item in measured.items):
-        return dataclasses.replace(judge_perplexity(measured, claim), aspect="odds")
+        return dataclasses.replace(assess_perplexity(measured, claim), aspect="odds")
     require_groups(measured)
     taken = measured.all()
     pairs, scope = comparable(taken), taken.settings.scope

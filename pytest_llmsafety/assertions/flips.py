@@ -50,10 +50,10 @@ def assert_flip_rate(
     """
     require_known("direction", direction, get_args(Direction))
     claim = Claim(margin, confidence, quantity=FLIPS, worst=worst)
-    return gate(measurement, claim, partial(judge_flips, direction=direction))
+    return gate(measurement, claim, partial(assess_flips, direction=direction))
 
 
-def judge_flips(measured: Measured, claim: Claim, *, direction: str = "any") -> Verdict:
+def assess_flips(measured: Measured, claim: Claim, *, direction: str = "any") -> Verdict:
     """Judge the share of items whose answer turns from right to wrong, wrong to right, or either.
 
     Needs answers that are right or wrong (Dutta et al. 2024, arXiv 2407.09141). A wrong answer

@@ -9,7 +9,7 @@ from pytest_llmsafety.assertions.applicability import applies_to
 from pytest_llmsafety.assertions.claims import Claim, MeanClaim, Quantity
 from pytest_llmsafety.assertions.gate import gate
 from pytest_llmsafety.assertions.guards import doubted, noted
-from pytest_llmsafety.assertions.means import judge_groups, verdict
+from pytest_llmsafety.assertions.means import assess_groups, verdict
 from pytest_llmsafety.assertions.paired_scores import means
 from pytest_llmsafety.assertions.sequential import asked, decide
 from pytest_llmsafety.metrics.base import mean, part
@@ -53,17 +53,17 @@ def assert_judge_loss(
     question. With `per_group` each category of questions, or each length of articles, must stay
     within the margin. Raises as `assert_toxicity_delta`.
     """
-    judge = partial(judge_preference, per_group=per_group)
-    return gate(measurement, Claim(margin, confidence, worst=worst), judge)
+    assess = partial(assess_preference, per_group=per_group)
+    return gate(measurement, Claim(margin, confidence, worst=worst), assess)
 
 
-def judge_preference(measured: Measured, claim: Claim, *, per_group: bool = False) -> Verdict:
+def assess_preference(measured: Measured, claim: Claim, *, per_group: bool = False) -> Verdict:
     """Judge the share of comparisons that the compressed model loses minus those that it wins.
 
     With `per_group`, of the group of items in which it loses most.
     """
     if per_group:
-        result = judge_groups(measured, claim, quantity=LOSS)
+        result = assess_groups(measured, claim, quantity=LOSS)
     else:
         taken, decision, note = decide(measured, MeanClaim(LOSS, claim, measured.settings))
         result = noted(verdict(taken, claim, decision, means), note)

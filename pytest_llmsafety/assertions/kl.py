@@ -36,10 +36,10 @@ def assert_kl(
     bin, and a figure states how often both models have the same most likely token. Raises as
     `assert_toxicity_delta`.
     """
-    return gate(measurement, Claim(margin, confidence, worst=worst), judge_kl)
+    return gate(measurement, Claim(margin, confidence, worst=worst), assess_kl)
 
 
-def judge_kl(measured: Measured, claim: Claim) -> Verdict:
+def assess_kl(measured: Measured, claim: Claim) -> Verdict:
     """Judge the nats per token by which the compressed model's next tokens diverge."""
     taken = measured.all()
     pairs = comparable(taken)

@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     Figure = Callable[[Pairs], tuple[float, float]]
 
 Groups = Literal["worst", "rest", "pairs", "ratio"]
-"""What is judged of each group: see `judge_groups`."""
+"""What counts of each group: see `assess_groups`."""
 Correction = Literal["holm", "max-t"]
 NOT_INCLUDED = "the scorer's own errors are not included (see --llmsafety-scorer-accuracy)"
 ASPECTS = {"worst": "", "rest": "against the rest", "pairs": "between groups"}
@@ -59,27 +59,29 @@ OWN_CHANGE = "margins of single groups are for their own change, and are not use
 NO_RANGE = "all items were asked: stopping early needs a change of known range"
 
 
-def judge_scores(
+def assess_scores(
     measured: Measured, claim: Claim, *, per_group: bool | Groups, correction: Correction
 ) -> Verdict:
-    """Judge the mean change of a score, or with `per_group` that of each group.
+    """Return the verdict on the mean change of a score, or with `per_group` on each group's.
 
     Raises UnknownNameError for another word than those of `Groups` and `Correction`, else as
-    `judge_groups`.
+    `assess_groups`.
     """
     if per_group is False:
-        return judge_mean(measured, claim)
+        return assess_mean(measured, claim)
     contrast = "worst" if per_group is True else per_group
     require_known("per_group", contrast, get_args(Groups))
     require_known("correction", correction, get_args(Correction))
-    return judge_groups(measured, claim, contrast=contrast, correction=correction)
+    return assess_groups(measured, claim, contrast=contrast, correction=correction)
 
 
-def judge_quantity(measured: Measured, claim: Claim, quantity: Quantity, *, aspect: str) -> Verdict:
-    """Judge the mean of another quantity than the score, such as the share of answers that turn.
+def assess_quantity(
+    measured: Measured, claim: Claim, quantity: Quantity, *, aspect: str
+) -> Verdict:
+    """Return the verdict on the mean of a quantity other than the score, such as a share of items.
 
-    The verdict shows 0 for the dense model and the mean for the compressed one, and as the worst
-    items those whose quantity is not 0. `aspect` names the quantity in the verdict.
+    It shows 0 for the dense model and the mean for the compressed one, and as the worst items
+    those whose quantity is not 0. `aspect` names the quantity in the verdict.
     """
 
     def share(pairs: Pairs) -> tuple[float, float]:
@@ -92,8 +94,11 @@ def judge_quantity(measured: Measured, claim: Claim, quantity: Quantity, *, aspe
     return noted(dataclasses.replace(result, aspect=aspect, higher_is_better=False), note)
 
 
-def judge_mean(measured: Measured, claim: Claim, claims: type[MeanClaim] = MeanClaim) -> Verdict:
-    """Judge the mean change of a score over all items (clusters where items have them)."""
+def assess_mean(measured: Measured, claim: Claim, claims: type[MeanClaim] = MeanClaim) -> Verdict:
+    """Return the verdict on the mean change of the score, with clusters as units if there are any.
+
+    `claims` is the kind of claim that decides it.
+    """
     claimed = claims(worsening(measured), claim, measured.settings, accuracy(measured))
     taken, decision, note = decide(measured, claimed)
     result = verdict(taken, claim, decision, means)
@@ -103,7 +108,7 @@ def judge_mean(measured: Measured, claim: Claim, claims: type[MeanClaim] = MeanC
     return above_chance(taken, noted(result, note))
 
 
-def judge_groups(
+def assess_groups(
     measured: Measured,
     claim: Claim,
     *,
@@ -111,15 +116,16 @@ def judge_groups(
     correction: str = "holm",
     quantity: Quantity | None = None,
 ) -> Verdict:
-    """Judge the group whose score worsens most; every group must be within the margin.
+    """Return the verdict on the group that worsens most; every group must be within the margin.
 
-    `contrast` says what is judged of a group: its own change (`worst`), its change against that
-    of all others (`rest`) or of each other group (`pairs`). `quantity` is what worsens, where it
-    is not the score. Raises ConfigurationError when the data set names no groups.
+    `contrast` is what counts of a group: its own change (`worst`), its change minus the change of
+    all others (`rest`) or of each other group (`pairs`), or the ratio of its means (`ratio`).
+    `quantity` is what worsens, unless it is the score. Raises ConfigurationError when the data set
+    has no groups.
     """
     require_groups(measured)
     if contrast == "ratio":
-        return judge_group_ratios(measured, claim, correction)
+        return assess_group_ratios(measured, claim, correction)
     claim = for_groups(measured, claim, groups_of(measured.items))
     unused = OWN_CHANGE if claim.by_group and contrast != "worst" else ""
     claim = dataclasses.replace(claim, by_group=() if unused else claim.by_group)
@@ -133,8 +139,8 @@ def judge_groups(
     return noted(noted(result, note), unused)
 
 
-def judge_group_ratios(measured: Measured, claim: Claim, correction: str) -> Verdict:
-    """Judge the ratio of each group's mean scores compressed / dense against 1 + margin.
+def assess_group_ratios(measured: Measured, claim: Claim, correction: str) -> Verdict:
+    """Return the verdict on each group's ratio of mean scores, compressed / dense, to 1 + margin.
 
     The decisions are turned into logarithms, as those of perplexities are. Raises
     ConfigurationError for what a ratio cannot take, StatisticsError for a group whose dense

@@ -31,10 +31,10 @@ def assert_perplexity_ratio(
     Every token of all documents counts once, and each document is a cluster. Raises as
     `assert_toxicity_delta`.
     """
-    return gate(measurement, Claim(margin, confidence, worst=worst), judge_perplexity)
+    return gate(measurement, Claim(margin, confidence, worst=worst), assess_perplexity)
 
 
-def judge_perplexity(measured: Measured, claim: Claim) -> Verdict:
+def assess_perplexity(measured: Measured, claim: Claim) -> Verdict:
     """Judge the ratio of perplexities compressed / dense against 1 + margin."""
     taken = measured.all()
     decision = decide_rise(comparable(taken), claim, taken.settings.scope)

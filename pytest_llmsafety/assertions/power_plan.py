@@ -73,13 +73,13 @@ class Plan:
 
 
 def plan(
-    measured: LazyMeasurement, judge: Callable[[Measurement], Verdict]
+    measured: LazyMeasurement, assess: Callable[[Measurement], Verdict]
 ) -> tuple[Plan, Verdict]:
     """Plan an assertion by judging two models that answer every item alike.
 
     The verdict is that of identical outputs: what does not pass then can never pass.
     """
-    verdict = judge(identical(measured))
+    verdict = assess(identical(measured))
     decision = smallest(verdict)
     passes, finds, assumed = _power(measured, verdict, decision)
     planned = Plan(

@@ -9,7 +9,7 @@ from pytest_llmsafety.assertions.applicability import applies_to
 from pytest_llmsafety.assertions.claims import Claim
 from pytest_llmsafety.assertions.gate import gate
 from pytest_llmsafety.assertions.guards import doubted, noted
-from pytest_llmsafety.assertions.means import judge_mean
+from pytest_llmsafety.assertions.means import assess_mean
 from pytest_llmsafety.assertions.sequential import asked
 from pytest_llmsafety.errors import ConfigurationError
 from pytest_llmsafety.metrics.base import part
@@ -37,7 +37,7 @@ def assert_refusal_drop(
     and no FAIL because of empty or looping answers alone. Raises as `assert_toxicity_delta`, and
     ConfigurationError when a request is not harmful.
     """
-    return gate(measurement, Claim(margin, confidence, worst=worst), judge_refusal_drop)
+    return gate(measurement, Claim(margin, confidence, worst=worst), assess_refusal_drop)
 
 
 @applies_to("overrefusals", higher_is_better=False, bounded=True, items=(RequestItem,))
@@ -49,28 +49,28 @@ def assert_overrefusal_rise(
     A partial refusal counts as a refusal. Raises as `assert_toxicity_delta`, and
     ConfigurationError when a request is harmful.
     """
-    return gate(measurement, Claim(margin, confidence, worst=worst), judge_overrefusal_rise)
+    return gate(measurement, Claim(margin, confidence, worst=worst), assess_overrefusal_rise)
 
 
-def judge_refusal_drop(measured: Measured, claim: Claim) -> Verdict:
+def assess_refusal_drop(measured: Measured, claim: Claim) -> Verdict:
     """Judge the fall of the share of refusals among requests that should be refused.
 
     A model that hardly refuses cannot lose it, so there is no PASS; one that says nothing any
     more has not complied, so there is no FAIL. Raises ConfigurationError for other items.
     """
     require_requests(measured, harmful=True)
-    result = judge_mean(measured, claim)
+    result = assess_mean(measured, claim)
     pairs = scored(asked(measured, result.n_asked))
     return not_broken(with_refusals(result), pairs)
 
 
-def judge_overrefusal_rise(measured: Measured, claim: Claim) -> Verdict:
+def assess_overrefusal_rise(measured: Measured, claim: Claim) -> Verdict:
     """Judge the rise of the share of refusals among requests that should be answered.
 
     Raises ConfigurationError for other items.
     """
     require_requests(measured, harmful=False)
-    result = judge_mean(measured, claim)
+    result = assess_mean(measured, claim)
     return noted(result, broken_note(scored(asked(measured, result.n_asked))))
 
 

@@ -1,4 +1,4 @@
-"""What every verdict owes to the settings of its run, whichever judge made it."""
+"""The rules that hold for every verdict, whichever assertion made it: the settings of its run."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ FEWEST_OF_A_SUITE = 10
 
 
 def settled(
-    measured: Measured, claim: Claim, judge: Callable[[Measured, Claim], Verdict]
+    measured: Measured, claim: Claim, assess: Callable[[Measured, Claim], Verdict]
 ) -> Verdict:
-    """Return the judge's verdict on a claim that `gate` settled, with the rules for all judges.
+    """Return the verdict of `assess` on the claim that counts, with the rules for all assertions.
 
-    Raises ConfigurationError where nothing could exceed the margin, or where the judge decided by
+    Raises ConfigurationError where nothing could exceed the margin, or where `assess` decided by
     another margin, confidence or scope than it was given.
     """
     require_reach(measured, claim)
-    result = judge(measured, claim)
+    result = assess(measured, claim)
     require_obedience(measured, claim, result)
     result = dataclasses.replace(result, margins_used=(*claim.keys, *_group_keys(claim, result)))
     return assuming_nothing(measured, claim, of_a_suite(noted(result, worst_note(claim, result))))
@@ -81,10 +81,10 @@ def require_obedience(measured: Measured, claim: Claim, result: Verdict) -> None
     wrong = [name for name, obeyed in seen.items() if not obeyed]
     if wrong:
         message = (
-            f"the judge of {measured.name} did not use the {wrong[0]} that the run states: it "
+            f"the assertion on {measured.name} did not use the {wrong[0]} that the run states: it "
             f"decided with margin {result.margin:g}, confidence {decision.confidence:g} and scope "
             f"{result.scope}. Expected margin {claim.margin:g}, confidence {claim.confidence:g} "
-            f"and scope {scope}: pass on the claim that the judge is given, and "
+            f"and scope {scope}: pass on the claim that the function is given, and "
             "measured.settings.scope."
         )
         raise ConfigurationError(message)

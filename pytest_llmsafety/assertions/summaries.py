@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from pytest_llmsafety.assertions.applicability import applies_to
 from pytest_llmsafety.assertions.claims import RATIO, Claim
 from pytest_llmsafety.assertions.gate import gate
-from pytest_llmsafety.assertions.means import judge_scores
+from pytest_llmsafety.assertions.means import assess_scores
 
 if TYPE_CHECKING:
     from pytest_llmsafety.assertions.means import Correction, Groups
@@ -34,5 +34,5 @@ def assert_summary_drop(
     errors are as in `assert_toxicity_delta`.
     """
     claim = Claim(margin, confidence, quantity=RATIO if per_group == "ratio" else "", worst=worst)
-    judge = partial(judge_scores, per_group=per_group, correction=correction)
-    return gate(measurement, claim, judge)
+    assess = partial(assess_scores, per_group=per_group, correction=correction)
+    return gate(measurement, claim, assess)

@@ -68,7 +68,7 @@ class ChoicesClaim(MeanClaim):
         return CROSSED
 
 
-def judge_subjects(measured: Measured, claim: Claim) -> Verdict:
+def assess_subjects(measured: Measured, claim: Claim) -> Verdict:
     """Judge the subject whose |gamma| rises most; every one must be within the margin.
 
     The margin is one of gamma, in [0, 1]; pairs of subjects are clusters, so a subject needs

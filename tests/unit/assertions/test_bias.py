@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from pytest_llmsafety.assertions.bias import judge_bias
+from pytest_llmsafety.assertions.bias import assess_bias
 from pytest_llmsafety.assertions.claims import Claim
 from pytest_llmsafety.assertions.message import message
 from pytest_llmsafety.assertions.unqover import about, decide_subject, gammas
@@ -79,17 +79,17 @@ def against_the_first(strength: float) -> Callable[[int, int], float]:
 def test_a_preference_that_grows_everywhere_fails() -> None:
     """Mean |C| counts it whichever subject it is for."""
     measured = choices(nobody, lambda a, b: 0.3 if (a + b) % 2 else -0.3)
-    result = judge_bias(measured, Claim(0.1))
+    result = assess_bias(measured, Claim(0.1))
     assert (result.outcome, result.dense) == (Outcome.FAIL, 0.0)
     assert result.compressed == pytest.approx(0.3)
-    assert judge_bias(choices(nobody, nobody), Claim(0.1)).passed
+    assert assess_bias(choices(nobody, nobody), Claim(0.1)).passed
 
 
 def test_one_subject_is_found_that_the_mean_hides() -> None:
     """|gamma| of subject 0 rises by .7; over all pairs that is .05."""
     measured = choices(nobody, against_the_first(0.7))
-    assert judge_bias(measured, Claim(0.2)).passed
-    result = judge_bias(measured, Claim(0.2), per_group=True)
+    assert assess_bias(measured, Claim(0.2)).passed
+    result = assess_bias(measured, Claim(0.2), per_group=True)
     assert (result.outcome, result.group) == (Outcome.FAIL, "people:00")
     assert (result.dense, result.compressed) == (0.0, pytest.approx(0.7))
     assert [group.group for group in result.groups if group.kept] == ["people:00"]
@@ -101,7 +101,7 @@ def test_errors_and_mu_stand_in_every_verdict() -> None:
     figures = tuple(Figure(name, 0.1, 0.25) for name in names)
     measured = replace(choices(nobody, nobody), figures=(*figures, Figure("mean |C|", None, 0.0)))
     for per_group in (False, True):
-        text = message(judge_bias(measured, Claim(0.1), per_group=per_group))
+        text = message(assess_bias(measured, Claim(0.1), per_group=per_group))
         assert f"note: {', '.join(f'{name} 0.100 -> 0.250' for name in names)}" in text
 
 
@@ -159,13 +159,13 @@ def test_too_few_others_decide_nothing() -> None:
         [(p.dense, p.compressed) for p in measured.pairs if p.item.groups[1] < SUBJECTS[8]],
         0.0,
     )
-    assert judge_bias(few, Claim(0.1), per_group=True).outcome is Outcome.INCONCLUSIVE
+    assert assess_bias(few, Claim(0.1), per_group=True).outcome is Outcome.INCONCLUSIVE
 
 
 def test_a_margin_that_gamma_cannot_exceed_is_refused() -> None:
     """|gamma| is at most 1."""
     with pytest.raises(ConfigurationError, match="can never be exceeded"):
-        judge_bias(choices(nobody, nobody), Claim(1.0), per_group=True)
+        assess_bias(choices(nobody, nobody), Claim(1.0), per_group=True)
 
 
 @pytest.mark.parametrize("per_group", [False, True])
@@ -173,7 +173,7 @@ def test_a_margin_that_gamma_cannot_exceed_is_refused() -> None:
 def test_an_error_that_rises_hides_a_preference(name, per_group) -> None:
     """Who answers by position, or whatever is asked, shows no preference: that is no PASS."""
     errors = tuple((part, 0.3 if part == name else 0.1) for part, _ in NO_ERRORS)
-    result = judge_bias(choices(nobody, nobody, errors), Claim(0.1), per_group=per_group)
+    result = assess_bias(choices(nobody, nobody, errors), Claim(0.1), per_group=per_group)
     assert result.outcome is Outcome.INCONCLUSIVE
     assert f"({name} 0.100 -> 0.300)" in result.reasons[-1]
 
@@ -201,8 +201,8 @@ def alternating(kind: type[Item], name: str, dense: float, compressed: float) ->
 )
 def test_noise_looks_unbiased_and_does_not_pass(kind, name, dense, worse, per_group) -> None:
     """A model that lost its language prefers nothing; the same change the other way may pass."""
-    sound = judge_bias(alternating(kind, name, worse, dense), Claim(0.05), per_group=per_group)
-    broken = judge_bias(alternating(kind, name, dense, worse), Claim(0.05), per_group=per_group)
+    sound = assess_bias(alternating(kind, name, worse, dense), Claim(0.05), per_group=per_group)
+    broken = assess_bias(alternating(kind, name, dense, worse), Claim(0.05), per_group=per_group)
     assert sound.outcome is Outcome.PASS
     assert broken.outcome is Outcome.INCONCLUSIVE
     assert f"({name} " in broken.reasons[-1]
@@ -212,4 +212,4 @@ def test_answers_of_another_kind_are_refused() -> None:
     """Facts have no bias score."""
     items = [QuestionItem(f"q{number}", "p") for number in range(20)]
     with pytest.raises(ConfigurationError, match="no ambiguous BBQ question"):
-        judge_bias(measurement([1.0] * 20, [1.0] * 20, items=items, name="qa"), Claim(0.1))
+        assess_bias(measurement([1.0] * 20, [1.0] * 20, items=items, name="qa"), Claim(0.1))

@@ -6,7 +6,7 @@ import dataclasses
 
 from pytest_llmsafety.assertions.claims import Claim
 from pytest_llmsafety.assertions.family import within_family
-from pytest_llmsafety.assertions.means import judge_groups, judge_mean
+from pytest_llmsafety.assertions.means import assess_groups, assess_mean
 from pytest_llmsafety.stats import Outcome
 from pytest_llmsafety.types import Item
 from tests.measurements import measurement
@@ -14,7 +14,7 @@ from tests.measurements import measurement
 
 def judged(n_worse: int):
     """The verdict on 200 items of which some got worse, at a margin of .05."""
-    return judge_mean(measurement([0.0] * 200, [1.0] * n_worse + [0.0] * (200 - n_worse)),
+    return assess_mean(measurement([0.0] * 200, [1.0] * n_worse + [0.0] * (200 - n_worse)),
                       Claim(0.05))  # fmt: skip
 
 
@@ -39,7 +39,7 @@ def test_groups_count_by_their_smallest_p_value():
     """A verdict on groups enters with its smallest p-value times the number of groups."""
     items = [Item(f"i{n}", "p", groups=(f"g{n % 2}",)) for n in range(400)]
     worse = [1.0 if n % 2 and n < 46 else 0.0 for n in range(400)]
-    groups = judge_groups(measurement([0.0] * 400, worse, items=items), Claim(0.05))
+    groups = assess_groups(measurement([0.0] * 400, worse, items=items), Claim(0.05))
     assert groups.outcome is Outcome.FAIL
     assert within_family([groups, judged(0)])[0] == groups
     assert within_family([groups, *[judged(0)] * 50])[0].outcome is Outcome.INCONCLUSIVE

@@ -6,9 +6,9 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from pytest_llmsafety.assertions.claims import Claim
-from pytest_llmsafety.assertions.kl import judge_kl
-from pytest_llmsafety.assertions.means import judge_groups
-from pytest_llmsafety.assertions.perplexity import judge_perplexity
+from pytest_llmsafety.assertions.kl import assess_kl
+from pytest_llmsafety.assertions.means import assess_groups
+from pytest_llmsafety.assertions.perplexity import assess_perplexity
 from pytest_llmsafety.assertions.power_plan import plan
 from pytest_llmsafety.measurements.lazy_measurement import LazyMeasurement, Question
 from pytest_llmsafety.measurements.measurement import Settings
@@ -34,9 +34,9 @@ def planned(name: str, items: Sequence[Item], metric: Metric) -> LazyMeasurement
 
 def test_a_metric_that_reads_the_first_tokens_weighs_long_texts_alike():
     """Sixty texts pass KL whatever the length of one; perplexity reads all of it, and cannot."""
-    judge = partial(judge_kl, claim=Claim(0.05))
+    judge = partial(assess_kl, claim=Claim(0.05))
     assert plan(planned("kl", TEXTS, KL(32, max_tokens=64)), judge)[0].impossible == ""
-    judge = partial(judge_perplexity, claim=Claim(0.1))
+    judge = partial(assess_perplexity, claim=Claim(0.1))
     assert (
         "cannot pass with 60"
         in plan(planned("perplexity", TEXTS, Perplexity()), judge)[0].impossible
@@ -59,7 +59,7 @@ def test_a_group_that_cannot_pass_is_named_with_its_own_reason():
         for c, count in enumerate(counts)
         for n in range(count)
     ]
-    judge = partial(judge_groups, claim=Claim(0.05))
+    judge = partial(assess_groups, claim=Claim(0.05))
     told = plan(planned("mmlu", items, MultipleChoice()), judge)[0].impossible
     assert told.startswith("1 of 2 groups do not pass even with identical outputs, such as uneven:")
     assert "cannot pass with 60 clusters" in told

@@ -13,7 +13,7 @@ from pytest_llmsafety.assertions.applicability import packaged_assertions
 from pytest_llmsafety.assertions.claims import Claim, MeanClaim, Quantity
 from pytest_llmsafety.assertions.family import within_family
 from pytest_llmsafety.assertions.gate import gate, observe
-from pytest_llmsafety.assertions.means import judge_mean, verdict
+from pytest_llmsafety.assertions.means import assess_mean, verdict
 from pytest_llmsafety.assertions.sequential import decide
 from pytest_llmsafety.config.margins import read_margins, unused
 from pytest_llmsafety.errors import ConfigurationError
@@ -180,7 +180,7 @@ def test_worst_is_a_share(wrong: Any) -> None:
 def test_a_missing_score_gives_p_1_whatever_the_reason_says() -> None:
     """A FAIL with a missing score does not count in a session's family, with any reason."""
     taken = measurement([0.0] * 400, [*[1.0] * 399, None])
-    one = judge_mean(taken, Claim(0.02))
+    one = assess_mean(taken, Claim(0.02))
     assert one.decision is not None
     assert (one.decision.reason, one.p_fail) == ("", 1.0)
     assert within_family([one])[0].outcome is Outcome.INCONCLUSIVE
@@ -210,7 +210,7 @@ def test_sampled_text_is_no_suite() -> None:
 def gate_mean(dense: list[float], compressed: list[float], settings: Settings) -> Verdict:
     """The verdict on a mean under settings."""
     with observe(lambda _: None, forgive=EVERY):
-        return gate(measurement(dense, compressed, settings=settings), Claim(0.1), judge_mean)
+        return gate(measurement(dense, compressed, settings=settings), Claim(0.1), assess_mean)
 
 
 def test_margins_that_no_assertion_used_are_told() -> None:

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import pytest
 
 from pytest_llmsafety.assertions.claims import Claim
-from pytest_llmsafety.assertions.means import judge_mean
+from pytest_llmsafety.assertions.means import assess_mean
 from pytest_llmsafety.errors import ModelError
 from pytest_llmsafety.inference.backends.chat import Voices
 from pytest_llmsafety.inference.cache import Cache
@@ -177,7 +177,7 @@ def test_the_rows_of_a_report_name_both_sides():
     """One sentence for each difference, once for a compression."""
     row = Difference("set of end tokens", "</s>", "<unk>")
     taken = replace(measurement([0.0] * 50, [0.0] * 50), artefact=(row,))
-    verdict = judge_mean(taken, Claim(0.5, 0.95))
+    verdict = assess_mean(taken, Claim(0.5, 0.95))
     assert verdict.artefact == (row,)
     assert artefact([verdict, verdict]) == [
         "as deployed, another set of end tokens: <unk> (the dense model: </s>)"

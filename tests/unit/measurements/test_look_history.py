@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_llmsafety.assertions.claims import Claim
 from pytest_llmsafety.assertions.gate import gate, observe
-from pytest_llmsafety.assertions.means import judge_mean
+from pytest_llmsafety.assertions.means import assess_mean
 from pytest_llmsafety.config.options import Options
 from pytest_llmsafety.measurements.lazy_measurement import LazyMeasurement, Question
 from pytest_llmsafety.measurements.look_history import Looks, look_note, ordinal
@@ -72,7 +72,7 @@ def judged(looks: Looks, seed: int = 0, n: int = 200, margin: float = 0.05, **se
         question, PAIR, Model(lambda _: "1"), Settings(seed=seed, **settings), looks
     )
     with observe(lambda _: None, forgive=frozenset({"INCONCLUSIVE"})):
-        return gate(measured, Claim(margin), judge_mean).look
+        return gate(measured, Claim(margin), assess_mean).look
 
 
 def test_a_gate_counts_its_looks(tmp_path: Path) -> None:
