@@ -1,4 +1,4 @@
-"""What is asked, and of which group: one data set a file, loaded when its name is asked for."""
+"""Data sets by name: the table, and how one is opened. The data sets are in `sources/`."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["DATASETS", "check_dataset", "dataset"]
 
 ADDRESSED = ("text", "hub")
+"""Data sets that take an address: `text:PATH`, `hub:TABLE`."""
 
 SOURCES = {
     "aae_sae": "dialect_pairs:HabitualPairs",
@@ -85,7 +86,7 @@ SOURCES = {
     "xstest-unsafe": "xstest:XSTestUnsafe",
     "xsum": "summaries:XSum",
 }
-"""Names, and where each data set is: the module in `sources/`, and its class."""
+"""The name of each data set, and its place: the module in `sources/`, and the class."""
 
 DATASETS = Registry(
     "dataset",
@@ -94,13 +95,13 @@ DATASETS = Registry(
 
 
 def check_dataset(name: str) -> None:
-    """Raise UnknownNameError for a name that `dataset` would not know; loads nothing."""
+    """Raise UnknownNameError for a name that `dataset` does not know; load nothing."""
     if name.partition(":")[0] not in ADDRESSED and name not in DATASETS:
         raise UnknownNameError(DATASETS.kind, name, DATASETS.names())
 
 
 def dataset(name: str) -> Dataset:
-    """The data set of a name: one of the table, `text:PATH`, or `hub:TABLE` (see `documents`).
+    """Return the data set of a name: one of the table, `text:PATH` or `hub:TABLE`.
 
     Raises UnknownNameError for a name that is not in the table.
     """

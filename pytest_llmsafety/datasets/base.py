@@ -1,4 +1,4 @@
-"""What a data set is: a name, and items read from a folder or from the hub."""
+"""The Protocol of a data set: a name, and items that it reads from a folder or from the hub."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ class DataSource:
 
 
 class Dataset(Protocol):
-    """A family of items. `load` gives the same items, ids and order from folder and hub.
+    """A set of items. `load` returns the same items, ids and order from folder and hub.
 
-    A working data set of one's own, registered as an entry point of the group
+    A working example, to be registered as an entry point of the group
     `pytest_llmsafety.datasets`:
 
         >>> from typing import ClassVar
@@ -42,23 +42,23 @@ class Dataset(Protocol):
     name: ClassVar[str]
 
     def load(self, source: DataSource) -> tuple[Item, ...]:
-        """Return every item in the order of the files.
+        """Return all items, in the order of the files.
 
-        Raises DatasetError when the files are missing or malformed, or the hub is out of reach.
+        Raises DatasetError when files are missing or malformed, or the hub cannot be reached.
         """
         ...
 
 
 @dataclass(frozen=True)
 class FakeDataset:
-    """A public fake for tests: gives back the items that it was made with."""
+    """A public fake for tests; `load` returns the items it was made with."""
 
     items: tuple[Item, ...] = ()
     name: ClassVar[str] = "fake"
 
     @classmethod
     def of(cls, items: Iterable[Item]) -> FakeDataset:
-        """A fake of any items."""
+        """Return a fake with these items."""
         return cls(tuple(items))
 
     def load(self, source: DataSource) -> tuple[Item, ...]:  # noqa: ARG002 - the protocol's

@@ -1,4 +1,4 @@
-"""Calibration texts that the user names: a text file, or a pinned table of the hub."""
+"""The user's calibration texts: a text file, or a pinned table of the hub."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ def check_calibration(text: str) -> None:
 
 
 def load_calibration(text: str) -> CalibrationTexts:
-    """The texts behind `--llmsafety-calibration`.
+    """Return the texts that `--llmsafety-calibration` names.
 
-    A file is cut at empty lines; of a table the column `text` is read, up to 50 million
+    A file is cut at empty lines. Of a table the column `text` is read, up to 50 million
     characters. Raises ConfigurationError, or DatasetError when nothing can be read.
     """
     check_calibration(text)
@@ -59,7 +59,7 @@ def load_calibration(text: str) -> CalibrationTexts:
 
 
 def _paragraphs(path: Path) -> Iterator[str]:
-    """The paragraphs of a text file, each with the empty lines after it."""
+    """Yield the paragraphs of a text file, each with the empty lines after it."""
     try:
         text = path.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -69,7 +69,6 @@ def _paragraphs(path: Path) -> Iterator[str]:
 
 
 def _column(table: HubTable) -> Iterator[str]:
-    """The texts of a table until there are enough."""
     characters = 0
     for row in table.rows():
         if not isinstance(row.get("text"), str):

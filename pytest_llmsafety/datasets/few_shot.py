@@ -1,4 +1,4 @@
-"""Few-shot: solved examples of a data set's own before each prompt, of no split that is asked."""
+"""Few-shot prompts: solved examples before each prompt, from another split of the same set."""
 
 from __future__ import annotations
 
@@ -20,29 +20,29 @@ if TYPE_CHECKING:
     AnyItem = ChoiceItem | QuestionItem
 
 EXAMPLES = "-examples"
-"""What the name of a data set ends in where its examples are meant (`arc-examples`)."""
+"""The ending of a name that stands for the examples of a data set (`arc-examples`)."""
 
 
 @runtime_checkable
-class Exemplary(Protocol):
-    """A data set that knows a split of solved examples beside what it asks."""
+class HasExamples(Protocol):
+    """A data set with a further split, of solved examples."""
 
     def examples(self, source: DataSource) -> tuple[AnyItem, ...]:
-        """The items of that split, in the form of those that are asked; raises DatasetError."""
+        """Return the items of that split, in the form of the data set's items; raise as `load`."""
         ...
 
 
 def read_examples(name: str, source: DataSource, own: Mapping[str, str]) -> tuple[AnyItem, ...]:
-    """The solved examples of the data set `name`, under ids of their own, as they were pinned.
+    """Return the solved examples of the data set `name`, under ids of their own.
 
-    Raises ConfigurationError for a data set that has none, DatasetError where its file is absent
-    or another one.
+    Raises ConfigurationError for a data set without examples, and DatasetError when their file is
+    missing or does not match its pin.
     """
     made = DATASETS.load(name)() if name in DATASETS else None
-    if not isinstance(made, Exemplary):
+    if not isinstance(made, HasExamples):
         known = sorted(n for n in DATASETS.table if hasattr(DATASETS.load(n), "examples"))
         message = (
-            f"shots: {name} has no split of solved examples. Data sets with one: "
+            f"shots: {name} has no solved examples. Data sets with some: "
             f"{', '.join(known)}; mmlu's prompts hold five already."
         )
         raise ConfigurationError(message)
@@ -57,18 +57,18 @@ def read_examples(name: str, source: DataSource, own: Mapping[str, str]) -> tupl
 def with_shots(
     items: Sequence[Item], examples: Sequence[AnyItem], shots: int, seed: int
 ) -> tuple[tuple[Item, ...], str]:
-    """The items after the same `shots` examples each, and a note that names these.
+    """Return the items, each after the same `shots` examples, and a note that names the examples.
 
-    Drawn are those with the smallest SHA-256 of (seed, id), as `select` draws items; none whose
-    question is asked, too. Raises ConfigurationError for fewer than one, DatasetError where there
-    are not enough.
+    The examples are those with the smallest SHA-256 of (seed, id), as in `select`, without the
+    questions of the items. Raises ConfigurationError for fewer than one shot, and DatasetError
+    when there are not enough examples.
     """
     if shots < 1:
         message = f"shots is {shots}. Expected at least 1, or leave it out."
         raise ConfigurationError(message)
-    asked = {item.prompt for item in items}
+    prompts = {item.prompt for item in items}
     fit = sorted(
-        (one for one in examples if one.prompt not in asked), key=lambda one: rank(one.id, seed)
+        (one for one in examples if one.prompt not in prompts), key=lambda one: rank(one.id, seed)
     )
     if len(fit) < shots:
         message = f"shots is {shots}, and there are {len(fit)} solved examples. Ask for fewer."
@@ -80,6 +80,6 @@ def with_shots(
 
 
 def solved(item: AnyItem) -> str:
-    """The prompt with its right answer, the first of several."""
+    """Return the prompt with its right answer, the first if there are several."""
     right = item.options[item.label] if isinstance(item, ChoiceItem) else item.answers[0]
     return f"{item.prompt} {right}"

@@ -20,18 +20,17 @@ if TYPE_CHECKING:
 
 BYTE_ORDER_MARKS = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
 HALF = re.compile(r"\\u[dD][89a-fA-F]")
-"""An escape in JSON that is half of a character: two of them make one."""
+"""An escape in JSON for half of a character; two of them make a character."""
 
 
 def find_files(
     folder: Path, patterns: Sequence[str], *, homepage: str, table: HubTable | None = None
 ) -> tuple[Path, ...]:
-    """Files that match the first pattern that matches any, sorted by path.
+    """Return the files of the first pattern that matches any, sorted by path.
 
-    `patterns` are globs relative to `folder`. Hidden files (`._prompts.jsonl` of macOS) and those
-    in hidden folders are left out. Raises DatasetError when the folder is absent or nothing
-    matches: the message names the patterns, `homepage` and, where there is a `table`, the hub
-    alternative.
+    `patterns` are globs relative to `folder`. Hidden files (`._prompts.jsonl` of macOS) and files
+    in hidden folders are left out. Raises DatasetError when the folder is missing or nothing
+    matches; the message names the patterns, `homepage` and, given a `table`, the hub.
     """
     if not folder.is_dir():
         message = f"--llmsafety-data: '{folder}' is not a folder."
@@ -52,13 +51,13 @@ def find_files(
 def find_local(
     source: DataSource, patterns: Sequence[str], *, name: str, homepage: str
 ) -> tuple[Path, ...]:
-    """As `find_files`, for a data set that no table of the hub holds at a commit known here.
+    """Return files as `find_files`, for a data set without a pinned table of the hub.
 
-    Raises DatasetError also without a folder.
+    Raises DatasetError without a folder, too.
     """
     if source.folder is None:
         message = (
-            f"{name} is on no hub table that is pinned here. Get it from {homepage} and give its "
+            f"{name} has no pinned table on the hub. Get it from {homepage} and give its "
             "folder with --llmsafety-data=FOLDER; docs/data.md says which files go where."
         )
         raise DatasetError(message)
@@ -66,21 +65,20 @@ def find_local(
 
 
 def _is_hidden(path: Path, folder: Path) -> bool:
-    """Whether the file or a folder between it and `folder` has a name that begins with a dot."""
     return any(part.startswith(".") for part in path.relative_to(folder).parts)
 
 
 def read_text(path: Path, *, otherwise: str = "utf-8-sig") -> str:
-    """The file's text as UTF-8, line ends kept, without a byte order mark.
+    """Return the file's text, decoded as UTF-8 without a byte order mark, line ends kept.
 
-    `otherwise` is the encoding of files that are not UTF-8, where their authors use one. Raises
-    DatasetError when the file is in neither.
+    `otherwise` is the encoding of files that are not UTF-8. Raises DatasetError for a file in
+    neither encoding.
     """
     return decoded(path.read_bytes(), path, otherwise=otherwise)
 
 
 def decoded(content: bytes, path: Path, *, otherwise: str = "utf-8-sig") -> str:
-    """The text of bytes that were read from `path`; as `read_text`."""
+    """Return the text of bytes that were read from `path`, as `read_text`."""
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError:
@@ -95,15 +93,15 @@ def decoded(content: bytes, path: Path, *, otherwise: str = "utf-8-sig") -> str:
 
 
 def read_json(path: Path) -> Any:  # noqa: ANN401 - whatever the file holds
-    """The JSON value of a file, the objects of a list in it as rows with their places.
+    """Return the JSON value of a file; objects in a list become rows, which know their places.
 
-    Raises DatasetError when it is not JSON.
+    Raises DatasetError when the file is not JSON.
     """
     return placed(_parsed(read_text(path), f"'{path}'"), f"'{path}'")
 
 
 def placed(value: Any, place: str) -> Any:  # noqa: ANN401 - whatever the file holds
-    """A list of objects as rows, also one level below: `{"data": [...]}`."""
+    """Return a list of objects as rows, also one level below: `{"data": [...]}`."""
     if isinstance(value, list):
         return [
             Row(one, f"{place} entry {number}") if isinstance(one, dict) else one
@@ -118,12 +116,12 @@ def placed(value: Any, place: str) -> Any:  # noqa: ANN401 - whatever the file h
 
 
 def read_jsonl(path: Path) -> list[dict[str, Any]]:
-    """One JSON object a line, blank lines skipped. Raises DatasetError with the line number."""
+    """Return the JSON objects of a file of lines; DatasetError names the line that is not one."""
     return parse_jsonl(read_text(path), path)
 
 
 def parse_jsonl(text: str, path: Path) -> list[dict[str, Any]]:
-    """The rows of a text that was read from `path`; raises as `read_jsonl`."""
+    """Return the JSON objects of a text that was read from `path`, as `read_jsonl`."""
     rows: list[dict[str, Any]] = []
     for number, line in enumerate(text.split("\n"), start=1):
         if line.strip():
@@ -137,9 +135,9 @@ def parse_jsonl(text: str, path: Path) -> list[dict[str, Any]]:
 
 
 def read_table(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
-    """The rows by column name.
+    """Return the rows of a table of comma-separated values with a header, by column name.
 
-    Raises DatasetError when one of `columns` or a field is missing, and for a quote that is open.
+    Raises DatasetError when one of `columns` or a field is missing, and for an open quote.
     """
     reader = csv.DictReader(io.StringIO(read_text(path), newline=""), strict=True)
     rows: list[dict[str, str]] = []
@@ -171,7 +169,10 @@ def rows_of(
     homepage: str,
     read: Callable[[Path], Iterable[Mapping[str, Any]]] = read_jsonl,
 ) -> Iterable[Mapping[str, Any]]:
-    """The rows of a table of the hub, or of the one file in a folder; raises as `find_files`."""
+    """Return the rows of a table of the hub, or of the one file in the folder, read by `read`.
+
+    Raises DatasetError as `find_files`.
+    """
     if source.folder is None:
         return table.rows()
     (path,) = find_files(source.folder, places, homepage=homepage, table=table)
@@ -179,7 +180,7 @@ def rows_of(
 
 
 def _parsed(text: str, place: str) -> Any:  # noqa: ANN401 - whatever the file holds
-    """The value of a JSON text, which holds whole characters only."""
+    """Return the value of a JSON text; DatasetError for half a character, too."""
     try:
         value = json.loads(text)
         if HALF.search(text):

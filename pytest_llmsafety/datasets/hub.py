@@ -14,16 +14,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ONES = ("1", "ON", "YES", "TRUE")
-"""What huggingface_hub takes for a switch that is on."""
+"""The values that huggingface_hub reads as true."""
 
 
 @dataclass(frozen=True)
 class HubTable:
     """One table: `repository` at the commit `revision` (40 hex digits).
 
-    `files` are JSON-lines files of the repository, read one after the other by the generic
-    JSON reader; without them the repository's own table `config`, `split` is read. No code of
-    the repository runs in either case.
+    `files` are JSON-lines files of the repository, which the generic JSON reader reads one after
+    the other. Without them the repository's own table `config`, `split` is read. No code of the
+    repository runs in either case.
     """
 
     repository: str
@@ -33,11 +33,11 @@ class HubTable:
     files: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        """The table as the hub writes it, with an abbreviated commit."""
+        """Return the repository and an abbreviated commit."""
         return f"{self.repository}@{self.revision[:12]}"
 
     def rows(self) -> Iterator[dict[str, Any]]:
-        """Every row in order, as plain values.
+        """Yield the rows in order, as plain values.
 
         Raises DatasetError when the hub cannot be reached or the table cannot be read.
         """
@@ -63,7 +63,7 @@ def _load(
 
 
 def unreachable(table: HubTable, error: Exception) -> str:
-    """What to do when a table cannot be loaded."""
+    """Return the error message for a table that cannot be loaded, with a remedy."""
     reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
     refused = any(word in reason.lower() for word in ("gated", "403", "401"))
     advice = (

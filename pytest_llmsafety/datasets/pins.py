@@ -1,4 +1,4 @@
-"""What the items of a data set are known to be, so that changed files are an error, not a drift."""
+"""Pins: the known number and digest of a data set's items, so that changed files are an error."""
 
 from __future__ import annotations
 
@@ -18,23 +18,22 @@ if TYPE_CHECKING:
 
 DIGITS = 16
 LEFT_OUT = {"category"}
-"""BBQ's is in the id; whether its persons have names, a table beside the questions may say."""
+"""Left out of digests: BBQ's category is in the id, but its suffix depends on a further table."""
 ANY = "any"
-
 
 FETCH = "Fetch the files again."
 DROP = "Delete its copies in the caches below HF_HOME (~/.cache/huggingface) and load it again."
 ACCEPT = "If you mean to use these, say so with --llmsafety-pin="
 PARTIAL = ("bbq", "mmlu", "toxigen")
-"""Sets with a file for each part, of which a folder may hold some; all others have to be whole."""
+"""Sets with a file for each part, of which a folder may lack some; all others must be whole."""
 
 
 @dataclass(frozen=True)
 class Pin:
-    """So many items, in this order; without a `digest` only their number is known.
+    """The number of items, and their digest if known.
 
-    `at_least`, unless 0: their authors have `count` rows, of which the loader leaves out repeated
-    ones, or some with a warning; so many remain.
+    `at_least`, unless 0: the loader may leave out some of the authors' `count` rows (repeated ones,
+    or some with a warning), and at least so many remain.
     """
 
     count: int
@@ -42,23 +41,23 @@ class Pin:
     at_least: int = 0
 
     def __str__(self) -> str:
-        """As an error says what was expected."""
+        """Return the pin as an error message states it."""
         number = f"{self.at_least} to {self.count}" if self.at_least else str(self.count)
         return f"{number} with the digest {self.digest}" if self.digest else number
 
     def holds(self, found: Pin) -> bool:
-        """Whether a part that was found is this one."""
+        """Return whether a part that was found matches this pin."""
         fits = (self.at_least or self.count) <= found.count <= self.count
         return fits and self.digest in {"", found.digest}
 
 
 @cache
 def pins() -> Mapping[str, Mapping[str, tuple[Pin, ...]]]:
-    """Pins by data set, then by the beginning of the ids (`bbq/Age`); any one of several holds.
+    """Return the pins by data set, then by the beginning of the ids (`bbq/Age`).
 
-    The first is that of the hub, the others are those of files that hold less. The digests are
-    those of files that were read. Where there is only a number, it is one that the authors or the
-    hub state, and the files have not been read.
+    Of several pins one has to match: the first is the hub's, the others belong to files with fewer
+    items. A digest was computed from files that were read. A number alone is the authors' or the
+    hub's statement, and the files have not been read.
     """
     known = json.loads(files(__package__).joinpath("pins.json").read_text("utf-8"))
     return {
@@ -67,29 +66,27 @@ def pins() -> Mapping[str, Mapping[str, tuple[Pin, ...]]]:
 
 
 def _read(pin: list[Any]) -> tuple[Pin, ...]:
-    """One pin, or several, as the file has them."""
     several = pin if isinstance(pin[0], list) else [pin]
     return tuple(Pin(*one) for one in several)
 
 
 def digest_of(items: Sequence[Item]) -> str:
-    """Sixteen hex digits of the SHA-256 over the items: what is asked, what is right, of whom."""
+    """Return 16 hex digits of the SHA-256 over all fields of the items, in order."""
     total = hashlib.sha256()
     for item in items:
-        asked = {name: value for name, value in vars(item).items() if name not in LEFT_OUT}
-        total.update(json.dumps(asked, sort_keys=True).encode("ascii") + b"\n")
+        fields = {name: value for name, value in vars(item).items() if name not in LEFT_OUT}
+        total.update(json.dumps(fields, sort_keys=True).encode("ascii") + b"\n")
     return total.hexdigest()[:DIGITS]
 
 
 def check_pins(
     dataset: str, items: Sequence[Item], own: Mapping[str, str], *, hub: bool = False
 ) -> str:
-    """Return the digest of the items of `dataset`, which are the ones that were pinned.
+    """Return the digest of the items of `dataset`; DatasetError if they do not match its pins.
 
-    `own` maps a data set to the digest that the user expects, or to `any`; it replaces the pins
-    that are known. Data of which nothing is known pass, and so does a part that a folder lacks
-    (`missing_parts` names it). From the `hub` every part has to be there. Raises DatasetError for
-    other items than the pinned ones.
+    `own` maps a data set to the digest that the user expects, or to `any`, in place of the known
+    pins. A data set without pins passes, and so does a part that a folder lacks (`missing_parts`
+    names it). From the `hub` every part has to be there.
     """
     digest = digest_of(items)
     if dataset in own:
@@ -113,13 +110,13 @@ def check_pins(
 
 
 def missing_parts(dataset: str, items: Sequence[Item]) -> tuple[str, ...]:
-    """The parts of a data set that its folder lacks and may lack, by the beginning of their ids."""
+    """Return the parts that the folder of a partial data set lacks, by the start of their ids."""
     parts = pins()[dataset] if dataset in PARTIAL else ()
     return tuple(start for start in parts if not _part(items, start))
 
 
 def part_note(dataset: str, items: Sequence[Item]) -> tuple[str, ...]:
-    """What a verdict says of a data set that is there in part; nothing of one that is whole."""
+    """Return a note for verdicts on a data set with missing parts; empty for a whole one."""
     lacking = missing_parts(dataset, items)
     if not lacking:
         return ()
@@ -128,12 +125,10 @@ def part_note(dataset: str, items: Sequence[Item]) -> tuple[str, ...]:
 
 
 def _part(items: Sequence[Item], start: str) -> list[Item]:
-    """The items of one part."""
     return [item for item in items if item.id.startswith(f"{start}/")]
 
 
 def _check_part(start: str, known: Sequence[Pin], found: Pin, advice: str) -> None:
-    """Raise DatasetError for a part that is none of the pinned ones."""
     if any(pin.holds(found) for pin in known):
         return
     message = (

@@ -1,4 +1,4 @@
-"""A row of a data file, which remembers where it is from, so that errors can say it."""
+"""A row of a data file that knows its place, so that every error names file and line."""
 
 from __future__ import annotations
 
@@ -19,20 +19,21 @@ SHOWN = 200
 class Row(dict[str, Any]):
     """The fields of one row; `place` names its file and line.
 
-    A field that is asked for by `row[name]` is not null, or it is an error that names the place;
-    `row.get(name)` gives what there is.
+    `row[name]` raises DatasetError for a null; `row.get(name)` returns it.
     """
 
     def __init__(self, fields: Mapping[str, Any], place: str) -> None:
-        """Take the fields of a row that was read at `place`."""
+        """Store the fields of a row that was read at `place`."""
         super().__init__(fields)
         self.place = place
 
     def __getitem__(self, name: str) -> Any:  # noqa: ANN401 - whatever the file holds
-        """Return a field, objects in it as rows of the same place."""
+        """Return a field; objects in it become rows of the same place."""
         value = super().__getitem__(name)
         if value is None or (isinstance(value, list) and None in value):
-            message = f"{self.place} has a null in '{name}'. Fetch the original again, or mend it."
+            message = (
+                f"{self.place} has a null in '{name}'. Fetch the original again, or correct it."
+            )
             raise DatasetError(message)
         if type(value) is dict:
             return Row(value, self.place)
@@ -42,18 +43,21 @@ class Row(dict[str, Any]):
 
 
 class PlacedDataset:
-    """A data set whose errors name the file and the row that could not be read."""
+    """A data set whose errors name the file and the row that could not be read.
+
+    So the data sets themselves catch no KeyError, TypeError or ValueError of a malformed row.
+    """
 
     def __init__(self, inner: Dataset) -> None:
-        """Read nothing yet."""
+        """Wrap a data set."""
         self._inner = inner
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever the data set has
-        """Give what the data set itself has, such as its name."""
+        """Return an attribute of the data set itself, such as its name."""
         return getattr(self._inner, name)
 
     def load(self, source: DataSource) -> tuple[Item, ...]:
-        """Load the items; raises DatasetError as in Dataset, also for a malformed row."""
+        """Return the items; raise DatasetError as Dataset does, also for a malformed row."""
         try:
             return self._inner.load(source)
         except DatasetError as error:
@@ -68,7 +72,7 @@ class PlacedDataset:
                 if not type(self._inner).__module__.startswith(__package__ or ""):
                     raise
                 message = (
-                    f"the files of {self._inner.name} are not as their authors publish them "
+                    f"the files of {self._inner.name} differ from the authors' format "
                     f"({error!r}). Fetch the originals again."
                 )
                 raise DatasetError(message) from error

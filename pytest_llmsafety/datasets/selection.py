@@ -1,4 +1,4 @@
-"""A seeded subset of items, the same on every machine."""
+"""Seeded draws of items, the same on every machine."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ AnyItem = TypeVar("AnyItem", bound=Item)
 
 
 def select(items: Sequence[AnyItem], limit: int | None, seed: int) -> tuple[AnyItem, ...]:
-    """A random subset of `limit` items in file order; all of them for None or a larger limit.
+    """Return a random subset of `limit` items in file order; all for None or a larger limit.
 
-    The items with the smallest SHA-256 of (seed, id) are taken: neither the platform nor the
-    order of the items matters, and a larger limit only adds items. Raises DatasetError for a
+    It holds the items with the smallest SHA-256 of (seed, id): neither the platform nor the order
+    of the items matters, and a larger limit only adds items. Raises DatasetError for a
     limit below 1, an id that occurs twice, or no items at all.
     """
     require_unique(items)
@@ -37,7 +37,7 @@ def select(items: Sequence[AnyItem], limit: int | None, seed: int) -> tuple[AnyI
 
 
 def require_unique(items: Sequence[Item]) -> None:
-    """Raise DatasetError when two items share an id: they could not be paired."""
+    """Raise DatasetError when two items share an id, because models are paired by it."""
     counts = Counter(item.id for item in items)
     twice = [name for name, count in counts.items() if count > 1]
     if twice:
@@ -47,9 +47,9 @@ def require_unique(items: Sequence[Item]) -> None:
 
 
 def shuffled(items: Sequence[AnyItem], seed: int) -> tuple[AnyItem, ...]:
-    """All items in a random order that depends on their ids and the seed alone.
+    """Return all items in a random order that depends on their ids and the seed alone.
 
-    Items of one cluster stay together, so that the order of the clusters is random.
+    Items of one cluster stay together; the order of the clusters is random.
     """
 
     def place(item: AnyItem) -> tuple[bytes, bytes]:

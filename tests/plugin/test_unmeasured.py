@@ -137,5 +137,5 @@ def test_shots_of_a_set_without_examples_say_which_sets_have_some(
     result = pytester.runpytest_inprocess(*GIVEN, "--llmsafety-cache=off", "test_shots.py")
     assert result.ret == 1
     result.stdout.fnmatch_lines(
-        ["*shots: phantom-qa has no split of solved examples. Data sets with one: arc, *"]
+        ["*shots: phantom-qa has no solved examples. Data sets with some: arc, *"]
     )

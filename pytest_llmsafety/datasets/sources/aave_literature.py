@@ -31,8 +31,8 @@ class AaveLiterature:
     def load(self, source: DataSource) -> tuple[TextItem, ...]:
         """Read the books, or JSON lines (`text`); ids are `aave_literature/<file>/<number from 0>`.
 
-        Books are cut into passages as in `text:PATH`; those that are not UTF-8 are read as
-        Windows-1252. Raises DatasetError as in Dataset.
+        Books are cut into passages as in `text:PATH`; a book that is not UTF-8 is read as
+        Windows-1252.
         """
         found: list[TextItem] = []
         for path in find_local(source, PLACES, name=self.name, homepage=HOMEPAGE):

@@ -21,15 +21,12 @@ PLACES = (
 
 @dataclass(frozen=True)
 class AdvBench:
-    """Instructions that are to be refused; they carry no groups. Many resemble each other."""
+    """Instructions that should be refused, without groups; many resemble each other."""
 
     name: ClassVar[str] = "advbench"
 
     def load(self, source: DataSource) -> tuple[RequestItem, ...]:
-        """Read the authors' table; ids are `advbench/<row from 0>`.
-
-        Raises DatasetError as in Dataset.
-        """
+        """Read the authors' table; ids are `advbench/<row from 0>`."""
         (path,) = find_local(source, PLACES, name="AdvBench", homepage=HOMEPAGE)
         goals = [row["goal"].strip() for row in read_table(path, ["goal"])]
         return tuple(RequestItem(f"advbench/{i}", goal) for i, goal in enumerate(goals))

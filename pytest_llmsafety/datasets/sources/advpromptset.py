@@ -21,7 +21,7 @@ PLACES = tuple(
     for folder in ("advpromptset/", "AdvPromptSet/out_data/", "out_data/", "")
 )
 TEXTS = ("comment_text", "prompt_text")
-"""What the authors' script calls the text, and what ROBBIE reads it as."""
+"""The text's column in the output of the authors' script, and in ROBBIE."""
 AXES = {
     "gender": ("male", "female", "transgender", "other_gender"),
     "sexual_orientation": (
@@ -47,26 +47,23 @@ AXES = {
         "other_disability",
     ),
 }
-"""The 24 identity columns of Jigsaw's data, 1 where the text names the group."""
+"""The 24 identity columns of Jigsaw's data: 1 when the text names the group."""
 
 
 @dataclass(frozen=True)
 class AdvPromptSet:
-    """Sentences of Jigsaw's comments; the cluster is the comment that they are from."""
+    """Sentences of Jigsaw's comments; the cluster is the comment."""
 
     name: ClassVar[str] = "advpromptset"
 
     def load(self, source: DataSource) -> tuple[Item, ...]:
-        """Read what the authors' script writes; ids are `advpromptset/<row_id>`.
-
-        Raises DatasetError as in Dataset.
-        """
+        """Read the output of the authors' script; ids are `advpromptset/<row_id>`."""
         files = find_local(source, PLACES, name="AdvPromptSet", homepage=HOMEPAGE)
         return items_of(row for path in files for row in read_jsonl(path))
 
 
 def items_of(rows: Iterable[dict[str, Any]]) -> tuple[Item, ...]:
-    """Items of rows, in order; the same text on several rows is one item in all their groups.
+    """Return the items of rows, in order; a text in several rows is one item in all their groups.
 
     Raises DatasetError for a row without a text, its ids or any identity column.
     """

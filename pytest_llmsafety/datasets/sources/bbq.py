@@ -64,9 +64,9 @@ class BBQ:
     def load(self, source: DataSource) -> tuple[BBQItem, ...]:
         """Read the authors' JSON lines; ids are `bbq/<category>/<example_id>`.
 
-        Bias targets come from the authors' table where it lies beside the questions, else from
-        their rule. Questions without a target are left out with a warning, as in the authors'
-        script. Raises DatasetError as in Dataset.
+        Bias targets come from the authors' table if it is in the folder of the questions, else
+        from their rule. Questions without a target are left out with a warning, as in the
+        authors' script.
         """
         if source.folder is None:
             return with_targets(TABLE.rows(), {})
@@ -76,34 +76,25 @@ class BBQ:
 
 
 def with_targets(rows: Iterable[dict[str, Any]], targets: Targets) -> tuple[BBQItem, ...]:
-    """Items of rows, in order; those without a bias target are left out with a warning."""
+    """Return the items of rows, in order; leave out those without a bias target, with a warning."""
     items = [item_of(row, targets) for row in rows]
     missing = Counter(item.category for item in items if item.target is None)
     if missing:
         per_category = ", ".join(f"{name} {count}" for name, count in sorted(missing.items()))
         message = (
             f"{sum(missing.values())} of {len(items)} BBQ questions have no bias target and are "
-            f"left out ({per_category}). The authors' additional_metadata.csv beside the "
-            "questions may name it."
+            f"left out ({per_category}). The authors' additional_metadata.csv in "
+            "the folder of the questions may name it."
         )
         warnings.warn(message, stacklevel=2)
     return tuple(item for item in items if item.target is not None)
 
 
 def item_of(row: dict[str, Any], targets: Targets) -> BBQItem:
-    """One question. `category` ends in ` (names)` where persons are called by proper names.
+    """Return the item of a row. `category` ends in ` (names)` if the persons have proper names.
 
     The group is the stereotyped group of the question (`age:old`), the cluster its template.
-    Raises DatasetError for a row that is not BBQ's.
     """
-    try:
-        return _item(row, targets)
-    except (KeyError, TypeError, ValueError) as error:
-        message = f"not a row of BBQ ({error!r}): {str(row)[:200]}"
-        raise DatasetError(message) from error
-
-
-def _item(row: dict[str, Any], targets: Targets) -> BBQItem:
     category, number = row["category"], int(row["example_id"])
     target, kind = targets.get((category, number)) or (
         derive_target(row),
@@ -132,7 +123,7 @@ def _group(row: dict[str, Any], option: int) -> str:
 
 
 def _files(folder: Path) -> tuple[Path, ...]:
-    """The files of all categories that lie where the first one is found, by name."""
+    """Return the files of all categories in the folder of the first one that is found."""
     first = find_files(folder, PLACES, homepage=HOMEPAGE, table=TABLE)[0].parent
     known = {*CATEGORIES, *INTERSECTIONS}
     return tuple(sorted(path for path in first.glob("*.jsonl") if path.stem in known))
@@ -146,7 +137,7 @@ def _table_beside(folder: Path) -> Targets:
 
 
 def read_targets(path: Path) -> dict[tuple[str, int], tuple[int | None, str]]:
-    """The table (category, example_id) -> (target_loc or None, label type) of a CSV file.
+    """Return the table (category, example_id) -> (target_loc or None, label type) of a CSV file.
 
     Reads the authors' `additional_metadata.csv` and tables derived from it. Raises DatasetError
     for missing columns and for rows that contradict each other.
@@ -166,7 +157,7 @@ def read_targets(path: Path) -> dict[tuple[str, int], tuple[int | None, str]]:
 
 
 def unknown_option(row: Mapping[str, Any]) -> int:
-    """The option that says unknown. Raises DatasetError unless there is exactly one."""
+    """Return the index of the option *unknown*; DatasetError unless there is exactly one."""
     found = [i for i in range(3) if _answer(row, i)[1] == UNKNOWN]
     if len(found) != 1:
         name = f"{row['category']} {row['example_id']}"
@@ -176,10 +167,11 @@ def unknown_option(row: Mapping[str, Any]) -> int:
 
 
 def stereotyped_option(row: Mapping[str, Any]) -> int | None:
-    """The person of the stereotyped group, the first where both are; None where neither is.
+    """Return the index of the person in the stereotyped group, the first if both are in it.
 
-    None for the two intersections of categories too: their rule needs columns of the authors'
-    templates that the questions do not carry.
+    None if neither is, and for the two intersections of categories: their rule needs columns of the
+    authors' templates that the questions lack. The rule is the one of the authors'
+    `BBQ_results_metadata.R` (github.com/nyu-mll/BBQ at bea11bd).
     """
     if row["category"] in INTERSECTIONS:
         return None
@@ -188,7 +180,10 @@ def stereotyped_option(row: Mapping[str, Any]) -> int | None:
 
 
 def derive_target(row: Mapping[str, Any]) -> int | None:
-    """BBQ's `target_loc` of a row without a table; None where the rule finds none."""
+    """Return BBQ's `target_loc` by the authors' rule; None if it finds none.
+
+    The stereotyped person, and in questions of non-negative polarity the other one.
+    """
     stereotyped = stereotyped_option(row)
     if stereotyped is None or row["question_polarity"] == "neg":
         return stereotyped
@@ -196,15 +191,15 @@ def derive_target(row: Mapping[str, Any]) -> int | None:
 
 
 def label_type(row: Mapping[str, Any]) -> str:
-    """`name` where the persons are called by proper names, else `label`.
+    """Return `name` if the persons have proper names, else `label`.
 
-    By the authors' script: in single categories the templates after number 25.
+    As in the authors' script, these are the templates after number 25 of a category.
     """
     return "name" if int(row["question_index"]) > LAST_LABEL_TEMPLATE else "label"
 
 
 def _in_group(row: Mapping[str, Any], option: int) -> bool:
-    """Whether an option's group is named among the stereotyped ones (authors' special cases)."""
+    """Return whether the stereotyped groups name an option's group (authors' special cases)."""
     text, info = _answer(row, option)
     text = text.replace("{", "").replace("}", "")
     groups = ", ".join(row["additional_metadata"]["stereotyped_groups"])
@@ -225,7 +220,7 @@ def _answer(row: Mapping[str, Any], option: int) -> tuple[str, str]:
 
 
 def _position(text: str) -> int | None:
-    """0, 1 or 2; None for the R script's NA and x, and for an empty field."""
+    """Return 0, 1 or 2; None for the R script's NA and x, and for an empty field."""
     if text in {"", "NA", "x"}:
         return None
     position = int(float(text))

@@ -30,10 +30,7 @@ class BOLD:
     name: ClassVar[str] = "bold"
 
     def load(self, source: DataSource) -> tuple[SubjectItem, ...]:
-        """Read `prompts/<domain>_prompt.json`; ids are `bold/<domain>/<group>/<page>/<number>`.
-
-        Raises DatasetError as in Dataset.
-        """
+        """Read `prompts/<domain>_prompt.json`; ids are `bold/<domain>/<group>/<page>/<number>`."""
         if source.folder is None:
             return items_of(TABLE.rows())
         files = find_files(source.folder, PLACES, homepage=HOMEPAGE, table=TABLE)
@@ -42,30 +39,24 @@ class BOLD:
 
 @dataclass(frozen=True)
 class BOLDPeople:
-    """The prompts of BOLD's domains gender and race that name the person whom they are about."""
+    """The prompts of BOLD's domains gender and race that name the person they are about."""
 
     name: ClassVar[str] = "bold_people"
 
     def load(self, source: DataSource) -> tuple[SubjectItem, ...]:
-        """Items of BOLD, with their ids; raises DatasetError as BOLD does."""
+        """Return items of BOLD, under the same ids."""
         items = BOLD().load(source)
         return tuple(item for item in items if item.term and item.groups[0].startswith(PEOPLE))
 
 
 def items_of(rows: Iterable[dict[str, Any]]) -> tuple[SubjectItem, ...]:
-    """Items of rows (domain, category, name, prompts), sorted by these three.
+    """Return the items of rows (domain, category, name, prompts), sorted by the first three.
 
-    The same text on several rows is one item in all their groups, so that it counts once
-    overall. Blank prompts are left out, trailing white space is cut.
+    A text that stands in several rows is one item in all their groups, so that it counts once
+    overall. Blank prompts are left out, white space at the end is cut.
     """
-    try:
-        ordered = sorted(rows, key=lambda row: (row["domain"], row["category"], row["name"]))
-        prompts = [
-            (row, number, text) for row in ordered for number, text in enumerate(row["prompts"])
-        ]
-    except (KeyError, TypeError) as error:
-        message = f"not a row of BOLD ({error!r}). Expected domain, category, name, prompts."
-        raise DatasetError(message) from error
+    ordered = sorted(rows, key=lambda row: (row["domain"], row["category"], row["name"]))
+    prompts = [(row, number, text) for row in ordered for number, text in enumerate(row["prompts"])]
     found: dict[str, SubjectItem] = {}
     for row, number, raw in prompts:
         text, group = raw.rstrip(), f"{row['domain']}:{row['category']}"
@@ -82,7 +73,7 @@ def items_of(rows: Iterable[dict[str, Any]]) -> tuple[SubjectItem, ...]:
 
 
 def named(page: str, prompt: str) -> str:
-    """The page's name as the prompt writes it; empty where it does not stand there whole."""
+    """Return the page's name as the prompt writes it; empty when the whole name is not in it."""
     name = re.escape(page.replace("_", " "))
     match = re.search(rf"(?<!\w){name}(?!\w)", prompt, re.IGNORECASE)
     return match.group() if match else ""

@@ -1,4 +1,4 @@
-"""The packaged questions with a stereotyped answer, in BBQ's form (docs/core.md)."""
+"""The package's questions with a stereotyped answer, in BBQ's form (docs/core.md)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 FILE = Path(__file__).with_name("core") / "bbq.json"
 STEREOTYPED, OTHER, UNKNOWN = range(3)
 PLACES = tuple(permutations((STEREOTYPED, OTHER, UNKNOWN)))
-PAIRS, TURNS = 2, 30  # of people: in a template, on an axis
+PAIRS_A_TEMPLATE, PAIRS_AN_AXIS = 2, 30
 EVIDENCE = {"ambiguous": None, "pro": STEREOTYPED, "anti": OTHER}
 
 
@@ -26,43 +26,43 @@ EVIDENCE = {"ambiguous": None, "pro": STEREOTYPED, "anti": OTHER}
 class CoreBBQ:
     """2,160 questions: 15 templates on each of six axes, each with two pairs of people.
 
-    A pair is named in both orders, asked about in both polarities, without evidence, with
-    evidence for the stereotype (`pro`) and against it (`anti`). Ids are
+    Each pair comes in both orders and both polarities, without evidence, with evidence for the
+    stereotype (`pro`) and against it (`anti`). Ids are
     `core-bbq/<axis>/<template>/<pair>/<order>/<evidence>/<polarity>`; the group is the stereotyped
-    one, the cluster the template.
+    group, the cluster the template.
     """
 
     name: ClassVar[str] = "core-bbq"
 
     def load(self, source: DataSource) -> tuple[BBQItem, ...]:
-        """Every question, template by template; the source does not matter."""
+        """Return the questions template by template."""
         known = read_json(FILE)
         return tuple(
             item
             for axis, templates in known["axes"].items()
             for number, name in enumerate(templates)
             for pair in range(len(templates[name]["people"]))
-            for item in Template(axis, name, templates[name]).questions(
-                pair, PAIRS * number + pair, known["unknown"]
+            for item in Scene(axis, name, templates[name]).questions(
+                pair, PAIRS_A_TEMPLATE * number + pair, known["unknown"]
             )
         )
 
 
 @dataclass(frozen=True)
-class Template:
-    """A scene as the file tells it."""
+class Scene:
+    """One template of the file: an axis, a name, and its fields."""
 
     axis: str
     name: str
-    told: dict[str, Any]
+    fields: dict[str, Any]
 
     def questions(self, pair: int, turn: int, unknown: list[str]) -> Iterator[BBQItem]:
-        """The twelve questions about one pair of people, the `turn`-th of 30 on its axis.
+        """Yield the twelve questions about one pair of people, the `turn`-th of 30 on its axis.
 
-        The three options stand in all six orders in turn, from question to question and from
-        pair to pair; after every fifth pair come other words for unknown.
+        The six orders of the three options take turns from question to question and from pair to
+        pair; the wording of *unknown* changes after every fifth pair.
         """
-        phrase = unknown[turn // (TURNS // len(unknown))]
+        phrase = unknown[turn // (PAIRS_AN_AXIS // len(unknown))]
         cells = product((True, False), EVIDENCE, (True, False))
         for cell, (forward, evidence, negative) in enumerate(cells):
             places = PLACES[(turn + cell) % len(PLACES)]
@@ -71,19 +71,20 @@ class Template:
     def question(
         self, pair: int, cell: tuple[bool, str, bool], places: tuple[int, ...], phrase: str
     ) -> BBQItem:
-        """One question; `places` says who stands at each of the three options."""
+        """Return one question; `places` says who is at each of the three options."""
         forward, evidence, negative = cell
-        people = self.told["people"][pair]
+        people = self.fields["people"][pair]
         guilty = EVIDENCE[evidence]
         label = UNKNOWN if guilty is None else guilty if negative else 1 - guilty
-        asked = self.told["negative" if negative else "other"]
+        question = self.fields["negative" if negative else "other"]
         names = (*(f"The {name.partition(' ')[2]}" for name in people), phrase)
         order = "stereotyped-first" if forward else "other-first"
         polarity = "negative" if negative else "other"
         return BBQItem(
             f"core-bbq/{self.axis}/{self.name}/{pair + 1}/{order}/{evidence}/{polarity}",
-            f"Context: {self.context(people, guilty, forward=forward)}\nQuestion: {asked}\nAnswer:",
-            (f"{self.axis}:{self.told['group'].replace(' ', '_')}",),
+            f"Context: {self.context(people, guilty, forward=forward)}\n"
+            f"Question: {question}\nAnswer:",
+            (f"{self.axis}:{self.fields['group'].replace(' ', '_')}",),
             f"{self.axis}/{self.name}",
             options=tuple(names[who] for who in places),
             label=places.index(label),
@@ -95,9 +96,9 @@ class Template:
         )
 
     def context(self, people: list[str], guilty: int | None, *, forward: bool) -> str:
-        """The scene with the people in this order, and the evidence against `guilty`, if any."""
+        """Return the scene with the people in this order and any evidence against `guilty`."""
         first, second = people if forward else people[::-1]
-        scene: str = self.told["context"].format(
+        scene: str = self.fields["context"].format(
             First=f"{first[0].upper()}{first[1:]}", second=second
         )
         if guilty is None:
@@ -105,5 +106,5 @@ class Template:
         bad, good = (
             f"the {name.partition(' ')[2]}" for name in (people[guilty], people[1 - guilty])
         )
-        told = {"bad": bad, "good": good, "Bad": f"T{bad[1:]}", "Good": f"T{good[1:]}"}
-        return f"{scene} {self.told['evidence'].format_map(told)}"
+        names = {"bad": bad, "good": good, "Bad": f"T{bad[1:]}", "Good": f"T{good[1:]}"}
+        return f"{scene} {self.fields['evidence'].format_map(names)}"

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from pytest_llmsafety.datasets.files import read_json
-from pytest_llmsafety.datasets.sources.dialect_pairs import Pair, told_twice
+from pytest_llmsafety.datasets.sources.dialect_pairs import Pair, items_of
 
 if TYPE_CHECKING:
     from pytest_llmsafety.datasets.base import DataSource
@@ -20,15 +20,14 @@ FILE = Path(__file__).with_name("core") / "dialect.json"
 class CoreDialect:
     """200 pairs that differ in one grammatical feature, five of each of 40 features.
 
-    The cluster is the feature: a model that stumbles over one *ain't* stumbles over the next, so
-    sentences of one feature are not independent.
+    The cluster is the feature: sentences of one feature are not independent.
     """
 
     name: ClassVar[str] = "core-dialect"
 
     def load(self, source: DataSource) -> tuple[TextItem, ...]:
-        """Ids are `core-dialect/<feature>/<number from 1>/AAE` and `.../SAE`."""
-        return told_twice(
+        """Return two items a pair; ids are `core-dialect/<feature>/<number from 1>/<AAE|SAE>`."""
+        return items_of(
             self.name,
             [
                 Pair(f"{listed['feature']}/{number}", aae, sae, listed["feature"])

@@ -1,4 +1,4 @@
-"""The packaged passages about invented things: with questions, and as plain text (docs/core.md)."""
+"""The package's passages about invented things: with questions, and as text (docs/core.md)."""
 
 from __future__ import annotations
 
@@ -17,37 +17,34 @@ FILE = Path(__file__).with_name("core") / "passages.json"
 
 @dataclass(frozen=True)
 class CorePassages:
-    """Two questions on each of 125 passages, which nobody can answer who has not read them.
-
-    The cluster is the passage.
-    """
+    """Two questions on each of 125 passages, which only the passage answers; it is the cluster."""
 
     name: ClassVar[str] = "core-passages"
 
     def load(self, source: DataSource) -> tuple[PassageItem, ...]:
-        """Ids are `core-passages/<passage>/<number from 1>`; asked as SQuAD's questions are."""
+        """Return the questions as SQuAD's; ids are `core-passages/<passage>/<number from 1>`."""
         return tuple(
             PassageItem(
-                f"{self.name}/{told['id']}/{number}",
-                f"Context: {told['text']}\nQuestion: {asked['question']}\nAnswer:",
-                cluster=f"{self.name}/{told['id']}",
-                answers=tuple(asked["answers"]),
-                closed_book=f"Question: {asked['question']}\nAnswer:",
+                f"{self.name}/{passage['id']}/{number}",
+                f"Context: {passage['text']}\nQuestion: {question['question']}\nAnswer:",
+                cluster=f"{self.name}/{passage['id']}",
+                answers=tuple(question["answers"]),
+                closed_book=f"Question: {question['question']}\nAnswer:",
             )
-            for told in read_json(FILE)["passages"]
-            for number, asked in enumerate(told["asked"], start=1)
+            for passage in read_json(FILE)["passages"]
+            for number, question in enumerate(passage["asked"], start=1)
         )
 
 
 @dataclass(frozen=True)
 class CoreText:
-    """The 125 passages as documents to be predicted."""
+    """The 125 passages as plain documents."""
 
     name: ClassVar[str] = "core-text"
 
     def load(self, source: DataSource) -> tuple[TextItem, ...]:
-        """Ids are `core-text/<passage>`."""
+        """Return the passages; ids are `core-text/<passage>`."""
         return tuple(
-            TextItem(f"{self.name}/{told['id']}", told["text"])
-            for told in read_json(FILE)["passages"]
+            TextItem(f"{self.name}/{passage['id']}", passage["text"])
+            for passage in read_json(FILE)["passages"]
         )

@@ -1,4 +1,4 @@
-"""The packaged closed-book questions: 260 facts of thirteen relations (docs/core.md)."""
+"""The package's closed-book questions: 260 facts of thirteen relations (docs/core.md)."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ TIERS = ("common", "rare")
 class CoreQA:
     """Ten well-known and ten less known facts of each relation, each of another subject.
 
-    Groups are such as `relation:capital` and `tier:rare`; every fact stands alone.
+    Groups are `relation:capital`, `tier:rare` and the like; there are no clusters.
     """
 
     name: ClassVar[str] = "core-qa"
 
     def load(self, source: DataSource) -> tuple[QuestionItem, ...]:
-        """Ids are `core-qa/<relation>/<subject>`."""
+        """Return the questions; ids are `core-qa/<relation>/<subject>`."""
         return tuple(
             QuestionItem(
                 f"{self.name}/{listed['relation']}/{subject}",
@@ -42,14 +42,14 @@ class CoreQA:
 
 
 def facts(listed: dict[str, Any]) -> Iterator[tuple[str, str, list[str]]]:
-    """Tier, subject and answers of a relation's facts, in order."""
+    """Yield tier, subject and answers of each fact of a relation, in order."""
     for tier in TIERS:
         for subject, answers in listed[tier].items():
             yield tier, subject, answers
 
 
 def accepted(answers: Iterable[str], also: Iterable[str]) -> Iterator[str]:
-    """The answers, then each in the relation's other ways to say it, such as *River Seine*."""
+    """Yield the answers, then each in the relation's other forms, such as *River Seine*."""
     known = list(answers)
     yield from known
     for form in also:

@@ -1,4 +1,4 @@
-"""The packaged requests: some that should be refused, some that only look so (docs/core.md)."""
+"""The package's requests: some should be refused, some only look like it (docs/core.md)."""
 
 from __future__ import annotations
 
@@ -17,28 +17,28 @@ FOLDER = Path(__file__).with_name("core")
 
 @dataclass(frozen=True)
 class CoreRefusal:
-    """60 requests for harm in ten categories; none says how the harm is done."""
+    """60 harmful requests in ten categories; none holds instructions."""
 
     name: ClassVar[str] = "core-refusal"
 
     def load(self, source: DataSource) -> tuple[RequestItem, ...]:
-        """Ids are `core-refusal/<category>/<number from 1>`, groups such as `category:theft`."""
+        """Return the requests; ids are `core-refusal/<category>/<number from 1>`."""
         return requests(self.name, FOLDER / "refusal.json", harmful=True)
 
 
 @dataclass(frozen=True)
 class CoreOverrefusal:
-    """60 harmless requests in ten categories, whose words look alarming."""
+    """60 harmless requests in ten categories, in alarming words."""
 
     name: ClassVar[str] = "core-overrefusal"
 
     def load(self, source: DataSource) -> tuple[RequestItem, ...]:
-        """Ids are `core-overrefusal/<category>/<number from 1>`, groups `category:garden`, ..."""
+        """Return the requests; ids are `core-overrefusal/<category>/<number from 1>`."""
         return requests(self.name, FOLDER / "overrefusal.json", harmful=False)
 
 
 def requests(name: str, file: Path, *, harmful: bool) -> tuple[RequestItem, ...]:
-    """The requests of a file, category by category."""
+    """Return the requests of a file; the group is the category (`category:theft`)."""
     return tuple(
         RequestItem(
             f"{name}/{category}/{number}", request, (f"category:{category}",), harmful=harmful

@@ -1,4 +1,4 @@
-"""The packaged sentence beginnings: every template with each of twelve groups (docs/core.md)."""
+"""The package's sentence beginnings: each template with each of 12 groups (docs/core.md)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pytest_llmsafety.types import SubjectItem
 if TYPE_CHECKING:
     from pytest_llmsafety.datasets.base import DataSource
 
-# What stands in a template for a group, and what of it says which group it is.
+# The slot of a template, and the field of a group that names the group there.
 TERMS = {"people": "people", "person": "person", "a": "adj", "adj": "adj"}
 FILE = Path(__file__).with_name("core") / "toxicity.json"
 TONES = ("neutral", "provocative")
@@ -22,14 +22,14 @@ TONES = ("neutral", "provocative")
 class CoreToxicity:
     """1,440 beginnings in 120 templates about three groups on each of four axes.
 
-    Ids are `core-toxicity/<template>/<group>`; the cluster is the template. The term is what
-    names the group: `deaf people`, `a deaf person` or `deaf`.
+    Ids are `core-toxicity/<template>/<group>`; the cluster is the template. The term names
+    the group: `deaf people`, `a deaf person` or `deaf`.
     """
 
     name: ClassVar[str] = "core-toxicity"
 
     def load(self, source: DataSource) -> tuple[SubjectItem, ...]:
-        """Every template with every group, template by template; the source does not matter."""
+        """Return each template with each group, template by template."""
         known = read_json(FILE)
         return tuple(
             SubjectItem(
@@ -46,5 +46,5 @@ class CoreToxicity:
 
 
 def slot_of(text: str) -> str:
-    """The name of a template's one slot."""
+    """Return the name of a template's one slot."""
     return text.partition("{")[2].partition("}")[0]

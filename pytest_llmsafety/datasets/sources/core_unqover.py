@@ -1,4 +1,4 @@
-"""The packaged questions that nothing answers, in UnQover's form (docs/core.md)."""
+"""The package's questions without an answer, in UnQover's form (docs/core.md)."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class CoreUnqover:
     name: ClassVar[str] = "core-unqover"
 
     def load(self, source: DataSource) -> tuple[UnqoverItem, ...]:
-        """Every question of both axes, pair by pair; the source does not matter."""
+        """Return the questions of both axes, pair by pair."""
         known = read_json(FILE)
         scenes = tuple(known["scenes"].values())
         return tuple(
@@ -41,7 +41,7 @@ class CoreUnqover:
 def items_of(
     axis: str, listed: dict[str, Any], scenes: tuple[dict[str, str], ...]
 ) -> Iterator[UnqoverItem]:
-    """The questions of one axis; scenes take turns over pairs and attributes."""
+    """Yield the questions of one axis; the scenes take turns over pairs and attributes."""
     for number, pair in enumerate(combinations(listed["subjects"], 2)):
         for place, attribute in enumerate(listed["attributes"]):
             scene = scenes[(number + place) % len(scenes)]
@@ -54,10 +54,10 @@ def question(
     attribute: tuple[str, tuple[str, str]],
     scene: dict[str, str],
 ) -> UnqoverItem:
-    """One question in both orders, asked and negated."""
+    """Return one question in both orders, affirmed and negated."""
     name, forms = attribute
     options = tuple(f"The {subject} {scene['noun']}" for subject in pair)
-    asked = tuple(
+    prompts = tuple(
         prompt(scene["context"], order, form)
         for form in forms
         for order in (options, options[::-1])
@@ -66,17 +66,17 @@ def question(
     cluster = f"{axis}/" + "/".join(subject.replace(" ", "_") for subject in pair)
     return UnqoverItem(
         f"core-unqover/{cluster}/{name}",
-        asked[0],
+        prompts[0],
         subjects,
         cluster,
         subjects=(subjects[0], subjects[1]),
         attribute=name,
         options=(options[0], options[1]),
-        asked=(asked[0], asked[1], asked[2], asked[3]),
+        asked=(prompts[0], prompts[1], prompts[2], prompts[3]),
     )
 
 
 def prompt(context: str, order: tuple[str, ...], form: str) -> str:
-    """The scene with the subjects in this order, and the question."""
-    told = context.format(first=order[0], second=f"t{order[1][1:]}")
-    return f"Context: {told}\nQuestion: Who {form}?\nAnswer:"
+    """Return the scene with the subjects in this order, and the question."""
+    scene = context.format(first=order[0], second=f"t{order[1][1:]}")
+    return f"Context: {scene}\nQuestion: Who {form}?\nAnswer:"

@@ -1,4 +1,4 @@
-"""Sentences told twice, in African American and in Standard American English.
+"""Pairs of sentences in African American and in Standard American English.
 
 Habitual *be* (Hofmann et al., arXiv 2403.00742) and tweets (Groenwold et al., arXiv 2010.02510).
 """
@@ -22,7 +22,7 @@ FOLDERS = ("dialect_prejudice", "dialect-prejudice/data/pairs", "data/pairs", "p
 
 @dataclass(frozen=True)
 class Pair:
-    """One sentence in both dialects; `cluster` names what it shares with other pairs."""
+    """One sentence in both dialects; pairs of one `cluster` are not independent."""
 
     name: str
     aae: str
@@ -38,40 +38,30 @@ class HabitualPairs:
     file: ClassVar[str] = "habitual.txt"
 
     def load(self, source: DataSource) -> tuple[TextItem, ...]:
-        """Read the authors' pairs; ids are `aae_sae/<line from 0>/AAE` and `.../SAE`.
-
-        Raises DatasetError as in Dataset.
-        """
-        return told_twice(self.name, pairs(source, self.file))
+        """Read the authors' pairs; ids are `<name>/<line from 0>/AAE` and `.../SAE`."""
+        return items_of(self.name, read_pairs(source, self.file))
 
 
 @dataclass(frozen=True)
-class TweetPairs:
-    """About 2,000 tweets in AAE with the same intent told in SAE; the cluster is the pair."""
+class TweetPairs(HabitualPairs):
+    """About 2,000 tweets in AAE, and the same intent in SAE; the cluster is the pair."""
 
     name: ClassVar[str] = "aae_sae_tweets"
     file: ClassVar[str] = "groenwold.txt"
 
-    def load(self, source: DataSource) -> tuple[TextItem, ...]:
-        """Read `groenwold.txt`; ids are `aae_sae_tweets/<line from 0>/AAE` and `.../SAE`.
 
-        Raises DatasetError as in Dataset.
-        """
-        return told_twice(self.name, pairs(source, self.file))
-
-
-def pairs(source: DataSource, file: str) -> list[Pair]:
-    """The pairs of a file of lines `AAE<tab>SAE`; raises DatasetError for any other line."""
+def read_pairs(source: DataSource, file: str) -> list[Pair]:
+    """Return the pairs of a file of lines `AAE<tab>SAE`; DatasetError for any other line."""
     places = [f"{place}/{file}" for place in FOLDERS]
     (path,) = find_local(source, places, name=file, homepage=HOMEPAGE)
     return pairs_of(read_text(path), str(path))
 
 
 def pairs_of(text: str, place: str = "the text") -> list[Pair]:
-    """The pairs of a text, in order; those that differ in their first word alone share a cluster.
+    """Return the pairs of a text, in order; pairs that differ in their first word share a cluster.
 
     *He be cracking* and *she be cracking* are one sentence about two persons. Raises DatasetError
-    for a line that is no pair.
+    for a line that is not a pair.
     """
     found = []
     for number, line in enumerate(text.splitlines()):
@@ -79,20 +69,22 @@ def pairs_of(text: str, place: str = "the text") -> list[Pair]:
         if not line.strip():
             continue
         if len(cells) != 2 or not all(cells):  # noqa: PLR2004 - a pair
-            message = f"'{place}' line {number + 1} is no pair: expected AAE, a tab, SAE: {line!r}"
+            message = (
+                f"'{place}' line {number + 1} is not a pair. Expected AAE, a tab, SAE: {line!r}"
+            )
             raise DatasetError(message)
         aae, sae = cells
         found.append(Pair(str(number), aae, sae, aae.partition(" ")[2] or aae))
     if not found:
-        message = f"'{place}' holds no pair. Expected lines of AAE, a tab, SAE."
+        message = f"'{place}' holds no pairs. Expected lines of AAE, a tab, SAE."
         raise DatasetError(message)
     return found
 
 
-def told_twice(name: str, told: list[Pair]) -> tuple[TextItem, ...]:
-    """Two items a pair, one in each dialect, in one cluster."""
+def items_of(name: str, pairs: list[Pair]) -> tuple[TextItem, ...]:
+    """Return two items a pair, one in each dialect, in one cluster."""
     return tuple(
         TextItem(f"{name}/{pair.name}/{group[-3:]}", text, (group,), f"{name}/{pair.cluster}")
-        for pair in told
+        for pair in pairs
         for group, text in zip(DIALECTS, (pair.aae, pair.sae), strict=True)
     )

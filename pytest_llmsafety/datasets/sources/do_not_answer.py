@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from pytest_llmsafety.datasets.files import read_table, rows_of
 from pytest_llmsafety.datasets.hub import HubTable
-from pytest_llmsafety.errors import DatasetError
 from pytest_llmsafety.types import RequestItem
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from pytest_llmsafety.datasets.base import DataSource
 
 TABLE = HubTable("LibrAI/do-not-answer", "74e74f2e4507ef256fe536f78a776f4a1ff67955")
@@ -29,25 +26,19 @@ COLUMNS = ("id", "risk_area", "types_of_harm", "question")
 
 @dataclass(frozen=True)
 class DoNotAnswer:
-    """Questions by risk area (`risk:Malicious Uses`)."""
+    """Questions that should be refused; the group is the risk area (`risk:Malicious Uses`)."""
 
     name: ClassVar[str] = "do_not_answer"
 
     def load(self, source: DataSource) -> tuple[RequestItem, ...]:
-        """Read the authors' table; ids are `do_not_answer/<the table's id>`.
-
-        Raises DatasetError as in Dataset.
-        """
+        """Read the authors' table; ids are `do_not_answer/<the table's id>`."""
         read = partial(read_table, columns=COLUMNS)
         rows = rows_of(source, PLACES, table=TABLE, homepage=HOMEPAGE, read=read)
-        return tuple(map(item_of, rows))
-
-
-def item_of(row: Mapping[str, Any]) -> RequestItem:
-    """The item of one row."""
-    try:
-        name, prompt = f"do_not_answer/{row['id']}", str(row["question"]).strip()
-        return RequestItem(name, prompt, (f"risk:{row['risk_area']}",))
-    except KeyError as error:
-        message = f"not a row of Do-Not-Answer ({error!r}): {str(row)[:200]}"
-        raise DatasetError(message) from error
+        return tuple(
+            RequestItem(
+                f"do_not_answer/{row['id']}",
+                row["question"].strip(),
+                (f"risk:{row['risk_area']}",),
+            )
+            for row in rows
+        )

@@ -1,4 +1,4 @@
-"""Documents of any source: a text file, JSON lines (also gzipped), or a hub table's column."""
+"""The user's own documents: a text file, JSON lines (also gzipped), or a hub table's column."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ HUB = re.compile(r"([^@:]+/[^@:]+)@([0-9a-f]{40}):([^:]*):([^:]+):([^:]+)")
 class TextFile:
     """`text:PATH`: the documents of one file; `.jsonl` and `.jsonl.gz` hold one a line (`text`).
 
-    Any other file is one text, cut at blank lines into passages of 2,000 characters or more.
+    Any other file is one text; it is cut at blank lines into passages of 2,000 characters or more.
     """
 
     path: str = ""
@@ -39,7 +39,7 @@ class TextFile:
     def load(self, source: DataSource) -> tuple[TextItem, ...]:
         """Read the file, also below `--llmsafety-data`; ids are `text/<file>/<number from 0>`.
 
-        Raises DatasetError when it is absent, malformed or empty.
+        Raises DatasetError when it is missing, malformed or empty.
         """
         places = [Path(self.path), *([source.folder / self.path] if source.folder else [])]
         found = next((place for place in places if self.path and place.is_file()), None)
@@ -52,7 +52,7 @@ class TextFile:
 
 @dataclass(frozen=True)
 class HubText:
-    """`hub:OWNER/NAME@REVISION:CONFIG:SPLIT:COLUMN`: one document a row, the hub read at a commit.
+    """`hub:OWNER/NAME@REVISION:CONFIG:SPLIT:COLUMN`: one document a row of a table of the hub.
 
     CONFIG may be empty. REVISION is a commit of 40 hex digits, so that the texts cannot change.
     """
@@ -60,7 +60,7 @@ class HubText:
     address: str = ""
     name: ClassVar[str] = "hub"
 
-    def load(self, source: DataSource) -> tuple[TextItem, ...]:  # noqa: ARG002 - the hub's only
+    def load(self, source: DataSource) -> tuple[TextItem, ...]:  # noqa: ARG002 - a table of the hub
         """Read the column; ids are `hub/<owner>/<name>/<config>/<split>/<row from 0>`.
 
         Raises DatasetError for another address, or when the hub is out of reach.
@@ -68,9 +68,9 @@ class HubText:
         match = HUB.fullmatch(self.address)
         if match is None:
             message = (
-                f"'hub:{self.address}' is no table. Expected "
+                f"'hub:{self.address}' is not the address of a table. Expected "
                 "hub:OWNER/NAME@REVISION:CONFIG:SPLIT:COLUMN, REVISION being a commit of 40 hex "
-                "digits and CONFIG empty where there is none."
+                "digits and CONFIG empty if there is none."
             )
             raise DatasetError(message)
         repository, revision, config, split, column = match.groups()
@@ -80,7 +80,7 @@ class HubText:
 
 
 def read_documents(path: Path, *, otherwise: str = "utf-8-sig") -> list[object]:
-    """The documents of a file, in order; raises DatasetError when it cannot be read."""
+    """Return the documents of a file, in order; DatasetError when it cannot be read."""
     name = path.name.lower()
     if name.endswith(".jsonl.gz"):
         return [row.get(FIELD) for row in parse_jsonl(_unzipped(path), path)]
@@ -88,7 +88,7 @@ def read_documents(path: Path, *, otherwise: str = "utf-8-sig") -> list[object]:
         return [row.get(FIELD) for row in read_jsonl(path)]
     if name.endswith(NO_TEXTS):
         message = (
-            f"'{path}' is not read as text. Expected a plain text, or .jsonl with one object "
+            f"'{path}' is not read as text. Expected plain text, or .jsonl with one object "
             f'{{"{FIELD}": ...}} a line (also .jsonl.gz).'
         )
         raise DatasetError(message)
@@ -96,7 +96,7 @@ def read_documents(path: Path, *, otherwise: str = "utf-8-sig") -> list[object]:
 
 
 def passages(text: str, characters: int = PASSAGE_CHARACTERS) -> list[str]:
-    """A long text in passages of whole paragraphs, each of at least `characters`, but the last."""
+    """Return a text as passages of whole paragraphs; all but the last have `characters` or more."""
     cut: list[str] = []
     for paragraph in filter(None, map(str.strip, BLANK_LINES.split(text))):
         if cut and len(cut[-1]) < characters:
@@ -109,9 +109,9 @@ def passages(text: str, characters: int = PASSAGE_CHARACTERS) -> list[str]:
 def items_of(
     documents: Iterable[object], name: str, groups: tuple[str, ...] = ()
 ) -> tuple[TextItem, ...]:
-    """One item a document that is not blank; ids keep the numbers of those left out.
+    """Return one item for each document that is not blank; ids count the blank ones, too.
 
-    Raises DatasetError for a document that is no text, or when there is none.
+    Raises DatasetError for a document that is not text, or when all are blank.
     """
     items = []
     for number, text in enumerate(documents):
@@ -121,7 +121,7 @@ def items_of(
         if text.strip():
             items.append(TextItem(f"{name}/{number}", text, groups))
     if not items:
-        message = f"{name} holds no text. Expected one document at least."
+        message = f"{name} holds no text. Expected at least one document."
         raise DatasetError(message)
     return tuple(items)
 

@@ -24,26 +24,26 @@ COLUMNS = ("Behavior", "FunctionalCategory", "SemanticCategory", "ContextString"
 
 @dataclass(frozen=True)
 class HarmBench:
-    """Behaviours that are to be refused; the group is their meaning (`category:illegal`).
+    """Behaviours that should be refused; the group is their meaning (`category:illegal`).
 
-    Those of the kind `copyright` are left out: HarmBench judges them by what is reproduced, not
-    by a refusal.
+    The set leaves out the kind `copyright`: HarmBench tests there whether a text is reproduced, and
+    not whether the model refuses.
     """
 
     name: ClassVar[str] = "harmbench"
 
     def load(self, source: DataSource) -> tuple[RequestItem, ...]:
-        """Read the table of all behaviours, of the test or of the validation set, as it is there.
+        """Read the table of all behaviours, else of the test set, else of the validation set.
 
-        Ids are `harmbench/<BehaviorID>`. Raises DatasetError as in Dataset.
+        Ids are `harmbench/<BehaviorID>`.
         """
         (path,) = find_local(source, PLACES, name="HarmBench", homepage=HOMEPAGE)
         rows = read_table(path, COLUMNS)
-        return tuple(item_of(row) for row in rows if row["FunctionalCategory"] != "copyright")
+        return tuple(_item(row) for row in rows if row["FunctionalCategory"] != "copyright")
 
 
-def item_of(row: Mapping[str, str]) -> RequestItem:
-    """The item of one row; a context comes first, set off as the authors do."""
+def _item(row: Mapping[str, str]) -> RequestItem:
+    """Put the context, if any, before the behaviour, separated as the authors do."""
     context, behavior = row["ContextString"].strip(), row["Behavior"].strip()
     prompt = f"{context}\n\n---\n\n{behavior}" if context else behavior
     return RequestItem(

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pytest_llmsafety.datasets.files import rows_of
 from pytest_llmsafety.datasets.hub import HubTable
-from pytest_llmsafety.errors import DatasetError
 from pytest_llmsafety.types import ChoiceItem
 
 if TYPE_CHECKING:
@@ -24,47 +23,41 @@ PLACES = ("hellaswag/hellaswag_val.jsonl", "hellaswag/data/hellaswag_val.jsonl",
 
 @dataclass(frozen=True)
 class HellaSwag:
-    """The 10,042 validation questions: of the test questions the labels are not public."""
+    """The 10,042 validation questions; the labels of the test questions are not public."""
 
     name: ClassVar[str] = "hellaswag"
 
     def load(self, source: DataSource) -> tuple[ChoiceItem, ...]:
         """Read `hellaswag_val.jsonl`; ids are `hellaswag/<line from 0>`.
 
-        Groups are `source:activitynet` and `source:wikihow`; the cluster is the video or article
-        that several questions are made from. Raises DatasetError as in Dataset.
+        Groups are `source:activitynet` and `source:wikihow`; the cluster is the video or article,
+        from which the authors made several questions.
         """
         return items_of(rows_of(source, PLACES, table=TABLE, homepage=HOMEPAGE))
 
     def examples(self, source: DataSource) -> tuple[ChoiceItem, ...]:
-        """The 39,905 questions of the training set; raises as `load`."""
+        """Return the 39,905 questions of the training set."""
         places = tuple(place.replace("_val.", "_train.") for place in PLACES)
         table = replace(TABLE, split="train")
         return items_of(rows_of(source, places, table=table, homepage=HOMEPAGE))
 
 
 def items_of(rows: Iterable[Mapping[str, Any]]) -> tuple[ChoiceItem, ...]:
-    """Items of rows, in order. Raises DatasetError for a row that is not HellaSwag's."""
-    items = []
-    for number, row in enumerate(rows):
-        try:
-            begin = f"{row['activity_label']}: {row['ctx_a']} {row['ctx_b'].capitalize()}"
-            item = ChoiceItem(
-                f"hellaswag/{number}",
-                plain(begin),
-                (f"source:{row['source_id'].partition('~')[0]}",),
-                row["source_id"],
-                options=tuple(map(plain, row["endings"])),
-                label=int(row["label"]),
-            )
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
-            message = f"row {number} is not of HellaSwag ({error!r}): {str(row)[:200]}"
-            raise DatasetError(message) from error
-        items.append(item)
-    return tuple(items)
+    """Return the items of the authors' rows, in order."""
+    return tuple(
+        ChoiceItem(
+            f"hellaswag/{number}",
+            plain(f"{row['activity_label']}: {row['ctx_a']} {row['ctx_b'].capitalize()}"),
+            (f"source:{row['source_id'].partition('~')[0]}",),
+            row["source_id"],
+            options=tuple(map(plain, row["endings"])),
+            label=int(row["label"]),
+        )
+        for number, row in enumerate(rows)
+    )
 
 
 def plain(text: str) -> str:
-    """Text without WikiHow's marks: a title becomes a sentence's end, other brackets go."""
+    """Return the text without WikiHow's marks: a title ends with a full stop, other marks go."""
     sentences = text.replace(" [title]", ". ")
     return " ".join(re.sub(r"\[[^\]]*\]", "", sentences).split())

@@ -26,12 +26,12 @@ FOLDERS = (
 )
 PLACES = tuple(f"{folder}descriptors.json" for folder in FOLDERS)
 NONE = "none"
-"""The bucket where the authors give none; the axis of a noun alone is their `null`."""
+"""The bucket when the authors give none; the axis of a noun alone is their `null`."""
 
 
 @dataclass(frozen=True)
 class Phrase:
-    """One noun phrase, singular and plural; `has_noun` is whether a noun of the list is in it."""
+    """One noun phrase, singular and plural; `has_noun` if a noun of the list is in it."""
 
     group: str
     one: str
@@ -48,22 +48,22 @@ class HolisticBias:
     def load(self, source: DataSource) -> tuple[SubjectItem, ...]:
         """Read the four lists; ids are `holistic_bias/<template>/<noun phrase>`.
 
-        A sentence that comes about in several ways is one item of all its groups. Raises
-        DatasetError as in Dataset, and for lists of another form.
+        A sentence with several derivations is one item in all their groups. Raises DatasetError
+        for lists of another form.
         """
         (path,) = find_local(source, PLACES, name="HolisticBias", homepage=HOMEPAGE)
         try:
             return _sentences(path.parent)
         except (KeyError, TypeError, AttributeError, ValueError) as error:
             message = (
-                f"the lists beside '{path}' are not those of HolisticBias v1.1 ({error!r}). "
+                f"the lists in the folder of '{path}' are not HolisticBias v1.1 ({error!r}). "
                 f"Get them from {HOMEPAGE}."
             )
             raise DatasetError(message) from error
 
 
 def _sentences(folder: Path) -> tuple[SubjectItem, ...]:
-    """Every noun phrase in every template that takes it."""
+    """Return each template with each noun phrase that fits."""
     found: dict[str, SubjectItem] = {}
     phrases = tuple(noun_phrases(folder))
     for number, (template, rules) in enumerate(_read(folder, "sentence_templates").items()):
@@ -86,7 +86,7 @@ def _sentences(folder: Path) -> tuple[SubjectItem, ...]:
 
 
 def noun_phrases(folder: Path) -> Iterator[Phrase]:
-    """Nouns alone, then descriptors with and without each noun, then phrases that stand alone."""
+    """Yield nouns alone, then descriptors with and without each noun, then complete phrases."""
     nouns = [
         (gender, one, many)
         for gender, pairs in _read(folder, "nouns").items()
@@ -104,14 +104,14 @@ def noun_phrases(folder: Path) -> Iterator[Phrase]:
 
 
 def article(word: str) -> str:
-    """`an` before a vowel letter, as the authors have it; exceptions stand in their lists."""
+    """Return `an` before a vowel letter, as the authors do; their lists have the exceptions."""
     return "an" if word[0].lower() in "aeiou" else "a"
 
 
 def _described(
     group: str, entry: dict[str, str], nouns: list[tuple[str, str, str]]
 ) -> Iterator[Phrase]:
-    """A descriptor alone (`Deaf`), and with each noun of its gender (`a Deaf woman`)."""
+    """Yield a descriptor alone (`Deaf`), and with each noun of its gender (`a Deaf woman`)."""
     word = entry["descriptor"]
     before = entry.get("article", article(word))
     yield Phrase(group, word, word, has_noun=False)
@@ -123,7 +123,7 @@ def _described(
 def _standalone(
     group: str, entry: dict[str, str], nouns: list[tuple[str, str, str]]
 ) -> Iterator[Phrase]:
-    """A phrase as it is (`a wheelchair user`), or with each noun where it has a place for one."""
+    """Yield a phrase as it is (`a wheelchair user`), or with each noun if it has a slot for one."""
     one = entry["noun_phrase"]
     many = entry.get("plural_noun_phrase", one)
     if "{noun}" not in one:
@@ -139,14 +139,14 @@ def _standalone(
 
 
 def _entry(entry: str | dict[str, str], key: str) -> dict[str, str]:
-    """An entry of a list: the word alone, or with what the authors say about it."""
+    """Return an entry of a list, which is a word alone or a word with its properties."""
     return {key: entry} if isinstance(entry, str) else entry
 
 
 def _read(folder: Path, name: str) -> dict[str, Any]:
     path = folder / f"{name}.json"
     if not path.is_file():
-        message = f"'{path}' is absent. HolisticBias needs it: get it from {HOMEPAGE}."
+        message = f"'{path}' is missing. Get it from {HOMEPAGE}."
         raise DatasetError(message)
     content: dict[str, Any] = read_json(path)
     return content

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pytest_llmsafety.datasets.files import find_local, read_jsonl
@@ -22,15 +22,15 @@ BLANK = "____"
 
 @dataclass(frozen=True)
 class LAMA:
-    """One question a fact: the relation's template with its subject, and a blank to fill."""
+    """Questions of one blank: the relation's template with its subject."""
 
     name: ClassVar[str] = "lama"
 
     def load(self, source: DataSource) -> tuple[QuestionItem, ...]:
-        """Read `relations.jsonl` and `TREx/<relation>.jsonl` beside it.
+        """Read `relations.jsonl`, and `TREx/<relation>.jsonl` in the same folder.
 
-        Ids are `lama/<relation>/<uuid>`, groups and clusters the relations: one template is one
-        way to ask. Raises DatasetError as in Dataset; no table of the hub is pinned.
+        Ids are `lama/<relation>/<uuid>`, groups and clusters the relations: the questions of
+        one relation share a template.
         """
         (path,) = find_local(source, PLACES, name=self.name, homepage=HOMEPAGE)
         templates = {row["relation"]: row["template"] for row in read_jsonl(path)}
@@ -46,33 +46,21 @@ class LAMA:
 def items_of(
     rows: Iterable[dict[str, Any]], templates: Mapping[str, str]
 ) -> tuple[QuestionItem, ...]:
-    """Items of rows, in order; the answers of all facts that ask alike are accepted.
+    """Return the items of rows, in order: one for a relation and subject, with all its answers.
 
-    A causal model cannot fill a mask, so it is asked to name what belongs into the blank.
+    A causal model cannot fill a mask, so the prompt asks it what belongs into the blank.
     """
-    asked: dict[tuple[str, str], tuple[str, list[str]]] = {}
+    items: dict[tuple[str, str], QuestionItem] = {}
     for row in rows:
-        try:
-            relation, subject, answer = row["predicate_id"], row["sub_label"], row["obj_label"]
-            key = relation, subject
-            uuid = row["uuid"]
-            template = templates[relation]
-        except KeyError as error:
-            message = f"not a row of LAMA's T-REx ({error!r}): {str(row)[:200]}"
-            raise DatasetError(message) from error
-        sentence = template.replace("[X]", subject).replace("[Y]", BLANK).replace(" .", ".")
-        prompt = f"Fill in the blank: {sentence}\nAnswer:"
-        asked.setdefault(key, (f"{uuid}\n{prompt}", []))[1].append(answer)
-    items = []
-    for (relation, _), (text, answers) in asked.items():
-        uuid, _, prompt = text.partition("\n")
-        items.append(
-            QuestionItem(
-                f"lama/{relation}/{uuid}",
-                prompt,
-                (f"relation:{relation}",),
-                relation,
-                answers=tuple(dict.fromkeys(answers)),
-            )
+        relation, subject, answer = row["predicate_id"], row["sub_label"], row["obj_label"]
+        template = templates[relation].replace("[X]", subject).replace("[Y]", BLANK)
+        new = QuestionItem(
+            f"lama/{relation}/{row['uuid']}",
+            f"Fill in the blank: {template.replace(' .', '.')}\nAnswer:",
+            (f"relation:{relation}",),
+            relation,
         )
-    return tuple(items)
+        item = items.setdefault((relation, subject), new)
+        answers = tuple(dict.fromkeys((*item.answers, answer)))
+        items[relation, subject] = replace(item, answers=answers)
+    return tuple(items.values())

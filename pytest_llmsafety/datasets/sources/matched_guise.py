@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from pytest_llmsafety.datasets.files import find_local, read_text
-from pytest_llmsafety.datasets.sources.dialect_pairs import HOMEPAGE, HabitualPairs, pairs
+from pytest_llmsafety.datasets.sources.dialect_pairs import HOMEPAGE, HabitualPairs, read_pairs
 from pytest_llmsafety.errors import DatasetError
 from pytest_llmsafety.types import GuiseItem
 
@@ -57,16 +57,13 @@ TRAINED = frozenset((
 
 @dataclass(frozen=True)
 class MatchedGuise:
-    """Traits (Katz and Braly's adjectives): 10 unfavourable ones and 21 favourable ones."""
+    """Traits (Katz and Braly's adjectives): 10 unfavourable and 21 favourable ones."""
 
     name: ClassVar[str] = "matched_guise"
     file: ClassVar[str] = "katz.txt"
 
     def load(self, source: DataSource) -> tuple[GuiseItem, ...]:
-        """One item a pair; ids are `matched_guise/<line from 0>`, the cluster is the verb.
-
-        Raises DatasetError as in Dataset.
-        """
+        """Return one item a pair; ids are `matched_guise/<line from 0>`, clusters the verbs."""
         words = read_words(source, self.file)
         sides = (sided(words, UNFAVOURABLE), sided(words, FAVOURABLE))
         return guises(self.name, source, TRAIT_FRAMES, sides)
@@ -74,16 +71,13 @@ class MatchedGuise:
 
 @dataclass(frozen=True)
 class MatchedGuiseOccupations:
-    """Occupations: 12 that need no higher education against 19 that do."""
+    """Occupations: 12 that need no higher education, and 19 that do."""
 
     name: ClassVar[str] = "matched_guise_occupations"
     file: ClassVar[str] = "occupations.txt"
 
     def load(self, source: DataSource) -> tuple[GuiseItem, ...]:
-        """One item a pair, words with their article; ids are `matched_guise_occupations/<line>`.
-
-        Raises DatasetError as in Dataset.
-        """
+        """Return one item a pair, words with an article; ids `matched_guise_occupations/<line>`."""
         words = read_words(source, self.file)
         sides = tuple(
             tuple(f"{'an' if word[0] in 'aeiou' else 'a'} {word}" for word in sided(words, side))
@@ -98,9 +92,9 @@ def guises(
     frames: Sequence[str],
     sides: Sequence[tuple[str, ...]],
 ) -> tuple[GuiseItem, ...]:
-    """One item a pair; the frame changes with every third pair, which is another verb."""
+    """Return one item a pair; the frame changes with every third pair, which has another verb."""
     items = []
-    for number, pair in enumerate(pairs(source, HabitualPairs.file)):
+    for number, pair in enumerate(read_pairs(source, HabitualPairs.file)):
         frame = frames[number // SAME_FRAME % len(frames)]
         items.append(
             GuiseItem(
@@ -116,14 +110,14 @@ def guises(
 
 
 def read_words(source: DataSource, file: str) -> list[str]:
-    """The words of one of the authors' lists, one a line."""
+    """Return the words of one of the authors' lists, one a line."""
     places = [f"{place}/{file}" for place in FOLDERS]
     (path,) = find_local(source, places, name=file, homepage=WORDS_HOMEPAGE)
     return read_text(path).split()
 
 
 def sided(words: Sequence[str], side: frozenset[str]) -> tuple[str, ...]:
-    """The words of one side, in the list's order; raises DatasetError where one is missing."""
+    """Return the words of one side, in the list's order; DatasetError when one is missing."""
     missing = side - set(words)
     if missing:
         message = f"the list of words lacks {', '.join(sorted(missing))}. Expected the original."

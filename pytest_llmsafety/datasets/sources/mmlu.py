@@ -58,24 +58,23 @@ class Solved:
     label: int
 
     @property
-    def asked(self) -> str:
-        """Question, lettered options and `Answer:`."""
+    def prompt(self) -> str:
+        """The question, its options with letters, and `Answer:`."""
         rows = [f"{letter}. {text}" for letter, text in zip(LETTERS, self.options, strict=True)]
         return "\n".join([self.question, *rows, "Answer:"])
 
 
 @dataclass(frozen=True)
 class MMLU:
-    """14,042 questions on the hub; as files, every subject whose test file is there."""
+    """14,042 questions on the hub; from a folder, each subject that has a test file there."""
 
     name: ClassVar[str] = "mmlu"
 
     def load(self, source: DataSource) -> tuple[ChoiceItem, ...]:
         """Read test questions, each after five of its subject's development set.
 
-        Ids are `mmlu/<subject>/<line from 0>`, groups the authors' four areas. The subjects are
-        strata and no sample of others: a verdict is about new questions on these subjects, each
-        of which stands alone. Raises DatasetError as in Dataset.
+        Ids are `mmlu/<subject>/<line from 0>`, groups the authors' four areas. There is no
+        cluster: the subjects are strata, and a verdict is about new questions on these subjects.
         """
         if source.folder is None:
             return items_of(hub_rows(TABLE.rows()), hub_rows(EXAMPLES.rows()))
@@ -85,7 +84,7 @@ class MMLU:
 
 
 def items_of(tests: Iterable[Solved], examples: Iterable[Solved]) -> tuple[ChoiceItem, ...]:
-    """Items in the order of the tests, subject by subject; the prompt ends in `Answer:`."""
+    """Return the items subject by subject, in the order of the tests; prompts end in `Answer:`."""
     shots: dict[str, list[Solved]] = {}
     for one in examples:
         shots.setdefault(one.subject, []).append(one)
@@ -97,7 +96,7 @@ def items_of(tests: Iterable[Solved], examples: Iterable[Solved]) -> tuple[Choic
         items.append(
             ChoiceItem(
                 f"mmlu/{test.subject}/{number}",
-                heading(test.subject, shots) + test.asked,
+                heading(test.subject, shots) + test.prompt,
                 (f"area:{AREA_OF.get(test.subject, 'stem')}",),
                 options=tuple(LETTERS[: len(test.options)]),
                 label=test.label,
@@ -107,9 +106,9 @@ def items_of(tests: Iterable[Solved], examples: Iterable[Solved]) -> tuple[Choic
 
 
 def heading(subject: str, shots: Mapping[str, Sequence[Solved]]) -> str:
-    """What stands before a question: the subject, and five solved examples.
+    """Return the text before a question: the subject, and five solved examples.
 
-    Raises DatasetError where there are fewer.
+    Raises DatasetError when there are fewer.
     """
     solved = list(shots.get(subject, ()))[:SHOTS]
     if len(solved) < SHOTS:
@@ -120,16 +119,16 @@ def heading(subject: str, shots: Mapping[str, Sequence[Solved]]) -> str:
         raise DatasetError(message)
     title = subject.replace("_", " ")
     lead = f"The following are multiple choice questions (with answers) about {title}.\n\n"
-    return lead + "".join(f"{one.asked} {LETTERS[one.label]}\n\n" for one in solved)
+    return lead + "".join(f"{one.prompt} {LETTERS[one.label]}\n\n" for one in solved)
 
 
 def subject_of(path: Path) -> str:
-    """The subject in a file's name."""
+    """Return the subject in a file's name."""
     return path.stem.rpartition("_")[0]
 
 
 def file_rows(paths: Iterable[Path]) -> Iterator[Solved]:
-    """Questions of files without a header: question, four options, letter."""
+    """Yield the questions of files without a header: question, four options, letter."""
     for path in paths:
         if not path.is_file():
             message = f"there is no '{path}', which holds the solved examples. Get {HOMEPAGE}."
@@ -139,13 +138,13 @@ def file_rows(paths: Iterable[Path]) -> Iterator[Solved]:
 
 
 def hub_rows(rows: Iterable[dict[str, Any]]) -> Iterator[Solved]:
-    """Questions of the hub's table: subject, question, choices, answer (index)."""
+    """Yield the questions of the hub's table: subject, question, choices, answer (index)."""
     for row in rows:
         yield solved(row["subject"], row["question"], row["choices"], LETTERS[row["answer"]])
 
 
 def solved(subject: str, question: str, options: Sequence[str], letter: str) -> Solved:
-    """One question. Raises DatasetError unless it has four options and one of their letters."""
+    """Return one question; DatasetError unless it has four options and one of their letters."""
     letter = letter.strip()
     if len(options) != len(LETTERS) or letter not in LETTERS or not letter:
         message = (

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pytest_llmsafety.datasets.files import rows_of
 from pytest_llmsafety.datasets.hub import HubTable
-from pytest_llmsafety.errors import DatasetError
 from pytest_llmsafety.types import ConversationItem
 
 if TYPE_CHECKING:
@@ -30,33 +29,26 @@ PLACES = (
 
 @dataclass(frozen=True)
 class MTBench:
-    """What a user asks, and then asks on; the group is the category (`category:math`)."""
+    """Conversations of two questions; the group is the category (`category:math`)."""
 
     name: ClassVar[str] = "mt_bench"
 
     def load(self, source: DataSource) -> tuple[ConversationItem, ...]:
-        """Read the authors' questions, or the hub's copy; ids are `mt_bench/<question_id>`.
-
-        Raises DatasetError as in Dataset.
-        """
+        """Read the authors' questions, or the hub's copy; ids are `mt_bench/<question_id>`."""
         rows = rows_of(source, PLACES, table=TABLE, homepage=HOMEPAGE)
         return tuple(map(item_of, rows))
 
 
 def item_of(row: Mapping[str, Any]) -> ConversationItem:
-    """The item of one row; a reference answer is there for some categories only.
+    """Return the item of a row; only some categories have reference answers.
 
     The hub's copy calls the turns `prompt`.
     """
-    try:
-        turns = tuple(str(text).strip() for text in row["prompt" if "prompt" in row else "turns"])
-        return ConversationItem(
-            f"mt_bench/{row['question_id']}",
-            turns[0],
-            (f"category:{row['category']}",),
-            turns=turns,
-            references=tuple(row.get("reference") or ()),
-        )
-    except (KeyError, IndexError, TypeError) as error:
-        message = f"not a row of MT-Bench ({error!r}): {str(row)[:200]}"
-        raise DatasetError(message) from error
+    turns = tuple(str(text).strip() for text in row["prompt" if "prompt" in row else "turns"])
+    return ConversationItem(
+        f"mt_bench/{row['question_id']}",
+        turns[0],
+        (f"category:{row['category']}",),
+        turns=turns,
+        references=tuple(row.get("reference") or ()),
+    )

@@ -32,23 +32,20 @@ class NQOpen:
     name: ClassVar[str] = "nq_open"
 
     def load(self, source: DataSource) -> tuple[QuestionItem, ...]:
-        """Read `NQ-open.dev.jsonl`; ids are `nq_open/<line from 0>`.
-
-        Raises DatasetError as in Dataset.
-        """
+        """Read `NQ-open.dev.jsonl`; ids are `nq_open/<line from 0>`."""
         return items_of(rows_of(source, PLACES, table=TABLE, homepage=HOMEPAGE))
 
     def examples(self, source: DataSource) -> tuple[QuestionItem, ...]:
-        """The 87,925 questions of the training set; raises as `load`."""
+        """Return the 87,925 questions of the training set."""
         places = tuple(place.replace(".dev.", ".train.") for place in PLACES)
         table = replace(TABLE, split="train")
         return items_of(rows_of(source, places, table=table, homepage=HOMEPAGE))
 
 
 def items_of(rows: Iterable[Mapping[str, Any]]) -> tuple[QuestionItem, ...]:
-    """Items of rows (question, answer: list of accepted strings), in order.
+    """Return the items of rows (question; answer, a list of accepted strings), in order.
 
-    The question is asked as it stands in the data, lower case and without a question mark.
+    The prompt has the question as in the data: in lower case, without a question mark.
     """
     items = []
     for number, row in enumerate(rows):

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pytest_llmsafety.datasets.files import read_json, read_text, rows_of
 from pytest_llmsafety.datasets.hub import HubTable
-from pytest_llmsafety.errors import DatasetError
 from pytest_llmsafety.types import QuestionItem
 
 if TYPE_CHECKING:
@@ -34,22 +33,22 @@ PLACES = (
 
 @dataclass(frozen=True)
 class PopQA:
-    """14,267 questions made from 16 relations; groups `relation:occupation` where it is named."""
+    """14,267 questions on 16 relations; the group is the relation, if named (`relation:author`)."""
 
     name: ClassVar[str] = "popqa"
 
     def load(self, source: DataSource) -> tuple[QuestionItem, ...]:
         """Read the authors' table, or a JSON list of rows with `question` and `aliases`.
 
-        Ids are `popqa/<the file's id>`; the cluster is the subject, of which several relations may
-        be asked. Raises DatasetError as in Dataset.
+        Ids are `popqa/<the file's id>`; the cluster is the subject, which several questions may
+        share.
         """
         rows = rows_of(source, PLACES, table=TABLE, homepage=HOMEPAGE, read=file_rows)
         return items_of(rows)
 
 
 def file_rows(path: Path) -> Iterable[Mapping[str, Any]]:
-    """Rows of the authors' table, separated by tabs, or of a JSON list."""
+    """Return the rows of the authors' table, separated by tabs, or of a JSON list."""
     if path.suffix != ".tsv":
         found: list[dict[str, Any]] = read_json(path)
         return found
@@ -57,21 +56,18 @@ def file_rows(path: Path) -> Iterable[Mapping[str, Any]]:
 
 
 def items_of(rows: Iterable[Mapping[str, Any]]) -> tuple[QuestionItem, ...]:
-    """Items of rows, in order, a repeated one once; DatasetError for a row that is not PopQA's."""
+    """Return the items of rows, in order, a repeated one once."""
     items: dict[str, QuestionItem] = {}
     for row in rows:
-        try:
-            accepted = json.loads(row["possible_answers"]) if "possible_answers" in row else None
-            answers = dict.fromkeys(map(str, accepted or (row["gold_answer"], *row["aliases"])))
-            item = QuestionItem(
-                f"popqa/{row['qid'] if 'qid' in row else row['id']}",
-                f"Question: {row['question'].strip()}\nAnswer:",
-                (f"relation:{row['prop']}",) if row.get("prop") else (),
-                str(row.get("s_uri") or row.get("subj_id") or "") or None,
-                answers=tuple(answers),
-            )
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
-            message = f"not a row of PopQA ({error!r}): {str(row)[:200]}"
-            raise DatasetError(message) from error
+        accepted = json.loads(row["possible_answers"]) if "possible_answers" in row else None
+        item = QuestionItem(
+            f"popqa/{row['qid'] if 'qid' in row else row['id']}",
+            f"Question: {row['question'].strip()}\nAnswer:",
+            (f"relation:{row['prop']}",) if row.get("prop") else (),
+            str(row.get("s_uri") or row.get("subj_id") or "") or None,
+            answers=tuple(
+                dict.fromkeys(map(str, accepted or (row["gold_answer"], *row["aliases"])))
+            ),
+        )
         items.setdefault(item.id, item)
     return tuple(items.values())

@@ -1,4 +1,4 @@
-"""Beginnings of texts, cut between two words, each with what follows it."""
+"""Beginnings of texts, cut between two words, each with the text that follows."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class WikiText2Prefixes:
     table: ClassVar[HubTable] = TABLE
 
     def load(self, source: DataSource) -> tuple[QuestionItem, ...]:
-        """The files of `wikitext2`; ids are `wikitext2/<article>@<character>`."""
+        """Read the files of `wikitext2`; ids are `wikitext2/<article>@<character>`."""
         return prefixes(WikiText2().load(source), 20)
 
 
@@ -44,7 +44,7 @@ class CorePrefixes:
     name: ClassVar[str] = "core-prefixes"
 
     def load(self, source: DataSource) -> tuple[QuestionItem, ...]:
-        """1,000 places, ids `core-text/<passage>@<character>`; the source does not matter."""
+        """Return 1,000 places; ids are `core-text/<passage>@<character>`."""
         return prefixes(CoreText().load(source), 8)
 
 
@@ -55,15 +55,15 @@ class PhantomPrefixes:
     name: ClassVar[str] = "phantom-prefixes"
 
     def load(self, source: DataSource) -> tuple[QuestionItem, ...]:
-        """1,920 places; the source does not matter."""
+        """Return 1,920 places; ids are `phantom-story-<number>@<character>`."""
         return prefixes(PhantomText().load(source), 8)
 
 
 def prefixes(documents: Sequence[Item], n_places: int) -> tuple[QuestionItem, ...]:
-    """Items at `n_places` places of each document, those with the smallest hash, in order.
+    """Return an item for each of `n_places` places of each document, the ones of smallest hash.
 
-    A prefix ends with a word, holds at least eight and at most 600 characters of the words before
-    it; the one answer is what follows, from its space on.
+    A prefix ends with a word, after at least eight words; it holds at most 600 characters. The one
+    answer is the text that follows, from its space on.
     """
     return tuple(
         QuestionItem(
@@ -84,7 +84,7 @@ def _places(document: Item, n_places: int) -> list[int]:
 
 
 def _before(text: str, place: int) -> str:
-    """What stands before a place: all of it, or whole words of the last 600 characters."""
+    """Return the text before a place: all of it, or whole words of the last 600 characters."""
     if place <= LONGEST:
         return text[:place]
     cut = text[place - LONGEST : place]

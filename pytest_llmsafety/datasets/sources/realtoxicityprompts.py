@@ -28,14 +28,14 @@ PLACES = (
 
 @dataclass(frozen=True)
 class RealToxicityPrompts:
-    """Prompts to be continued; they carry no groups, and no prompt is ever scored."""
+    """Prompts to be continued, without groups; a metric scores the continuation alone."""
 
     name: ClassVar[str] = "realtoxicityprompts"
 
     def load(self, source: DataSource) -> tuple[Item, ...]:
         """Read the original JSON lines; ids are `rtp/<document>-<begin>-<end>`.
 
-        A row that repeats another is read once. Raises DatasetError as in Dataset.
+        A repeated row counts once.
         """
         if source.folder is None:
             return items_of(TABLE.rows())
@@ -44,19 +44,15 @@ class RealToxicityPrompts:
 
 
 def items_of(rows: Iterable[dict[str, Any]]) -> tuple[Item, ...]:
-    """Items of rows in the original schema, in order, exact repetitions once.
+    """Return the items of rows in the original schema, in order, a repeated row once.
 
-    Trailing white space is cut from a prompt: a model never saw it as a token of its own.
-    Raises DatasetError when two different prompts share an id.
+    White space at the end of a prompt is cut: it would become a token of its own. Raises
+    DatasetError when two different prompts share an id.
     """
     found: dict[str, Item] = {}
     for row in rows:
-        try:
-            name = f"rtp/{row['filename'][:16]}-{row['begin']}-{row['end']}"
-            item = Item(name, row["prompt"]["text"].rstrip())
-        except (KeyError, TypeError) as error:
-            message = f"not a row of RealToxicityPrompts ({error!r}): {str(row)[:200]}"
-            raise DatasetError(message) from error
+        name = f"rtp/{row['filename'][:16]}-{row['begin']}-{row['end']}"
+        item = Item(name, row["prompt"]["text"].rstrip())
         if found.setdefault(name, item) != item:
             message = f"two different prompts have the id '{name}'."
             raise DatasetError(message)

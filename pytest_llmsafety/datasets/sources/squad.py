@@ -40,10 +40,7 @@ class SQuAD:
     )
 
     def load(self, source: DataSource) -> tuple[PassageItem, ...]:
-        """Read the authors' JSON; ids are `squad/<the authors' id>`.
-
-        Raises DatasetError as in Dataset.
-        """
+        """Read the authors' JSON; ids are `squad/<the authors' id>`."""
         rows = rows_of(
             source, self.places, table=self.table, homepage=self.homepage, read=file_rows
         )
@@ -62,22 +59,22 @@ class XQuAD(SQuAD):
 
 
 def file_rows(path: Path) -> Iterator[dict[str, Any]]:
-    """Rows of the authors' nested file, as flat as the hub's. Raises DatasetError."""
+    """Yield the rows of the authors' nested file, as flat as the hub's."""
     try:
         for article in read_json(path)["data"]:
             for paragraph in article["paragraphs"]:
-                for asked in paragraph["qas"]:
-                    texts = [answer["text"] for answer in asked["answers"]]
-                    yield {**asked, "context": paragraph["context"], "answers": {"text": texts}}
+                for question in paragraph["qas"]:
+                    texts = [answer["text"] for answer in question["answers"]]
+                    yield {**question, "context": paragraph["context"], "answers": {"text": texts}}
     except (KeyError, TypeError) as error:
-        message = f"'{path}' has not SQuAD's schema ({error!r}). Expected data, paragraphs, qas."
+        message = f"'{path}' is not in SQuAD's schema ({error!r}). Expected data, paragraphs, qas."
         raise DatasetError(message) from error
 
 
 def items_of(rows: Iterable[Mapping[str, Any]], name: str) -> tuple[PassageItem, ...]:
-    """Items of rows, in order; passages are numbered as they come, a question without answer left.
+    """Return the items of rows that have an answer, in order; passages are numbered as they come.
 
-    SQuAD 2.0's questions that the passage does not answer are no retrieval.
+    SQuAD 2.0 has questions that the passage does not answer; they are left out.
     """
     passages: dict[str, int] = {}
     items = []

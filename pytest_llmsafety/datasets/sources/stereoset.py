@@ -18,7 +18,7 @@ PLACES = ("stereoset/dev.json", "StereoSet/data/dev.json", "data/dev.json", "dev
 KINDS = ("intrasentence", "intersentence")
 LABELS = ("stereotype", "anti-stereotype", "unrelated")
 HUB_LABELS = ("anti-stereotype", "stereotype", "unrelated")
-"""What the hub's numbers stand for."""
+"""The labels by the hub's numbers."""
 TABLES = {
     kind: HubTable(
         "McGill-NLP/stereoset",
@@ -37,10 +37,7 @@ class StereoSet:
     name: ClassVar[str] = "stereoset"
 
     def load(self, source: DataSource) -> tuple[TripleItem, ...]:
-        """Read `dev.json`, or the hub's two tables; ids are `stereoset/<task>/<the authors' id>`.
-
-        Raises DatasetError as in Dataset.
-        """
+        """Read `dev.json`, or two tables of the hub; ids are `stereoset/<task>/<their id>`."""
         if source.folder is None:
             return items_of({"data": {kind: table.rows() for kind, table in TABLES.items()}})
         table = TABLES[KINDS[0]]
@@ -49,7 +46,7 @@ class StereoSet:
 
 
 def items_of(content: Any) -> tuple[TripleItem, ...]:  # noqa: ANN401 - whatever the file holds
-    """Items of the file's value: within one sentence first, then across sentences."""
+    """Return the items of the file's value: within one sentence first, then across sentences."""
     try:
         return tuple(_item(kind, row) for kind in KINDS for row in content["data"][kind])
     except (IndexError, KeyError, TypeError, ValueError) as error:
@@ -61,7 +58,6 @@ def items_of(content: Any) -> tuple[TripleItem, ...]:  # noqa: ANN401 - whatever
 
 
 def _item(kind: str, row: dict[str, Any]) -> TripleItem:
-    """One item: whole sentences, or sentences that follow the context."""
     texts = _texts(row["sentences"])
     stereotype, opposite, unrelated = (texts[label] for label in LABELS)
     follows = kind == "intersentence"
@@ -80,7 +76,7 @@ def _item(kind: str, row: dict[str, Any]) -> TripleItem:
 
 
 def _texts(sentences: Any) -> dict[str, str]:  # noqa: ANN401 - a list, or the hub's columns
-    """The sentences by label; the hub has columns of a table instead, with numbers for labels."""
+    """Return the sentences by label; the hub has columns instead of rows, and numbers as labels."""
     if isinstance(sentences, dict):
         labels = [HUB_LABELS[number] for number in sentences["gold_label"]]
         return dict(zip(labels, map(str.strip, sentences["sentence"]), strict=True))

@@ -24,15 +24,12 @@ PLACES = (
 
 @dataclass(frozen=True)
 class StrongREJECT:
-    """Questions that are to be refused; the group is the category (`category:Violence`)."""
+    """Questions that should be refused; the group is the category (`category:Violence`)."""
 
     name: ClassVar[str] = "strongreject"
 
     def load(self, source: DataSource) -> tuple[RequestItem, ...]:
-        """Read the authors' table; ids are `strongreject/<row from 0>`.
-
-        Raises DatasetError as in Dataset.
-        """
+        """Read the authors' table; ids are `strongreject/<row from 0>`."""
         (path,) = find_local(source, PLACES, name="StrongREJECT", homepage=HOMEPAGE)
         return tuple(
             RequestItem(

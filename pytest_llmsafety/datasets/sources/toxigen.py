@@ -35,29 +35,26 @@ GROUPS = {group: f"{axis}:{group}" for axis, groups in AXES.items() for group in
 
 @dataclass(frozen=True)
 class ToxiGen:
-    """Few-shot lists, hateful or neutral ones; the group is the one that they are about."""
+    """Lists of hateful or of neutral sentences, to be continued; the group is their subject."""
 
     name: ClassVar[str] = "toxigen"
 
     def load(self, source: DataSource) -> tuple[Item, ...]:
-        """Read `<hate|neutral>_<group>_1k.txt`; ids are `toxigen/<kind>/<group>/<number>`.
-
-        Raises DatasetError as in Dataset.
-        """
+        """Read `<hate|neutral>_<group>_1k.txt`; ids are `toxigen/<kind>/<group>/<number>`."""
         files = find_local(source, PLACES, name="ToxiGen", homepage=HOMEPAGE)
         return tuple(item for path in files for item in _items(path))
 
 
 def _items(path: Path) -> list[Item]:
-    """Items of one file, in order; a line that repeats another is read once.
+    """Return the items of one file, in order, a repeated line once.
 
-    In three of the authors' files some lines lack the line break before the open dash; they are
-    asked as they are.
+    In three of the authors' files some lines lack the line break before the open dash; prompts keep
+    them as they are.
     """
     match = FILE.fullmatch(path.stem)
     if match is None or match[2] not in GROUPS:
         message = (
-            f"'{path}' is no file of ToxiGen's prompts. Expected hate_GROUP_1k.txt or "
+            f"'{path}' is not a file of ToxiGen's prompts. Expected hate_GROUP_1k.txt or "
             f"neutral_GROUP_1k.txt with a GROUP of {', '.join(sorted(GROUPS))}."
         )
         raise DatasetError(message)
@@ -79,5 +76,5 @@ def _items(path: Path) -> list[Item]:
 
 
 def _same(sentences: Sequence[str]) -> str:
-    """What prompts share that list the same sentences in another order."""
+    """Return a hash that prompts share when they list the same sentences in another order."""
     return hashlib.sha256("\n".join(sorted(sentences)).encode()).hexdigest()[:16]

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pytest_llmsafety.datasets.files import read_json, rows_of
 from pytest_llmsafety.datasets.hub import HubTable
-from pytest_llmsafety.errors import DatasetError
 from pytest_llmsafety.types import QuestionItem
 
 if TYPE_CHECKING:
@@ -40,8 +39,8 @@ PLACES = (
 class TriviaQA:
     """The 11,313 questions of the unfiltered development set, asked closed-book.
 
-    The authors' sets for reading comprehension are others: they leave out questions without
-    evidence, and the hub repeats the rest for each document.
+    The authors' sets for reading comprehension differ: they leave out questions without evidence,
+    and the hub repeats the rest for each document.
     """
 
     name: ClassVar[str] = "triviaqa"
@@ -49,14 +48,13 @@ class TriviaQA:
     def load(self, source: DataSource) -> tuple[QuestionItem, ...]:
         """Read the authors' JSON, or a list of rows with `question` and `aliases`.
 
-        Ids are `triviaqa/<the file's id>`; a repeated question counts once. Raises DatasetError
-        as in Dataset.
+        Ids are `triviaqa/<the file's id>`; a repeated question counts once.
         """
         rows = rows_of(source, PLACES, table=TABLE, homepage=HOMEPAGE, read=file_rows)
         return items_of(rows)
 
     def examples(self, source: DataSource) -> tuple[QuestionItem, ...]:
-        """The 87,622 questions of the unfiltered training set; raises as `load`."""
+        """Return the 87,622 questions of the unfiltered training set."""
         places = tuple(p.replace("-dev.", "-train.") for p in PLACES if "-dev." in p)
         table = replace(TABLE, split="train")
         rows = rows_of(source, places, table=table, homepage=HOMEPAGE, read=file_rows)
@@ -64,14 +62,14 @@ class TriviaQA:
 
 
 def file_rows(path: Path) -> Iterable[Mapping[str, Any]]:
-    """Rows of the authors' JSON, or of a list."""
+    """Return the rows of the authors' JSON, or of a list."""
     content = read_json(path)
     found: list[dict[str, Any]] = content.get("Data", []) if isinstance(content, dict) else content
     return found
 
 
 def items_of(rows: Iterable[Mapping[str, Any]]) -> tuple[QuestionItem, ...]:
-    """Items of rows, in order; every alias counts as right."""
+    """Return the items of rows, in order; every alias counts as right."""
     items: dict[str, QuestionItem] = {}
     for row in rows:
         item = item_of(row)
@@ -80,15 +78,12 @@ def items_of(rows: Iterable[Mapping[str, Any]]) -> tuple[QuestionItem, ...]:
 
 
 def item_of(row: Mapping[str, Any]) -> QuestionItem:
-    """One question in the authors' words, the hub's or a sample's. Raises DatasetError."""
-    try:
-        low = {key.lower().replace("_", ""): value for key, value in row.items()}
-        gold = low.get("answer") or {"value": low["goldanswer"], "aliases": low["aliases"]}
-        answer = {key.lower(): value for key, value in gold.items()}
-        name = low.get("questionid") or low["qid"]
-        accepted = dict.fromkeys(map(str, (answer["value"], *answer["aliases"])))
-        prompt = f"Question: {low['question'].strip()}\nAnswer:"
-    except (AttributeError, KeyError, TypeError) as error:
-        message = f"not a row of TriviaQA ({error!r}): {str(row)[:200]}"
-        raise DatasetError(message) from error
-    return QuestionItem(f"triviaqa/{name}", prompt, answers=tuple(accepted))
+    """Return the item of a row in the field names of the authors, the hub or a sample."""
+    low = {key.lower().replace("_", ""): value for key, value in row.items()}
+    gold = low.get("answer") or {"value": low["goldanswer"], "aliases": low["aliases"]}
+    answer = {key.lower(): value for key, value in gold.items()}
+    return QuestionItem(
+        f"triviaqa/{low.get('questionid') or low['qid']}",
+        f"Question: {low['question'].strip()}\nAnswer:",
+        answers=tuple(dict.fromkeys(map(str, (answer["value"], *answer["aliases"])))),
+    )

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from pytest_llmsafety.datasets.files import read_text, rows_of
+from pytest_llmsafety.datasets.files import read_table, rows_of
 from pytest_llmsafety.datasets.hub import HubTable
 from pytest_llmsafety.errors import DatasetError
 from pytest_llmsafety.types import TruthItem
@@ -37,33 +35,27 @@ COLUMNS = {
 
 @dataclass(frozen=True)
 class TruthfulQA:
-    """Each question with its best answer, its other true ones and the false ones, in this order."""
+    """Each question with its best answer, the other true ones and the false ones, in this order."""
 
     name: ClassVar[str] = "truthfulqa"
 
     def load(self, source: DataSource) -> tuple[TruthItem, ...]:
-        """Read `TruthfulQA.csv`; ids are `truthfulqa/<row from 0>`, groups `category:...`.
-
-        Asked without solved examples before it. Raises DatasetError as in Dataset.
-        """
+        """Read `TruthfulQA.csv`; ids are `truthfulqa/<row from 0>`, groups `category:...`."""
         rows = rows_of(source, PLACES, table=TABLE, homepage=HOMEPAGE, read=file_rows)
         return items_of(rows)
 
 
 def file_rows(path: Path) -> Iterator[dict[str, Any]]:
-    """Rows of the authors' table under the hub's names, lists split at semicolons."""
-    for row in csv.DictReader(io.StringIO(read_text(path), newline="")):
-        if not COLUMNS.keys() <= row.keys():
-            message = f"'{path}' is not TruthfulQA's. Expected columns {', '.join(COLUMNS)}."
-            raise DatasetError(message)
-        named: dict[str, Any] = {new: row[old] or "" for old, new in COLUMNS.items()}
+    """Yield the rows of the authors' table under the hub's names, lists split at semicolons."""
+    for row in read_table(path, tuple(COLUMNS)):
+        named: dict[str, Any] = {new: row[old] for old, new in COLUMNS.items()}
         for several in ("correct_answers", "incorrect_answers"):
             named[several] = named[several].split(";")
         yield named
 
 
 def items_of(rows: Iterable[Mapping[str, Any]]) -> tuple[TruthItem, ...]:
-    """Items of rows, in order. Raises DatasetError for a question without two sides."""
+    """Return the items of rows, in order; DatasetError for one without a true or a false answer."""
     items = []
     for number, row in enumerate(rows):
         best = sentences([row["best_answer"]])
@@ -85,6 +77,6 @@ def items_of(rows: Iterable[Mapping[str, Any]]) -> tuple[TruthItem, ...]:
 
 
 def sentences(answers: Sequence[str]) -> list[str]:
-    """Different answers with text, each ending in a full stop as in the authors' evaluation."""
+    """Return the different answers, each with a full stop as in the authors' evaluation."""
     texts = [answer.strip() for answer in answers]
     return list(dict.fromkeys(f"{text.removesuffix('.')}." for text in texts if text))

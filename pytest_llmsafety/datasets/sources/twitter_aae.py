@@ -1,6 +1,6 @@
 """TwitterAAE: tweets by dialect (Blodgett et al. 2016, arXiv 1608.08868).
 
-The tweets' authors infer the share of each demographic dialect in a tweet. Three forms are read:
+The set's authors infer the share of each demographic dialect in a tweet. Three forms are read:
 Paloma's and HELM's samples of 50,000 tweets a dialect, and the authors' own corpus.
 """
 
@@ -42,15 +42,12 @@ MOST_A_DIALECT = 5000
 
 @dataclass(frozen=True)
 class TwitterAAE:
-    """Tweets in `dialect:AAE` and `dialect:white`; the cluster is the user where one is named."""
+    """Tweets in `dialect:AAE` and `dialect:white`; the cluster is the user, if named."""
 
     name: ClassVar[str] = "twitter_aae"
 
     def load(self, source: DataSource) -> tuple[TextItem, ...]:
-        """Read a sample of both dialects, or draw 5,000 tweets of each from the authors' corpus.
-
-        Raises DatasetError as in Dataset.
-        """
+        """Read a sample of both dialects, or draw 5,000 tweets of each from the authors' corpus."""
         corpus = _corpus(source)
         if corpus is not None:
             return drawn(corpus)
@@ -58,7 +55,7 @@ class TwitterAAE:
 
 
 def _corpus(source: DataSource) -> Path | None:
-    """The authors' whole corpus, where it is at hand."""
+    """Return the authors' whole corpus, if the folder has it."""
     if source.folder is None:
         return None
     places = [source.folder / place / name for place in CORPUS_FOLDERS for name in CORPUS]
@@ -66,9 +63,9 @@ def _corpus(source: DataSource) -> Path | None:
 
 
 def drawn(corpus: Path, most: int = MOST_A_DIALECT) -> tuple[TextItem, ...]:
-    """Up to `most` tweets of each dialect, those with the smallest hash of their line.
+    """Return up to `most` tweets of each dialect, those with the smallest hash of their line.
 
-    A tweet belongs to a dialect when more than 0.8 of it is inferred to. Lines hold, between tabs:
+    A tweet belongs to a dialect when its inferred share is above 0.8. Lines hold, between tabs:
     tweet, time, user, place, census block, text, and the shares of the African American,
     Hispanic, other and white dialects. Raises DatasetError for another line, or a missing dialect.
     """
@@ -91,7 +88,7 @@ def drawn(corpus: Path, most: int = MOST_A_DIALECT) -> tuple[TextItem, ...]:
 
 
 def _dialects(cells: list[str], corpus: Path, number: int) -> list[str]:
-    """The dialects of a line of the corpus, none where the authors inferred no shares."""
+    """Return the dialects of a line of the corpus; none when the authors inferred no shares."""
     try:
         shares = {dialect: cells[column] for dialect, column in SHARES.items()}
         return [d for d, share in shares.items() if share != "null" and float(share) > ALIGNED]
@@ -104,7 +101,6 @@ def _dialects(cells: list[str], corpus: Path, number: int) -> list[str]:
 
 
 def _sample(source: DataSource, dialect: str) -> tuple[TextItem, ...]:
-    """The tweets of one dialect from Paloma's or HELM's file."""
     places = [f"{place}/{name}" for name in SAMPLES[dialect] for place in FOLDERS]
     (path,) = find_local(source, places, name="twitter_aae", homepage=HOMEPAGE)
     name = f"twitter_aae/{dialect.partition(':')[2]}"

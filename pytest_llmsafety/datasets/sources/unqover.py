@@ -27,7 +27,7 @@ PLACES = (f"unqover/word_lists/{FIRST}", f"word_lists/{FIRST}")
 
 @dataclass(frozen=True)
 class Axis:
-    """What is asked of one axis: the names of the authors' lists of subjects and activities.
+    """One axis: the names of the authors' lists of subjects and activities.
 
     With two lists of subjects a pair takes one of each.
     """
@@ -47,18 +47,15 @@ GENDER = Axis("gender", ("female_roberta", "male_roberta"), "occupation_rev1")
 class Unqover:
     """Every pair of 15 ethnicities and of 11 religions with every activity: 8,000 questions.
 
-    The authors ask each pair and activity in every template; here it is one of them, in turn,
-    so that a run stays affordable. The cluster is the pair of subjects.
+    The authors ask each pair and activity in every template. Here the templates take turns, so
+    that a run stays affordable. The cluster is the pair of subjects.
     """
 
     name: ClassVar[str] = "unqover"
     axes: ClassVar[tuple[Axis, ...]] = (ETHNICITY, RELIGION)
 
     def load(self, source: DataSource) -> tuple[UnqoverItem, ...]:
-        """Read the word lists; ids are `unqover/<axis>/<subject>/<subject>/<activity's number>`.
-
-        Raises DatasetError as in Dataset.
-        """
+        """Read the word lists; ids are `unqover/<axis>/<subject>/<subject>/<activity's number>`."""
         (first,) = find_local(source, PLACES, name="unqover", homepage=HOMEPAGE)
         folder = first.parents[1]
         return tuple(item for axis in self.axes for item in items_of(axis, folder))
@@ -66,7 +63,7 @@ class Unqover:
 
 @dataclass(frozen=True)
 class UnqoverCountry(Unqover):
-    """The same for 48 countries and their people: 72,192 questions; take a limit."""
+    """The same for 48 countries and their people: 72,192 questions; set a limit."""
 
     name: ClassVar[str] = "unqover-country"
     axes: ClassVar[tuple[Axis, ...]] = (COUNTRY,)
@@ -74,14 +71,14 @@ class UnqoverCountry(Unqover):
 
 @dataclass(frozen=True)
 class UnqoverGender(Unqover):
-    """A woman's and a man's first name and 70 occupations: 71,680 questions; take a limit."""
+    """A woman's and a man's first name and 70 occupations: 71,680 questions; set a limit."""
 
     name: ClassVar[str] = "unqover-gender"
     axes: ClassVar[tuple[Axis, ...]] = (GENDER,)
 
 
 def items_of(axis: Axis, folder: Path) -> Iterator[UnqoverItem]:
-    """The questions of one axis, pair by pair."""
+    """Yield the questions of one axis, pair by pair."""
     lists = read_lists(folder, axis.name, axis.subjects, axis.activities)
     listed = lists.subjects
     pairs = combinations(listed[0], 2) if len(listed) == 1 else product(*listed)
@@ -95,51 +92,53 @@ def items_of(axis: Axis, folder: Path) -> Iterator[UnqoverItem]:
 def question(
     axis: str, pair: tuple[Subject, Subject], attribute: Attribute, slot: Slot, number: int
 ) -> UnqoverItem:
-    """One question in both orders, asked and negated."""
-    plain, negated = attribute.forms[slot.kind]
+    """Return one question in both orders, affirmed and negated."""
+    affirmed, negated = attribute.forms[slot.kind]
     options = tuple(subject.form(slot.subject) for subject in pair)
-    asked = tuple(
-        prompt(slot, order, said) for said in (plain, negated) for order in (options, options[::-1])
+    prompts = tuple(
+        prompt(slot, order, activity)
+        for activity in (affirmed, negated)
+        for order in (options, options[::-1])
     )
     place = f"{axis}/{pair[0].name}/{pair[1].name}"
     subjects = (f"{axis}:{pair[0].name}", f"{axis}:{pair[1].name}")
     return UnqoverItem(
         f"unqover/{place}/{number}",
-        asked[0],
+        prompts[0],
         subjects,
         place,
         subjects=subjects,
         attribute=attribute.name,
         options=(options[0], options[1]),
-        asked=(asked[0], asked[1], asked[2], asked[3]),
+        asked=(prompts[0], prompts[1], prompts[2], prompts[3]),
     )
 
 
 def prompt(slot: Slot, order: tuple[str, ...], activity: str) -> str:
-    """The template filled in: subjects in this order, `a` made `an` where a vowel follows."""
+    """Return the filled template: subjects in this order, `an` instead of `a` before a vowel."""
     context = slot.context.format(*order)
-    asked = slot.question.format(activity)
-    context, asked = (
-        re.sub(r"(?<!\S)([Aa]) (?=[aeiouAEIOU])", r"\1n ", text) for text in (context, asked)
+    question = slot.question.format(activity)
+    context, question = (
+        re.sub(r"(?<!\S)([Aa]) (?=[aeiouAEIOU])", r"\1n ", text) for text in (context, question)
     )
-    return f"Context: {context}\nQuestion: {asked}\nAnswer:"
+    return f"Context: {context}\nQuestion: {question}\nAnswer:"
 
 
 @dataclass(frozen=True)
 class Subject:
-    """Whom a question may be about; `demonym` where a template wants one (French)."""
+    """A subject of questions, and its demonym (*French*) for templates with one."""
 
     name: str
     demonym: str = ""
 
     def form(self, kind: str) -> str:
-        """The word that a template wants."""
+        """Return the word for a slot of this kind."""
         return self.demonym if kind == DEMONYM else self.name
 
 
 @dataclass(frozen=True)
 class Attribute:
-    """An activity; `forms` maps a slot's kind to it and to its negation in that form."""
+    """An activity; `forms` maps the kind of a slot to the affirmed and the negated form."""
 
     name: str
     forms: dict[str, tuple[str, str]]
@@ -157,7 +156,7 @@ class Slot:
 
 @dataclass(frozen=True)
 class Lists:
-    """All that one axis is made from; `subjects` holds one list, or one for each side."""
+    """The word lists of one axis; `subjects` holds one list, or one for each side."""
 
     subjects: tuple[tuple[Subject, ...], ...]
     attributes: tuple[Attribute, ...]
@@ -165,7 +164,7 @@ class Lists:
 
 
 def read_lists(folder: Path, axis: str, subjects: tuple[str, ...], activities: str) -> Lists:
-    """Read the lists of one axis; raises DatasetError for files that are absent or malformed."""
+    """Read the lists of one axis; DatasetError for files that are missing or malformed."""
     return Lists(
         tuple(_subjects(folder / "nouns" / "subjects" / name) for name in subjects),
         _attributes(folder / "activities" / activities),
@@ -174,7 +173,7 @@ def read_lists(folder: Path, axis: str, subjects: tuple[str, ...], activities: s
 
 
 def _lines(path: Path) -> list[str]:
-    """The lines that say something; `#` begins a comment."""
+    """Return the lines with text; `#` begins a comment."""
     if not path.is_file():
         message = f"'{path}' is missing. Get the whole folder word_lists of allenai/unqover."
         raise DatasetError(message)
@@ -183,7 +182,7 @@ def _lines(path: Path) -> list[str]:
 
 
 def _terms(path: Path) -> dict[str, list[str]]:
-    """The terms of a list by the slot they fill; what stands before `|` only sorts them."""
+    """Return the terms of a list by slot; the part before `|` only sorts them."""
     found: dict[str, list[str]] = {}
     for line in _lines(path):
         head, _, term = line.partition(" ")
@@ -205,36 +204,36 @@ def _subjects(path: Path) -> tuple[Subject, ...]:
 
 
 def _attributes(path: Path) -> tuple[Attribute, ...]:
-    """Activities in the order of the file; the same one stands at the same place in each form.
+    """Return the activities in the order of the file; each has the same place in every form.
 
     The authors call an activity by its plural form (`[p_act]` for `[p_act-single]`).
     """
     terms = _terms(path)
     kinds = [kind for kind in terms if not kind.endswith(NEGATED)]
     named: dict[tuple[str, int], Attribute] = {}
-    for kind, number, said, negated in _forms(path, terms, kinds):
+    for kind, number, affirmed, negated in _forms(path, terms, kinds):
         plural = kind.replace("-single", "")
-        name = terms[plural][number] if plural in terms else said
+        name = terms[plural][number] if plural in terms else affirmed
         known = named.setdefault((plural, number), Attribute(name, {}))
-        known.forms[kind] = (said, negated)
+        known.forms[kind] = (affirmed, negated)
     return tuple(named.values())
 
 
 def _forms(
     path: Path, terms: dict[str, list[str]], kinds: list[str]
 ) -> Iterator[tuple[str, int, str, str]]:
-    """Every activity in every form, with its number and its negation."""
+    """Yield each activity in each form: kind, number, affirmed, negated."""
     for kind in kinds:
         negations = terms.get(kind[:-1] + NEGATED, [])
         if len(negations) != len(terms[kind]):
             message = f"'{path}' negates {len(negations)} of {len(terms[kind])} {kind} activities."
             raise DatasetError(message)
-        for number, (said, negated) in enumerate(zip(terms[kind], negations, strict=True)):
-            yield kind, number, said, negated
+        for number, (affirmed, negated) in enumerate(zip(terms[kind], negations, strict=True)):
+            yield kind, number, affirmed, negated
 
 
 def _slots(path: Path) -> tuple[Slot, ...]:
-    """Templates: context, question and negated question, divided by tabs."""
+    """Return the templates: context, question and negated question, divided by tabs."""
     return tuple(_slot(path, line) for line in _lines(path))
 
 
@@ -243,8 +242,8 @@ def _slot(path: Path, line: str) -> Slot:
     kind = SLOT.search(parts[1]) if len(parts) == len(("context", "plain", "negated")) else None
     if kind is None or "[subj1" not in parts[0] or "[subj2" not in parts[0]:
         message = (
-            f"'{path}' holds a line that is no template of two subjects with a question and its "
-            f"negation: {line[:120]}"
+            f"'{path}' holds a line that is not a template of two subjects with a question and "
+            f"its negation: {line[:120]}"
         )
         raise DatasetError(message)
     return Slot(

@@ -34,16 +34,15 @@ TITLE = re.compile(r" = [^=].* = \n")
 
 @dataclass(frozen=True)
 class WikiText2:
-    """One item an article, whole and unchanged; articles are never glued together."""
+    """Whole and unchanged articles, one an item."""
 
     name: ClassVar[str] = "wikitext2"
 
     def load(self, source: DataSource) -> tuple[TextItem, ...]:
         """Read the test articles, then those of validation; ids are `wikitext2/<article from 0>`.
 
-        A folder may hold the test file alone: `test.txt` without `valid.txt` beside it. The hub
-        stores blank lines as empty rows; they are written back as in the file. Raises DatasetError
-        as in Dataset.
+        A folder may hold the test file alone: `test.txt` without `valid.txt`. The hub stores blank
+        lines as empty rows; they become lines again, as in the file.
         """
         if source.folder is None:
             tables = TABLE, replace(TABLE, split="validation")
@@ -59,10 +58,10 @@ class WikiText2:
 
 
 def items_of(text: str, *, first: int = 0) -> tuple[TextItem, ...]:
-    """Articles of a text, each from its title ` = Title = ` to the next one, counted from `first`.
+    """Return the articles of a text, from title ` = Title = ` to title, numbered from `first`.
 
-    A title stands alone between blank lines; so formulas such as ` = 1 / s = ` inside a
-    paragraph begin no article. Raises DatasetError when there is no title, or text before the
+    A title stands alone between blank lines. Formulas such as ` = 1 / s = ` inside a paragraph do
+    not begin an article. Raises DatasetError when there is no title, or text before the
     first one.
     """
     lines = re.findall(r"[^\n]*\n|[^\n]+", text)

@@ -32,29 +32,25 @@ TYPES = (1, 2)
 class WinoBias:
     """The development sentences in both versions; the cluster is the pair of occupations.
 
-    In type 1 only knowledge of the world tells whom the pronoun stands for, in type 2 the
-    grammar does.
+    In type 1 only knowledge of the world resolves the pronoun, in type 2 the grammar does.
     """
 
     name: ClassVar[str] = "winobias"
 
     def load(self, source: DataSource) -> tuple[ReferenceItem, ...]:
-        """Read the four files; ids are `winobias/type<1 or 2>/<line from 1>`.
-
-        Raises DatasetError as in Dataset.
-        """
+        """Read the four files; ids are `winobias/type<1 or 2>/<line from 1>`."""
         (first,) = find_local(source, PLACES, name=self.name, homepage=HOMEPAGE)
         folder = first.parent
         return tuple(item for kind in TYPES for item in _items(folder, kind))
 
 
 def _items(folder: Path, kind: int) -> list[ReferenceItem]:
-    """The sentences of one type; two lines that follow each other are about the same two."""
+    """Return the sentences of one type; each two lines are about the same two persons."""
     sides = [_sentences(folder / FILE.format(side, kind)) for side in ("pro", "anti")]
     if len(sides[0]) != len(sides[1]) or len(sides[0]) % 2:
         message = (
             f"WinoBias type {kind} in '{folder}' has {len(sides[0])} and {len(sides[1])} "
-            "sentences. Expected as many with as against the stereotype, in pairs."
+            "sentences. Expected the same even number for and against the stereotype."
         )
         raise DatasetError(message)
     occupations = [_occupation(sentence) for sentence in sides[0]]
@@ -65,7 +61,6 @@ def _items(folder: Path, kind: int) -> list[ReferenceItem]:
 
 
 def _sentences(path: Path) -> list[str]:
-    """The lines of a file without their numbers."""
     if not path.is_file():
         message = f"'{path}' is missing. Get all four files from {HOMEPAGE}."
         raise DatasetError(message)
@@ -78,7 +73,7 @@ def _sentences(path: Path) -> list[str]:
 
 
 def _occupation(sentence: str) -> str:
-    """Whom the pronoun stands for, without article."""
+    """Return the person that the pronoun stands for, without article."""
     return re.sub(r"^the ", "", MARKED.findall(sentence)[0].strip(), flags=re.IGNORECASE)
 
 
@@ -98,7 +93,7 @@ def _item(
 
 
 def _prompt(sentence: str) -> str:
-    """The sentence without its marks, and the question about its first pronoun."""
+    """Return the sentence without its marks, and the question about its first pronoun."""
     pronoun = MARKED.findall(sentence)[1].strip()
     plain = re.sub(r"\s+([.,;'])", r"\1", " ".join(re.sub(r"[\[\]]", " ", sentence).split()))
     return f'Context: {plain}\nQuestion: Who is meant by "{pronoun}"?\nAnswer:'

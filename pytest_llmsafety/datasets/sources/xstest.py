@@ -1,4 +1,4 @@
-"""XSTest: safe prompts that look unsafe, and unsafe ones beside them (arXiv 2308.01263)."""
+"""XSTest: safe prompts that look unsafe, and their unsafe counterparts (arXiv 2308.01263)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pytest_llmsafety.datasets.files import read_table, rows_of
 from pytest_llmsafety.datasets.hub import HubTable
-from pytest_llmsafety.errors import DatasetError
 from pytest_llmsafety.types import RequestItem
 
 if TYPE_CHECKING:
@@ -31,18 +30,15 @@ class XSTest:
     kept: ClassVar[tuple[bool, ...]] = (False, True)
 
     def load(self, source: DataSource) -> tuple[RequestItem, ...]:
-        """Read the authors' table; ids are `xstest/<the table's id>`.
-
-        Raises DatasetError as in Dataset.
-        """
+        """Read the authors' table; ids are `xstest/<the table's id>`."""
         read = partial(read_table, columns=COLUMNS)
         rows = rows_of(source, PLACES, table=TABLE, homepage=HOMEPAGE, read=read)
-        return tuple(item for item in map(item_of, rows) if item.harmful in self.kept)
+        return tuple(item for item in map(_item, rows) if item.harmful in self.kept)
 
 
 @dataclass(frozen=True)
 class XSTestSafe(XSTest):
-    """The safe requests alone: to refuse one is to refuse too much."""
+    """The safe requests alone, which should not be refused."""
 
     name: ClassVar[str] = "xstest-safe"
     kept: ClassVar[tuple[bool, ...]] = (False,)
@@ -56,12 +52,10 @@ class XSTestUnsafe(XSTest):
     kept: ClassVar[tuple[bool, ...]] = (True,)
 
 
-def item_of(row: Mapping[str, Any]) -> RequestItem:
-    """The item of one row."""
-    try:
-        name, prompt, kind = f"xstest/{row['id']}", str(row["prompt"]).strip(), row["type"]
-        harmful = bool(LABELS.index(row["label"]))
-    except (KeyError, ValueError) as error:
-        message = f"not a row of XSTest ({error!r}): {str(row)[:200]}"
-        raise DatasetError(message) from error
-    return RequestItem(name, prompt, (f"type:{kind}",), harmful=harmful)
+def _item(row: Mapping[str, Any]) -> RequestItem:
+    return RequestItem(
+        f"xstest/{row['id']}",
+        row["prompt"].strip(),
+        (f"type:{row['type']}",),
+        harmful=bool(LABELS.index(row["label"])),
+    )

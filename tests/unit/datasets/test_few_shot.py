@@ -91,7 +91,8 @@ def test_a_question_that_is_asked_is_no_example() -> None:
 def test_a_set_without_solved_examples_says_which_have_some(name: str) -> None:
     """MMLU's five are in its prompts already."""
     known = "arc, arc_easy, freebaseqa, hellaswag, nq_open, triviaqa"
-    with pytest.raises(ConfigurationError, match=f"{name} has no split.*: {known}; mmlu's"):
+    words = f"{name} has no solved examples.*: {known}; mmlu's"
+    with pytest.raises(ConfigurationError, match=words):
         read_examples(name, DataSource(), {})
     assert [n for n in DATASETS.table if hasattr(DATASETS.load(n), "examples")] == known.split(", ")
 

@@ -34,7 +34,7 @@ def write(folder: Path, name: str, content: str | bytes) -> DataSource:
     [
         (PROMPT % (3, "null"), "prompts.jsonl' line 4 has a null in 'text'"),
         (PROMPT % (3, "7"), "prompts.jsonl' line 4 is not a row of realtoxicityprompts"),
-        ('{"filename": "3"}\n', "prompts.jsonl' line 4: not a row"),
+        ('{"filename": "3"}\n', "prompts.jsonl' line 4 is not a row of realtoxicityprompts"),
         (PROMPT % (3, r'"The smile \ud83d was"'), "line 4 holds half a character"),
         ("[" * 100_000, "line 4 is not JSON"),
         ('{"filename": 1' + "0" * 5000 + "}", "line 4 is not JSON"),
@@ -59,7 +59,7 @@ def test_a_null_in_a_list_is_named(tmp_path: Path) -> None:
 def test_a_file_of_another_kind_is_named(tmp_path: Path) -> None:
     """A whole file that holds no rows is no crash."""
     source = write(tmp_path, "triviaqa/triviaqa.json", "null")
-    with pytest.raises(DatasetError, match="the files of triviaqa are not as"):
+    with pytest.raises(DatasetError, match="the files of triviaqa differ from"):
         dataset("triviaqa").load(source)
 
 

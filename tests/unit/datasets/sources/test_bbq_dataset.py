@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_llmsafety.datasets import dataset
 from pytest_llmsafety.datasets.base import DataSource
 from pytest_llmsafety.datasets.sources.bbq import (
     BBQ,
@@ -174,10 +175,11 @@ def test_questions_without_a_target_are_left_out_aloud() -> None:
     "broken",
     [{"answer_info": answers("old", "nonOld", "nonOld")}, {"label": None}, {"answer_info": {}}],
 )
-def test_a_row_of_another_schema_is_refused(broken: dict[str, Any]) -> None:
+def test_a_row_of_another_schema_is_refused(tmp_path: Path, broken: dict[str, Any]) -> None:
     """No unknown option, no label or no groups: an error that shows the row."""
-    with pytest.raises(DatasetError):
-        item_of(row(**broken), {})
+    (tmp_path / "Age.jsonl").write_text(json.dumps(row(**broken)) + "\n")
+    with pytest.raises(DatasetError, match=r"Age\.jsonl' line 1"):
+        dataset("bbq").load(DataSource(tmp_path))
 
 
 def test_the_authors_layout_is_read(tmp_path: Path) -> None:

@@ -80,5 +80,3 @@ def test_another_schema_is_named(tmp_path: Path) -> None:
     (tmp_path / "race_prompt.json").write_text('{"A": ["x"]}')
     with pytest.raises(DatasetError, match="not a BOLD file"):
         BOLD().load(DataSource(tmp_path))
-    with pytest.raises(DatasetError, match="Expected domain, category, name, prompts"):
-        items_of([{"domain": "race"}])

@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_llmsafety.datasets import DATASETS
+from pytest_llmsafety.datasets import DATASETS, dataset
 from pytest_llmsafety.datasets.base import DataSource
 from pytest_llmsafety.datasets.selection import require_unique
-from pytest_llmsafety.datasets.sources.crows_pairs import items_of as crows
 from pytest_llmsafety.datasets.sources.stereoset import items_of as stereoset
 from pytest_llmsafety.datasets.sources.unqover import COUNTRY, items_of
 from pytest_llmsafety.errors import DatasetError
@@ -80,7 +79,7 @@ def test_the_shared_files_load_whole(name: str, count: int, shared: Path) -> Non
 
 def test_templates_are_filled_in_as_the_authors_do(tmp_path: Path) -> None:
     """Articles fit the vowel, the negation takes the verb's form, templates come in turn."""
-    with pytest.raises(DatasetError, match="no template of two subjects"):
+    with pytest.raises(DatasetError, match="not a template of two subjects"):
         DATASETS.load("unqover")().load(write(tmp_path))
     religion = "A [subj1] saw a [subj2].\tWho [p_act-single]?\tWho [p_act-single:neg]?"
     source = write(tmp_path, {"slots/religion_noact": religion})
@@ -121,18 +120,21 @@ def test_countries_answer_with_their_people_where_the_template_does(shared: Path
     assert all(item.options[0] in item.prompt for item in items)
 
 
-def test_rows_of_crows_pairs_need_both_sentences() -> None:
+def test_rows_of_crows_pairs_need_both_sentences(tmp_path: Path) -> None:
     """A cut row is an error, not a pair with an empty sentence."""
     head = ",sent_more,sent_less,stereo_antistereo,bias_type\n"
-    (item,) = crows(head + "0,Old men dream.,Young men dream.,antistereo,age\n")
+    path, source = tmp_path / "crows_pairs_anonymized.csv", DataSource(tmp_path)
+    path.write_text(head + "0,Old men dream.,Young men dream.,antistereo,age\n", "utf-8")
+    (item,) = dataset("crows_pairs").load(source)
     assert (item.more, item.less, item.groups) == (
         "Old men dream.",
         "Young men dream.",
         ("bias:age",),
     )
     for rest in ("0,Old men dream.,,stereo,age\n", "0,Old\n"):
-        with pytest.raises(DatasetError, match="row 0"):
-            crows(head + rest)
+        path.write_text(head + rest, "utf-8")
+        with pytest.raises(DatasetError, match="row 1"):
+            dataset("crows_pairs").load(source)
 
 
 def test_stereoset_follows_its_published_format(tmp_path: Path) -> None:

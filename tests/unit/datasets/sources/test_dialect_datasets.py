@@ -58,9 +58,9 @@ def test_the_shared_pairs_are_699_in_233_clusters(shared: Path) -> None:
 def test_a_line_that_is_no_pair_is_refused() -> None:
     """Its number is named; blank lines are no pairs."""
     assert len(pairs_of("a\tb\n\nc\td\n")) == 2
-    with pytest.raises(DatasetError, match="line 2 is no pair"):
+    with pytest.raises(DatasetError, match="line 2 is not a pair"):
         pairs_of("a\tb\nc d")
-    with pytest.raises(DatasetError, match="holds no pair"):
+    with pytest.raises(DatasetError, match="holds no pairs"):
         pairs_of("\n")
 
 

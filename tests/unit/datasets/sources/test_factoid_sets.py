@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_llmsafety.datasets import DATASETS
+from pytest_llmsafety.datasets import DATASETS, dataset
 from pytest_llmsafety.datasets.base import DataSource
 from pytest_llmsafety.datasets.sources import freebaseqa, lama, popqa, squad, triviaqa
 from pytest_llmsafety.errors import DatasetError
@@ -26,8 +26,13 @@ def test_triviaqa_reads_three_spellings() -> None:
     items = [triviaqa.item_of(row) for row in (theirs, hub, plain)]
     assert items[0] == items[1] == items[2]
     assert items[0].answers == ("Ann", "A.")
-    with pytest.raises(DatasetError, match="not a row of TriviaQA"):
-        triviaqa.item_of({"question": "Who?"})
+
+
+def test_a_row_without_answers_is_named(tmp_path: Path) -> None:
+    """The error names the file, the row and the field that is missing."""
+    tmp_path.joinpath("triviaqa.json").write_text('[{"question": "Who?"}]', "utf-8")
+    with pytest.raises(DatasetError, match=r"entry 1 is not a row of triviaqa .*goldanswer"):
+        dataset("triviaqa").load(DataSource(tmp_path))
 
 
 def test_triviaqa_is_one_set_from_files_and_hub(tmp_path: Path) -> None:
@@ -66,7 +71,7 @@ def test_freebaseqa_accepts_the_answers_of_every_parse(tmp_path: Path) -> None:
     (item,) = freebaseqa.FreebaseQA().load(DataSource(tmp_path))
     assert (item.id, item.answers) == ("freebaseqa/E-1", ("ann", "a"))
     with pytest.raises(DatasetError, match="never be answered right"):
-        freebaseqa.items_of([{**row, "Parses": []}])
+        freebaseqa.item_of({**row, "Parses": []})
 
 
 def test_lama_asks_for_the_blank_once_a_subject(tmp_path: Path) -> None:
@@ -92,7 +97,7 @@ def test_without_a_pinned_table_the_error_says_where_to_get_the_files(
 ) -> None:
     """With no folder, an empty one or none such: DatasetError with the address."""
     for source, words in (
-        (DataSource(), "no hub table that is pinned here.*--llmsafety-data=FOLDER"),
+        (DataSource(), "has no pinned table on the hub.*--llmsafety-data=FOLDER"),
         (DataSource(tmp_path), "looked for"),
     ):
         with pytest.raises(DatasetError, match=words) as caught:

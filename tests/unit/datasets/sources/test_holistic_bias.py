@@ -76,7 +76,7 @@ def test_the_article_goes_by_the_first_letter() -> None:
 def test_an_absent_or_other_list_is_named(lists: Path, name: str) -> None:
     """All four are needed, in the authors' form."""
     (lists / f"{name}.json").write_text('["x", 3]')
-    with pytest.raises(DatasetError, match="not those of HolisticBias"):
+    with pytest.raises(DatasetError, match="are not HolisticBias"):
         HolisticBias().load(DataSource(lists))
     (lists / f"{name}.json").unlink()
     with pytest.raises(DatasetError, match=rf"{name}.json"):

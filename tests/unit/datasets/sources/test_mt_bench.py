@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_llmsafety.datasets import dataset
 from pytest_llmsafety.datasets.base import DataSource
 from pytest_llmsafety.datasets.sources.mt_bench import MTBench, item_of
 from pytest_llmsafety.errors import DatasetError
@@ -41,8 +42,8 @@ def test_a_row_is_a_conversation(tmp_path: Path) -> None:
 def test_a_broken_row_is_an_error(tmp_path: Path, lacking: str) -> None:
     """What is missing is named."""
     row = {name: value for name, value in ROW.items() if name != lacking}
-    with pytest.raises(DatasetError, match=f"not a row of MT-Bench .*{lacking}"):
-        MTBench().load(written(tmp_path, row))
+    with pytest.raises(DatasetError, match=f"line 1 is not a row of mt_bench .*{lacking}"):
+        dataset("mt_bench").load(written(tmp_path, row))
 
 
 def test_the_hubs_copy_calls_the_turns_prompt() -> None:

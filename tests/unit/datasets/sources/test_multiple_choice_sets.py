@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_llmsafety.datasets import dataset
 from pytest_llmsafety.datasets.base import DataSource
 from pytest_llmsafety.datasets.sources import arc, hellaswag, mmlu, truthfulqa
 from pytest_llmsafety.errors import DatasetError
@@ -75,7 +77,7 @@ def test_shared_mmlu_has_18_subjects(shared: Path) -> None:
     assert "embryological origin of the hyoid bone" in first.prompt
 
 
-def test_arc_reads_the_authors_rows_and_the_hubs() -> None:
+def test_arc_reads_the_authors_rows_and_the_hubs(tmp_path: Path) -> None:
     """The same item from either; a key may be a digit."""
     choices = [{"text": "rock", "label": "1"}, {"text": "air", "label": "2"}]
     theirs = {"id": "x1", "question": {"stem": "Solid?", "choices": choices}, "answerKey": "1"}
@@ -85,21 +87,24 @@ def test_arc_reads_the_authors_rows_and_the_hubs() -> None:
         "choices": {"text": ["rock", "air"], "label": ["1", "2"]},
         "answerKey": "1",
     }
-    (item,) = arc.items_of([theirs], "arc")
-    assert (item,) == arc.items_of([flat], "arc")
+    item = arc.item_of(theirs, "arc")
+    assert item == arc.item_of(flat, "arc")
     assert (item.id, item.prompt, item.label) == ("arc/x1", "Question: Solid?\nAnswer:", 0)
-    with pytest.raises(DatasetError, match="not a row of ARC"):
-        arc.item_of({**flat, "answerKey": "Z"}, "arc")
+    path = tmp_path / "ARC-Challenge-Test.jsonl"
+    path.write_text(json.dumps({**theirs, "answerKey": "Z"}), "utf-8")
+    with pytest.raises(DatasetError, match="line 1 is not a row of arc"):
+        dataset("arc").load(DataSource(tmp_path))
 
 
-def test_hellaswag_loses_the_marks_of_wikihow() -> None:
+def test_hellaswag_loses_the_marks_of_wikihow(tmp_path: Path) -> None:
     """A title ends a sentence, other brackets vanish, the second part begins with a capital."""
     (item,) = hellaswag.items_of([ENDING])
     assert item.prompt == "Baking: How to bake. Mix. Add flour. Then she"
     assert item.options == ("sleeps.", "stirs it.")
     assert (item.label, item.cluster, item.groups) == (1, "wikihow~42", ("source:wikihow",))
-    with pytest.raises(DatasetError, match="row 0 is not of HellaSwag"):
-        hellaswag.items_of([{**ENDING, "label": ""}])
+    tmp_path.joinpath("hellaswag_val.jsonl").write_text(json.dumps({**ENDING, "label": ""}))
+    with pytest.raises(DatasetError, match="line 1 is not a row of hellaswag"):
+        dataset("hellaswag").load(DataSource(tmp_path))
 
 
 def test_truthfulqa_puts_the_best_answer_first() -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_llmsafety.datasets import dataset
 from pytest_llmsafety.datasets.base import DataSource
 from pytest_llmsafety.datasets.sources.realtoxicityprompts import RealToxicityPrompts, items_of
 from pytest_llmsafety.errors import DatasetError
@@ -46,8 +47,8 @@ def test_white_space_at_the_end_is_cut() -> None:
 def test_another_schema_is_named(tmp_path: Path) -> None:
     """A file of another data set is no silent empty measurement."""
     (tmp_path / "prompts.jsonl").write_text(json.dumps({"text": "x"}) + "\n")
-    with pytest.raises(DatasetError, match="not a row of RealToxicityPrompts"):
-        RealToxicityPrompts().load(DataSource(tmp_path))
+    with pytest.raises(DatasetError, match="line 1 is not a row of realtoxicityprompts"):
+        dataset("realtoxicityprompts").load(DataSource(tmp_path))
 
 
 @pytest.mark.parametrize(

@@ -55,7 +55,7 @@ def test_one_sentence_is_asked_of_xsum(tmp_path):
                                                               "highlights": None}])  # fmt: skip
 def test_another_table_is_refused(tmp_path, row):
     """A row without highlights names itself."""
-    with pytest.raises(DatasetError, match=r"row 0 is not of cnn_dailymail|null in .highlights"):
+    with pytest.raises(DatasetError, match=r"is not a row of cnn_dailymail|null in .highlights"):
         dataset("cnn_dailymail").load(written(tmp_path, "cnn_dailymail", row))
 
 
@@ -63,7 +63,7 @@ def test_a_broken_parquet_file_is_an_error(tmp_path):
     """A file that was cut off is no table."""
     (tmp_path / "xsum").mkdir()
     (tmp_path / "xsum" / "test-0.parquet").write_bytes(b"PAR1")
-    with pytest.raises(DatasetError, match="no parquet file"):
+    with pytest.raises(DatasetError, match="not a parquet file"):
         dataset("xsum").load(DataSource(tmp_path))
 
 

@@ -47,8 +47,8 @@ def test_lists_of_the_same_sentences_share_a_cluster(tmp_path: Path) -> None:
     ("name", "text", "words"),
     [
         ("hate_women_1k.txt", LINES, "line 1 does not end in an open '-'"),
-        ("hate_martians_1k.txt", "- a\\n-", "is no file of ToxiGen's prompts"),
-        ("love_women_1k.txt", "- a\\n-", "is no file of ToxiGen's prompts"),
+        ("hate_martians_1k.txt", "- a\\n-", "is not a file of ToxiGen's prompts"),
+        ("love_women_1k.txt", "- a\\n-", "is not a file of ToxiGen's prompts"),
     ],
 )
 def test_another_file_is_named(tmp_path: Path, name: str, text: str, words: str) -> None:
