@@ -63,6 +63,12 @@ def did_you_mean(name: str, known: Sequence[str]) -> str:
     return f" Did you mean '{close[0]}'?" if close else ""
 
 
+def first_line(error: BaseException) -> str:
+    """Return the first line of an error's text, without its full stop."""
+    lines = str(error).strip().splitlines()
+    return lines[0].rstrip(".") if lines else type(error).__name__
+
+
 class ModelError(LlmSafetyError):
     """A model cannot be found, loaded or trusted."""
 

@@ -290,7 +290,7 @@ def _joined(given: Mapping[str, Any], stated: Mapping[str, Any]) -> dict[str, An
 
 def _model(texts: Mapping[str, Any]) -> ModelSpec:
     """Read --model, --device and --dtype; what can be told from disk alone is checked."""
-    from pytest_llmsafety.models import locate
+    from pytest_llmsafety.models.model_folder import check_folder
 
     device = texts["device"] or "auto"
     if not DEVICE.fullmatch(device):
@@ -304,7 +304,7 @@ def _model(texts: Mapping[str, Any]) -> ModelSpec:
         and not spec.is_phantom
         and (folder.exists() or spec.name.startswith((".", "/", "~")))
     ):
-        locate.check_folder(folder)
+        check_folder(folder)
     return spec
 
 

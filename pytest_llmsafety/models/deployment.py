@@ -8,8 +8,8 @@ from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
 from pytest_llmsafety.errors import ModelError
-from pytest_llmsafety.json_files import read_json
-from pytest_llmsafety.models.locate import read_config, tokenizer_files
+from pytest_llmsafety.models.model_folder import read_config, read_settings, tokenizer_files
+from pytest_llmsafety.models.tokenizer import load_tokenizer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -63,8 +63,6 @@ class Deployment:
     @classmethod
     def of(cls, folder: Path) -> Deployment:
         """Read the files of a folder; its weights are not read. Raises ModelError."""
-        from pytest_llmsafety.models.load import load_tokenizer
-
         settings = generation_settings(folder)
         ids = sorted(configured_ends(read_config(folder), settings))
         told = tuple(
@@ -219,15 +217,7 @@ def appended_ids(tokenizer: PreTrainedTokenizerBase) -> tuple[int, ...]:
 
 def generation_settings(folder: Path) -> dict[str, Any]:
     """Return generation_config.json; empty where there is none. Raises ModelError."""
-    path = folder / "generation_config.json"
-    if not path.is_file():
-        return {}
-    try:
-        found = read_json(path)
-    except (OSError, ValueError) as error:
-        message = f"cannot read '{path}': {error}. Expected JSON; save or download the model again."
-        raise ModelError(message) from error
-    return found if isinstance(found, dict) else {}
+    return read_settings(folder / "generation_config.json")
 
 
 def configured_ends(config: Mapping[str, Any], settings: Mapping[str, Any]) -> set[int]:

@@ -12,8 +12,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_llmsafety.errors import ConfigurationError
 from pytest_llmsafety.libraries import version
+from pytest_llmsafety.models.device import resolve
 from pytest_llmsafety.models.digests import FileDigests, digest_json, file_digest
 from pytest_llmsafety.models.own_code import own_digest
 from pytest_llmsafety.models.quantization_formats import quantization_of, versions_for
@@ -144,41 +144,6 @@ def _installed(module: str) -> tuple[str, str]:
     return name, f"no version {file_digest(path)}" if path and path.is_file() else ""
 
 
-def resolve(spec: ModelSpec) -> tuple[str, str]:
-    """Return (dtype, device) with `auto` replaced by what this machine has.
-
-    A GPU is used when there is one, and of several `auto:K` takes the one whose turn it is;
-    bfloat16 on a GPU, float32 on a CPU.
-    Raises ConfigurationError when a GPU is asked for and torch sees none.
-    """
-    device = spec.device
-    kind, _, number = device.partition(":")
-    if kind in {"auto", "cuda"}:
-        import torch
-
-        seen = torch.cuda.is_available()
-        if kind == "auto" and seen:
-            device = f"cuda:{int(number) % torch.cuda.device_count()}" if number else "cuda"
-        elif kind == "auto":
-            device = "cpu"
-        elif not seen:
-            raise _absent(device)
-    elif kind == "mps":
-        import torch
-
-        if not torch.backends.mps.is_available():
-            raise _absent(device)
-    dtype = spec.dtype
-    if dtype == "auto":
-        dtype = "float32" if device == "cpu" else "bfloat16"
-    return dtype, device
-
-
-def _absent(device: str) -> ConfigurationError:
-    message = f"device '{device}' was asked for, but torch sees no such GPU. Use cpu or auto."
-    return ConfigurationError(message)
-
-
 def platform_of(spec: ModelSpec, backend: str) -> Platform:
     """Return the platform on which `backend` runs the model here."""
     dtype, device = resolve(spec)
@@ -189,7 +154,8 @@ def _behind(step: Step, files: FileDigests) -> str:
     """Return the digest of what a step stands for outside this package; empty for our own."""
     other = step.model
     if other is not None:
-        from pytest_llmsafety.models.locate import locate, read_config
+        from pytest_llmsafety.models.locate import locate
+        from pytest_llmsafety.models.model_folder import read_config
 
         folder = locate(other, tokenizer=False)
         return model_digest(folder, files) + versions_for(quantization_of(read_config(folder)))

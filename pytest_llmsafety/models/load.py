@@ -8,11 +8,10 @@ import torch
 import transformers
 from transformers.pytorch_utils import Conv1D
 
-from pytest_llmsafety.errors import ModelError
-from pytest_llmsafety.json_files import read_json
+from pytest_llmsafety.errors import ModelError, first_line
 from pytest_llmsafety.libraries import quiet_transformers
 from pytest_llmsafety.models.gguf_file import complete
-from pytest_llmsafety.models.locate import read_config
+from pytest_llmsafety.models.model_folder import read_config
 from pytest_llmsafety.models.quantization_formats import (
     lacking,
     quantization_of,
@@ -23,92 +22,10 @@ from pytest_llmsafety.models.size import check_gguf_size, check_size
 from pytest_llmsafety.models.unpack import dense_state
 from pytest_llmsafety.models.unused_tensors import check_used
 
-LONGEST_REASON = 200
-
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
-
-
-PROBE = (
-    "Somewhere behind the harbour an old librarian explained, unhurriedly and with considerable "
-    "enthusiasm, why uninterrupted conversations about extraordinary expeditions were impossible."
-)
-"""Words of many tokens: a tokenizer that draws its splits draws other ones each time."""
-DRAWS = 4
-
-
-def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
-    """Load the tokenizer of a model folder, with its chat template wherever that lies.
-
-    Raises ModelError when that fails, and for a tokenizer that splits a text at random.
-    """
-    try:
-        tokenizer: PreTrainedTokenizerBase = transformers.AutoTokenizer.from_pretrained(
-            str(folder), trust_remote_code=False, local_files_only=True
-        )
-    except Exception as error:
-        _check_config(folder)
-        message = (
-            f"cannot load the tokenizer of '{folder}': {type(error).__name__}: "
-            f"{first_line(error)}. Expected files written by tokenizer.save_pretrained(). "
-            "Save it again beside the weights."
-        )
-        raise ModelError(message) from error
-    if not tokenizer.chat_template:
-        tokenizer.chat_template = processor_template(folder)
-    _check_fixed(tokenizer, folder)
-    return tokenizer
-
-
-def _check_config(folder: Path) -> None:
-    """Raise ModelError when it is config.json that transformers does not take."""
-    try:
-        with quiet_transformers():
-            transformers.AutoConfig.from_pretrained(
-                str(folder), trust_remote_code=False, local_files_only=True
-            )
-    except Exception as error:
-        why = " ".join(str(error).split())[:LONGEST_REASON]
-        message = (
-            f"transformers {transformers.__version__} does not take '{folder / 'config.json'}': "
-            f"{type(error).__name__}: {why}. Expected the configuration of a decoder-only model "
-            "that it knows. Fetch or save the model again."
-        )
-        raise ModelError(message) from error
-
-
-def processor_template(folder: Path) -> str | None:
-    """Return the chat template that stands only beside the processor; None where none does."""
-    path = folder / "chat_template.json"
-    if not path.is_file():
-        return None
-    try:
-        found = read_json(path)
-    except (OSError, ValueError) as error:
-        message = f"cannot read '{path}': {error}. Expected JSON; save or download the model again."
-        raise ModelError(message) from error
-    template = found.get("chat_template") if isinstance(found, dict) else None
-    return str(template) if template else None
-
-
-def _check_fixed(tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
-    """Raise ModelError for a tokenizer that gives one text different tokens."""
-    inner = getattr(getattr(tokenizer, "backend_tokenizer", None), "model", None)
-    dropout = getattr(inner, "dropout", None)
-    if not dropout:
-        found = {tuple(tokenizer(PROBE, verbose=False)["input_ids"]) for _ in range(DRAWS)}
-        if len(found) == 1:
-            return
-    how = f"BPE dropout {dropout:.2g}" if dropout else "it samples among the splits of a text"
-    message = (
-        f"the tokenizer of '{folder}' is random ({how}): the same text becomes other tokens each "
-        "time, so no two answers are to the same prompt. Expected a fixed one: set "
-        '"dropout": null under "model" in tokenizer.json, or "enable_sampling": false in '
-        "sp_model_kwargs of tokenizer_config.json."
-    )
-    raise ModelError(message)
+    from transformers import PreTrainedModel
 
 
 def load_model(folder: Path, *, dtype: str, device: str) -> PreTrainedModel:
@@ -242,12 +159,6 @@ def _why(folder: Path, device: str, error: Exception) -> str:
         f"cannot load '{folder}': {type(error).__name__}: {first_line(error)}. Expected a "
         f"decoder-only model that transformers {transformers.__version__} knows, {files}."
     )
-
-
-def first_line(error: BaseException) -> str:
-    """Return the first line of an error's text, without its full stop."""
-    lines = str(error).strip().splitlines()
-    return lines[0].rstrip(".") if lines else type(error).__name__
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -10,15 +10,15 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from pytest_llmsafety.errors import ModelError
-from pytest_llmsafety.models.free_memory import container, free_bytes, swap_bytes
-from pytest_llmsafety.models.locate import stored_tensors
+from pytest_llmsafety.models.device import container, free_bytes, swap_bytes
+from pytest_llmsafety.models.model_folder import stored_tensors
 from pytest_llmsafety.models.quantization_formats import quantization_of, unpacked_here
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from pytest_llmsafety.models.locate import StoredTensor
+    from pytest_llmsafety.models.model_folder import StoredTensor
 
 LAYERS = ("num_hidden_layers", "num_layers", "n_layer", "n_layers", "decoder_layers")
 EXPERTS = ("num_experts", "num_local_experts", "n_routed_experts", "moe_num_experts")

@@ -19,7 +19,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from pytest_llmsafety.errors import ModelError
-from pytest_llmsafety.models.locate import read_config, weight_files
+from pytest_llmsafety.models.model_folder import read_config, weight_files
 from pytest_llmsafety.models.quantization_formats import QUANTO, packed_as, told_of
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pytest_llmsafety.errors import ModelError
-from pytest_llmsafety.models.locate import read_config, stored_tensors, weight_files
+from pytest_llmsafety.models.model_folder import read_config, stored_tensors, weight_files
 from pytest_llmsafety.models.quantization_formats import quantization_of
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel
 
-    from pytest_llmsafety.models.locate import StoredTensor
+    from pytest_llmsafety.models.model_folder import StoredTensor
 
 NAMED = 3  # tensors that an error lists
 BLOCK = re.compile(r"(^|\.)(layers|h|blocks|block)\.(\d+)\.")

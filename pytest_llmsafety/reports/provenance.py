@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_llmsafety.errors import LlmSafetyError
-from pytest_llmsafety.models import locate
-from pytest_llmsafety.models.free_memory import total_bytes
+from pytest_llmsafety.models.device import total_bytes
 from pytest_llmsafety.models.identity import model_digest
+from pytest_llmsafety.models.locate import locate
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -46,7 +46,7 @@ def models(
     found = {}
     for spec in filter(None, [model, *named]):
         with suppress(LlmSafetyError, OSError):
-            found[str(spec)] = model_digest(locate.locate(spec, tokenizer=False), files)
+            found[str(spec)] = model_digest(locate(spec, tokenizer=False), files)
     return tuple(found.items())
 
 

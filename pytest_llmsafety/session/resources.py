@@ -24,8 +24,8 @@ from pytest_llmsafety.measurements.measurement import Settings
 from pytest_llmsafety.measurements.scorer_accuracy import load
 from pytest_llmsafety.metrics import METRICS
 from pytest_llmsafety.metrics.scorers import check_scorer
-from pytest_llmsafety.models import locate
-from pytest_llmsafety.models.identity import resolve
+from pytest_llmsafety.models.device import resolve
+from pytest_llmsafety.models.locate import locate
 from pytest_llmsafety.paths import CACHE_FILE
 from pytest_llmsafety.session.compressor_resources import calibration, reference, store
 from pytest_llmsafety.session.items import SessionItems
@@ -121,7 +121,7 @@ class Workbench:
         check_judge(self.options.judge, self.engine)
         for other in (step.model for spec in specs for step in spec.steps):
             if other is not None:
-                locate.locate(other, tokenizer=False)
+                locate(other, tokenizer=False)
 
     def pair(self, spec: CompressionSpec) -> ModelPair:
         """The dense model and the same model under `spec`."""

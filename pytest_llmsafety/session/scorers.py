@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from pytest_llmsafety.errors import ConfigurationError, ScorerError
 from pytest_llmsafety.measurements.catalog import NO_DEFAULT, RULES, TOXICITY
 from pytest_llmsafety.metrics.scorers import check_scorer, load_scorer
-from pytest_llmsafety.models.identity import resolve
+from pytest_llmsafety.models.device import resolve
 
 if TYPE_CHECKING:
     from pytest_llmsafety.metrics.scorers.base import Scorer

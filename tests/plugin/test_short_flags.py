@@ -103,7 +103,7 @@ def test_a_folder_after_a_space_is_no_test_path(
     project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """`--model ./dense` does not keep pytest from the conftest files of the project's tests."""
-    monkeypatch.setattr("pytest_llmsafety.models.locate.check_folder", lambda _: None)
+    monkeypatch.setattr("pytest_llmsafety.models.model_folder.check_folder", lambda _: None)
     tests = project.mkdir("checks")
     for name in ("conftest.py", "judge.py"):
         project.path.joinpath(name).rename(tests / name)

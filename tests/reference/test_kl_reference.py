@@ -12,7 +12,8 @@ from pytest_llmsafety.inference.cache import Cache
 from pytest_llmsafety.inference.engine import Engine
 from pytest_llmsafety.measurements.lazy_measurement import LazyMeasurement, Question
 from pytest_llmsafety.metrics.kl import KL
-from pytest_llmsafety.models.load import load_model, load_tokenizer
+from pytest_llmsafety.models.load import load_model
+from pytest_llmsafety.models.tokenizer import load_tokenizer
 from pytest_llmsafety.specs import CompressionSpec, ModelPair, ModelSpec
 
 N_TEXTS, N_TOKENS = 5, 48

@@ -18,7 +18,8 @@ from pytest_llmsafety.compressors.record.architecture import (
 from pytest_llmsafety.compressors.record.coverage import BODY, altered, current, remember
 from pytest_llmsafety.compressors.record.file_sizes import of_folder, of_gguf, stored_bytes
 from pytest_llmsafety.errors import ConfigurationError, ModelError
-from pytest_llmsafety.models.locate import check_folder, locate, read_config
+from pytest_llmsafety.models.locate import locate
+from pytest_llmsafety.models.model_folder import check_folder, read_config
 from pytest_llmsafety.models.quantization_formats import (
     lacking,
     quantization_of,

@@ -30,7 +30,8 @@ from pytest_llmsafety.compressors.methods.gptq import Rounding
 from pytest_llmsafety.compressors.parameters import Key, Parameters, Values, read
 from pytest_llmsafety.compressors.record.file_sizes import dense_bytes
 from pytest_llmsafety.errors import CompressionError, ConfigurationError, UnsupportedModelError
-from pytest_llmsafety.models.locate import TOKENIZER_FILES, locate
+from pytest_llmsafety.models.locate import locate
+from pytest_llmsafety.models.model_folder import TOKENIZER_FILES
 from pytest_llmsafety.paths import user_path
 from pytest_llmsafety.specs import Step
 
@@ -297,7 +298,7 @@ def base_weights(
 
 def _check_tokens(step: Step, folder: Path, context: Context) -> tuple[str, ...]:
     """See that every token of BASE has the same number here; a note where that is not known."""
-    from pytest_llmsafety.models.load import load_tokenizer
+    from pytest_llmsafety.models.tokenizer import load_tokenizer
 
     if context.tokenizer is None:
         return ("the tokenizers were not compared: none was given for the fine-tuned model",)

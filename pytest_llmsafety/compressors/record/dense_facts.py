@@ -10,7 +10,7 @@ from pytest_llmsafety.compressors.record.coverage import Remembered, Row, rememb
 from pytest_llmsafety.compressors.record.file_sizes import stored_bytes
 from pytest_llmsafety.errors import BaselineError
 from pytest_llmsafety.models.digests import digest_json
-from pytest_llmsafety.models.tokenizer_rules import rules_of
+from pytest_llmsafety.models.tokenizer import rules_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase

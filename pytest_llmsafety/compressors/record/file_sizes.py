@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_llmsafety.errors import ModelError
-from pytest_llmsafety.models.locate import stored_tensors, weight_files
+from pytest_llmsafety.models.model_folder import stored_tensors, weight_files
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pytest_llmsafety.compressors.record import CompressionRecord
     from pytest_llmsafety.compressors.record.dense_facts import DenseFacts
     from pytest_llmsafety.models.deployment import Deployment
-    from pytest_llmsafety.models.tokenizer_rules import Parts
+    from pytest_llmsafety.models.tokenizer import Parts
     from pytest_llmsafety.specs import Arm
     from pytest_llmsafety.types import CalibrationTexts, Request, Response
 

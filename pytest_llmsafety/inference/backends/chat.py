@@ -18,8 +18,9 @@ from pytest_llmsafety.inference.backends.bounded import (
 from pytest_llmsafety.inference.backends.thinking import opened
 from pytest_llmsafety.inference.backends.tokens import encode
 from pytest_llmsafety.models.deployment import served_ends, template_of
-from pytest_llmsafety.models.load import load_tokenizer
-from pytest_llmsafety.models.locate import locate, tokenizer_files
+from pytest_llmsafety.models.locate import locate
+from pytest_llmsafety.models.model_folder import tokenizer_files
+from pytest_llmsafety.models.tokenizer import load_tokenizer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -38,11 +38,11 @@ from pytest_llmsafety.inference.backends.tokens import (
     pair_line,
     start_token,
 )
-from pytest_llmsafety.models import locate
 from pytest_llmsafety.models.deployment import Deployment
-from pytest_llmsafety.models.identity import resolve
-from pytest_llmsafety.models.load import load_model, load_tokenizer
-from pytest_llmsafety.models.tokenizer_rules import rules_of
+from pytest_llmsafety.models.device import resolve
+from pytest_llmsafety.models.load import load_model
+from pytest_llmsafety.models.locate import locate
+from pytest_llmsafety.models.tokenizer import load_tokenizer, rules_of
 from pytest_llmsafety.types import Generate, Generation, Likelihood, Loglikelihood, NextTokens
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
     from pytest_llmsafety.compressors.record import CompressionRecord
-    from pytest_llmsafety.models.tokenizer_rules import Parts
+    from pytest_llmsafety.models.tokenizer import Parts
     from pytest_llmsafety.specs import Arm, CompressionSpec
     from pytest_llmsafety.types import Request, Response
 
@@ -74,7 +74,7 @@ class HuggingFaceBackend(Backend):
         """
         settings = settings or BackendSettings()
         given = arm.compression.steps[0].model if settings.dense and arm.compression else None
-        folder = locate.locate(given or arm.model)
+        folder = locate(given or arm.model)
         dtype, device = resolve(arm.model)
         tokenizer = load_tokenizer(folder)
         model = load_model(folder, dtype=dtype, device=device)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pytest_llmsafety.models.free_memory import free_bytes
-from pytest_llmsafety.models.identity import resolve
-from pytest_llmsafety.models.locate import count_parameters, locate
+from pytest_llmsafety.models.device import free_bytes, resolve
+from pytest_llmsafety.models.locate import locate
+from pytest_llmsafety.models.model_folder import count_parameters
 
 if TYPE_CHECKING:
     from pytest_llmsafety.specs import Arm

@@ -99,7 +99,7 @@ def _scale(name: str, tasks: Mapping[str, Any], choice: Choice) -> tuple[Scale, 
 def _drops_space(model: ModelSpec) -> bool:
     """Whether the model's tokenizer drops the space before a word decoded alone."""
     from pytest_llmsafety.inference.backends.detokenize import drops_space
-    from pytest_llmsafety.models.load import load_tokenizer
+    from pytest_llmsafety.models.tokenizer import load_tokenizer
 
     return drops_space(load_tokenizer(locate(model)))
 

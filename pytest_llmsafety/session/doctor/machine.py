@@ -10,12 +10,12 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_llmsafety.errors import LlmSafetyError, ModelError
+from pytest_llmsafety.errors import LlmSafetyError
 from pytest_llmsafety.inference.backends.memory import BYTES, COMPRESSING, HEADROOM
 from pytest_llmsafety.libraries import version
-from pytest_llmsafety.models.free_memory import container, free_bytes, total_bytes
-from pytest_llmsafety.models.locate import count_parameters, locate
-from pytest_llmsafety.paths import user_path
+from pytest_llmsafety.models.device import container, free_bytes, total_bytes
+from pytest_llmsafety.models.locate import locate
+from pytest_llmsafety.models.model_folder import count_parameters
 from pytest_llmsafety.session.results import PACKAGES
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ def room(spec: ModelSpec, seen: tuple[GPU, ...]) -> Iterator[str]:
         yield f"{spec}: torch sees no {device} on this machine"
         return
     try:
-        n_values = count_parameters(_local_folder(spec))
+        n_values = count_parameters(locate(spec, fetch=False))
     except LlmSafetyError as error:
         yield f"{spec}: {error}"
         return
@@ -136,19 +136,3 @@ def _verdict(size: int, free: int) -> str:
             "after the other, which is slower"
         )
     return f"does not fit: to compress it needs {one / GB:.1f} GB, {told}"
-
-
-def _local_folder(spec: ModelSpec) -> Path:
-    """The folder of a model's files on this machine; ModelError where there is none."""
-    if spec.is_phantom or user_path(spec.name).exists():
-        return locate(spec)
-    import huggingface_hub
-
-    try:
-        found = huggingface_hub.snapshot_download(
-            spec.name, revision=spec.revision, local_files_only=True
-        )
-    except Exception as error:
-        message = "not in the local hub cache, so its size is not known without network"
-        raise ModelError(message) from error
-    return Path(found)

@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pytest_llmsafety.errors import ConfigurationError
 from pytest_llmsafety.models import identity
 from pytest_llmsafety.models.digests import FileDigests
 from pytest_llmsafety.models.identity import (
@@ -18,9 +17,7 @@ from pytest_llmsafety.models.identity import (
     Platform,
     arm_identity,
     model_digest,
-    platform_of,
     request_key,
-    resolve,
     versions,
 )
 from pytest_llmsafety.specs import Arm, CompressionSpec, ModelSpec
@@ -227,52 +224,3 @@ def test_versions_name_every_library_and_our_own_code():
     """A new torch, transformers or quanto, or an edit of ours, makes answers new."""
     names = [name for name, _ in versions()]
     assert {"torch", "transformers", "optimum-quanto", "pytest-llmsafety", "own code"} <= {*names}
-
-
-def test_auto_means_float32_on_a_cpu():
-    """Data type and device are settled in one place, for the key and for loading."""
-    assert resolve(ModelSpec("m", device="cpu")) == ("float32", "cpu")
-    assert resolve(ModelSpec("m", device="cpu", dtype="bfloat16")) == ("bfloat16", "cpu")
-    assert platform_of(ModelSpec("m", device="cpu"), "hf") == CPU
-
-
-def test_auto_means_bfloat16_on_a_gpu(monkeypatch):
-    """Where torch sees a GPU, auto uses it."""
-    import torch
-
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    assert resolve(ModelSpec("m")) == ("bfloat16", "cuda")
-    assert platform_of(ModelSpec("m", device="cuda:1"), "hf").device_kind == "cuda"
-
-
-def test_absent_gpu_is_a_named_error(monkeypatch):
-    """Asking for a GPU that is not there says so."""
-    import torch
-
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
-    for device in ("cuda", "mps"):
-        with pytest.raises(ConfigurationError, match=f"'{device}' was asked for, but torch sees"):
-            resolve(ModelSpec("m", device=device))
-
-
-@pytest.mark.parametrize(
-    ("asked", "n_gpus", "expected"),
-    [
-        ("auto:0", 2, "cuda:0"),
-        ("auto:1", 2, "cuda:1"),
-        ("auto:5", 2, "cuda:1"),
-        ("auto:5", 1, "cuda:0"),
-        ("auto", 2, "cuda"),
-        ("cuda:1", 2, "cuda:1"),
-        ("auto:5", 0, "cpu"),
-        ("cpu", 2, "cpu"),
-    ],
-)
-def test_several_processes_take_the_gpus_by_turns(monkeypatch, asked, n_gpus, expected):
-    """Process K gets GPU K modulo their number, unless one was named; keys know no number."""
-    monkeypatch.setattr("torch.cuda.is_available", lambda: n_gpus > 0)
-    monkeypatch.setattr("torch.cuda.device_count", lambda: n_gpus)
-    spec = ModelSpec("m", device=asked)
-    assert resolve(spec)[1] == expected
-    assert platform_of(spec, "hf").device_kind == expected.partition(":")[0]

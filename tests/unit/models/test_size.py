@@ -9,7 +9,7 @@ import pytest
 
 from pytest_llmsafety.errors import ModelError
 from pytest_llmsafety.models import size
-from pytest_llmsafety.models.free_memory import Container
+from pytest_llmsafety.models.device import Container
 from pytest_llmsafety.models.load import load_model
 from tests.packed_checkpoints import save_fp8, tell
 from tests.random_models import random_model

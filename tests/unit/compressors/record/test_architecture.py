@@ -11,7 +11,8 @@ from pytest_llmsafety.compressors.record.coverage import share_text
 from pytest_llmsafety.compressors.record.dense_facts import DenseFacts
 from pytest_llmsafety.errors import NothingCompressed
 from pytest_llmsafety.inference.codec import decode, encode
-from pytest_llmsafety.models.load import load_model, load_tokenizer
+from pytest_llmsafety.models.load import load_model
+from pytest_llmsafety.models.tokenizer import load_tokenizer
 from pytest_llmsafety.phantom.weights import model_path
 from tests.random_models import FAMILIES, random_model
 

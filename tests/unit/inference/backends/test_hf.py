@@ -14,7 +14,8 @@ from pytest_llmsafety.inference.backends.base import BackendSettings
 from pytest_llmsafety.inference.backends.hf import HuggingFaceBackend
 from pytest_llmsafety.inference.cache import Cache
 from pytest_llmsafety.inference.engine import Engine
-from pytest_llmsafety.models.load import load_model, load_tokenizer
+from pytest_llmsafety.models.load import load_model
+from pytest_llmsafety.models.tokenizer import load_tokenizer
 from pytest_llmsafety.specs import Arm, CompressionSpec, ModelPair, ModelSpec
 from pytest_llmsafety.types import Generate, Loglikelihood
 from tests.random_models import LONGEST, letter_tokenizer, random_model

@@ -1,4 +1,4 @@
-"""How much memory this process can still have: of the machine, and of the container it runs in."""
+"""Which device and dtype run a model here, and how much memory is free on the device."""
 
 from __future__ import annotations
 
@@ -6,6 +6,12 @@ import os
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pytest_llmsafety.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from pytest_llmsafety.specs import ModelSpec
 
 CONTROL_GROUPS = Path("/sys/fs/cgroup")
 OF_PROCESS = Path("/proc/self/cgroup")
@@ -36,6 +42,41 @@ V1 = _Version(
     ("total_inactive_file", "total_active_file"),
 )
 V2 = _Version("memory.max", "memory.current", ("inactive_file", "active_file"))
+
+
+def resolve(spec: ModelSpec) -> tuple[str, str]:
+    """Return (dtype, device) with `auto` replaced by what this machine has.
+
+    A GPU is used when there is one, and of several `auto:K` takes the one whose turn it is;
+    bfloat16 on a GPU, float32 on a CPU.
+    Raises ConfigurationError when a GPU is asked for and torch sees none.
+    """
+    device = spec.device
+    kind, _, number = device.partition(":")
+    if kind in {"auto", "cuda"}:
+        import torch
+
+        seen = torch.cuda.is_available()
+        if kind == "auto" and seen:
+            device = f"cuda:{int(number) % torch.cuda.device_count()}" if number else "cuda"
+        elif kind == "auto":
+            device = "cpu"
+        elif not seen:
+            raise _absent(device)
+    elif kind == "mps":
+        import torch
+
+        if not torch.backends.mps.is_available():
+            raise _absent(device)
+    dtype = spec.dtype
+    if dtype == "auto":
+        dtype = "float32" if device == "cpu" else "bfloat16"
+    return dtype, device
+
+
+def _absent(device: str) -> ConfigurationError:
+    message = f"device '{device}' was asked for, but torch sees no such GPU. Use cpu or auto."
+    return ConfigurationError(message)
 
 
 def free_bytes(device: str) -> int:

@@ -1,4 +1,4 @@
-"""Two tokenizers are compared as a whole, not by what they make of a few prompts."""
+"""A tokenizer is loaded with its template, refused when it is random, and compared as a whole."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ import shutil
 
 import pytest
 
+from pytest_llmsafety.errors import ModelError
 from pytest_llmsafety.inference.cache import Cache
 from pytest_llmsafety.inference.engine import Engine
-from pytest_llmsafety.models.load import load_tokenizer
-from pytest_llmsafety.models.tokenizer_rules import rules_of
+from pytest_llmsafety.models.tokenizer import load_tokenizer, rules_of
 from pytest_llmsafety.phantom.weights import model_path
 from pytest_llmsafety.specs import Arm, CompressionSpec, ModelSpec
 
+TEMPLATE = "{{ messages[0]['content'] }}"
 FILES = ("tokenizer.json", "tokenizer_config.json")
 
 
@@ -118,3 +119,24 @@ def test_the_engine_compares_a_checkpoint_with_the_dense_model(folder):
     edit(folder, last_merge)
     assert Engine(Cache(None)).tokenizer_differences(arm) == ("merges",)
     assert engine.tokenizer_differences(Arm(phantom, CompressionSpec.parse("int8"))) == ()
+
+
+def test_a_tokenizer_with_dropout_is_refused(folder):
+    """It splits a text anew each time; the error names the number to change."""
+    edit(folder, lambda told: told["model"].update(dropout=0.1))
+    with pytest.raises(ModelError, match=r'random \(BPE dropout 0\.1\).*"dropout": null'):
+        load_tokenizer(folder)
+
+
+def test_a_template_beside_the_processor_counts(folder):
+    """Some models of images and texts have theirs in chat_template.json alone."""
+    assert load_tokenizer(folder).chat_template is None
+    (folder / "chat_template.json").write_text(json.dumps({"chat_template": TEMPLATE}))
+    assert load_tokenizer(folder).chat_template == TEMPLATE
+
+
+def test_a_broken_template_file_is_named(folder):
+    """What cannot be read is no missing template."""
+    (folder / "chat_template.json").write_text("{")
+    with pytest.raises(ModelError, match=r"cannot read '.*chat_template\.json'"):
+        load_tokenizer(folder)
