@@ -1,4 +1,4 @@
-"""What every compressor extends, and what it is given beside the model."""
+"""Compressor, which every method extends, and the context that it gets."""
 
 from __future__ import annotations
 

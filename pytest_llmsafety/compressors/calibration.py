@@ -1,4 +1,4 @@
-"""Calibration texts as token sequences of one length, drawn with a seed."""
+"""Draw calibration texts as token sequences of one length, with a seed."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ WINDOW_NAMES = ("max_position_embeddings", "n_positions", "max_seq_len", "seq_le
 
 @dataclass(frozen=True)
 class Calibration:
-    """Token ids [sequences, tokens] on the CPU, and where they are from."""
+    """Token ids [sequences, tokens] on the CPU, and their source."""
 
     ids: torch.Tensor
     source: str
@@ -37,12 +37,12 @@ class Calibration:
 
     @property
     def digest(self) -> str:
-        """SHA-256 of shape and ids, in hex."""
+        """Return the SHA-256 of shape and ids, in hex."""
         head = "x".join(map(str, self.ids.shape)).encode()
         return hashlib.sha256(head + self.ids.contiguous().numpy().tobytes()).hexdigest()
 
     def rows(self) -> tuple[tuple[str, str], ...]:
-        """What the record says of it, as (name, text)."""
+        """Return what the record says about the calibration, as (name, text)."""
         count, length = self.ids.shape
         return (
             ("source", self.source),
@@ -54,7 +54,7 @@ class Calibration:
 
 
 def refuse_texts(step: Step, values: Values, *words: str) -> None:
-    """Raise ConfigurationError for settings of calibration texts beside a word that wants none."""
+    """Raise ConfigurationError for settings of calibration texts if a word needs no texts."""
     given = [name for name, _ in values.keys if name in {key.name for key in CALIBRATION}]
     against = [word for word in words if word in values.flags]
     if given and against:
@@ -66,12 +66,12 @@ def refuse_texts(step: Step, values: Values, *words: str) -> None:
 
 
 def draw(model: PreTrainedModel, context: Context, values: Values) -> Calibration:
-    """The calibration sequences of one step: `nsamples` of `seqlen` tokens.
+    """Return the calibration sequences of one step: `nsamples` of `seqlen` tokens.
 
     Texts are joined and cut at a random place into pieces without overlap, of which
-    `nsamples` are drawn; each begins with the start token where the tokenizer sets one. Token
-    ids are taken as they are, all of them unless `nsamples` asks for fewer. Raises
-    CalibrationError when there are fewer tokens than asked for.
+    `nsamples` are drawn. Each begins with the start token where the tokenizer sets one. Token
+    ids are used as they are, all of them unless `nsamples` is smaller. Raises
+    CalibrationError when there are too few tokens.
     """
     asked, length = values.key("nsamples"), values.key("seqlen")
     given = context.calibration
@@ -100,7 +100,7 @@ def draw(model: PreTrainedModel, context: Context, values: Values) -> Calibratio
 
 
 def _named(given: Any, tokens: int, seed: int) -> CalibrationTexts:  # noqa: ANN401
-    """The texts with their source; the packaged ones, as many as it takes, where none is given."""
+    """Return the texts with their source: the packaged text if none is given."""
     if given is None:
         return CalibrationTexts(tuple(packaged_texts(2 * tokens, seed)), "packaged text")
     if isinstance(given, CalibrationTexts):
@@ -109,9 +109,9 @@ def _named(given: Any, tokens: int, seed: int) -> CalibrationTexts:  # noqa: ANN
 
 
 def enough(texts: Sequence[str], tokens: int, seed: int) -> Sequence[str]:
-    """All texts, or of very many some neighbours from a random place on, enough for `tokens`.
+    """Return all texts, or of very many some neighbours that are enough for `tokens`.
 
-    Keeps a corpus of gigabytes from being tokenized as a whole.
+    This keeps a corpus of gigabytes from being tokenized as a whole.
     """
     import random
 
@@ -136,7 +136,7 @@ def pieces(
     length: int,
     seed: int,
 ) -> torch.Tensor:
-    """`count` pieces of `length` tokens from the joined texts, none overlapping another.
+    """Return `count` pieces of `length` tokens from the joined texts, without overlap.
 
     Raises CalibrationError that says how many tokens there are.
     """
@@ -164,7 +164,7 @@ def pieces(
 
 
 def window_of(model: PreTrainedModel) -> int:
-    """The most tokens that the model's configuration allows; LONGEST when it tells none."""
+    """Return the most tokens that the configuration allows; LONGEST when it does not say."""
     config = model.config.get_text_config()
     for name in WINDOW_NAMES:
         if getattr(config, name, None):
@@ -173,7 +173,7 @@ def window_of(model: PreTrainedModel) -> int:
 
 
 def _as_they_are(rows: Sequence[Any], count: Any, length: Any, seed: int) -> torch.Tensor:  # noqa: ANN401
-    """Given token ids as one tensor, fewer or shorter where the step asks for that."""
+    """Return given token ids as one tensor, fewer or shorter where the step says so."""
     import torch
 
     lengths = {len(row) for row in rows}
@@ -204,7 +204,7 @@ def _check_rows(ids: torch.Tensor, model: PreTrainedModel) -> None:
 
 
 def _start_tokens(tokenizer: PreTrainedTokenizerBase) -> list[int]:
-    """The start token where the tokenizer itself sets one before a text, else nothing."""
+    """Return the start token where the tokenizer itself sets one before a text."""
     encode: Any = tokenizer
     ids = encode("a")["input_ids"]
     start = tokenizer.bos_token_id

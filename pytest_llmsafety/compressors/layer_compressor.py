@@ -1,4 +1,4 @@
-"""LayerCompressor: the frame of every method that makes new weights layer by layer."""
+"""LayerCompressor: what every method extends that gives each layer a new weight."""
 
 from __future__ import annotations
 
@@ -50,8 +50,8 @@ class Solved:
 
 
 @dataclass(frozen=True)
-class Done:
-    """What became of one layer."""
+class LayerChange:
+    """One layer after its compression: stored bits per weight, number of zeros, notes."""
 
     layer: Layer
     changed: bool
@@ -61,30 +61,40 @@ class Done:
 
     @property
     def weights(self) -> int:
-        """Number of weights."""
+        """Return the number of weights."""
         return self.layer.stored.numel()
+
+    @classmethod
+    def of(
+        cls, layer: Layer, *, changed: bool, bits: float | None = None, notes: tuple[str, ...] = ()
+    ) -> LayerChange:
+        """Count the zeros of a layer that has its new weight; `bits` None means stored dense."""
+        weight = layer.stored
+        zeros = weight.numel() - int(weight.count_nonzero())
+        dense = 8.0 * weight.element_size()
+        return cls(layer, changed, dense if bits is None else bits, zeros, notes)
 
 
 class LayerCompressor(Compressor):
     """A method that gives each layer of the decoder blocks a new weight.
 
     A subclass declares `parameters` and defines `solve`, and `statistics` where
-    `parameters.calibrated` is set; the order of work, the record and the checks are here.
+    `parameters.calibrated` is set. This class does the checks, the walk and the record.
     """
 
     weights_only = True
 
     def statistics(self, layer: Layer) -> Statistics:
-        """A new, empty collector for the inputs of `layer`."""
+        """Return a new, empty collector for the inputs of `layer`."""
         raise NotImplementedError
 
     def solve(self, weight: torch.Tensor, statistics: Any, values: Values) -> Solved:  # noqa: ANN401
-        """The new weight of one layer.
+        """Return the new weight of one layer.
 
-        `weight` [out, in] is a copy to work in, at least float32; `statistics` is what
-        `statistics()` made, None for a method without calibration; it may be shared with other
-        layers, so it is not to be changed. `values` are the step's parameters, with the
-        layer's own amount where there is an allocation.
+        `weight` [out, in] is a copy to work in, at least float32. `statistics` is what
+        `statistics()` made, None for a method without calibration. Layers may share it: do not
+        change it. `values` are the step's parameters, with the layer's own amount where there is
+        an allocation.
         """
         raise NotImplementedError
 
@@ -93,7 +103,7 @@ class LayerCompressor(Compressor):
         allocation.check(step, read(step, self.parameters), self.parameters)
 
     def allocation(self, model: PreTrainedModel, values: Values) -> Mapping[str, float]:
-        """Sparsity (or bits) by name of layer or block, for those that differ from the step's."""
+        """Return by name of layer or block the sparsity (or bits) that differs from the step's."""
         return allocation.amounts(model, values, self.parameters)
 
     def prepare(
@@ -105,14 +115,17 @@ class LayerCompressor(Compressor):
         values: Values,
         context: Context,
     ) -> None:
-        """Look at the calibration sequences `ids` before any block is changed; calibrated only."""
+        """Look at the calibration sequences `ids` before any block is changed.
 
-    def seen(self, layer: Layer, statistics: Any) -> Any:  # noqa: ANN401, ARG002
-        """What `solve` gets for one layer: its statistics, and what is known of it alone."""
+        Called for calibrated methods only.
+        """
+
+    def statistics_of(self, layer: Layer, statistics: Any) -> Any:  # noqa: ANN401, ARG002
+        """Return what `solve` gets as statistics; an override can add to it."""
         return statistics
 
     def compress(self, model: PreTrainedModel, step: Step, context: Context) -> CompressionRecord:
-        """Give every layer its new weight, block by block, and say what was done."""
+        """Give every layer its new weight, block by block, and return the record."""
         import torch
 
         values = read(step, self.parameters)
@@ -121,7 +134,7 @@ class LayerCompressor(Compressor):
         check_finite(layers)
         check_groups(layers, values.group_size)
         before, amounts = dense_bytes(model), self.allocation(model, values)
-        done: list[Done] = []
+        done: list[LayerChange] = []
         if not self.parameters.calibrated:
             with torch.no_grad():
                 for block in blocks:
@@ -148,29 +161,26 @@ class LayerCompressor(Compressor):
         found: Mapping[str, Any] | None,
         values: Values,
         amounts: Mapping[str, float],
-    ) -> list[Done]:
-        """Solve the layers of one block; a layer that no token reached stays as it is."""
+    ) -> list[LayerChange]:
+        """Solve the layers of one block; a layer that no token reaches stays as it is."""
         done = []
         for layer in block.layers:
             if found is not None and layer.name not in found:
                 continue
             own = allocated(values, amounts.get(layer.name, amounts.get(block.name)))
-            statistics = self.seen(layer, None if found is None else found[layer.name])
+            statistics = self.statistics_of(layer, None if found is None else found[layer.name])
             done.append(apply(layer, self.solve(layer.working_copy(), statistics, own)))
         return done
 
 
-def apply(layer: Layer, solved: Solved) -> Done:
-    """Write a solved weight into its layer, and say what became of it."""
+def apply(layer: Layer, solved: Solved) -> LayerChange:
+    """Write a solved weight into its layer, and return the change."""
     changed = layer.write(solved.weight)
-    weight = layer.stored
-    zeros = weight.numel() - int(weight.count_nonzero())
-    bits = 8.0 * weight.element_size() if solved.bits is None else solved.bits
-    return Done(layer, changed, bits, zeros, solved.notes)
+    return LayerChange.of(layer, changed=changed, bits=solved.bits, notes=solved.notes)
 
 
 def allocated(values: Values, amount: float | None) -> Values:
-    """The step's values with one layer's own amount: its bits, else its sparsity."""
+    """Return the step's values with one layer's own amount as its bits, or else its sparsity."""
     if amount is None:
         return values
     return replace(values, bits=int(amount)) if values.bits else replace(values, sparsity=amount)
@@ -179,20 +189,21 @@ def allocated(values: Values, amount: float | None) -> Values:
 def recorded(
     step: Step,
     values: Values,
-    done: Sequence[Done],
+    done: Sequence[LayerChange],
     *,
     before: int,
     skipped: tuple[tuple[str, str], ...],
     amounts: Mapping[str, float] | None = None,
 ) -> CompressionRecord:
-    """The record of one step; `before` is the size in bytes that the model had.
+    """Return the record of one step; `before` is the size of the model in bytes before it.
 
-    `amounts` are sparsities or bits by layer, where the step allocates them.
+    `skipped` holds (layer, reason). `amounts` are sparsities or bits by layer, where the step
+    allocates them.
     """
     shared = allocation.note([one.layer for one in done], values, amounts or {})
     total = sum(one.weights for one in done) or 1
     saved = sum((8 * d.layer.stored.element_size() - d.bits) * d.weights for d in done)
-    by_name: dict[str, list[Done]] = {}
+    by_name: dict[str, list[LayerChange]] = {}
     for one in done:  # all experts of a stack are one row
         by_name.setdefault(one.layer.name, []).append(one)
     changed = [name for name, parts in by_name.items() if any(one.changed for one in parts)]
@@ -211,8 +222,7 @@ def recorded(
     )
 
 
-def _mean(parts: Sequence[Done]) -> tuple[float, float]:
-    """Stored bits per weight and share of zeros of a layer, or of the experts of a stack."""
+def _mean(parts: Sequence[LayerChange]) -> tuple[float, float]:
     weights = sum(one.weights for one in parts)
     bits = sum(one.bits * one.weights for one in parts) / weights
     return bits, sum(one.zeros for one in parts) / weights

@@ -1,9 +1,9 @@
-"""Compressed models on disk, so that a second run need not compress again.
+"""Store compressed models on disk, so that a second run need not compress again.
 
-One safetensors file a model, named by the digest of its arm (weights, recipe, calibration,
-versions), and beside it a JSON file with the record, the digest of the tensors and one of both.
-Both are written in a folder `*.partial` first, and the JSON file is moved last: a model is there
-when that file is. What a killed process left behind counts until the next process deletes it.
+A model is one safetensors file, named by the digest of its arm (weights, recipe, calibration,
+versions), and a JSON file with the record, the digest of the tensors and a digest of both.
+Both are written in a folder `*.partial` first, and the JSON file is moved last: a model is complete
+when that file exists. Files of a killed process count until the next process deletes them.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Store:
 
 @dataclass(frozen=True)
 class StoredModel:
-    """The place of one compressed model; `limit_bytes` bounds the whole folder."""
+    """The files of one compressed model; `limit_bytes` bounds the whole folder."""
 
     folder: Path
     digest: str
@@ -58,16 +58,16 @@ class StoredModel:
 
     @property
     def weights(self) -> Path:
-        """The tensors."""
+        """Return the path of the tensors."""
         return self.folder / f"{self.digest}.safetensors"
 
     @property
     def about(self) -> Path:
-        """The record and the digest of the tensors."""
+        """Return the path of the record and the digests."""
         return self.folder / f"{self.digest}.json"
 
     def load(self, model: PreTrainedModel) -> CompressionRecord | None:
-        """Put the stored weights into the dense `model`; None when nothing is stored.
+        """Load the stored weights into the dense `model`; return the record, None if not stored.
 
         Raises CacheError when a file is damaged or does not fit the model.
         """
@@ -88,7 +88,6 @@ class StoredModel:
         return record
 
     def _read(self) -> tuple[CompressionRecord, dict[str, torch.Tensor]]:
-        """The record and the tensors, checked against the digest that was written with them."""
         from safetensors import SafetensorError
         from safetensors.torch import load_file
 
@@ -108,13 +107,13 @@ class StoredModel:
         return record, state
 
     def _seal(self, weights: str, record: dict[str, Any]) -> str:
-        """The digest of what is stored: of the weights, the record and the arm that they are of."""
+        """Return a digest of the weights, the record and the arm."""
         told = {"arm": self.digest, "weights": weights, "record": record}
         text = json.dumps(told, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
     def save(self, model: PreTrainedModel, record: CompressionRecord) -> bool:
-        """Store the model, after deleting the ones used longest ago; whether there was room.
+        """Store the model, after deleting those used longest ago; return whether there was room.
 
         Raises CacheError where the disk is full or cannot be written to; nothing is stored then.
         """
@@ -144,7 +143,7 @@ class StoredModel:
         return True
 
     def _make_room(self, size: int) -> bool:
-        """Delete the models used longest ago until `size` more bytes fit; whether they do."""
+        """Delete the models used longest ago; return whether `size` more bytes fit."""
         self._clean()
         stored = sorted(self.folder.glob("*.json"), key=lambda path: path.stat().st_mtime)
         taken = sum(map(size_of, self.folder.iterdir()))
@@ -160,7 +159,7 @@ class StoredModel:
         return taken + size <= self.limit_bytes
 
     def _clean(self) -> None:
-        """Delete what a process began to write and did not live to finish."""
+        """Delete what a killed process left behind."""
         begun = [*self.folder.glob(f"*{PARTIAL}"), *self.folder.glob(".tmp*")]
         owned = {path.name.partition(".")[0] for path in begun if _is_owned(path)}
         begun += [
@@ -174,7 +173,6 @@ class StoredModel:
                     shutil.rmtree(path) if path.is_dir() else path.unlink()
 
     def _damaged(self, why: Exception) -> CacheError:
-        """The error for a stored model that cannot be used."""
         return CacheError(
             f"the stored compressed model '{self.about}' is damaged ({why}). Expected the files as "
             "they were written. Delete that file and run again."
@@ -182,7 +180,7 @@ class StoredModel:
 
 
 def _unique(model: PreTrainedModel) -> dict[str, torch.Tensor]:
-    """Every tensor of the model's state once: tied ones under their first name."""
+    """Return every tensor of the model's state once: tied ones under their first name."""
     seen: set[tuple[int, tuple[int, ...]]] = set()
     unique: dict[str, Any] = {}
     for name, tensor in model.state_dict().items():
@@ -194,7 +192,7 @@ def _unique(model: PreTrainedModel) -> dict[str, torch.Tensor]:
 
 
 def size_of(path: Path) -> int:
-    """Bytes of a file, or of all files in a folder; 0 for what is gone."""
+    """Return the bytes of a file, or of all files in a folder; 0 if it does not exist."""
     total = 0
     with suppress(OSError):
         inside = path.rglob("*") if path.is_dir() and not path.is_symlink() else (path,)
@@ -205,7 +203,7 @@ def size_of(path: Path) -> int:
 
 @contextmanager
 def _begun(folder: Path) -> Iterator[Path]:
-    """Make a folder for the block, and keep a lock on it that ends with the process."""
+    """Make a folder for the block, with a lock on it that ends with the process."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
     handle = os.open(folder, os.O_RDONLY) if fcntl is not None else None
@@ -221,7 +219,7 @@ def _begun(folder: Path) -> Iterator[Path]:
 
 
 def _is_owned(path: Path) -> bool:
-    """Whether a process still writes this; without locks, whether it is younger than a day."""
+    """Return whether a process still writes this (without locks: is younger than a day)."""
     try:
         if fcntl is None:
             return time.time() - path.stat().st_mtime < DAY_S

@@ -1,8 +1,8 @@
 """The packaged calibration text: plain English from our own sentence patterns and words.
 
-It is made up by rule and therefore plainer than real text: letters, news, explanations,
+It is made by rule and therefore plainer than real text: letters, news, explanations,
 recipes, talk, stories, instructions, reviews, minutes and notes, one sentence pattern after
-the other. It is free of rights, needs no network, and has as many words as asked for.
+the other. It is free of rights and needs no network, and it can be as long as needed.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ DEPTH = 4  # of lists within lists
 
 @dataclass(frozen=True)
 class Grammar:
-    """Parts of texts by register, and words by list."""
+    """Sentence patterns by register, and words by list."""
 
     registers: dict[str, tuple[str, ...]]
     lists: dict[str, tuple[str, ...]]
@@ -29,7 +29,7 @@ class Grammar:
 
 @cache
 def grammar() -> Grammar:
-    """Read packaged_text.txt."""
+    """Return the grammar in packaged_text.txt."""
     registers: dict[str, list[str]] = {}
     lists: dict[str, tuple[str, ...]] = {}
     for line in GRAMMAR.read_text("utf-8").splitlines():
@@ -44,7 +44,7 @@ def grammar() -> Grammar:
 
 
 def packaged_texts(words: int, seed: int) -> list[str]:
-    """Texts of at least `words` words in all; the same seed gives the same texts."""
+    """Return texts of at least `words` words in all; the same seed gives the same texts."""
     known, dice = grammar(), Random(f"packaged text {seed}")  # noqa: S311 - no secret
     names, texts, count = sorted(known.registers), [], 0
     while count < words:
@@ -57,7 +57,6 @@ def packaged_texts(words: int, seed: int) -> list[str]:
 
 
 def _filled(part: str, lists: dict[str, tuple[str, ...]], dice: Random) -> str:
-    """A part with every slot replaced by a word of its list."""
 
     def word(slot: re.Match[str]) -> str:
         drawn = dice.choice(lists[slot[2]])

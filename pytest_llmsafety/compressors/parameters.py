@@ -1,4 +1,4 @@
-"""What the parameters of a step mean: declared by each method, read and checked in one place.
+"""Declare what the parameters of a method are, and read and check those of a step.
 
 A step is a method and its parameters in any order, a colon before each: a whole number
 (bits), a fraction (sparsity), `2:4` (N of every M neighbours become zero), `g128` (weights
@@ -40,7 +40,7 @@ class Key:
     high: float = math.inf
 
     def read(self, text: str) -> float | int | str:
-        """The value. Raises ValueError that says what was expected."""
+        """Return the value. Raises ValueError that says what was expected."""
         if self.kind == "text":
             if text:
                 return text
@@ -65,11 +65,12 @@ CALIBRATION = (
 class Parameters:
     """What a method takes. Bits, a sparsity, N:M or a choice that it takes is also needed.
 
-    `example` is a whole spec. `bits` is the range of whole numbers taken. `choices` are words
-    of which exactly one is given, `flags` words of which any may be (each with its meaning).
-    `rest` names the one parameter of a method that keeps everything after its first colon as it
-    is (`PATH`). A `calibrated` method looks at calibration texts and takes nsamples= and seqlen=;
-    a `seeded` one depends on the seed in another way. `optional` methods also work bare.
+    `example` is a whole spec. `bits` is the range of whole numbers. `choices` are words of which
+    exactly one is given, `flags` words of which any may be given (each with its meaning). `rest`
+    names the one parameter of a method that keeps everything after its first colon as it is
+    (`PATH`). A `calibrated` method looks at calibration texts and takes nsamples= and seqlen=. A
+    `seeded` one depends on the seed in another way. An `optional` one works without parameters,
+    too.
     """
 
     example: str
@@ -87,12 +88,12 @@ class Parameters:
 
     @property
     def all_keys(self) -> dict[str, Key]:
-        """Every `name=value` taken, those of calibrated methods included, by name."""
+        """Return every `name=value` by name, with nsamples= and seqlen= of a calibrated method."""
         keys = self.keys + (CALIBRATION if self.calibrated else ())
         return {key.name: key for key in keys}
 
     def describe(self, method: str, *, meanings: bool = True) -> list[str]:
-        """What the method takes, one phrase each: for errors and docs."""
+        """Return what the method takes, one phrase each, for errors and docs."""
         if self.rest:
             return [f"{method}:{self.rest}"]
         amounts = [f"bits from {self.bits[0]} to {self.bits[1]}"] if self.bits else []
@@ -120,16 +121,16 @@ class Values:
     rest: str = ""
 
     def key(self, name: str) -> float | int | str | None:
-        """The value of `name=value`."""
+        """Return the value of `name=value`; None where it is not given."""
         return dict(self.keys).get(name)
 
     def number(self, name: str, default: float) -> float:
-        """The value of a numeric `name=value`, or `default`."""
+        """Return the value of a numeric `name=value`, or `default`."""
         value = self.key(name)
         return default if value is None else float(value)
 
     def rows(self) -> tuple[tuple[str, str], ...]:
-        """What was given, as (name, text), for the record."""
+        """Return what was given, as (name, text), for the record."""
         pattern = self.pattern and f"{self.pattern[0]}:{self.pattern[1]}"
         rows = [("bits", self.bits), ("sparsity", self.sparsity), ("pattern", pattern)]
         rows += [("group size", self.group_size), ("choice", self.choice or None)]
@@ -138,7 +139,7 @@ class Values:
 
 
 def read(step: Step, declared: Parameters) -> Values:
-    """Read the parameters of `step`.
+    """Return the values of `step`.
 
     Raises ConfigurationError that says what was given, what the method takes, and an example.
     """
@@ -153,7 +154,7 @@ def read(step: Step, declared: Parameters) -> Values:
 
 
 def _error(step: Step, declared: Parameters, problem: str) -> ConfigurationError:
-    """The error that teaches the grammar of one method; meanings of words where there is room."""
+    """Return the error that explains the grammar of one method, with meanings if there is room."""
     start = f"'{step}': {problem}. Write it like {declared.example}. {step.method} takes "
     full, names = (
         "; ".join(declared.describe(step.method, meanings=meanings)) for meanings in (True, False)
@@ -164,7 +165,7 @@ def _error(step: Step, declared: Parameters, problem: str) -> ConfigurationError
 
 @dataclass
 class _Reader:
-    """Reads the parts of one parameter; ValueError says what is wrong with it."""
+    """Reads the parts of one parameter; raises ValueError that says what is wrong."""
 
     declared: Parameters
     values: dict[str, float | int | str | tuple[int, int]] = field(default_factory=dict)
@@ -172,7 +173,6 @@ class _Reader:
     keys: dict[str, float | int | str] = field(default_factory=dict)
 
     def read(self, parameter: str) -> Values:
-        """Read all parts and see that nothing is missing."""
         if any(part.split() != [part] for part in parameter.split(":") if "=" not in part and part):
             message = "there is a blank in it, and a spec has none"
             raise ValueError(message)
@@ -197,7 +197,7 @@ class _Reader:
         return Values(**given, flags=frozenset(self.flags), keys=tuple(sorted(self.keys.items())))  # type: ignore[arg-type]
 
     def _parts(self, parameter: str) -> Iterator[str]:
-        """The parts between colons; N:M stays one part where the method takes it."""
+        """Yield the parts between colons; N:M stays one part where the method takes it."""
         parts = parameter.split(":") if parameter else []
         while parts:
             part = parts.pop(0)
@@ -206,7 +206,6 @@ class _Reader:
             yield part
 
     def _take(self, part: str) -> None:
-        """Read one part."""
         declared = self.declared
         name, equals, value = part.partition("=")
         if ":" in part:
@@ -230,14 +229,12 @@ class _Reader:
             raise ValueError(self._unknown(part))
 
     def _once(self, name: str, value: float | str | tuple[int, int]) -> None:
-        """Keep a value that may come once."""
         if name in self.values:
             message = f"two values were given for {name.replace('_', ' ')}"
             raise ValueError(message)
         self.values[name] = value
 
     def _unknown(self, part: str) -> str:
-        """What to say about a part that means nothing here."""
         if part in self.flags:
             return f"{part} was given twice"
         words = [word for word, _ in (*self.declared.choices, *self.declared.flags)]
@@ -249,7 +246,7 @@ class _Reader:
 
 
 def _closest(part: str, words: list[str]) -> str:
-    """The word that was probably meant: a similar one, else one with the same last number."""
+    """Return the word that was probably meant: a similar one, or one with the same last number."""
     name = part.partition("=")[0]
     found = difflib.get_close_matches(name, words, n=1, cutoff=0.5)
     number = LAST_NUMBER.search(name)

@@ -1,4 +1,4 @@
-"""What every compression is watched for: time, memory, and an error in the middle of it."""
+"""Measure a compression, and make a model unusable that is compressed in part."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Cost:
 
 @contextmanager
 def measured(model: PreTrainedModel) -> Iterator[Cost]:
-    """Measure the body of the `with`: on a GPU what torch holds there, else the process."""
+    """Measure time and memory of the body of the `with`; memory is that of torch on a GPU."""
     import torch
 
     on_gpu = model.device.type == "cuda"
@@ -60,7 +60,7 @@ def measured(model: PreTrainedModel) -> Iterator[Cost]:
 
 
 def process_peak_bytes() -> int:
-    """The most memory that this process ever held; 0 where the system does not tell."""
+    """Return the most memory that this process ever held; 0 where the system does not say."""
     import sys
 
     try:
@@ -73,9 +73,9 @@ def process_peak_bytes() -> int:
 
 @contextmanager
 def whole_or_unusable(model: PreTrainedModel, spec: CompressionSpec) -> Iterator[list[object]]:
-    """Let no model that is compressed in part run: after an error its forward raises.
+    """Make the model's forward raise if the body of the `with` stops in the middle.
 
-    Give the list that the `with` yields one entry for each step that is done. Raises the
+    Append one entry to the list that the `with` yields for each step that is done. Raises the
     package's own errors as they are and CompressionError for all others.
     """
     done: list[object] = []
@@ -95,7 +95,6 @@ def whole_or_unusable(model: PreTrainedModel, spec: CompressionSpec) -> Iterator
 
 
 def _forbid(model: Any, reason: str) -> None:  # noqa: ANN401 - its forward is replaced
-    """Make every call of the model raise `reason`."""
 
     def refuse(*_args: object, **_kwargs: object) -> None:
         raise ModelError(reason)

@@ -1,7 +1,7 @@
-"""How much each layer loses: from a file (`alloc=FILE`), or by AlphaPruning (`alpha`).
+"""Give each layer its own sparsity or bits: from a file (`alloc=FILE`), or by AlphaPruning.
 
-A method takes part by declaring `flags=(ALPHA,)` and `keys=(EPSILON, ALLOC)`; quantizers take
-ALLOC alone. Everything else is done by `LayerCompressor`.
+A method takes part by declaring `flags=(ALPHA,)` and `keys=(EPSILON, ALLOC)`; quantizers declare
+ALLOC alone. `LayerCompressor` does everything else.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def check(step: Step, values: Values, declared: Parameters) -> None:
 
 
 def amounts(model: PreTrainedModel, values: Values, declared: Parameters) -> dict[str, float]:
-    """Sparsity or bits by layer name, as the step asks; empty where all layers get the same.
+    """Return the sparsity or bits by layer name; empty where all layers get the same.
 
     Raises AllocationError for names that the model does not have, and for sparsities that
     AlphaPruning would put at 1 or above.
@@ -66,25 +66,26 @@ def amounts(model: PreTrainedModel, values: Values, declared: Parameters) -> dic
 
 
 def note(layers: Sequence[Layer], values: Values, given: Mapping[str, float]) -> tuple[str, ...]:
-    """What the record says of an allocation: its range, and its mean over the weights."""
+    """Return the record's note about an allocation: its range, and its mean over the weights."""
     if not given:
         return ()
-    kind, usual = ("bits", values.bits) if values.bits else ("sparsity", values.sparsity)
+    kind, default = ("bits", values.bits) if values.bits else ("sparsity", values.sparsity)
     total = sum(layer.outputs * layer.inputs for layer in layers)
     mean = sum(
-        layer.outputs * layer.inputs * given.get(layer.name, float(usual or 0)) for layer in layers
+        layer.outputs * layer.inputs * given.get(layer.name, float(default or 0))
+        for layer in layers
     )
     named = sum(layer.name in given for layer in layers)
     text = (
         f"{kind} by layer for {named} of {len(layers)} layers, from {min(given.values()):.4g} to "
         f"{max(given.values()):.4g}, {mean / max(total, 1):.4g} on average over the weights; "
-        f"{usual} was given"
+        f"{default} was given"
     )
     return (text,)
 
 
 def by_layer(blocks: Sequence[Block], given: Mapping[str, float]) -> dict[str, float]:
-    """The amount of each named layer; a layer's own name goes before that of its block.
+    """Return the amount of each named layer; a layer's own name goes before that of its block.
 
     Raises AllocationError that lists the names the model does not have.
     """
@@ -107,7 +108,7 @@ def by_layer(blocks: Sequence[Block], given: Mapping[str, float]) -> dict[str, f
 
 
 def read_file(path: str, values: Values, declared: Parameters) -> dict[str, float]:
-    """The allocation in a JSON file. Raises ConfigurationError when it is not one."""
+    """Return the allocation in a JSON file. Raises ConfigurationError unless it holds one."""
     wanted = "a JSON object of layer or block names and "
     wanted += "whole numbers of bits" if values.bits else "sparsities in [0, 1)"
     try:
@@ -130,7 +131,6 @@ def read_file(path: str, values: Values, declared: Parameters) -> dict[str, floa
 
 
 def _fits(amount: object, values: Values, declared: Parameters) -> bool:
-    """Whether an amount is a number that the method can take."""
     if isinstance(amount, bool) or not isinstance(amount, (int, float)):
         return False
     if values.bits is None or declared.bits is None:

@@ -1,4 +1,4 @@
-"""AlphaPruning: blocks whose weights have heavier tails keep more of them.
+"""AlphaPruning: a block whose weights have heavier tails keeps more of them.
 
 Lu et al., 2024, "AlphaPruning: Using heavy-tailed self regularization theory for improved
 layer-wise pruning of large language models". The exponent alpha of a power law is fitted to
@@ -23,7 +23,7 @@ BINS = 100
 
 
 def sparsities(blocks: Sequence[Block], sparsity: float, spread: float) -> dict[str, float]:
-    """The sparsity of each block by name; their mean over all weights is `sparsity`.
+    """Return the sparsity of each block by name; their mean over all weights is `sparsity`.
 
     Raises AllocationError when a block would get 1 or more.
     """
@@ -43,7 +43,7 @@ def sparsities(blocks: Sequence[Block], sparsity: float, spread: float) -> dict[
 def mapped(
     alphas: Sequence[float], sizes: Sequence[int], sparsity: float, spread: float
 ) -> list[float]:
-    """Shares that grow linearly with alpha from (1 - spread) to (1 + spread) of a level.
+    """Return shares that grow linearly with alpha from (1 - spread) to (1 + spread) of a level.
 
     The level is such that the mean share, each counted `size` times, is `sparsity`.
     """
@@ -55,7 +55,7 @@ def mapped(
 
 
 def alpha_of(layer: Layer) -> float:
-    """The exponent of one layer; AllocationError names the layer that has none."""
+    """Return the exponent of one layer. Raises AllocationError for a layer that has none."""
     import torch
 
     weight = layer.weight.to(layer.working_dtype)
@@ -71,7 +71,7 @@ def alpha_of(layer: Layer) -> float:
 
 
 def exponent(values: torch.Tensor) -> float:
-    """Alpha of the power law that fits the upper part of ascending `values` best.
+    """Return the exponent of the power law that fits the upper part of ascending `values` best.
 
     For each start of the tail near the peak of the histogram (of log10, 100 bins) alpha is
     the maximum-likelihood (Hill) estimate; the start with the least Kolmogorov-Smirnov

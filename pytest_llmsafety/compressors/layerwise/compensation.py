@@ -1,9 +1,11 @@
-"""The Hessian of a layer's squared output error, and the factor that makes up for errors.
+"""Change weights input by input, and let later weights make up for the error (GPTQ, SparseGPT).
 
-SparseGPT and GPTQ ask which change of all later weights best makes up for the error of one. Both
-papers read that from the upper Cholesky factor U of the inverse of H, U^T U. With H = R R^T, R
-upper triangular, U is the inverse of R: one factoring and one triangular inverse, and H itself
-is never inverted.
+`Hessian` collects H, the second moments of a layer's inputs. `Factor` says which change of all
+later weights best makes up for the error of one. `sweep` goes through the inputs.
+
+Both papers read the changes from the upper Cholesky factor U of the inverse of H, U^T U. With
+H = R R^T, R upper triangular, U is the inverse of R: one factoring and one triangular inverse, and
+H itself is never inverted.
 """
 
 from __future__ import annotations
@@ -41,7 +43,7 @@ class Factor:
     dead: torch.Tensor
 
     def arranged(self, weight: torch.Tensor) -> torch.Tensor:
-        """A copy [in, out] of `weight` [out, in] in working order, zero at dead inputs."""
+        """Return a copy [in, out] of `weight` [out, in] in working order, zero at dead inputs."""
         import torch
 
         columns = weight.T.masked_fill(self.dead[:, None], 0)
@@ -49,7 +51,7 @@ class Factor:
         return columns.clone(memory_format=torch.contiguous_format)
 
     def restored(self, columns: torch.Tensor) -> torch.Tensor:
-        """The weight [out, in] whose arranged form is `columns` [in, out]."""
+        """Return the weight [out, in] whose arranged form is `columns` [in, out]."""
         import torch
 
         if self.order is None:
@@ -71,7 +73,7 @@ class Hessian:
         self._factors: dict[tuple[float, bool], Factor] = {}
 
     def add(self, inputs: torch.Tensor, sequences: int) -> None:
-        """Take inputs [tokens, in] of some sequences."""
+        """Add the inputs [tokens, in] of some sequences."""
         import torch
 
         rows, size = inputs.to(self._sums.dtype), inputs.shape[1]
@@ -90,7 +92,7 @@ class Hessian:
         return upper + upper.triu(1).T
 
     def factor(self, damp: float, *, by_size: bool = False) -> Factor:
-        """The factor of H, made once for all layers of this input.
+        """Return the factor of H, made once for all layers of this input.
 
         `damp` is the share of the mean of H's diagonal that is added to it. With `by_size`
         the inputs are ordered by their diagonal of H, largest first. Dead inputs count as
@@ -107,7 +109,7 @@ class Hessian:
         return found
 
     def notes(self, factor: Factor) -> tuple[str, ...]:
-        """What the record says of dead inputs."""
+        """Return what the record notes about dead inputs."""
         dead = int(factor.dead.sum())
         text = (
             f"{self.name}: {dead} inputs are 0 on every calibration token; their weights became 0"
@@ -116,7 +118,11 @@ class Hessian:
 
 
 def factored(matrix: torch.Tensor, damp: float, *, by_size: bool = False) -> Factor:
-    """The factor of H [in, in], which is changed; ValueError when H is not positive definite."""
+    """Return the factor of H [in, in], which is changed.
+
+    `damp` and `by_size` are explained at `Hessian.factor`. Raises ValueError when H is not positive
+    definite.
+    """
     import torch
 
     diagonal = matrix.diagonal()
@@ -156,25 +162,40 @@ def tf32_products(*, when: bool) -> Iterator[None]:
 
 
 class Choice(Protocol):
-    """What weights become, decided as their turn comes; `step` inputs are looked at together."""
+    """Decides what weights become, as their turn comes; looks at `step` inputs together.
+
+    A choice that rounds every weight to whole numbers:
+
+        class Whole:
+            step = 16
+
+            def block(self, weights, start): ...
+
+            def inputs(self, weights, start): ...
+
+            def value(self, weight, index):
+                return weight.round()
+    """
 
     step: int
 
     def block(self, weights: torch.Tensor, start: int) -> None:
-        """See the weights [n, out] of a block that begins, blind to errors inside it."""
+        """Look at the weights [n, out] of a block that begins, before any error inside it."""
 
     def inputs(self, weights: torch.Tensor, start: int) -> None:
-        """See up to `step` weights [n, out], which make up for every error before them."""
+        """Look at up to `step` weights [n, out], which make up for every error before them."""
 
     def value(self, weight: torch.Tensor, index: int) -> torch.Tensor:
-        """What the weights [out] of input `index` become."""
+        """Return what the weights [out] of input `index` become."""
 
 
 def sweep(columns: torch.Tensor, factor: Factor, choice: Choice, *, block: int) -> None:
     """Replace `columns` [in, out] by what `choice` makes of them, `block` inputs at a time.
 
-    `columns` are as `Factor.arranged` gives them. A row that is not reached yet makes up
-    for the errors of the finished blocks.
+    `columns` are as `Factor.arranged` gives them, so that what belongs to one input is contiguous.
+    Errors are made up for in three steps, so that most of the work is products of matrices: within
+    a few columns one by one, within a block for a few columns at once, and after a block for all
+    that follow.
     """
     import torch
 
@@ -212,5 +233,4 @@ def _one_by_one(
 
 
 def _whole_steps(block: int, step: int) -> int:
-    """The block, made longer until it holds whole steps."""
     return -(-block // step) * step

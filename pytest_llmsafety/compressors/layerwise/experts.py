@@ -1,4 +1,4 @@
-"""Where a mixture keeps its experts: stacks of matrices, and the routers that choose among them.
+"""Find the experts of a mixture (stacks of matrices) and the routers that choose among them.
 
 transformers keeps the matrices of all experts of a block in one parameter. Most are
 [experts, out, in], and some (gpt-oss, Llama 4) [experts, in, out]. A class that uses the common
@@ -77,7 +77,7 @@ def stacks(module: torch.nn.Module, start: str = "") -> Iterator[Stack]:
 
 
 def left_dense(model: PreTrainedModel) -> dict[str, str]:
-    """Return what of a mixture stays as it is whatever the method, by name, with the reason."""
+    """Return the parameters of a mixture that no method changes, by name, with the reason."""
     known = {stack.name for stack in stacks(model)}
     unknown = {
         full: UNKNOWN
@@ -94,8 +94,8 @@ def left_dense(model: PreTrainedModel) -> dict[str, str]:
 def routers(model: PreTrainedModel) -> dict[str, str]:
     """Return the layers that choose among experts, by name, with the reason why they stay.
 
-    They stand beside the experts, are called router or gate, and have an output for each expert
-    and few more (shared ones, identities): with few weights they decide much, and the papers
+    They are siblings of the experts, are called router or gate, and have an output for each expert
+    and few more (shared ones, identities). With few weights they decide much, and the papers
     leave them dense.
     """
     found = {}
@@ -109,7 +109,7 @@ def routers(model: PreTrainedModel) -> dict[str, str]:
 
 
 def _holders(model: PreTrainedModel) -> dict[str, int]:
-    """Return the modules in which experts stand, by name, with the number of their experts."""
+    """Return the modules that contain experts, by name, with the number of their experts."""
     counts: dict[str, int] = {}
     for stack in stacks(model):  # LongCat's identities have a gate and no weights of their own
         name = stack.name.removesuffix(f".{stack.leaf}")
@@ -122,7 +122,6 @@ def _holders(model: PreTrainedModel) -> dict[str, int]:
 
 
 def _holds(name: str, module: torch.nn.Module) -> bool:
-    """Whether a module holds experts, by its name or its class."""
     return name.rpartition(".")[2] == "experts" or type(module).__name__.endswith(ENDINGS)
 
 
@@ -131,14 +130,13 @@ def _layout(module: torch.nn.Module) -> dict[str, bool]:
     kind = type(module).__name__
     if kind in FLAT:
         return FLAT[kind][1]
-    told = getattr(module, "is_transposed", None)
-    if isinstance(told, bool) and hasattr(module, "has_gate"):
-        return dict.fromkeys(PROJECTIONS, told)
+    transposed = getattr(module, "is_transposed", None)
+    if isinstance(transposed, bool) and hasattr(module, "has_gate"):
+        return dict.fromkeys(PROJECTIONS, transposed)
     return LAYOUTS.get(kind, {})
 
 
 def _is_router(name: str, module: torch.nn.Module) -> bool:
-    """Whether a name or a class is one of a router."""
     parts = name.split(".")
     named = any(part == "gate" or part.endswith("_gate") or "router" in part for part in parts)
     return named or "Router" in type(module).__name__

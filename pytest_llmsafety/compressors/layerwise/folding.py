@@ -1,8 +1,8 @@
-"""Where the scales of a layer's inputs can go: into the norm or the layer before it.
+"""Fold the scales of a layer's inputs into the norm or the layer before it.
 
-Nothing here knows a model family. A place is taken when the block answers as before after a
-trial scaling, so a GELU in between, rotated queries, a second reader of a norm's output or
-shared value heads rule it out by themselves.
+No model family is named here. A place is accepted when the block's output is as before after a
+trial scaling. A GELU in between, rotated queries, a second reader of a norm's output or shared
+value heads fail that trial.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class Fold:
 
     @property
     def tensors(self) -> list[torch.Tensor]:
-        """All that `apply` changes."""
+        """Return the tensors that `apply` changes."""
         modules = [self.source, *(layer.module for layer in self.layers)]
         return [parameter.data for module in modules for parameter in module.parameters(False)]  # noqa: FBT003
 
@@ -75,7 +75,7 @@ def restored(tensors: Sequence[torch.Tensor]) -> Iterator[None]:
 
 
 def folds(visit: Visit) -> tuple[list[Fold], list[Layer]]:
-    """The folds of one block, and the layers whose inputs nothing can take the scales of."""
+    """Return the folds of one block, and the layers for whose scales there is no place."""
     groups, norms, expected = _readers(visit)
     found: list[Fold] = []
     left: list[Layer] = []
@@ -93,7 +93,7 @@ def folds(visit: Visit) -> tuple[list[Fold], list[Layer]]:
 def _readers(
     visit: Visit,
 ) -> tuple[list[Reading], dict[str, tuple[torch.nn.Module, Any]], torch.Tensor]:
-    """Each input tensor with the layers that read it, in order; what norms and the block answer."""
+    """Return inputs with the layers that read them, the outputs of norms, and of the block."""
     inputs: list[tuple[torch.Tensor, list[Layer]]] = []
     norms: dict[str, tuple[torch.nn.Module, Any]] = {}
     layers = {layer.module: layer for layer in visit.layers}
@@ -131,7 +131,7 @@ def _candidates(
     norms: dict[str, tuple[torch.nn.Module, Any]],
     before: Sequence[Layer],
 ) -> Iterator[Fold]:
-    """What may take the scales: the norm that made the input, or a layer before, nearest first."""
+    """Yield the norm that made the input, or else each layer before, nearest first."""
     for name, (module, output) in norms.items():
         if output is read:
             yield Fold(layers, name, module)
@@ -143,7 +143,7 @@ def _candidates(
 
 
 def _changes_nothing(visit: Visit, fold: Fold, expected: torch.Tensor) -> bool:
-    """Whether the block answers as `expected` when scales of 1/2, 1 and 2 go to the fold."""
+    """Return whether the block's output is `expected` with scales of 1/2, 1 and 2 in the fold."""
     import torch
 
     chance = torch.Generator().manual_seed(0)
@@ -156,5 +156,4 @@ def _changes_nothing(visit: Visit, fold: Fold, expected: torch.Tensor) -> bool:
 
 
 def _output(visit: Visit) -> torch.Tensor:
-    """The block's output for the first batch."""
     return visit.call.run(visit.block.module, visit.hidden[0].to(visit.device))

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pytest_llmsafety.compressors.layerwise.layers import all_layers, is_conv1d, weight_of
-from pytest_llmsafety.compressors.layerwise.walk import capture, replaced_forward
+from pytest_llmsafety.compressors.layerwise.walk import capture, evaluating, idle, placed
 from pytest_llmsafety.errors import CalibrationError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     import torch
     from transformers import PreTrainedModel
@@ -29,7 +29,7 @@ def gradient_sizes(
     *,
     power: int,
 ) -> dict[str, torch.Tensor]:
-    """Sum over sequences of |gradient|^power, [out, in] on the CPU, by layer name.
+    """Return the sum over sequences of |gradient|^power, [out, in] on the CPU, by layer name.
 
     The loss of a sequence (a row of `ids`) is its mean negative log-likelihood a token. The
     gradients of one block's weights are there at a time. A block that is moved to a device to
@@ -40,26 +40,22 @@ def gradient_sizes(
 
     layers = all_layers(blocks)
     sums = {x.name: torch.zeros(x.weight.shape, dtype=x.working_dtype) for x in layers}
-    training = model.training
-    model.train(mode=False)
-    try:
+    with evaluating(model):
         with torch.no_grad():
-            captured = capture(model, blocks, list(torch.split(ids, 1)))
-        with _differentiable(layers):
+            captured = capture(model, blocks, torch.split(ids, 1))
+        with differentiable(layers):
             for number, hidden in enumerate(captured.hidden):
                 context.progress("gradients", number, len(ids))
                 passed, last = _forward(blocks, captured.calls, hidden, context.device)
                 upstream = _gradient_of_the_end(model, blocks, ids[number : number + 1], last)
                 for block, call in zip(reversed(blocks), reversed(captured.calls), strict=True):
-                    with _placed(block, context.device) as device:
+                    with placed(block, context.device) as device:
                         upstream, found = _back(
                             block, call.to(device), passed.pop(), upstream.to(device)
                         )
                     for layer, gradient in zip(block.layers, found, strict=True):
                         size = _view(layer, gradient)
                         sums[layer.name] += (size.abs_() if power == 1 else size.pow_(power)).cpu()
-    finally:
-        model.train(training)
     for name, total in sums.items():
         if not torch.isfinite(total).all():
             message = (
@@ -70,8 +66,22 @@ def gradient_sizes(
     return sums
 
 
+@contextmanager
+def differentiable(layers: Sequence[Layer]) -> Iterator[list[torch.Tensor]]:
+    """Let the layers' weights have gradients for a while, and yield these weights as stored."""
+    weights = [weight_of(layer.module) for layer in layers]
+    before = [weight.requires_grad for weight in weights]
+    try:
+        for weight in weights:
+            weight.requires_grad_(True)  # noqa: FBT003 - torch's own parameter has no name
+        yield weights
+    finally:
+        for weight, own in zip(weights, before, strict=True):
+            weight.requires_grad_(own)
+
+
 @dataclass(frozen=True)
-class Passed:
+class _Passed:
     """What entered a block, and what left it with all that leads back; None where it moved."""
 
     entered: torch.Tensor
@@ -83,38 +93,41 @@ def _forward(
     calls: Sequence[Call],
     hidden: torch.Tensor,
     device: str | torch.device | None,
-) -> tuple[list[Passed], torch.Tensor]:
-    """How the hidden states pass the blocks, and the output of the last one."""
+) -> tuple[list[_Passed], torch.Tensor]:
     import torch
 
     passed = []
     for block, call in zip(blocks, calls, strict=True):
         home = next(block.module.parameters()).device
-        with _placed(block, device) as place:
+        with placed(block, device) as place:
             stays = place == home
             entered = hidden.to(place).requires_grad_()
             with torch.set_grad_enabled(stays):
                 left = call.to(place).run(block.module, entered)
         hidden = left.detach()
         if stays:
-            passed.append(Passed(entered, left))
+            passed.append(_Passed(entered, left))
         else:
-            passed.append(Passed(entered.detach().to("cpu")))
+            passed.append(_Passed(entered.detach().to("cpu")))
     return passed, hidden
 
 
 def _gradient_of_the_end(
     model: PreTrainedModel, blocks: Sequence[Block], ids: torch.Tensor, last: torch.Tensor
 ) -> torch.Tensor:
-    """The gradient of the loss for `last`, the last block's output.
+    """Return the gradient of the loss for `last`, the last block's output.
 
-    The model runs with blocks that only hand that output on, so that what follows them (the
+    The model runs with idle blocks that hand that output on, so that what follows them (the
     last norm, the output embedding, any scaling of logits) is its own.
     """
     import torch
 
     leaf = last.to(model.device).requires_grad_()
-    with torch.enable_grad(), _handing_on(blocks, leaf):
+
+    def hand_on(block: Block, states: torch.Tensor, _call: Call) -> torch.Tensor:
+        return leaf if block is blocks[-1] else states
+
+    with torch.enable_grad(), idle(blocks, hand_on):
         logits = model(input_ids=ids.to(model.device), use_cache=False).logits[0, :-1]
         wide = logits.to(torch.promote_types(logits.dtype, torch.float32))
         loss = torch.nn.functional.cross_entropy(wide, ids[0, 1:].to(wide.device).long())
@@ -122,9 +135,9 @@ def _gradient_of_the_end(
 
 
 def _back(
-    block: Block, call: Call, passed: Passed, upstream: torch.Tensor
+    block: Block, call: Call, passed: _Passed, upstream: torch.Tensor
 ) -> tuple[torch.Tensor, list[torch.Tensor]]:
-    """The gradients for a block's input and for its layers' weights as they are stored."""
+    """Return the gradients for a block's input and for its layers' weights as they are stored."""
     import torch
 
     entered, left = passed.entered, passed.left
@@ -138,59 +151,5 @@ def _back(
 
 
 def _view(layer: Layer, gradient: torch.Tensor) -> torch.Tensor:
-    """A stored gradient as [out, in], wide enough to square."""
     turned = gradient.T if is_conv1d(layer.module) else gradient
     return turned.to(layer.working_dtype)
-
-
-@contextmanager
-def _placed(block: Block, device: str | torch.device | None) -> Iterator[torch.device]:
-    """Have a block on `device` (None: where it is) for a while; that device."""
-    import torch
-
-    home = next(block.module.parameters()).device
-    place = torch.device(device) if device else home
-    if place == home:
-        yield place
-        return
-    block.module.to(place)
-    try:
-        yield place
-    finally:
-        block.module.to(home)
-
-
-@contextmanager
-def _differentiable(layers: Sequence[Layer]) -> Iterator[None]:
-    """Let the layers' weights have gradients for a while."""
-    weights = [weight_of(layer.module) for layer in layers]
-    before = [weight.requires_grad for weight in weights]
-    for weight in weights:
-        weight.requires_grad_(True)  # noqa: FBT003 - torch's own way
-    try:
-        yield
-    finally:
-        for weight, own in zip(weights, before, strict=True):
-            weight.requires_grad_(own)
-
-
-@contextmanager
-def _handing_on(blocks: Sequence[Block], last: torch.Tensor) -> Iterator[None]:
-    """Let each block hand on what it gets, and the last one `last`."""
-    import torch
-
-    shape: list[Any] = []  # the first block's real output shows whether blocks return tuples
-
-    def idle(block: Block, real: Callable[..., Any]) -> Callable[..., Any]:
-        def forward(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - any block's arguments
-            if not shape:
-                with torch.no_grad():
-                    shape.append(real(*args, **kwargs))
-            states = args[0] if args else kwargs["hidden_states"]
-            states = last if block is blocks[-1] else states
-            return (states, *shape[0][1:]) if isinstance(shape[0], tuple) else states
-
-        return forward
-
-    with replaced_forward(blocks, idle):
-        yield

@@ -1,4 +1,4 @@
-"""The grid that rounding methods share: min/max, with 0 on it, per row or per group of inputs."""
+"""The min/max grid that rounding methods share, one for each row or each group of inputs."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ class Grid:
     bits: int
 
     def codes(self, weight: torch.Tensor) -> torch.Tensor:
-        """The code of each weight [rows, n], a whole number from 0 to 2^bits - 1, as a float."""
+        """Return the code of each weight [rows, n]: a whole number below 2^bits, as a float."""
         return (weight / self.scale).round_().add_(self.zero).clamp_(0, 2**self.bits - 1)
 
     def values(self, codes: torch.Tensor) -> torch.Tensor:
-        """What codes [rows, n] stand for."""
+        """Return what codes [rows, n] stand for."""
         return self.scale * (codes - self.zero)
 
     def rounded(self, weight: torch.Tensor) -> torch.Tensor:
-        """Each weight [rows, n] as its nearest value on the grid."""
+        """Return each weight [rows, n] as its nearest value on the grid."""
         return self.codes(weight).sub_(self.zero).mul_(self.scale)
 
 
 def find_grid(weight: torch.Tensor, bits: int, *, symmetric: bool = False) -> Grid:
-    """The grid of each row of `weight` [rows, n], from its smallest to its largest value and 0.
+    """Return the grid of each row of `weight` [rows, n], between its extremes and with 0 on it.
 
     A symmetric grid reaches as far below 0 as above (for rows with negative values), with its
     zero point in the middle. A row of zeros gets the range -1..1. This is GPTQ's quantizer
@@ -55,7 +55,7 @@ def find_grid(weight: torch.Tensor, bits: int, *, symmetric: bool = False) -> Gr
 
 
 def stored_bits(bits: int, inputs: int, group_size: int | None, *, symmetric: bool) -> float:
-    """Bits per weight: the code, and its share of a 16-bit scale and of a zero point."""
+    """Return the bits per weight: the code, and its share of a 16-bit scale and of a zero point."""
     import math
 
     groups = math.ceil(inputs / group_size) if group_size else 1

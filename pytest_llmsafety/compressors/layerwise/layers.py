@@ -1,4 +1,4 @@
-"""What is found in a model: its decoder blocks, and in each the layers and experts."""
+"""Find the decoder blocks of a model, and in each its layers and experts."""
 
 from __future__ import annotations
 
@@ -32,47 +32,47 @@ class Layer:
 
     @property
     def stored(self) -> torch.Tensor:
-        """The weight as the model stores it."""
+        """Return the weight as the model stores it."""
         return weight_of(self.module).detach()
 
     @property
     def is_transposed(self) -> bool:
-        """Whether it is stored as [in, out], as Conv1D does."""
+        """Return whether it is stored as [in, out], as Conv1D does."""
         return is_conv1d(self.module)
 
     @property
     def weight(self) -> torch.Tensor:
-        """The weight as [out, in], a view into the layer."""
+        """Return the weight as [out, in], a view into the layer."""
         return self.stored.T if self.is_transposed else self.stored
 
     @property
     def outputs(self) -> int:
-        """Rows of the weight."""
+        """Return the number of outputs, the rows of the weight."""
         return self.weight.shape[0]
 
     @property
     def inputs(self) -> int:
-        """Columns of the weight."""
+        """Return the number of inputs, the columns of the weight."""
         return self.weight.shape[1]
 
     @property
     def working_dtype(self) -> torch.dtype:
-        """What to compute in: at least float32."""
+        """Return the dtype to compute in: that of the weight, but at least float32."""
         import torch
 
         return torch.promote_types(self.weight.dtype, torch.float32)
 
     def working_copy(self) -> torch.Tensor:
-        """A copy of the weight [out, in] to compute with: contiguous, at least float32."""
+        """Return a copy of the weight [out, in] to compute with: contiguous, at least float32."""
         import torch
 
         form = torch.contiguous_format
         return self.weight.to(self.working_dtype, copy=True, memory_format=form)
 
     def write(self, values: torch.Tensor) -> bool:
-        """Put new values [out, in] into the layer, in its own dtype; whether any changed.
+        """Put new values [out, in] into the layer, in its own dtype; return whether any changed.
 
-        The layer may keep `values` itself, so it is not to be changed afterwards.
+        The layer may keep `values` itself, so do not change it afterwards.
         Raises NonFiniteWeightsError, and leaves the layer as it was, when one is NaN or Inf.
         """
         import torch
@@ -89,7 +89,6 @@ class Layer:
         return changed
 
     def _store(self, values: torch.Tensor) -> None:
-        """Put values in the place of the stored ones."""
         weight_of(self.module).data = values.contiguous()  # a write into a mapped file costs more
 
 
@@ -102,12 +101,12 @@ class Expert(Layer):
 
     @property
     def stored(self) -> torch.Tensor:
-        """The matrix as the model stores it."""
+        """Return the matrix as the model stores it."""
         return self.stack.matrix(self.index)
 
     @property
     def is_transposed(self) -> bool:
-        """Whether it is stored as [in, out]."""
+        """Return whether it is stored as [in, out]."""
         return self.stack.transposed
 
     def _store(self, values: torch.Tensor) -> None:
@@ -141,23 +140,22 @@ def linear_layers(model: PreTrainedModel) -> Iterator[tuple[str, torch.nn.Module
 
 
 def is_conv1d(module: torch.nn.Module) -> bool:
-    """Whether this is transformers' Conv1D, a linear layer with its weight as [in, out]."""
+    """Return whether this is transformers' Conv1D, a linear layer with its weight as [in, out]."""
     return isinstance(module, _conv1d())
 
 
 @cache
-def _conv1d() -> type:
-    """The class, looked for once: every use of a weight asks."""
+def _conv1d() -> type:  # cached, because every use of a weight asks for it
     from transformers.pytorch_utils import Conv1D
 
     return Conv1D
 
 
 def decoder_blocks(model: PreTrainedModel, *, experts: bool = False) -> tuple[Block, ...]:
-    """The decoder blocks in order: the one outermost ModuleList whose members hold layers.
+    """Return the decoder blocks in order: the one outermost ModuleList whose members hold layers.
 
-    The output embedding (`lm_head`) and whatever else is outside the blocks are left alone. With
-    `experts` the matrices of a mixture's experts are layers, too, and its routers are none.
+    The output embedding (`lm_head`) and all else outside the blocks are left alone. With
+    `experts` the matrices of a mixture's experts are layers, too, and its routers are not.
     Raises UnsupportedModelError for an encoder-decoder, a mixture of experts (without `experts`),
     packed weights, and a model with no such list or several.
     """
@@ -187,12 +185,12 @@ def experts_in(module: torch.nn.Module, start: str = "") -> Iterator[Expert]:
 
 
 def all_layers(blocks: Sequence[Block]) -> list[Layer]:
-    """The layers of all blocks, in order."""
+    """Return the layers of all blocks, in order."""
     return [layer for block in blocks for layer in block.layers]
 
 
 def outside(model: PreTrainedModel, blocks: Sequence[Block]) -> tuple[tuple[str, str], ...]:
-    """Every Linear and Conv1D outside the blocks with the reason why it is left alone."""
+    """Return every Linear and Conv1D outside the blocks with the reason why it is left alone."""
     known = {layer.name for layer in all_layers(blocks)} | left_dense(model).keys()
     output = model.get_output_embeddings()  # type: ignore[no-untyped-call]
     others = tuple(
@@ -204,9 +202,10 @@ def outside(model: PreTrainedModel, blocks: Sequence[Block]) -> tuple[tuple[str,
 
 
 def is_finite(values: torch.Tensor) -> bool:
-    """Whether no value [out, in] is NaN or Inf: the extremes tell, in one pass over memory."""
+    """Return whether no value [out, in] is NaN or Inf."""
     import torch
 
+    # the extremes tell, in one pass over memory
     extremes = torch.aminmax(values if values.is_contiguous() else values.T)
     return bool(torch.isfinite(torch.stack(extremes)).all())
 
@@ -223,7 +222,6 @@ def check_finite(layers: Sequence[Layer]) -> None:
 
 
 def _refuse(model: PreTrainedModel, *, experts: bool) -> None:
-    """Raise UnsupportedModelError for kinds of models whose layers are not one chain."""
     if model.config.is_encoder_decoder:
         message = f"{type(model).__name__} has an encoder. Expected a decoder-only model."
         raise UnsupportedModelError(message)
@@ -243,7 +241,6 @@ def _refuse(model: PreTrainedModel, *, experts: bool) -> None:
 def _outermost_lists(
     module: torch.nn.Module, name: str
 ) -> Iterator[tuple[str, torch.nn.ModuleList]]:
-    """Name and module of each ModuleList that is in no other ModuleList."""
     import torch
 
     for child_name, child in module.named_children():
@@ -255,7 +252,6 @@ def _outermost_lists(
 
 
 def _linears(module: torch.nn.Module) -> list[tuple[str, torch.nn.Module]]:
-    """Name and module of each Linear and Conv1D below `module`."""
     import torch
 
     return [
@@ -266,7 +262,7 @@ def _linears(module: torch.nn.Module) -> list[tuple[str, torch.nn.Module]]:
 
 
 def _layers(start: str, block: torch.nn.Module, dense: Mapping[str, str]) -> tuple[Layer, ...]:
-    """The layers of one block without `dense`. Raises UnsupportedModelError for packed weights."""
+    """Return the layers of one block without those named in `dense`; refuse packed weights."""
     linear = (Layer(f"{start}.{name}", module) for name, module in _linears(block))
     layers = (*(one for one in linear if one.name not in dense), *experts_in(block, start))
     for layer in layers:

@@ -1,4 +1,4 @@
-"""Which weights become zero, given a score for each: per row, per layer, or N of every M."""
+"""Choose the weights that become zero by their scores: per row, per layer, or N of every M."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def pruned(scores: torch.Tensor, values: Values) -> torch.Tensor:
-    """Where scores [out, in] are lowest, as a step asks: N:M, by `layer`, or by row."""
+    """Return a mask of the lowest scores [out, in]: N:M, by `layer`, or by row."""
     if values.pattern:
         return lowest_of_groups(scores, *values.pattern)
     share = values.sparsity or 0.0
@@ -21,7 +21,7 @@ def pruned(scores: torch.Tensor, values: Values) -> torch.Tensor:
 
 
 def lowest_of_rows(scores: torch.Tensor, share: float) -> torch.Tensor:
-    """Exactly int(in * share) of each row [out, in]; of equal scores the first ones."""
+    """Return a mask of the int(in * share) lowest scores of each row; of equal ones the first."""
     import torch
 
     count = int(scores.shape[1] * share)
@@ -30,7 +30,7 @@ def lowest_of_rows(scores: torch.Tensor, share: float) -> torch.Tensor:
 
 
 def lowest_of_all(scores: torch.Tensor, share: float) -> torch.Tensor:
-    """Every score [out, in] up to the one of rank int(out * in * share), that one included."""
+    """Return a mask of every score [out, in] up to and including rank int(out * in * share)."""
     import torch
 
     rank = int(scores.numel() * share)
@@ -40,7 +40,10 @@ def lowest_of_all(scores: torch.Tensor, share: float) -> torch.Tensor:
 
 
 def lowest_of_groups(scores: torch.Tensor, n: int, m: int) -> torch.Tensor:
-    """N of every M neighbouring inputs of each row; a shorter last group loses N as well."""
+    """Return a mask of the N lowest of every M neighbouring inputs of each row of scores [out, in].
+
+    A shorter last group loses N as well.
+    """
     import torch
 
     whole = scores.shape[1] // m * m

@@ -1,4 +1,4 @@
-"""The sequential layer runner: block after block, each fed by the compressed ones before it.
+"""Walk through the decoder blocks in order, each fed by the compressed ones before it.
 
 Inside a block everything is looked at before anything is changed; then the block runs again
 with its new weights and feeds the next one. One block at a time is on the computing device,
@@ -23,13 +23,39 @@ if TYPE_CHECKING:
 
 
 class Statistics(Protocol):
-    """What is kept of a layer's inputs while the calibration sequences pass through it."""
+    """Collects what a method needs of a layer's inputs, as the calibration sequences pass.
+
+    A collector of the largest inputs:
+
+        class Largest:
+            def __init__(self, layer):
+                self.found = layer.weight.new_zeros(layer.inputs)
+
+            def add(self, inputs, sequences):
+                self.found = self.found.maximum(inputs.abs().amax(dim=0))
+    """
 
     def add(self, inputs: torch.Tensor, sequences: int) -> None:
-        """Take the inputs [tokens, in] of one batch of `sequences` sequences."""
+        """Take in the inputs [tokens, in] of one batch of `sequences` sequences."""
 
 
 S = TypeVar("S", bound=Statistics)
+
+
+@dataclass(frozen=True)
+class Call:
+    """The arguments with which the model calls one block, without the hidden states."""
+
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+
+    def run(self, block: torch.nn.Module, hidden: torch.Tensor) -> torch.Tensor:
+        """Return the block's hidden states for `hidden` [sequences, tokens, width]."""
+        return hidden_states(block(hidden, *self.args, **self.kwargs))
+
+    def to(self, device: torch.device) -> Call:
+        """Return the same call with its tensors on `device`."""
+        return Call(_moved(self.args, device), _moved(self.kwargs, device))
 
 
 @dataclass(frozen=True)
@@ -37,7 +63,7 @@ class Visit:
     """One block in its turn: on the device, with its inputs, not changed yet.
 
     `hidden` are the block's inputs, one tensor [sequences, tokens, width] a batch, on the CPU.
-    What is changed in `block` while the visit lasts counts for all later blocks.
+    Changes of `block` made during the visit count for all later blocks.
     """
 
     block: Block
@@ -47,19 +73,19 @@ class Visit:
 
     @property
     def layers(self) -> tuple[Layer, ...]:
-        """The block's layers."""
+        """Return the block's layers."""
         return self.block.layers
 
     def outputs(self) -> Iterator[torch.Tensor]:
-        """Run the block as it is now on each batch: its hidden states, on the device."""
+        """Run the block as it is now, and yield its hidden states for each batch, on the device."""
         for batch in self.hidden:
             yield self._run(batch)
 
     def statistics(self, make: Callable[[Layer], S]) -> Mapping[str, S]:
-        """Run the block on every batch; what `make` gave for each layer, by layer name.
+        """Run the block on every batch, and return by layer name what `make` gave for each layer.
 
         Layers that get the very same tensor (queries, keys and values) share one object, made
-        for the first of them: read it, do not change it.
+        for the first of them: read it, do not change it. A layer that no token reaches is absent.
         """
         with _watched(self.layers, make) as watch:
             for batch in self.hidden:
@@ -69,11 +95,10 @@ class Visit:
         return watch.found
 
     def inputs(self) -> Mapping[str, list[torch.Tensor]]:
-        """The inputs of each layer, one tensor [tokens, in] a batch, on the CPU."""
+        """Return by layer name its inputs, one tensor [tokens, in] a batch, on the CPU."""
         return {name: kept.kept for name, kept in self.statistics(lambda _: _Kept()).items()}
 
     def _run(self, batch: torch.Tensor) -> torch.Tensor:
-        """The block's output for one batch, without gradients."""
         import torch
 
         with torch.no_grad():
@@ -98,131 +123,24 @@ def walk(
     """
     import torch
 
-    training = model.training
-    model.train(mode=False)
-    try:
+    if len(ids) % batch_size:
+        message = f"batch_size {batch_size} does not divide {len(ids)} sequences of one shape"
+        raise ValueError(message)
+    with evaluating(model):
         with torch.no_grad():
-            captured = capture(model, blocks, _batches(ids, batch_size))
+            captured = capture(model, blocks, torch.split(ids, batch_size))
         hidden = captured.hidden
         for block, call in zip(blocks, captured.calls, strict=True):
-            home = next(block.module.parameters()).device
-            place = torch.device(device) if device else home
-            block.module.to(place)
-            visit = Visit(block, call.to(place), hidden, place)
-            if progress:
-                progress(block.name, block.index, len(blocks))
-            try:
+            with placed(block, device) as place:
+                if progress:
+                    progress(block.name, block.index, len(blocks))
+                visit = Visit(block, call.to(place), hidden, place)
                 yield visit
                 if block is not blocks[-1]:
                     for index, output in enumerate(visit.outputs()):
                         hidden[index] = output.to("cpu")
-            finally:
-                block.module.to(home)
         if progress:
             progress("done", len(blocks), len(blocks))
-    finally:
-        model.train(training)
-
-
-class _Kept:
-    """Keeps the inputs themselves."""
-
-    def __init__(self) -> None:
-        self.kept: list[torch.Tensor] = []
-
-    def add(self, inputs: torch.Tensor, sequences: int) -> None:  # noqa: ARG002 - all are kept
-        self.kept.append(inputs.to("cpu"))
-
-
-class _AllSeen(Exception):  # noqa: N818 - a way out of a block, no error
-    """The block's last layer was reached; what it makes of its inputs is of no interest."""
-
-
-class _Watch:
-    """Which statistics belong to which layer, and which input tensor of this batch.
-
-    The first batch runs to the end and shows how often layers are called; the others are left
-    at the last call.
-    """
-
-    def __init__(self) -> None:
-        self.sequences = 1
-        self.calls, self.expected = 0, 0
-        self.found: dict[str, Any] = {}
-        self.current: dict[int, tuple[torch.Tensor, Any]] = {}  # by identity of the input
-        self.leaders: set[str] = set()
-
-    def begin(self, sequences: int) -> None:
-        """Start a batch."""
-        self.sequences = sequences
-        self.calls, self.expected = 0, self.calls
-        self.current.clear()
-
-    def take(self, layer: Layer, inputs: torch.Tensor, make: Callable[[Layer], Any]) -> None:
-        """Note the inputs of one layer in this batch."""
-        if layer.name not in self.found:
-            shared = self.current.get(id(inputs))
-            if shared is None:
-                self.leaders.add(layer.name)
-            self.found[layer.name] = shared[1] if shared else make(layer)
-        statistics = self.found[layer.name]
-        self.current[id(inputs)] = (inputs, statistics)
-        if layer.name in self.leaders:
-            statistics.add(inputs.reshape(-1, inputs.shape[-1]), self.sequences)
-        self.calls += 1
-        if self.calls == self.expected:
-            raise _AllSeen
-
-
-@contextmanager
-def _watched(layers: Sequence[Layer], make: Callable[[Layer], Any]) -> Iterator[_Watch]:
-    """Hook every layer, so that its inputs reach its statistics."""
-    watch = _Watch()
-
-    def hook(layer: Layer) -> Callable[..., None]:
-        def before(_module: torch.nn.Module, args: tuple[torch.Tensor, ...]) -> None:
-            watch.take(layer, args[0], make)
-
-        return before
-
-    handles = [layer.module.register_forward_pre_hook(hook(layer)) for layer in layers]
-    try:
-        yield watch
-    finally:
-        for handle in handles:
-            handle.remove()
-
-
-def _batches(ids: torch.Tensor, size: int) -> list[torch.Tensor]:
-    """Rows of `ids` in batches of one size. Raises ValueError when it does not divide them."""
-    import torch
-
-    if len(ids) % size:
-        message = f"batch_size {size} does not divide {len(ids)} sequences; all need one shape"
-        raise ValueError(message)
-    return list(torch.split(ids, size))
-
-
-class _EverythingSeen(Exception):  # noqa: N818 - a way out of the forward call, no error
-    """The last block was reached; what comes after it is of no interest."""
-
-
-@dataclass(frozen=True)
-class Call:
-    """The arguments of one block beside the hidden states."""
-
-    args: tuple[Any, ...]
-    kwargs: dict[str, Any]
-
-    def run(self, block: torch.nn.Module, hidden: torch.Tensor) -> torch.Tensor:
-        """The block's hidden states for `hidden` [sequences, tokens, width]."""
-        output: Any = block(hidden, *self.args, **self.kwargs)
-        states: torch.Tensor = output[0] if isinstance(output, (tuple, list)) else output
-        return states
-
-    def to(self, device: torch.device) -> Call:
-        """The same call with its tensors on `device`."""
-        return Call(_moved(self.args, device), _moved(self.kwargs, device))
 
 
 @dataclass(frozen=True)
@@ -242,16 +160,26 @@ def capture(
 ) -> Captured:
     """Run the model's forward on every batch with blocks that compute nothing.
 
-    Masks, position embeddings and whatever else a block gets are those of the model's own
+    Masks, position embeddings and all else that a block gets are those of the model's own
     call, block by block (sliding and full attention differ); the cache is off. Hidden states
     are kept on the CPU. Raises UnsupportedModelError when an argument depends on the tokens.
     """
-    hidden: list[torch.Tensor] = []
+    seen: dict[int, Call] = {}
+    inputs: list[torch.Tensor] = []
+
+    def note(block: Block, states: torch.Tensor, call: Call) -> torch.Tensor:
+        seen[block.index] = call
+        if block.index == 0:
+            inputs.append(states.to("cpu"))
+        if block is blocks[-1]:
+            raise _AllSeen
+        return states
+
     first: tuple[Call, ...] = ()
-    with _idle(blocks) as (seen, inputs):
+    with idle(blocks, note):
         for batch in batches:
             seen.clear()
-            with suppress(_EverythingSeen):
+            with suppress(_AllSeen):
                 model(input_ids=batch.to(model.device), use_cache=False)
             calls = tuple(seen[block.index] for block in blocks)
             first = first or calls
@@ -262,57 +190,141 @@ def capture(
                         "the text. Expected blocks that see it in their hidden states only."
                     )
                     raise UnsupportedModelError(message)
-            hidden.append(inputs.pop().to("cpu"))
-    return Captured(hidden, first)
+    return Captured(inputs, first)
 
 
 @contextmanager
-def _idle(
-    blocks: Sequence[Block],
-) -> Iterator[tuple[dict[int, Call], list[torch.Tensor]]]:
-    """Replace the blocks' forward: note the call, and hand the hidden states on unchanged."""
-    seen: dict[int, Call] = {}
-    inputs: list[torch.Tensor] = []
-    shape: list[Any] = []  # the first block's real output shows whether blocks return tuples
+def idle(
+    blocks: Sequence[Block], hand_on: Callable[[Block, torch.Tensor, Call], torch.Tensor]
+) -> Iterator[None]:
+    """Let the blocks compute nothing for a while.
 
-    def idle(block: Block, real: Callable[..., Any]) -> Callable[..., Any]:
+    Each hands on what `hand_on` returns for it, its input and its call. The first block runs once,
+    without gradients: its real output shows whether blocks return tuples.
+    """
+    import torch
+
+    shape: list[Any] = []
+
+    def replaced(block: Block, real: Callable[..., Any]) -> Callable[..., Any]:
         def forward(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - any block's arguments
-            kwargs = dict(kwargs)
+            if not shape:
+                with torch.no_grad():
+                    shape.append(real(*args, **kwargs))
             states = args[0] if args else kwargs.pop("hidden_states")
-            seen[block.index] = Call(args[1:], kwargs)
-            if block.index == 0:
-                inputs.append(states)
-                if not shape:
-                    shape.append(real(*args, **kwargs) if args else real(states, **kwargs))
-            if block.index == len(blocks) - 1:
-                raise _EverythingSeen
+            states = hand_on(block, states, Call(args[1:], kwargs))
             return (states, *shape[0][1:]) if isinstance(shape[0], tuple) else states
 
         return forward
 
-    with replaced_forward(blocks, idle):
-        yield seen, inputs
-
-
-@contextmanager
-def replaced_forward(
-    blocks: Sequence[Block], make: Callable[[Block, Callable[..., Any]], Callable[..., Any]]
-) -> Iterator[None]:
-    """Give each block the forward that `make` returns for it and its real one, for a while."""
-    replaced = [vars(block.module).get("forward") for block in blocks]
+    before = [vars(block.module).get("forward") for block in blocks]
     for block in blocks:
-        block.module.forward = make(block, block.module.forward)
+        block.module.forward = replaced(block, block.module.forward)
     try:
         yield
     finally:
-        for block, own in zip(blocks, replaced, strict=True):
+        for block, own in zip(blocks, before, strict=True):
             del block.module.forward  # the class's own is found again
             if own is not None:
                 block.module.forward = own
 
 
+@contextmanager
+def placed(block: Block, device: str | torch.device | None) -> Iterator[torch.device]:
+    """Have a block on `device` (None: where it is) for a while, and yield that device."""
+    import torch
+
+    home = next(block.module.parameters()).device
+    place = torch.device(device) if device else home
+    block.module.to(place)
+    try:
+        yield place
+    finally:
+        block.module.to(home)
+
+
+@contextmanager
+def evaluating(model: PreTrainedModel) -> Iterator[None]:
+    """Have the model in evaluation mode (no dropout) for a while."""
+    training = model.training
+    model.train(mode=False)
+    try:
+        yield
+    finally:
+        model.train(training)
+
+
+def hidden_states(output: Any) -> torch.Tensor:  # noqa: ANN401 - a module's answer
+    """Return the hidden states of what a block, an attention or an MLP returned."""
+    states: torch.Tensor = output[0] if isinstance(output, (tuple, list)) else output
+    return states
+
+
+class _Kept:
+    def __init__(self) -> None:
+        self.kept: list[torch.Tensor] = []
+
+    def add(self, inputs: torch.Tensor, sequences: int) -> None:  # noqa: ARG002 - all are kept
+        self.kept.append(inputs.to("cpu"))
+
+
+class _AllSeen(Exception):  # noqa: N818 - a way out of a forward call, no error
+    """The last layer or block was reached; what comes after it need not be computed."""
+
+
+class _Watch:
+    """Hands each layer's inputs to its statistics.
+
+    The first batch runs to the end and shows how often layers are called; the others are left
+    at the last call.
+    """
+
+    def __init__(self) -> None:
+        self.sequences = 1
+        self.calls, self.expected = 0, 0
+        self.found: dict[str, Any] = {}
+        self.current: dict[int, tuple[torch.Tensor, Any]] = {}  # by identity of the input
+        self.leaders: set[str] = set()
+
+    def begin(self, sequences: int) -> None:
+        self.sequences = sequences
+        self.calls, self.expected = 0, self.calls
+        self.current.clear()
+
+    def take(self, layer: Layer, inputs: torch.Tensor, make: Callable[[Layer], Any]) -> None:
+        if layer.name not in self.found:
+            shared = self.current.get(id(inputs))
+            if shared is None:
+                self.leaders.add(layer.name)
+            self.found[layer.name] = shared[1] if shared else make(layer)
+        statistics = self.found[layer.name]
+        self.current[id(inputs)] = (inputs, statistics)
+        if layer.name in self.leaders:
+            statistics.add(inputs.reshape(-1, inputs.shape[-1]), self.sequences)
+        self.calls += 1
+        if self.calls == self.expected:
+            raise _AllSeen
+
+
+@contextmanager
+def _watched(layers: Sequence[Layer], make: Callable[[Layer], Any]) -> Iterator[_Watch]:
+    watch = _Watch()
+
+    def hook(layer: Layer) -> Callable[..., None]:
+        def before(_module: torch.nn.Module, args: tuple[torch.Tensor, ...]) -> None:
+            watch.take(layer, args[0], make)
+
+        return before
+
+    handles = [layer.module.register_forward_pre_hook(hook(layer)) for layer in layers]
+    try:
+        yield watch
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
 def _moved(value: Any, device: torch.device) -> Any:  # noqa: ANN401 - nested arguments
-    """`value` with every tensor in it on `device`."""
     import torch
 
     if isinstance(value, torch.Tensor):
@@ -325,7 +337,7 @@ def _moved(value: Any, device: torch.device) -> Any:  # noqa: ANN401 - nested ar
 
 
 def _same(one: Any, other: Any) -> bool:  # noqa: ANN401 - nested arguments
-    """Whether two nested arguments hold the same values."""
+    """Return whether two nested arguments hold the same values; objects without values do."""
     import torch
 
     if one is other:
@@ -336,10 +348,6 @@ def _same(one: Any, other: Any) -> bool:  # noqa: ANN401 - nested arguments
         return one.keys() == other.keys() and all(_same(one[k], other[k]) for k in one)
     if isinstance(one, (tuple, list)) and isinstance(other, (tuple, list)):
         return len(one) == len(other) and all(map(_same, one, other))
-    return type(one) is type(other) and not isinstance(one, torch.Tensor) and _equal(one, other)
-
-
-def _equal(one: Any, other: Any) -> bool:  # noqa: ANN401 - any object
-    """Whether two plain values are equal; objects without values count as equal."""
-    plain = (bool, int, float, str)
-    return one == other if isinstance(one, plain) else True
+    if type(one) is not type(other) or isinstance(one, torch.Tensor):
+        return False
+    return bool(one == other) if isinstance(one, (bool, int, float, str)) else True

@@ -1,4 +1,4 @@
-"""The compression methods, one a file; the table in the package above names their classes."""
+"""Compression methods, one a file; the table in compressors/__init__.py names their classes."""
 
 from __future__ import annotations
 

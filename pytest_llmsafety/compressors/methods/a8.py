@@ -1,4 +1,4 @@
-"""`a8` and `a8-static`: the inputs of every layer in 8 bits while the model runs.
+"""`a8` and `a8-static`: round the inputs of every layer to 8 bits while the model runs.
 
 Weights stay as they are (`int8+a8` rounds both). The products are computed with the values that
 the codes stand for, which is what an int8 kernel computes up to the rounding of its sums.
@@ -17,10 +17,9 @@ from pytest_llmsafety.compressors.layerwise.layers import (
     decoder_blocks,
     outside,
 )
+from pytest_llmsafety.compressors.layerwise.walk import evaluating
 from pytest_llmsafety.compressors.parameters import Parameters, read
-from pytest_llmsafety.compressors.record import CompressionRecord
-from pytest_llmsafety.compressors.record.file_sizes import dense_bytes
-from pytest_llmsafety.compressors.runtime import roundings, trial, widened
+from pytest_llmsafety.compressors.runtime import record_of_rounding, roundings, trial, widened
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
 
     from pytest_llmsafety.compressors.base import Context
     from pytest_llmsafety.compressors.layerwise.layers import Block, Layer
+    from pytest_llmsafety.compressors.record import CompressionRecord
     from pytest_llmsafety.specs import Step
 
 LARGEST = 127
@@ -39,7 +39,7 @@ BITS = 8.0
 
 
 class Dynamic(Compressor):
-    """`a8`: one scale for each token's input, found when it comes.
+    """`a8`: one scale for each token's input, found while the model runs.
 
     A token's rounding depends on that token alone, so answers do not depend on the batch.
     """
@@ -53,27 +53,28 @@ class Dynamic(Compressor):
         step: Step,
         context: Context,  # noqa: ARG002 - scales are found while the model runs
     ) -> CompressionRecord:
-        """Hook every layer of the decoder blocks."""
+        """Hook every layer of the decoder blocks, and return the record."""
         read(step, self.parameters)
         blocks = decoder_blocks(model)
         check_finite(all_layers(blocks))
         reached = round_inputs(model, all_layers(blocks), lambda _: per_token)
         note = f"{step}: inputs of layers in int8, a scale for each token"
-        return recorded(model, step, blocks, reached, note)
+        return _record(model, step, blocks, reached, note)
 
 
 class Static(Compressor):
     """`a8-static`: one scale for each layer, found on calibration texts as quanto does.
 
-    The largest magnitude of each sequence over 127, with momentum 0.9, while the layers before
-    are rounded already. Larger inputs are cut off later. quanto may also round outputs.
+    The scale is the largest magnitude of a sequence over 127, with momentum 0.9, found while the
+    layers before are rounded already. Larger inputs are cut off later. (quanto can also round
+    outputs.)
     """
 
     rounds_inputs = True
     parameters = Parameters(example="int8+a8-static", calibrated=True, optional=True)
 
     def compress(self, model: PreTrainedModel, step: Step, context: Context) -> CompressionRecord:
-        """Hook every layer, and let the hooks see the calibration sequences one by one."""
+        """Hook every layer, let the hooks see the calibration sequences, and return the record."""
         import torch
 
         values = read(step, self.parameters)
@@ -83,19 +84,16 @@ class Static(Compressor):
         rules = {layer.name: PerTensor() for layer in all_layers(blocks)}
         reached = round_inputs(model, all_layers(blocks), lambda layer: rules[layer.name])
         run: Any = model
-        training = model.training
-        model.train(mode=False)
         for rule in rules.values():
             rule.start()
-        with torch.no_grad():
+        with torch.no_grad(), evaluating(model):
             for number, row in enumerate(drawn.ids):
                 run(input_ids=row[None].to(model.device), use_cache=False)
                 context.progress("scales", number + 1, len(drawn.ids))
         for rule in rules.values():
             rule.learning = False
-        model.train(training)
         note = f"{step}: inputs of layers in int8, a scale for each layer"
-        record = recorded(model, step, blocks, reached, note)
+        record = _record(model, step, blocks, reached, note)
         return replace(record, parameters=values.rows(), calibration=drawn.rows())
 
 
@@ -108,7 +106,7 @@ class RoundedInputs:
     reached: bool = False
 
     def __call__(self, _module: torch.nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...] | None:
-        """The layer's arguments, the first one rounded."""
+        """Return the layer's arguments, the first one rounded."""
         if not self.on:
             return None
         self.reached = True
@@ -119,7 +117,7 @@ class PerTensor:
     """Rounds with one scale; while `learning` it follows the inputs."""
 
     def __init__(self) -> None:
-        """Learn from the first inputs on."""
+        """Start to learn."""
         self.start()
 
     def start(self) -> None:
@@ -128,7 +126,7 @@ class PerTensor:
         self.learning = True
 
     def __call__(self, inputs: torch.Tensor) -> torch.Tensor:
-        """`inputs` on the grid of 256 multiples of the scale."""
+        """Return `inputs` on the grid of 256 multiples of the scale."""
         wide = widened(inputs)
         if self.learning:
             found = (wide.abs().amax() / LARGEST).clamp(min=SMALLEST_SCALE)
@@ -140,7 +138,7 @@ class PerTensor:
 
 
 def per_token(inputs: torch.Tensor, threshold: float = 0) -> torch.Tensor:
-    """Each row of `inputs` [..., in] on its own grid of 255 values, symmetric about 0.
+    """Return each row of `inputs` [..., in] on its own grid of 255 values, symmetric about 0.
 
     With a `threshold` above 0, values of at least that magnitude stay as they are, and the
     others have the grid to themselves.
@@ -160,7 +158,7 @@ def round_inputs(
     layers: Sequence[Layer],
     rule_of: Callable[[Layer], Callable[[torch.Tensor], torch.Tensor]],
 ) -> dict[str, bool]:
-    """Hook every layer; by layer name, whether a text that runs through the model reaches it."""
+    """Hook every layer, and return by layer name whether a text reaches it in the model."""
     hooks = {layer.name: RoundedInputs(rule_of(layer)) for layer in layers}
     for layer in layers:
         layer.module.register_forward_pre_hook(hooks[layer.name])
@@ -169,32 +167,17 @@ def round_inputs(
     return {name: hook.reached for name, hook in hooks.items()}
 
 
-def recorded(
+def _record(
     model: PreTrainedModel,
     step: Step,
     blocks: Sequence[Block],
     reached: dict[str, bool],
     note: str,
 ) -> CompressionRecord:
-    """The record of a step that leaves all weights as they are."""
-    size = dense_bytes(model)
-    names = tuple(name for name, seen in reached.items() if seen)
+    layers = {layer.name: layer.stored for layer in all_layers(blocks) if reached[layer.name]}
+    total = sum(weight.numel() for weight in layers.values())
+    kept = sum(int(weight.count_nonzero()) for weight in layers.values())
     missed = tuple((name, "no text reaches it") for name, seen in reached.items() if not seen)
-    return CompressionRecord(
-        method=str(step),
-        parameters=(),
-        layers_changed=names,
-        layers_skipped=(*missed, *outside(model, blocks)),
-        bits=8.0 * next(model.parameters()).element_size(),
-        sparsity=_zero_share(blocks, names),
-        bytes_before=size,
-        bytes_after=size,
-        notes=(note,),
-        activation_bits=BITS,
-    )
-
-
-def _zero_share(blocks: Sequence[Block], names: tuple[str, ...]) -> float:
-    weights = [layer.stored for layer in all_layers(blocks) if layer.name in names]
-    total = sum(weight.numel() for weight in weights)
-    return 1 - sum(int(weight.count_nonzero()) for weight in weights) / total if total else 0.0
+    skipped = (*missed, *outside(model, blocks))
+    record = record_of_rounding(model, step, note, changed=tuple(layers), skipped=skipped)
+    return replace(record, sparsity=1 - kept / total if total else 0.0, activation_bits=BITS)

@@ -1,9 +1,9 @@
-"""`awq:4:g128`: scales inputs that matter up before rounding (Lin et al., 2024, AWQ).
+"""`awq:4:g128`: scale up inputs that matter, then round (AWQ, Lin et al., 2024).
 
-Each group of layers with one input gets scales s = a^r (a: mean |input|; equation 5), with
-the r of 20 that changes the group's output least; then the range of each group of weights is
-searched for, too. The scales are folded into the norm or the layer before, so the model stays
-plain. As in the authors' code the searches look at the dense model.
+Each group of layers with one input gets scales s = a^r (a: mean |input|; equation 5). Of 20
+values of r the one is chosen that changes the group's output least. Then the range of each group of
+weights is searched for, too. The scales are folded into the norm or the layer before, so the model
+stays plain. As in the authors' code the searches look at the dense model.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from pytest_llmsafety.compressors.layerwise.layers import (
     decoder_blocks,
     outside,
 )
-from pytest_llmsafety.compressors.layerwise.walk import Call, walk
+from pytest_llmsafety.compressors.layerwise.walk import Call, hidden_states, walk
 from pytest_llmsafety.compressors.parameters import Parameters, Values, read
 from pytest_llmsafety.compressors.record.file_sizes import dense_bytes
 
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
     from pytest_llmsafety.compressors.base import Context
-    from pytest_llmsafety.compressors.layer_compressor import Done
+    from pytest_llmsafety.compressors.layer_compressor import LayerChange
     from pytest_llmsafety.compressors.layerwise.layers import Block, Layer
     from pytest_llmsafety.compressors.layerwise.walk import Visit
     from pytest_llmsafety.compressors.record import CompressionRecord
@@ -69,7 +69,7 @@ SAMPLE = 512  # tokens, or a few more, that the limits are judged on
 
 @dataclass(frozen=True)
 class Plan:
-    """What one block is to get: values by layer, scales by fold, and limits by layer.
+    """What one block gets: values by layer, scales by fold, and limits by layer.
 
     `limits` [out, groups] are the largest |weight| of each group.
     """
@@ -80,13 +80,13 @@ class Plan:
     limits: Mapping[str, torch.Tensor]
     unscaled: tuple[Layer, ...]
 
-    def carry_out(self) -> list[Done]:
+    def carry_out(self) -> list[LayerChange]:
         """Fold the scales, then round every layer."""
         for fold, scales in self.scales:
             fold.apply(scales)
         return [self._round(layer) for layer in self.block.layers]
 
-    def _round(self, layer: Layer) -> Done:
+    def _round(self, layer: Layer) -> LayerChange:
         values, weight = self.values[layer.name], layer.working_copy()
         limits = self.limits.get(layer.name)
         if limits is not None:
@@ -99,7 +99,7 @@ class Plan:
 
 
 class Awq(Compressor):
-    """Activation-aware rounding, with scales folded away and ranges clipped."""
+    """Rounds with regard to activations: scales are folded away, and ranges are clipped."""
 
     weights_only = True
     parameters = Parameters(
@@ -116,7 +116,7 @@ class Awq(Compressor):
         allocation.check(step, read(step, self.parameters), self.parameters)
 
     def compress(self, model: PreTrainedModel, step: Step, context: Context) -> CompressionRecord:
-        """Search block by block on the dense model, and say what was done."""
+        """Search and round block by block, and return the record."""
         import torch
 
         values = read(step, self.parameters)
@@ -135,7 +135,7 @@ class Awq(Compressor):
             progress=context.progress,
         )
         plans: list[Plan] = []
-        done: list[Done] = []
+        done: list[LayerChange] = []
         with torch.no_grad(), closing(visits):
             for visit in visits:  # a block is changed once it has fed the next one
                 for plan in plans[-1:]:
@@ -152,7 +152,7 @@ class Awq(Compressor):
 def places(
     model: PreTrainedModel, blocks: Sequence[Block], ids: torch.Tensor, context: Context
 ) -> dict[str, Places]:
-    """Where scales can go, by block name, tried on one sequence."""
+    """Return by block name where scales can be folded, tried on one sequence `ids` [1, tokens]."""
     import torch
 
     visits = walk(model, blocks, ids, device=context.device)
@@ -161,18 +161,18 @@ def places(
 
 
 def planned(visit: Visit, values: Mapping[str, Values], found: Places) -> Plan:
-    """Search the scales of one block, then the limits under these scales.
+    """Search the scales of one block, then the limits under these scales, and return both.
 
-    `values` are those of each layer. Limits of queries and keys are left alone: their product
-    is what counts.
+    `values` are the step's values by layer name. Limits of queries and keys are left alone, because
+    their product is what counts.
     """
     tokens = sum(batch.shape[0] * batch.shape[1] for batch in visit.hidden)
     folded, unscaled = found
-    with asked(visit, folded) as judges:
-        seen = visit.statistics(lambda layer: Seen(layer, tokens))
+    with watched(visit, folded) as targets:
+        seen = visit.statistics(lambda layer: InputSample(layer, tokens))
     scales = [
-        (fold, best_scales(fold, seen[fold.layers[0].name], values, judge, visit.device))
-        for fold, judge in zip(folded, judges, strict=True)
+        (fold, best_scales(fold, seen[fold.layers[0].name], values, target, visit.device))
+        for fold, target in zip(folded, targets, strict=True)
     ]
     limits = {}
     for layer in visit.layers:
@@ -190,7 +190,7 @@ def planned(visit: Visit, values: Mapping[str, Values], found: Places) -> Plan:
 
 
 def folded(plans: list[Plan]) -> str:
-    """What the record says of the scales."""
+    """Return what the record notes about the scales."""
     total = sum(len(plan.block.layers) for plan in plans)
     scaled = sum(len(fold.layers) for plan in plans for fold, _ in plan.scales)
     without = sorted({_last(layer) for plan in plans for layer in plan.unscaled})
@@ -201,69 +201,75 @@ def folded(plans: list[Plan]) -> str:
 
 
 def batch_size(sequences: int, length: int) -> int:
-    """The largest divisor of `sequences` that keeps a batch within TOKENS, at least 1."""
+    """Return the largest divisor of `sequences` that keeps a batch within TOKENS, at least 1."""
     fit = [n for n in range(1, sequences + 1) if sequences % n == 0 and n * length <= TOKENS]
     return max(fit, default=1)
 
 
 def _last(layer: Layer) -> str:
-    """The last part of a layer's name."""
     return layer.name.rpartition(".")[2]
 
 
-class Seen:
-    """Of a layer's inputs: the mean size of each [in], and some tokens in equal distances."""
+class InputSample:
+    """The mean size of each input [in] of a layer, and some of its tokens at equal distances."""
 
     def __init__(self, layer: Layer, tokens: int) -> None:
-        """Start empty; `tokens` will come in all."""
+        """Start empty; `tokens` is the number of tokens to come."""
         self.total = layer.weight.new_zeros(layer.inputs, dtype=layer.working_dtype)
         self.every = max(1, tokens // SAMPLE)
         self.tokens = 0
-        self.taken: list[torch.Tensor] = []
+        self.kept: list[torch.Tensor] = []
 
     def add(self, inputs: torch.Tensor, sequences: int) -> None:  # noqa: ARG002 - tokens count
-        """Take inputs [tokens, in]."""
+        """Add inputs [tokens, in]."""
         self.total += inputs.abs().sum(dim=0)
-        self.taken.append(inputs[-self.tokens % self.every :: self.every].to(self.total.dtype))
+        self.kept.append(inputs[-self.tokens % self.every :: self.every].to(self.total.dtype))
         self.tokens += len(inputs)
 
     @property
     def mean_size(self) -> torch.Tensor:
-        """The mean of |input| over the tokens."""
+        """Return the mean of |input| over the tokens."""
         return self.total / self.tokens
 
     @property
     def sample(self) -> torch.Tensor:
-        """The tokens that were kept [tokens, in]."""
+        """Return the tokens that were kept [tokens, in]."""
         import torch
 
-        return torch.cat(self.taken)
+        return torch.cat(self.kept)
 
 
 @dataclass(frozen=True)
-class Asked:
-    """A module of a block, and what it is called with, once a batch; batches rest on the CPU."""
+class Target:
+    """A module whose output is to change as little as possible, and its calls, one a batch.
 
-    judge: torch.nn.Module
+    The tensors of the calls are on the CPU.
+    """
+
+    module: torch.nn.Module
     calls: list[Call]
 
-    def answers(self, device: torch.device) -> Iterator[torch.Tensor]:
-        """What the module answers now, batch by batch."""
+    def outputs(self, device: torch.device) -> Iterator[torch.Tensor]:
+        """Yield what the module returns now, batch by batch."""
         for call in self.calls:
             here = call.to(device)
-            yield _first(self.judge(*here.args, **here.kwargs))
+            yield hidden_states(self.module(*here.args, **here.kwargs))
 
 
 def best_scales(
-    fold: Fold, seen: Seen, values: Mapping[str, Values], asked: Asked, device: torch.device
+    fold: Fold,
+    seen: InputSample,
+    values: Mapping[str, Values],
+    target: Target,
+    device: torch.device,
 ) -> torch.Tensor:
-    """The scales [in] of 20 that change the output of the fold's layers least when rounded.
+    """Return those scales [in] of 20 that change the output of `target` least, when rounded.
 
-    The output is that of the module that was `asked`, on what it was asked.
+    `sample` is that of the inputs of the fold's layers, `values` the step's values by layer name.
     """
     dense = [layer.working_copy() for layer in fold.layers]
     alone = len(dense) == 1 and seen.tokens > dense[0].shape[1]
-    price = cost_of_one(dense[0], asked, device) if alone else cost(fold, asked, device)
+    price = cost_of_one(dense[0], target, device) if alone else cost(fold, target, device)
     best, least = seen.mean_size, float("inf")
     for step in range(GRID):
         scales = seen.mean_size.pow(step / GRID).clamp(min=1e-4)
@@ -279,24 +285,27 @@ def best_scales(
     return best
 
 
-def cost(fold: Fold, asked: Asked, device: torch.device) -> Cost:
-    """The sum of squared differences of the answers now from those with other weights."""
-    expected = [answer.to("cpu") for answer in asked.answers(device)]
+def cost(fold: Fold, target: Target, device: torch.device) -> Cost:
+    """Return a function of new weights: the sum of squared changes of the outputs of `target`."""
+    expected = [output.to("cpu") for output in target.outputs(device)]
 
     def price(weights: Sequence[torch.Tensor]) -> float:
         with restored([layer.weight for layer in fold.layers]):
             for layer, weight in zip(fold.layers, weights, strict=True):
                 layer.weight.copy_(weight)
-            answers = zip(asked.answers(device), expected, strict=True)
-            return sum(float((a - e.to(device)).float().pow(2).sum()) for a, e in answers)
+            outputs = zip(target.outputs(device), expected, strict=True)
+            return sum(float((a - e.to(device)).float().pow(2).sum()) for a, e in outputs)
 
     return price
 
 
-def cost_of_one(dense: torch.Tensor, asked: Asked, device: torch.device) -> Cost:
-    """The same for one layer by itself, from the products of its inputs: far less work."""
+def cost_of_one(dense: torch.Tensor, target: Target, device: torch.device) -> Cost:
+    """Return the same function for a single layer [out, in].
+
+    It uses the products of the layer's inputs: far less work than to run the layer.
+    """
     second = dense.new_zeros(dense.shape[1], dense.shape[1])
-    for call in asked.calls:
+    for call in target.calls:
         inputs = call.args[0].to(device).to(dense.dtype).flatten(0, -2)
         second.addmm_(inputs.T, inputs)
 
@@ -308,10 +317,10 @@ def cost_of_one(dense: torch.Tensor, asked: Asked, device: torch.device) -> Cost
 
 
 def best_limits(weight: torch.Tensor, sample: torch.Tensor, values: Values) -> torch.Tensor:
-    """For each group of weights the largest |weight| [out, groups] whose rounding costs least.
+    """Return for each group of weights the largest |weight| [out, groups] that costs least.
 
-    Tried are 1, 0.95, ... 0.55 of what the group has; the cost is the mean square, over the
-    tokens of `sample` [tokens, in], of what the group adds to the output too much.
+    Tried are 1, 0.95, ... 0.55 of what the group has. The cost is the mean square, over the
+    tokens of `sample` [tokens, in], of what rounding adds to the group's output.
     """
     import torch
 
@@ -340,15 +349,15 @@ def round_in_groups(weight: torch.Tensor, values: Values) -> torch.Tensor:
 
 
 @contextmanager
-def asked(visit: Visit, folds: Sequence[Fold]) -> Iterator[list[Asked]]:
-    """For each fold the smallest module with all its layers, and how the block asks it meanwhile.
+def watched(visit: Visit, folds: Sequence[Fold]) -> Iterator[list[Target]]:
+    """Collect in a `with` how the block calls the smallest module that has all layers of each fold.
 
     That is the attention for queries, keys and values, the MLP for gate and up, a single layer
     by itself.
     """
     import torch
 
-    found = [Asked(_judge(visit, fold.layers), []) for fold in folds]
+    found = [Target(_smallest_module(visit, fold.layers), []) for fold in folds]
     fixed = {id(part) for part in (*visit.call.args, *visit.call.kwargs.values())}
 
     def off(value: Any) -> Any:  # noqa: ANN401 - any argument
@@ -363,7 +372,7 @@ def asked(visit: Visit, folds: Sequence[Fold]) -> Iterator[list[Asked]]:
         return note
 
     handles = [
-        one.judge.register_forward_pre_hook(hook(one.calls), with_kwargs=True) for one in found
+        one.module.register_forward_pre_hook(hook(one.calls), with_kwargs=True) for one in found
     ]
     try:
         yield found
@@ -372,8 +381,7 @@ def asked(visit: Visit, folds: Sequence[Fold]) -> Iterator[list[Asked]]:
             handle.remove()
 
 
-def _judge(visit: Visit, layers: Sequence[Layer]) -> torch.nn.Module:
-    """The smallest module of the block with all `layers`."""
+def _smallest_module(visit: Visit, layers: Sequence[Layer]) -> torch.nn.Module:
     start = len(visit.block.name) + 1
     parts = [layer.name[start:].split(".") for layer in layers]
     shared = []
@@ -382,9 +390,3 @@ def _judge(visit: Visit, layers: Sequence[Layer]) -> torch.nn.Module:
             break
         shared.append(column[0])
     return visit.block.module.get_submodule(".".join(shared))
-
-
-def _first(output: Any) -> torch.Tensor:  # noqa: ANN401 - a module's answer
-    """The hidden states of a module's answer."""
-    states: torch.Tensor = output[0] if isinstance(output, (tuple, list)) else output
-    return states

@@ -1,8 +1,8 @@
-"""`bnb:nf4`, `bnb:fp4`, `bnb:llm.int8`: bitsandbytes' own modules and kernels, on a GPU.
+"""`bnb:nf4`, `bnb:fp4`, `bnb:llm.int8`: run the modules and kernels of bitsandbytes, on a GPU.
 
 The extra `bnb` installs the library. `nf4`, `fp4` and `llm.int8` give the same weights on any
-device; what differs is the kernels' arithmetic, and that LLM.int8() chooses the columns that it
-keeps in 16 bits from the whole batch.
+device. The arithmetic of the kernels differs, and LLM.int8() chooses the columns that it keeps in
+16 bits from the whole batch.
 """
 
 from __future__ import annotations
@@ -58,7 +58,10 @@ class BitsAndBytes(Compressor):
         step: Step,
         context: Context,
     ) -> CompressionRecord:
-        """Replace the modules one by one. Raises UnsupportedModelError without a GPU or library."""
+        """Replace the modules one by one, and return the record.
+
+        Raises UnsupportedModelError without a GPU or without the library.
+        """
         values = read(step, self.parameters)
         library = bitsandbytes()
         if model.device.type != "cuda":
@@ -100,7 +103,7 @@ class BitsAndBytes(Compressor):
 
 
 def bitsandbytes() -> Any:  # noqa: ANN401 - a module
-    """The library. Raises UnsupportedModelError that says how to get it."""
+    """Return the library. Raises UnsupportedModelError that says how to install it."""
     try:
         import bitsandbytes as library
     except ImportError as error:
@@ -110,7 +113,7 @@ def bitsandbytes() -> Any:  # noqa: ANN401 - a module
 
 
 def bits_of(layer: Layer, values: Values) -> float:
-    """Stored bits per weight of one layer, float32 scales included."""
+    """Return the stored bits per weight of one layer, float32 scales included."""
     if values.choice == INT8:
         return 8 + SCALE_BITS / layer.inputs
     double = "double" in values.flags
@@ -126,7 +129,10 @@ def replace_module(model: PreTrainedModel, layer: Layer, library: Any, values: V
 
 
 def quantized(layer: Layer, library: Any, values: Values) -> torch.nn.Module:  # noqa: ANN401 - a module
-    """A module of the library with the layer's weight; moving it to a device quantizes it."""
+    """Return a module of the library with the layer's weight.
+
+    It is quantized when it is moved to a device.
+    """
     import torch
 
     bias: Any = layer.module.bias

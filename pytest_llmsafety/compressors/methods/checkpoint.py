@@ -1,4 +1,4 @@
-"""`checkpoint:PATH`, `gguf:FILE`: a model that someone else compressed."""
+"""`checkpoint:PATH`, `gguf:FILE`: load a model that was compressed elsewhere."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ ROUND_TO_8_BITS = ("FP8Experts", "FP8Linear", "FbgemmFp8Linear", "Linear8bitLt")
 class Checkpoint(Compressor):
     """Puts a compressed checkpoint in the place of the dense model.
 
-    Whatever `from_pretrained` can load will do: masked or dequantized weights, and quantized
+    It takes all that `from_pretrained` can load: masked or dequantized weights, and quantized
     formats whose package is installed. GPTQ, AWQ, AutoRound and quanto need none: their codes
     become plain weights (models/unpack.py). The record says what ran (`execution`).
     """
@@ -58,7 +58,7 @@ class Checkpoint(Compressor):
     parameters = Parameters(example="checkpoint:org/name@revision", rest="PATH")
 
     def check(self, step: Step) -> None:
-        """Refuse an empty path, a local folder that is no model, and an absent package."""
+        """Refuse an empty path, a local folder without a model, and an absent package."""
         super().check(step)
         folder = user_path(step.parameter)
         local = folder.exists() or step.parameter.startswith((".", "/", "~"))
@@ -77,11 +77,11 @@ class Checkpoint(Compressor):
         step: Step,
         context: Context,
     ) -> CompressionRecord:
-        """Load the checkpoint, let `model` be it, and record what differs from the dense one.
+        """Load the checkpoint, make `model` it, and record what differs from the dense one.
 
         With `context.dense` the model is the checkpoint already. A checkpoint of another
         architecture is another model, and the record says so. Raises ModelError when the checkpoint
-        is not whole or its package is absent.
+        is incomplete or its package is absent.
         """
         from pytest_llmsafety.models.load import load_model
 
@@ -110,7 +110,7 @@ class Gguf(Compressor):
     parameters = Parameters(example="gguf:model-q4_0.gguf", rest="FILE")
 
     def check(self, step: Step) -> None:
-        """Refuse a file that is absent or no GGUF, and an absent package."""
+        """Refuse a file that is absent or is not GGUF, and an absent package."""
         super().check(step)
         path = user_path(step.parameter)
         if not path.is_file():
@@ -130,9 +130,9 @@ class Gguf(Compressor):
         step: Step,
         context: Context,
     ) -> CompressionRecord:
-        """Load the file, let `model` be it, and record what differs from the dense one.
+        """Load the file, make `model` it, and record what differs from the dense one.
 
-        Raises ModelError when the file is not whole or holds what is not read of it, and
+        Raises ModelError when the file is incomplete or holds more than is read of it, and
         UnsupportedModelError when its vocabulary is another one.
         """
         from pytest_llmsafety.models.gguf_file import check_vocabulary
@@ -149,7 +149,7 @@ class Gguf(Compressor):
 
 @dataclass(frozen=True)
 class Dense:
-    """What a checkpoint is compared with: the dense model's architecture, size and parameters."""
+    """What a checkpoint is compared with: architecture, size and parameters of the dense model."""
 
     architecture: Architecture
     n_bytes: int
@@ -157,17 +157,17 @@ class Dense:
 
     @classmethod
     def of(cls, model: PreTrainedModel, context: Context) -> Dense:
-        """Read them from the dense model, or from what is remembered of it."""
-        told = context.dense
-        if told:
-            architecture = Architecture(told.architecture, told.sizes, told.settings)
-            return cls(architecture, told.n_bytes, context.parameters or told.remembered)
+        """Read them from the dense model, or from `context.dense` where the model is not there."""
+        facts = context.dense
+        if facts:
+            architecture = Architecture(facts.architecture, facts.sizes, facts.settings)
+            return cls(architecture, facts.n_bytes, context.parameters or facts.remembered)
         parameters = context.parameters or remember(model)
         return cls(Architecture.of(model), stored_bytes(model), parameters)
 
 
 def become(model: PreTrainedModel, loaded: PreTrainedModel, step: Step) -> None:
-    """Let `model` be `loaded`: class, modules, configuration, and what packages hooked to it.
+    """Make `model` the model `loaded`: class, modules, configuration and hooks.
 
     Raises ModelError, before any change, when `loaded` does not run.
     """
@@ -196,14 +196,15 @@ def check_runs(loaded: PreTrainedModel, step: Step) -> None:
 def record_of(
     model: PreTrainedModel, step: Step, dense: Dense, stored: OnDisk
 ) -> CompressionRecord:
-    """What differs between the dense parameters and those of `model`, with their size on disk.
+    """Return the record of what differs between the dense parameters and those of `model`.
 
-    Bits and sparsity are those of the changed matrices between embedding and head, or, where none
-    of them changed, of whatever did. A model of another architecture changed as a whole.
+    `stored` is its size on disk. Bits and sparsity are those of the changed matrices between
+    embedding and head, or, where none of them changed, of all that changed. A model of another
+    architecture changed as a whole.
     """
-    told = another_architecture(model, dense.architecture, dense.parameters)
+    other = another_architecture(model, dense.architecture, dense.parameters)
     changed, same = altered(dense.parameters, model)
-    if told and not same_body(dense.parameters, model):
+    if other and not same_body(dense.parameters, model):
         changed, same = matrices_of(model), []
     matrices = [one for one in changed if len(one.shape) > 1]
     inside = [one for one in matrices if one.place == BODY]
@@ -211,14 +212,14 @@ def record_of(
     settings = Architecture.of(model).other_settings(dense.architecture)
     notes = (settings, *notes) if settings else notes
     rows = {one.layer: (8 * sizes[one.name] / one.count, _sparsity(model, one)) for one in matrices}
-    judged = inside or matrices or changed
-    weights = sum(one.count for one in judged)
-    bits = 8 * sum(sizes[one.name] for one in judged) / weights if weights else 0.0
-    zeros = sum(one.count * rows[one.layer][1] for one in judged if one.layer in rows)
+    counted = inside or matrices or changed
+    weights = sum(one.count for one in counted)
+    bits = 8 * sum(sizes[one.name] for one in counted) / weights if weights else 0.0
+    zeros = sum(one.count * rows[one.layer][1] for one in counted if one.layer in rows)
     return CompressionRecord(
         method=str(step),
         parameters=(("path", step.parameter),),
-        layers_changed=tuple(one.layer for one in judged),
+        layers_changed=tuple(one.layer for one in counted),
         layers_skipped=tuple((one.layer, EQUAL) for one in same if len(one.shape) > 1),
         bits=bits,
         sparsity=zeros / weights if weights else 0.0,
@@ -226,16 +227,16 @@ def record_of(
         bytes_after=stored.total,
         notes=(*notes, "bits and bytes as stored on disk"),
         layers=tuple((name, *row) for name, row in rows.items()),
-        architecture=told,
+        architecture=other,
     )
 
 
 def _sizes(
     model: PreTrainedModel, parameters: Sequence[Remembered], stored: OnDisk
 ) -> tuple[dict[str, float], tuple[str, ...]]:
-    """Bytes of each parameter on disk, and a note where the files have other names for some.
+    """Return the bytes of each parameter on disk, and a note where the files name some otherwise.
 
-    What the files hold beside the parameters of known name is shared among the others.
+    What the files hold besides parameters of known name is shared among the others.
     """
     found = {one.name: stored.parameter(one.name, model.base_model_prefix) for one in parameters}
     sizes = {name: float(size) for name, size in found.items() if size is not None}
@@ -252,37 +253,35 @@ def _sizes(
 
 
 def _names(model: PreTrainedModel) -> list[str]:
-    """Names of all parameters, shared ones under each of their names."""
     return [name for name, _ in model.named_parameters(remove_duplicate=False)]
 
 
 def _check_readable(step: Step, why: str) -> None:
-    """Raise ConfigurationError that says why a format cannot be loaded, if it cannot."""
     if why:
         message = f"'{step}' {why}"
         raise ConfigurationError(message)
 
 
 def _sparsity(model: PreTrainedModel, one: Remembered) -> float:
-    """Share of zeros in a plain weight; 0 for a packed one, whose bytes tell nothing."""
     now = current(model, one)
     return 0.0 if now is None else 1 - int(now.count_nonzero()) / now.numel()
 
 
 @dataclass(frozen=True)
 class Execution:
-    """What ran, in words; `input_bits` are those to which the inputs of layers are rounded."""
+    """What ran, in words, and the bits to which the inputs of layers are rounded."""
 
     notes: tuple[str, ...]
     input_bits: float | None
 
 
-def execution(model: PreTrainedModel, told: Mapping[str, Any], asked: str) -> Execution:
-    """Look at the layers of a model that was loaded; `told` is its quantization_config.
+def execution(model: PreTrainedModel, config: Mapping[str, Any], wanted: str) -> Execution:
+    """Return what computes the layers of a loaded model: plain tensors, or a package's own classes.
 
-    `asked` is the dtype that the model was asked for, empty where that is not known.
+    `config` is its quantization_config. `wanted` is the dtype that the model was loaded for, empty
+    where that is not known.
     """
-    kind = quantization_of({"quantization_config": told})
+    kind = quantization_of({"quantization_config": config})
     if not kind:
         return Execution((), None)
     layers = _layers(model)
@@ -296,10 +295,10 @@ def execution(model: PreTrainedModel, told: Mapping[str, Any], asked: str) -> Ex
         rest = f"; {plain} plain layers" if plain else ""
         how = f"run by its package in {dtype}: {by}{rest}"
     notes = [f"{kind} checkpoint, {how}"]
-    if asked and dtype != asked:
-        notes.append(f"its package computes in {dtype}, the dense model in {asked}")
+    if wanted and dtype != wanted:
+        notes.append(f"its package computes in {dtype}, the dense model in {wanted}")
     bits = min((b for b in map(_input_bits, layers) if b is not None), default=None)
-    if bits is None and not packages and rounds_inputs(told):
+    if bits is None and not packages and rounds_inputs(config):
         notes.append(
             f"the kernels of {kind} round the inputs of layers, too, which was not done here"
         )
@@ -307,7 +306,7 @@ def execution(model: PreTrainedModel, told: Mapping[str, Any], asked: str) -> Ex
 
 
 def _layers(model: PreTrainedModel) -> list[torch.nn.Module]:
-    """The modules, of whatever class, that hold matrices of their own, embeddings left out."""
+    """Return the modules that hold matrices of their own, embeddings left out."""
     import torch
 
     output = model.get_output_embeddings()  # type: ignore[no-untyped-call]
@@ -320,18 +319,17 @@ def _layers(model: PreTrainedModel) -> list[torch.nn.Module]:
 
 
 def _own_tensors(module: torch.nn.Module) -> list[torch.Tensor]:
-    """Parameters and buffers of a module without those of its children."""
     return [*module.parameters(recurse=False), *module.buffers(recurse=False)]
 
 
 def _is_expert_kernel(module: torch.nn.Module) -> bool:
-    """Whether transformers computes experts by a kernel here, which keeps its tensors to itself."""
+    """Return whether this is a kernel for experts, which keeps its tensors to itself."""
     kind = type(module)
     return kind.__module__.startswith("transformers.integrations") and "Experts" in kind.__name__
 
 
 def _package(layer: torch.nn.Module) -> str:
-    """The package and class that compute a layer; empty for a plain layer with plain weights."""
+    """Return the package and class that compute a layer; empty for a plain layer."""
     import torch
 
     kind = type(layer)
@@ -347,12 +345,10 @@ def _package(layer: torch.nn.Module) -> str:
 
 
 def _named(kind: type) -> str:
-    """A class with the package that it comes from."""
     return f"{kind.__module__.partition('.')[0]} ({kind.__name__})"
 
 
 def _input_bits(layer: torch.nn.Module) -> float | None:
-    """The bits to which a package rounds the inputs of a layer; None where it does not."""
     if type(layer).__name__ in ROUND_TO_8_BITS:
         return 8.0
     scheme = getattr(getattr(layer, "quantization_scheme", None), "input_activations", None)

@@ -1,10 +1,10 @@
-"""`delta:BASE:1`: compresses what fine-tuning changed (Delta-CoMe, Ping et al., 2024).
+"""`delta:BASE:1`: compress what fine-tuning changed (Delta-CoMe, Ping et al., 2024).
 
-The dense model is the fine-tuned one; its delta is its weights less those of BASE. The delta's
-singular components get the more bits the larger they are: 8 for the first 2, 3 for the next 32, 2
+The dense model is the fine-tuned one. Its delta is its weights minus those of BASE. The larger a
+singular component of the delta, the more bits it gets: 8 for the first 2, 3 for the next 32, 2
 for as many more as the budget pays for. Both singular vectors are rounded by GPTQ in groups
-of 128, first the right ones with the layer's inputs, then the left ones with what those make of
-them. `sign` keeps the sign of each weight's delta and its mean size (BitDelta, Liu et al.,
+of 128, first the right ones with the layer's inputs, then the left ones with what the right ones
+make of these. `sign` keeps the sign of each weight's delta and its mean size (BitDelta, Liu et al.,
 2024, without the training of that size).
 """
 
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_llmsafety.compressors import calibration
 from pytest_llmsafety.compressors.base import Compressor
-from pytest_llmsafety.compressors.layer_compressor import Done, Solved, apply, recorded
+from pytest_llmsafety.compressors.layer_compressor import LayerChange, Solved, apply, recorded
 from pytest_llmsafety.compressors.layerwise.compensation import Hessian, factored, sweep
 from pytest_llmsafety.compressors.layerwise.grid import find_grid
 from pytest_llmsafety.compressors.layerwise.layers import (
@@ -62,25 +62,25 @@ AFTER_BASE = Parameters(
 
 
 @dataclass(frozen=True)
-class Asked:
-    """What a step asks for: the budget in bits of codes per weight (None: `sign`), and how."""
+class Budget:
+    """The bits of codes per weight (None: `sign`), and the other values of a step."""
 
     bits: float | None
     values: Values
 
     @property
     def nearest(self) -> bool:
-        """Whether no calibration texts are looked at."""
+        """Return whether the step works without calibration texts."""
         return self.bits is None or "nearest" in self.values.flags
 
     @property
     def damp(self) -> float:
-        """The share of the mean of the Hessian's diagonal that is added to it."""
+        """Return the share of the Hessian's mean diagonal that is added to it."""
         return self.values.number("damp", DAMP)
 
 
 class Delta(Compressor):
-    """Give each layer BASE's weight plus a compressed delta; all else stays fine-tuned."""
+    """Gives each layer BASE's weight plus a compressed delta; all else stays fine-tuned."""
 
     parameters = Parameters(
         example=AFTER_BASE.example, rest="BASE:BITS or delta:BASE:sign", calibrated=True
@@ -90,7 +90,7 @@ class Delta(Compressor):
     def check(self, step: Step) -> None:
         """Refuse a missing BASE, a local one without config.json, and a wrong budget."""
         super().check(step)
-        asked_of(step)
+        read_budget(step)
         folder = user_path(step.before_parts)
         local = folder.exists() or step.before_parts.startswith((".", "/", "~"))
         if local and not (folder / "config.json").is_file():
@@ -98,28 +98,28 @@ class Delta(Compressor):
             raise ConfigurationError(message)
 
     def looks_at_texts(self, step: Step) -> bool:
-        """Not with `nearest` or `sign`."""
-        return not asked_of(step).nearest
+        """Return False with `nearest` or `sign`."""
+        return not read_budget(step).nearest
 
     def compress(self, model: PreTrainedModel, step: Step, context: Context) -> CompressionRecord:
-        """Compress the delta of every layer, block by block.
+        """Compress the delta of every layer, block by block, and return the record.
 
-        Raises ModelError when BASE cannot be loaded, and UnsupportedModelError when it is no
-        base of this model.
+        Raises ModelError when BASE cannot be loaded, and UnsupportedModelError when this model was
+        not fine-tuned from it.
         """
         import torch
 
-        asked = asked_of(step)
+        budget = read_budget(step)
         blocks = decoder_blocks(model)
         check_finite(all_layers(blocks))
         base, notes = base_weights(model, step, context)
         before = dense_bytes(model)
         rows: tuple[tuple[str, str], ...] = ()
         found = _unvisited(blocks)
-        if not asked.nearest:
-            drawn = calibration.draw(model, context, asked.values)
+        if not budget.nearest:
+            drawn = calibration.draw(model, context, budget.values)
             rows, found = drawn.rows(), _visited(model, blocks, drawn.ids, context)
-        done: list[Done] = []
+        done: list[LayerChange] = []
         same: list[tuple[str, str]] = []
         with torch.no_grad(), closing(found):
             for layer, hessian in found:
@@ -127,18 +127,18 @@ class Delta(Compressor):
                 own = base.pop(layer.name).to(delta)
                 delta -= own
                 if delta.any():
-                    solved = compressed(delta, hessian, asked)
+                    solved = compressed(delta, hessian, budget)
                     done.append(apply(layer, replace(solved, weight=solved.weight + own)))
                 else:
                     same.append((layer.name, "equal to BASE"))
-        values = replace(asked.values, keys=_told(step, asked))
+        values = replace(budget.values, keys=_recorded_keys(step, budget))
         skipped = (*same, *outside(model, blocks))
         record = recorded(step, values, done, before=before, skipped=skipped)
-        kept = "BASE is needed beside it; what is outside these layers is kept as fine-tuned"
+        kept = "BASE is needed as well; what is outside these layers is kept as fine-tuned"
         return replace(record, calibration=rows, notes=(*record.notes, *notes, kept))
 
 
-def asked_of(step: Step) -> Asked:
+def read_budget(step: Step) -> Budget:
     """Read what follows BASE. Raises ConfigurationError that shows what is expected."""
     numbers = [part for part in step.parts if part[:1].isdigit() or part.startswith(".")]
     others = ":".join(part for part in step.parts if part not in numbers)
@@ -161,25 +161,25 @@ def asked_of(step: Step) -> Asked:
             f"delta's codes per weight, 1 as in the paper: {AFTER_BASE.example}."
         )
         raise ConfigurationError(message)
-    return Asked(bits, values)
+    return Budget(bits, values)
 
 
-def compressed(delta: torch.Tensor, hessian: Hessian | None, asked: Asked) -> Solved:
-    """The compressed delta [out, in], and what it takes in bits per weight, scales included."""
+def compressed(delta: torch.Tensor, hessian: Hessian | None, budget: Budget) -> Solved:
+    """Return the compressed delta [out, in], and its bits per weight, scales included."""
     import torch
 
-    if asked.bits is None:
+    if budget.bits is None:
         return Solved(delta.abs().mean() * delta.sign(), 1 + 16 / delta.numel())
     outputs, inputs = delta.shape
     left, sizes, right = torch.linalg.svd(delta, full_matrices=False)
     total, stored, start = torch.zeros_like(delta), 0.0, 0
-    columns = int(asked.bits * outputs * inputs / (outputs + inputs))
+    columns = int(budget.bits * outputs * inputs / (outputs + inputs))
     noise = float(sizes[0]) * torch.finfo(delta.dtype).eps * max(delta.shape)
     for bits, count in shared_out(columns, int((sizes > noise).sum())):
         part = slice(start, start + count)
         start += count
         try:
-            total += _component(left[:, part], sizes[part], right[part], hessian, (bits, asked))
+            total += _component(left[:, part], sizes[part], right[part], hessian, (bits, budget))
         except ValueError as error:
             message = f"{hessian.name if hessian else ''}: {error} Give more tokens, or damp=0.1."
             raise CompressionError(message) from None
@@ -188,10 +188,10 @@ def compressed(delta: torch.Tensor, hessian: Hessian | None, asked: Asked) -> So
 
 
 def shared_out(columns: int, full: int) -> tuple[tuple[int, int], ...]:
-    """(bits, number of components) for a budget of bits times components.
+    """Return (bits, number of components) for a budget `columns` of bits times components.
 
-    `full` is the delta's rank. The first 2 get 8 bits (at least one does), the next 32 get 3,
-    others 2. What is left when all have some makes components finer, the largest first.
+    `full` is the rank of the delta. The first 2 get 8 bits (at least one does), the next 32 get 3,
+    others 2. What is left when all have some gives components more bits, the largest first.
     """
     first = max(1, min(FIRST, full, columns // 8))
     columns = max(0, columns - 8 * first)
@@ -212,19 +212,19 @@ def _component(
     sizes: torch.Tensor,
     right: torch.Tensor,
     hessian: Hessian | None,
-    how: tuple[int, Asked],
+    how: tuple[int, Budget],
 ) -> torch.Tensor:
-    """Some components [out, in] with both vectors rounded; ValueError for a bad Hessian."""
-    bits, asked = how
-    factor = hessian.factor(asked.damp, by_size=True) if hessian else None
+    """Return some components [out, in] with both vectors rounded; ValueError for a bad Hessian."""
+    bits, budget = how
+    factor = hessian.factor(budget.damp, by_size=True) if hessian else None
     inner = sizes[:, None] * _rounded(right.contiguous(), bits, factor)
     if hessian is not None:
-        factor = factored(inner @ hessian.matrix @ inner.T, asked.damp, by_size=True)
+        factor = factored(inner @ hessian.matrix @ inner.T, budget.damp, by_size=True)
     return _rounded(left.contiguous(), bits, factor) @ inner
 
 
 def _rounded(vectors: torch.Tensor, bits: int, factor: Factor | None) -> torch.Tensor:
-    """Vectors [rows, n] on grids of 128 neighbours, by GPTQ where there is a factor."""
+    """Return vectors [rows, n] on grids of 128 neighbours, rounded by GPTQ if there is a factor."""
     import torch
 
     if factor is None:
@@ -237,14 +237,13 @@ def _rounded(vectors: torch.Tensor, bits: int, factor: Factor | None) -> torch.T
 
 
 def _stored(bits: int, count: int, outputs: int, inputs: int, *, ordered: bool) -> float:
-    """Bits of `count` components: codes, a scale and a zero point a group, sizes, the order."""
+    """Return the bits of `count` components: codes, scales, zero points, sizes, the order."""
     codes = bits * count * (outputs + inputs)
     groups = count * -(-inputs // GROUP) + outputs * -(-count // GROUP)
     return codes + (16 + bits) * groups + 16 * count + (32 * (inputs + count) if ordered else 0)
 
 
 def _unvisited(blocks: tuple[Block, ...]) -> Generator[tuple[Layer, Hessian | None], None, None]:
-    """Each layer, without a look at its inputs."""
     for layer in all_layers(blocks):
         yield layer, None
 
@@ -252,7 +251,6 @@ def _unvisited(blocks: tuple[Block, ...]) -> Generator[tuple[Layer, Hessian | No
 def _visited(
     model: PreTrainedModel, blocks: tuple[Block, ...], ids: torch.Tensor, context: Context
 ) -> Generator[tuple[Layer, Hessian | None], None, None]:
-    """Each layer that a token reaches, with the Hessian of its inputs, in order."""
     visits = walk(model, blocks, ids, device=context.device, progress=context.progress)
     with closing(visits):
         for visit in visits:
@@ -262,17 +260,16 @@ def _visited(
                     yield layer, found[layer.name]
 
 
-def _told(step: Step, asked: Asked) -> tuple[tuple[str, float | int | str], ...]:
-    """What the record says of the step's parameters."""
-    amount = "sign" if asked.bits is None else f"{asked.bits:g}"
-    rows = (("base", step.before_parts), ("bits of the codes", amount), *asked.values.keys)
+def _recorded_keys(step: Step, budget: Budget) -> tuple[tuple[str, float | int | str], ...]:
+    amount = "sign" if budget.bits is None else f"{budget.bits:g}"
+    rows = (("base", step.before_parts), ("bits of the codes", amount), *budget.values.keys)
     return tuple(rows)
 
 
 def base_weights(
     model: PreTrainedModel, step: Step, context: Context
 ) -> tuple[dict[str, torch.Tensor], tuple[str, ...]]:
-    """BASE's weight [out, in] of each layer in the decoder blocks, on the CPU, and notes.
+    """Load BASE, and return its weight [out, in] of each layer, on the CPU, and notes.
 
     BASE is loaded in the model's dtype. Raises ModelError when that fails, and
     UnsupportedModelError when class, layers, shapes or tokens are not those of `model`.
@@ -297,7 +294,7 @@ def base_weights(
 
 
 def _check_tokens(step: Step, folder: Path, context: Context) -> tuple[str, ...]:
-    """See that every token of BASE has the same number here; a note where that is not known."""
+    """Raise unless every token of BASE has the same number here; return a note where unknown."""
     from pytest_llmsafety.models.tokenizer import load_tokenizer
 
     if context.tokenizer is None:
@@ -315,12 +312,10 @@ def _check_tokens(step: Step, folder: Path, context: Context) -> tuple[str, ...]
 
 
 def _size(weight: torch.Tensor) -> str:
-    """A shape in words."""
     return " x ".join(map(str, weight.shape))
 
 
 def _no_base(step: Step, why: str) -> UnsupportedModelError:
-    """The error for a BASE that is none."""
     return UnsupportedModelError(
         f"'{step}': {step.before_parts} is not what this model was fine-tuned from: {why}. "
         "Nothing was changed. Expected a model of the same architecture, shapes and tokens."

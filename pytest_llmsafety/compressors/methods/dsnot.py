@@ -44,7 +44,7 @@ THRESHOLD = 0.1
 
 
 class Dsnot(Compressor):
-    """Exchange pruned for kept weights where that brings the mean output of a row back."""
+    """Exchanges pruned for kept weights, to bring the mean output of each row back."""
 
     weights_only = True
     repairs_step_before = True
@@ -75,7 +75,7 @@ class Dsnot(Compressor):
         read(_counted(before, values), replace(compressor.parameters, calibrated=True))
 
     def compress(self, model: PreTrainedModel, step: Step, context: Context) -> CompressionRecord:
-        """Prune and repair every layer, block by block, and say what was done."""
+        """Prune and repair every layer, block by block, and return the record."""
         values = read(step, self.parameters)
         assert context.before  # noqa: S101 - the chain is checked before
         before, compressor = context.before
@@ -89,20 +89,17 @@ class Dsnot(Compressor):
 
 
 def _counted(before: Step, values: Values) -> Step:
-    """The step before with the nsamples= and seqlen= that were given to this one."""
+    """Return the step before with the nsamples= and seqlen= of this one."""
     given = [f"{name}={value}" for name, value in values.keys if name in ("nsamples", "seqlen")]
     return Step(before.method, ":".join([before.parameter, *given]))
 
 
 @dataclass
 class _Both:
-    """Statistics of the pruning method, where it has some, and moments of the inputs."""
-
     pruning: Any
     moments: InputMoments
 
     def add(self, inputs: torch.Tensor, sequences: int) -> None:
-        """Take inputs [tokens, in] of some sequences."""
         if self.pruning is not None:
             self.pruning.add(inputs, sequences)
         self.moments.add(inputs, sequences)
@@ -112,7 +109,7 @@ class Repaired(LayerCompressor):
     """A pruning method followed by exchanges, layer by layer."""
 
     def __init__(self, pruning: LayerCompressor, own: Values) -> None:
-        """Take the method, and the parameters of the dsnot step."""
+        """Wrap the pruning method; `own` are the values of the dsnot step."""
         self.pruning, self.own = pruning, own
         self.calibrated = pruning.parameters.calibrated
         self.parameters = replace(pruning.parameters, calibrated=True)  # type: ignore[misc]
@@ -120,7 +117,7 @@ class Repaired(LayerCompressor):
         self.limits = Limits(*limits)
 
     def allocation(self, model: PreTrainedModel, values: Values) -> Mapping[str, float]:
-        """That of the pruning method."""
+        """Return the allocation of the pruning method."""
         return self.pruning.allocation(model, values)
 
     def prepare(
@@ -132,18 +129,18 @@ class Repaired(LayerCompressor):
         values: Values,
         context: Context,
     ) -> None:
-        """Whatever the pruning method does before."""
+        """Let the pruning method look at the sequences."""
         self.pruning.prepare(model, blocks, ids, values=values, context=context)
 
     def statistics(self, layer: Layer) -> _Both:
-        """Those of the pruning method, and the moments."""
+        """Return a collector for the pruning method and for the moments of the inputs."""
         pruning = self.pruning.statistics(layer) if self.calibrated else None
         return _Both(pruning, InputMoments(layer))
 
-    def seen(self, layer: Layer, statistics: _Both) -> tuple[Any, InputMoments | None]:
-        """What the pruning method gets, and the moments of a layer that is to be repaired."""
+    def statistics_of(self, layer: Layer, statistics: _Both) -> tuple[Any, InputMoments | None]:
+        """Return the pruning method's statistics, and the moments for a layer to repair."""
         wanted = "all" in self.own.flags or "attention" in layer.name or "attn" in layer.name
-        pruning = self.pruning.seen(layer, statistics.pruning)
+        pruning = self.pruning.statistics_of(layer, statistics.pruning)
         return pruning, statistics.moments if wanted else None
 
     def solve(
@@ -171,7 +168,7 @@ class Repaired(LayerCompressor):
 
 @dataclass(frozen=True)
 class Limits:
-    """At most `cycles` exchanges a row, as long as its error is above `threshold`.
+    """The most exchanges a row (`cycles`), and the error that is small enough (`threshold`).
 
     The error is that of a sum over the tokens of a sequence, as in the authors' code.
     """
@@ -181,7 +178,7 @@ class Limits:
 
 
 class InputMoments:
-    """Of each input [in]: its sum, sum of squares, and variance, as means over sequences.
+    """Collects sum, sum of squares and variance of each input [in], as means over sequences.
 
     The variance is that within a sequence, as in the authors' code.
     """
@@ -194,7 +191,7 @@ class InputMoments:
         self.sequences = 0
 
     def add(self, inputs: torch.Tensor, sequences: int) -> None:
-        """Take inputs [tokens, in] of some sequences of one length."""
+        """Add inputs [tokens, in] of some sequences of one length."""
         import torch
 
         rows = inputs.to(self.sums.dtype)
@@ -211,11 +208,12 @@ class InputMoments:
 
 @dataclass(frozen=True)
 class Field:
-    """A pruned layer as the exchanges see it, each [out, in].
+    """A pruned layer with what the exchanges compare, each [out, in].
 
-    `gone` is the mask (True: zero); `gain` what each weight, dense where it is gone, adds to
-    the mean output; `worth` its gain by variance where it is gone, 0 elsewhere; `cost` its
-    Wanda score where it is kept, infinity elsewhere. `error` [out, 1] is what a row lacks.
+    `gone` is the mask (True: zero). `gain` is what each weight adds to the mean output, the dense
+    weight where it is gone. `worth` is the gain by variance where a weight is gone, 0 elsewhere.
+    `cost` is the Wanda score where it is kept, infinity elsewhere. `error` [out, 1] is what a row
+    lacks.
     """
 
     gone: torch.Tensor
@@ -226,7 +224,7 @@ class Field:
 
 
 def field_of(dense: torch.Tensor, sparse: torch.Tensor, moments: InputMoments) -> Field:
-    """The field of a layer that had the weight `dense` and has `sparse`."""
+    """Return the field of a layer that had the weight `dense` and has `sparse`."""
     import torch
 
     gone = sparse == 0
@@ -238,12 +236,12 @@ def field_of(dense: torch.Tensor, sparse: torch.Tensor, moments: InputMoments) -
 
 
 def as_published(field: Field, limits: Limits) -> torch.Tensor:
-    """The mask that the authors' code ends with.
+    """Return the mask that the authors' code ends with.
 
-    Each row walks through its candidates in two fixed orders, from the end that its error
-    asks for. As in that code, a row that is done goes on walking while others are not, and
-    sets what it passes to zero, and one that has run out of pruned weights of the right sign
-    goes on to kept ones: such rows end with more zeros than they had.
+    Each row walks through its candidates in two fixed orders, from the end that its error demands.
+    As in that code, a row that is done goes on walking while others are not, and sets what it
+    passes to zero. A row that has run out of pruned weights of the right sign goes on to kept ones.
+    Such rows end with more zeros than they had.
     """
     import torch
 
@@ -267,7 +265,7 @@ def as_published(field: Field, limits: Limits) -> torch.Tensor:
 
 
 def _prune_order(field: Field) -> torch.Tensor:
-    """Kept weights by score: those of negative gain first, the others backwards, gone ones last."""
+    """Return kept weights by score: first those of negative gain, then the others backwards."""
     import torch
 
     width = field.gone.shape[1]
@@ -279,14 +277,14 @@ def _prune_order(field: Field) -> torch.Tensor:
 
 
 def _walked(order: torch.Tensor, at: torch.Tensor, end: torch.Tensor) -> torch.Tensor:
-    """The next candidate of each row from its `end` (0 first, 1 last); moves `at` [out, 2] on."""
+    """Return the next candidate of each row from its `end` (0 first, 1 last), and move `at` on."""
     place = at.gather(1, end)
     at.scatter_(1, end, place + 1 - 2 * end)
     return order.gather(1, place.clamp(min=0))
 
 
 def evenly(field: Field, limits: Limits, *, neighbours: int | None = None) -> torch.Tensor:
-    """The mask after exchanges one for one, so that each row keeps its number of zeros.
+    """Return the mask after exchanges one for one, so that each row keeps its number of zeros.
 
     An exchange that would not make the error smaller is not made, and the next best weight is
     tried. With `neighbours` (the M of N:M) both weights of an exchange are of one group of M.

@@ -1,4 +1,4 @@
-"""`nf4` and `fp4`: blocks of 64 weights on a fixed table of 16 values (Dettmers et al., 2023).
+"""`nf4` and `fp4`: put blocks of 64 weights on a fixed table of 16 values (Dettmers et al., 2023).
 
 A block is divided by its largest magnitude, and each weight becomes the nearest value of the
 table. The arithmetic, ties included, is that of bitsandbytes' quantize_4bit.
@@ -44,10 +44,10 @@ FP4_POSITIVE = (0.0625, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0)  # of 12; sign, two expon
 
 
 class FourBit(LayerCompressor):
-    """Weights on a table of 16 values, one scale for 64 neighbours of the flattened matrix."""
+    """Puts weights on a table of 16 values, with one scale for 64 neighbours of the flat matrix."""
 
     def table(self) -> torch.Tensor:
-        """The values of the table in order, the largest magnitude being 1."""
+        """Return the values of the table in order; the largest magnitude is 1."""
         raise NotImplementedError
 
     def solve(self, weight: torch.Tensor, statistics: Any, values: Values) -> Solved:  # noqa: ANN401, ARG002
@@ -64,7 +64,7 @@ class NormalFloat4(FourBit):
     parameters: ClassVar[Parameters] = Parameters(example="nf4:double", flags=(DOUBLE,))
 
     def table(self) -> torch.Tensor:
-        """The quantiles."""
+        """Return the quantiles of the normal distribution."""
         import torch
 
         return torch.tensor(NF4)
@@ -76,7 +76,7 @@ class Float4(FourBit):
     parameters: ClassVar[Parameters] = Parameters(example="fp4:double", flags=(DOUBLE,))
 
     def table(self) -> torch.Tensor:
-        """Zero and seven magnitudes of either sign (zero has two codes)."""
+        """Return zero and seven magnitudes of either sign (zero has two codes)."""
         import torch
 
         magnitudes = torch.tensor(FP4_POSITIVE) / max(FP4_POSITIVE)
@@ -84,7 +84,7 @@ class Float4(FourBit):
 
 
 def on_table(weight: torch.Tensor, table: torch.Tensor, *, double: bool = False) -> torch.Tensor:
-    """`weight` with every block of 64 put on `table`, in float32, shape kept."""
+    """Return `weight` with every block of 64 on `table`, in float32, in the same shape."""
     codes, scales = quantize_blocks(weight, table, BLOCK)
     if double:
         mean = scales.mean()
@@ -97,7 +97,7 @@ def on_table(weight: torch.Tensor, table: torch.Tensor, *, double: bool = False)
 def quantize_blocks(
     values: torch.Tensor, table: torch.Tensor, size: int
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Codes [n] into the sorted `table`, and the largest magnitude of each block of `size`.
+    """Return codes [n] into the sorted `table`, and the largest magnitude of each block of `size`.
 
     The last block may be shorter. A value half-way between two of the table gets the lower one.
     """
@@ -118,15 +118,15 @@ def quantize_blocks(
 def dequantize_blocks(
     codes: torch.Tensor, scales: torch.Tensor, table: torch.Tensor, size: int
 ) -> torch.Tensor:
-    """What codes [n] of blocks of `size` stand for."""
+    """Return the values of codes [n] of blocks of `size`."""
     return (_blocks(table[codes], size) * scales[:, None]).reshape(-1)[: codes.numel()]
 
 
 def dynamic_table() -> torch.Tensor:
-    """The 256 sorted values of 8-bit dynamic quantization (Dettmers et al., 2022, section 1.3).
+    """Return the 256 sorted values of 8-bit dynamic quantization (Dettmers et al., 2022, 1.3).
 
-    After the sign come up to seven zeros: a power of ten; then a one, and what bits are left cut
-    the range from 0.1 to 1 into equal parts, of which each stands for its middle.
+    After the sign come up to seven zeros: a power of ten. Then comes a one, and the bits that are
+    left cut the range from 0.1 to 1 into equal parts, of which each stands for its middle.
     """
     import torch
 
@@ -140,7 +140,7 @@ def dynamic_table() -> torch.Tensor:
 
 
 def _blocks(flat: torch.Tensor, size: int) -> torch.Tensor:
-    """`flat` [n] as rows of `size`, zeros behind the last one."""
+    """Return `flat` [n] as rows of `size`, with zeros at the end of the last one."""
     import torch
 
     return torch.nn.functional.pad(flat, (0, -flat.numel() % size)).reshape(-1, size)

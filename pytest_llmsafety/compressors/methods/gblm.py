@@ -1,4 +1,4 @@
-"""`gblm:0.5`: prunes by weight times input norm and gradient (Das et al., 2023, GBLM-Pruner)."""
+"""`gblm:0.5`: prune by weight times input norm and gradient (Das et al., 2023, GBLM-Pruner)."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ SCALE = 100
 
 
 class Gblm(LayerCompressor):
-    """Prune by |weight| * (input norm + scale * size of the gradient), row by row or N:M.
+    """Prunes by |weight| * (input norm + scale * size of the gradient), row by row or N:M.
 
-    The gradients are those of the dense model; their size is the sum of |gradient| over the
+    The gradients are those of the dense model. Their size is the sum of |gradient| over the
     sequences, or (`l2`) the root of the sum of squares. Input norms are a mean over sequences,
     as in Wanda, and the sizes a sum, as in the authors' code: more sequences give the gradient
     more weight.
@@ -59,11 +59,11 @@ class Gblm(LayerCompressor):
         self.sizes = {name: scale * total.pow(1 / power) for name, total in sums.items()}
 
     def statistics(self, layer: Layer) -> InputNorms:
-        """The norm of each input."""
+        """Return a collector of input norms."""
         return InputNorms(layer)
 
-    def seen(self, layer: Layer, statistics: InputNorms) -> torch.Tensor:
-        """What each |weight| is multiplied with."""
+    def statistics_of(self, layer: Layer, statistics: InputNorms) -> torch.Tensor:
+        """Return what each |weight| is multiplied with."""
         sizes = self.sizes.pop(layer.name)
         return statistics.squares.sqrt() + sizes.to(statistics.squares.device)
 

@@ -1,4 +1,4 @@
-"""`gptq:4:g128`: rounds, and lets later weights make up for it (Frantar et al., 2023)."""
+"""`gptq:4:g128`: round, and let later weights make up for the error (Frantar et al., 2023)."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ DAMP, BLOCK, STEP = 0.01, 128, 16
 
 
 class Gptq(LayerCompressor):
-    """Round input after input on a min/max grid, one for each output channel or group."""
+    """Rounds input after input on a min/max grid, one for each output channel or group."""
 
     parameters = Parameters(
         example="gptq:4:g128:actorder",
@@ -45,7 +45,7 @@ class Gptq(LayerCompressor):
     )
 
     def check(self, step: Step) -> None:
-        """Raise ConfigurationError for parameters that it does not take, and a useless one."""
+        """Raise ConfigurationError for undeclared parameters, and for `static` without groups."""
         values = read(step, self.parameters)
         if "static" in values.flags and not values.group_size:
             message = (
@@ -55,11 +55,11 @@ class Gptq(LayerCompressor):
             raise ConfigurationError(message)
 
     def statistics(self, layer: Layer) -> Hessian:
-        """The Hessian of each input."""
+        """Return a collector of the Hessian."""
         return Hessian(layer)
 
     def solve(self, weight: torch.Tensor, statistics: Hessian, values: Values) -> Solved:
-        """Round from the first input, or the largest, to the last."""
+        """Round from the first input, or from the largest, to the last."""
         factor = statistics.factor(values.number("damp", DAMP), by_size="actorder" in values.flags)
         columns = factor.arranged(weight)
         choice = Rounding(weight, columns, factor, values)
@@ -96,13 +96,13 @@ class Rounding:
             self.places = None if factor.order is None else factor.order.tolist()
 
     def block(self, weights: torch.Tensor, start: int) -> None:
-        """Nothing is decided for a block."""
+        """Do nothing: nothing is decided for a block."""
 
     def inputs(self, weights: torch.Tensor, start: int) -> None:
-        """Nothing is decided for several inputs."""
+        """Do nothing: nothing is decided for several inputs."""
 
     def value(self, weight: torch.Tensor, index: int) -> torch.Tensor:
-        """The nearest value on the grid of the input's group."""
+        """Return the nearest value on the grid of the input's group."""
         assert self.size is not None  # noqa: S101 - narrows a type
         group = (self.places[index] if self.places else index) // self.size
         if group == len(self.grids):
@@ -110,13 +110,15 @@ class Rounding:
         return self.grids[group].rounded(weight)
 
     def _grid(self, group: torch.Tensor) -> Grid:
-        """The grid of each row of a group [out, n], for the weights [out] of one input."""
         found = find_grid(group, self.bits, symmetric=self.symmetric)
         return replace(found, scale=found.scale[:, 0], zero=found.zero[:, 0])
 
 
 def bits_of(outputs: int, inputs: int, values: Values) -> float:
-    """Stored bits per weight; groups of reordered inputs also store 32 bits for each input."""
+    """Return the stored bits per weight.
+
+    Groups of reordered inputs also store 32 bits for each input.
+    """
     assert values.bits is not None  # noqa: S101 - narrows a type
     symmetric = "sym" in values.flags
     scattered = values.group_size and values.flags >= {"actorder"} and "static" not in values.flags

@@ -1,12 +1,12 @@
-"""`kv:int4`: keys and values rounded when they are written into the cache.
+"""`kv:int4`: round keys and values when they are written into the cache.
 
-Whoever reads a key or a value, be it the token that wrote it, reads the rounded one. So
-rounding depends on a token and what is before it alone: a likelihood from one pass, a text
-written token by token, and either of them in a batch of any kind see the same cache.
+Every token reads the rounded keys and values, its own included. So rounding depends on a token and
+the tokens before it alone: one pass, decoding token by token, and batches of any kind see the
+same cache.
 
 With `kivi` (after Liu et al., 2024) keys are rounded in each channel over a group of
 neighbouring tokens, which is known only when the last of them is written. Positions are cut
-into blocks of `residual` tokens: a token reads keys and values of its own block as they are,
+into blocks of `residual` tokens. A token reads keys and values of its own block as they are,
 and those of every finished block rounded. That, too, depends on positions alone. KIVI's own
 code rounds no key of a prompt before the prompt is read; here prompts and texts are alike.
 """
@@ -14,14 +14,19 @@ code rounds no key of a prompt before the prompt is read; here prompts and texts
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pytest_llmsafety.compressors.base import Compressor
 from pytest_llmsafety.compressors.calibration import window_of
 from pytest_llmsafety.compressors.parameters import Key, Parameters, Values, read
-from pytest_llmsafety.compressors.record import CompressionRecord
-from pytest_llmsafety.compressors.record.file_sizes import dense_bytes
-from pytest_llmsafety.compressors.runtime import cache_name, exact, roundings, trial
+from pytest_llmsafety.compressors.runtime import (
+    cache_name,
+    exact,
+    record_of_rounding,
+    roundings,
+    trial,
+)
 from pytest_llmsafety.errors import ConfigurationError, GroupSizeError, UnsupportedModelError
 
 if TYPE_CHECKING:
@@ -30,6 +35,7 @@ if TYPE_CHECKING:
 
     from pytest_llmsafety.compressors.base import Context
     from pytest_llmsafety.compressors.methods.kv_cache import RoundedCache
+    from pytest_llmsafety.compressors.record import CompressionRecord
     from pytest_llmsafety.specs import Step
 
 BITS = {"int8": 8, "int4": 4, "int2": 2}
@@ -40,9 +46,9 @@ WINDOWS = ("sliding_window", "window_size", "attention_window_size", "attention_
 
 
 class KeyValueCache(Compressor):
-    """Rounds keys and values to 8, 4 or 2 bits, between the smallest and the largest of a group.
+    """Rounds keys and values to 8, 4 or 2 bits, between the extremes of a group.
 
-    A group is the channels of one token in one head, or `g32` of them; with `kivi` a key's
+    A group is the channels of one token in one head, or `g32` of them. With `kivi` a key's
     group is one channel of 32 tokens (or `g` of them).
     """
 
@@ -55,7 +61,7 @@ class KeyValueCache(Compressor):
     )
 
     def check(self, step: Step) -> None:
-        """Refuse a residual without kivi, or one that groups of tokens do not fill."""
+        """Refuse `residual=` without kivi, and blocks that are not filled by groups of tokens."""
         values = read(step, self.parameters)
         residual = values.key("residual")
         if residual is None:
@@ -77,7 +83,7 @@ class KeyValueCache(Compressor):
         step: Step,
         context: Context,  # noqa: ARG002 - ranges are found while the model runs
     ) -> CompressionRecord:
-        """Hook the model, so that every call of it reads and writes a rounded cache."""
+        """Hook the model, so that every call uses a rounded cache, and return the record."""
         import torch
 
         from pytest_llmsafety.compressors.methods.kv_cache import RoundedCache
@@ -99,7 +105,7 @@ class KeyValueCache(Compressor):
             roundings(model).remove(rounding)
             raise
         changed = not torch.equal(with_cache(model, length), dense)
-        return recorded(model, step, values, rounding, widths if changed else {})
+        return _record(model, step, values, rounding, widths if changed else {})
 
 
 def refuse(model: PreTrainedModel, *, kivi: bool) -> None:
@@ -119,7 +125,7 @@ def refuse(model: PreTrainedModel, *, kivi: bool) -> None:
 
 
 def with_cache(model: PreTrainedModel, length: int) -> torch.Tensor:
-    """Return the logits of a text that the model reads with a cache.
+    """Return the logits [length, vocabulary] of a text that the model reads with a cache.
 
     Raises UnsupportedModelError for a model that does not run with one.
     """
@@ -137,10 +143,11 @@ def with_cache(model: PreTrainedModel, length: int) -> torch.Tensor:
 def tried(
     model: PreTrainedModel, rounding: RoundedCache, dense: torch.Tensor
 ) -> dict[int, tuple[int, int]]:
-    """Channels of key and value in each layer whose cache the model writes.
+    """Return by layer the channels of key and value whose cache the model writes.
 
-    Raises GroupSizeError when a group does not divide them, and UnsupportedModelError when the
-    model with that cache, nothing rounded, is not the dense one.
+    `dense` are its logits without rounding. Raises GroupSizeError when a group does not divide the
+    channels, and UnsupportedModelError when this cache changes the logits though nothing is
+    rounded.
     """
     import torch
 
@@ -171,15 +178,13 @@ def tried(
     return found
 
 
-def recorded(
+def _record(
     model: PreTrainedModel,
     step: Step,
     values: Values,
     rounding: RoundedCache,
     widths: dict[int, tuple[int, int]],
 ) -> CompressionRecord:
-    """The record: weights as they were, the bits of a stored number, what is read rounded."""
-    size = dense_bytes(model)
     groups = [
         (rounding.tokens or rounding.group_of(key), rounding.group_of(value))
         for key, value in widths.values()
@@ -195,15 +200,7 @@ def recorded(
         odd = sorted({value for _, value in widths.values() if rounding.group_of(value) == value})
         if odd and odd[0] != rounding.tokens:
             note += f", a value's group being the {odd[0]} channels of a head"
-    return CompressionRecord(
-        method=str(step),
-        parameters=values.rows(),
-        layers_changed=tuple(f"cache.{index}" for index in widths),
-        layers_skipped=(),
-        bits=8.0 * next(model.parameters()).element_size(),
-        sparsity=0.0,
-        bytes_before=size,
-        bytes_after=size,
-        notes=(note,),
-        cache_bits=bits,
+    record = record_of_rounding(
+        model, step, note, changed=tuple(f"cache.{index}" for index in widths)
     )
+    return replace(record, parameters=values.rows(), cache_bits=bits)

@@ -1,4 +1,4 @@
-"""The rounded cache itself: a hook on the model, and cache layers that round."""
+"""The rounded cache of `kv`: a hook on the model, and cache layers that round."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 class RoundedCache:
     """A forward pre-hook with arguments that gives the model a cache that rounds.
 
-    `channels` is the size of a group along a token's channels (None: the head), `tokens` that of
-    a key's group along the text (0: keys are rounded like values), `residual` the number of
-    tokens in a block. `widths` notes the channels of keys and values of each layer seen.
+    `channels` is the size of a group along a token's channels (None: the head). `tokens` is the
+    size of a key's group along the text (0: keys are rounded like values). `residual` is the number
+    of tokens in a block. `widths` notes the channels of keys and values of each layer seen.
     """
 
     bits: int
@@ -37,18 +37,18 @@ class RoundedCache:
 
     @property
     def by_channel(self) -> bool:
-        """Whether keys are rounded in each channel over groups of tokens."""
+        """Return whether keys are rounded in each channel over groups of tokens."""
         return self.tokens > 0
 
     def group_of(self, width: int) -> int:
-        """Size of a group along `width` channels."""
+        """Return the size of a group along `width` channels."""
         size = self.channels or (self.tokens if self.by_channel else width)
         return width if width % size else size
 
     def __call__(
         self, model: PreTrainedModel, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """Arguments of the model's forward with a rounded cache, and for kivi the mask to it."""
+        """Return the arguments of the model's forward with a rounded cache (kivi: and mask)."""
         given = [kwargs[name] for name in CACHE_NAMES if kwargs.get(name) is not None]
         kwargs = {name: value for name, value in kwargs.items() if name not in CACHE_NAMES}
         cache = self._cache(given[0] if given else None)
@@ -57,10 +57,7 @@ class RoundedCache:
         return args, {**kwargs, str(cache_name(model)): cache, "use_cache": True}
 
     def _cache(self, given: Any) -> Any:  # noqa: ANN401 - any cache of transformers
-        """The given cache if it is ours, made ours if it is empty; a new one for none.
-
-        Raises ModelError for a cache that something else has filled.
-        """
+        """Return `given` if it is ours, made ours if it is empty, and a new cache for None."""
         cache: Any = DynamicCache() if given is None else given
         if getattr(cache, "rounding", None) is self:
             return cache
@@ -79,10 +76,7 @@ class RoundedCache:
     def _place(
         self, model: PreTrainedModel, args: tuple[Any, ...], kwargs: dict[str, Any], *, old: int
     ) -> None:
-        """Find the position of each column, `old` of them in the cache; mask both halves of keys.
-
-        Raises ModelError for a call whose mask is no list of which columns hold a token.
-        """
+        """Find the position of each column, `old` of them in the cache, and set the mask."""
         given = kwargs.get("input_ids", kwargs.get("inputs_embeds"))
         inputs: Any = args[0] if args else given
         mask = kwargs.get("attention_mask")
@@ -102,14 +96,14 @@ class RoundedCache:
             kwargs["position_ids"] = self.places.positions[:, -width:]
 
     def along_channels(self, states: torch.Tensor) -> torch.Tensor:
-        """Keys or values (rows, heads, tokens, channels), each token rounded on its own."""
+        """Return keys or values (rows, heads, tokens, channels), rounded token by token."""
         if not self.on:
             return states
         groups = states.reshape(*states.shape[:-1], -1, self.group_of(states.shape[-1]))
         return affine(groups, self.bits, dim=-1).flatten(-2)
 
     def along_tokens(self, keys: torch.Tensor) -> torch.Tensor:
-        """Keys (rows, heads, columns, channels), each channel rounded over groups of tokens."""
+        """Return keys (rows, heads, columns, channels), rounded by channel in groups of tokens."""
         assert self.places is not None  # noqa: S101 - the hook runs before any layer
         if not self.on:
             return keys
@@ -120,10 +114,10 @@ class RoundedCache:
 
 
 class TokenLayer(DynamicLayer):  # type: ignore[no-untyped-call]
-    """Keeps what it is given rounded, token by token."""
+    """A cache layer that keeps rounded states, token by token."""
 
     def __init__(self, rounding: RoundedCache, index: int) -> None:
-        """Layer number `index` of a cache."""
+        """Make layer number `index` of a cache."""
         super().__init__()  # type: ignore[no-untyped-call]
         self.rounding = rounding
         self.index = index
@@ -135,7 +129,7 @@ class TokenLayer(DynamicLayer):  # type: ignore[no-untyped-call]
         *_args: Any,  # noqa: ANN401 - whatever a model adds
         **_kwargs: Any,  # noqa: ANN401 - as above
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Add the rounded states; all that is kept."""
+        """Add the rounded states, and return all that is kept."""
         rounding = self.rounding
         rounding.widths[self.index] = (key_states.shape[-1], value_states.shape[-1])
         return super().update(
@@ -144,7 +138,7 @@ class TokenLayer(DynamicLayer):  # type: ignore[no-untyped-call]
 
 
 class ChannelLayer(TokenLayer):  # type: ignore[no-untyped-call]
-    """Keeps states as they are, and hands them out twice: rounded, then as they are."""
+    """A cache layer that keeps states as they are, and returns them twice, rounded first."""
 
     def update(
         self,
@@ -153,7 +147,7 @@ class ChannelLayer(TokenLayer):  # type: ignore[no-untyped-call]
         *_args: Any,  # noqa: ANN401 - whatever a model adds
         **_kwargs: Any,  # noqa: ANN401 - as above
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Add the states; the mask says which token reads which of the two."""
+        """Add the states, and return both; the mask decides which token reads which."""
         rounding = self.rounding
         rounding.widths[self.index] = (key_states.shape[-1], value_states.shape[-1])
         keys, values = DynamicLayer.update(self, key_states, value_states)
@@ -163,10 +157,11 @@ class ChannelLayer(TokenLayer):  # type: ignore[no-untyped-call]
 
 @dataclass(frozen=True)
 class Places:
-    """Where the tokens of each row lie: in the columns of the cache, and in their text.
+    """The tokens of each row: their columns in the cache, and their positions in their text.
 
-    `held` (rows, columns) says which columns hold a token; `positions` gives each one's place
-    in its text, and `columns` (rows, places, a multiple of the group) the way back.
+    `held` (rows, columns) says which columns hold a token. `positions` (rows, columns) gives each
+    one's place in its text. `columns` (rows, places, a multiple of the group) maps places back to
+    columns.
     """
 
     held: torch.Tensor
@@ -176,7 +171,7 @@ class Places:
 
     @classmethod
     def of(cls, mask: torch.Tensor, tokens: int, residual: int) -> Places:
-        """From a mask (rows, columns) of ones and zeros."""
+        """Read the places from a mask (rows, columns) of ones and zeros."""
         held = mask.bool()
         positions = (mask.long().cumsum(1) - 1).clamp(min=0)
         rows, width = mask.shape
@@ -187,10 +182,11 @@ class Places:
         return cls(held, positions, back[:, :room], residual)
 
     def mask(self, width: int, dtype: torch.dtype) -> torch.Tensor:
-        """What is added to attention scores: (rows, 1, width, 2 * columns), 0 or lowest.
+        """Return what is added to attention scores: (rows, 1, width, 2 * columns), 0 or lowest.
 
-        The last `width` columns ask. In the first half lie the rounded keys, of which those of
-        earlier blocks are read; in the second the keys as they are, for a token's own block.
+        The last `width` columns are the queries. The first half holds the rounded keys, of which
+        those of earlier blocks are read. The second half holds the keys as they are, for a token's
+        own block.
         """
         asking = self.positions[:, -width:, None]
         seen = self.held[:, None, :] & (self.positions[:, None, :] <= asking)
@@ -201,7 +197,7 @@ class Places:
 
 
 def affine(states: torch.Tensor, bits: int, *, dim: int) -> torch.Tensor:
-    """`states` on 2^bits even steps from the smallest to the largest along `dim`."""
+    """Return `states` on 2^bits even steps from the smallest to the largest along `dim`."""
     wide = widened(states)
     low, high = wide.amin(dim, keepdim=True), wide.amax(dim, keepdim=True)
     scale = (high - low) / (2**bits - 1)
@@ -210,6 +206,5 @@ def affine(states: torch.Tensor, bits: int, *, dim: int) -> torch.Tensor:
 
 
 def _layer(rounding: RoundedCache, cache: Any) -> TokenLayer:  # noqa: ANN401 - a cache
-    """The next layer of `cache`."""
     kind = ChannelLayer if rounding.by_channel else TokenLayer
     return kind(rounding, len(cache.layers))

@@ -1,7 +1,7 @@
-"""`llmcompressor:RECIPE.yaml`: lets llmcompressor carry out a recipe, in this process.
+"""`llmcompressor:RECIPE.yaml`: let llmcompressor carry out a recipe, in this process.
 
-It pins transformers 5.15 to 5.17, so it has an environment of its own. Calibration sequences
-are drawn here, as for every method, and not shuffled there, so that the record tells them.
+It pins transformers 5.15 to 5.17, so it needs an environment of its own. The calibration sequences
+are drawn here, as for every method, and not shuffled there, so that the record names them.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_llmsafety.compressors import calibration
 from pytest_llmsafety.compressors.base import Compressor
-from pytest_llmsafety.compressors.layer_compressor import Done, recorded
+from pytest_llmsafety.compressors.layer_compressor import LayerChange, recorded
 from pytest_llmsafety.compressors.layerwise.layers import Layer, linear_layers, weight_of
 from pytest_llmsafety.compressors.parameters import Parameters, Values
 from pytest_llmsafety.compressors.record.coverage import fingerprint, plain_values
@@ -38,14 +38,14 @@ ENVIRONMENT = (
 
 
 class LlmCompressor(Compressor):
-    """Hand the model, the recipe file and the calibration sequences to `oneshot`."""
+    """Hands the model, the recipe file and the calibration sequences to `oneshot`."""
 
     parameters = Parameters(
         example="llmcompressor:recipe.yaml", rest="RECIPE.yaml", calibrated=True
     )
 
     def check(self, step: Step) -> None:
-        """Refuse a recipe that is no file, and an environment without the package."""
+        """Refuse a recipe without a file, and an environment without the package."""
         super().check(step)
         if not user_path(step.parameter).is_file():
             message = (
@@ -58,10 +58,10 @@ class LlmCompressor(Compressor):
             raise ConfigurationError(message)
 
     def compress(self, model: PreTrainedModel, step: Step, context: Context) -> CompressionRecord:
-        """Carry out the recipe and record what it did to each layer.
+        """Carry out the recipe, and return the record of what it did to each layer.
 
-        What llmcompressor raises becomes a CompressionError; a recipe whose names it does not
-        know does nothing there and is NothingCompressed here.
+        What llmcompressor raises becomes a CompressionError. A recipe whose names it does not know
+        does nothing there, which is NothingCompressed here.
         """
         import torch
         from datasets import Dataset
@@ -95,8 +95,7 @@ class LlmCompressor(Compressor):
         return replace(record, calibration=drawn.rows(), notes=(*record.notes, by))
 
 
-def _done(layer: Layer, dense: str) -> Done:
-    """What became of one layer: new weights, or a grid that each forward pass applies."""
+def _done(layer: Layer, dense: str) -> LayerChange:
     weight = layer.weight
     module: Any = layer.module
     scheme = getattr(getattr(module, "quantization_scheme", None), "weights", None)
@@ -108,9 +107,8 @@ def _done(layer: Layer, dense: str) -> Done:
         bits = scheme.num_bits + each * groups / weight.numel()
         inputs = module.quantization_scheme.input_activations
         notes += [f"the inputs of layers have {inputs.num_bits} bits, too"] if inputs else []
-    zeros = weight.numel() - int(weight.count_nonzero())
     changed = scheme is not None or _digest(module.weight) != dense
-    return Done(layer, changed, bits, zeros, tuple(notes))
+    return LayerChange.of(layer, changed=changed, bits=bits, notes=tuple(notes))
 
 
 def _digest(weight: torch.Tensor) -> str:

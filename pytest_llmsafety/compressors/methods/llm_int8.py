@@ -2,9 +2,9 @@
 
 Vector-wise: one scale for each row of the weight and one for each token. The paper keeps whole
 columns of a batch's inputs in 16 bits when one value reaches the threshold, so a token's answer
-depends on the tokens beside it. Here each token keeps its own large values and no others:
+depends on other tokens of the batch. Here each token keeps its own large values and no others:
 what bitsandbytes computes for that token alone. As in bitsandbytes' inference, the kept values
-meet the 8-bit weights, not the paper's 16-bit ones.
+are multiplied with the 8-bit weights, not with the paper's 16-bit ones.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ MISSED_NOTE = (
 
 
 class LlmInt8(LayerCompressor):
-    """LLM.int8() as values: weights written back once, inputs rounded while the model runs."""
+    """LLM.int8() as values: rounds weights once, and inputs while the model runs."""
 
     weights_only = False
     rounds_inputs = True
@@ -55,7 +55,7 @@ class LlmInt8(LayerCompressor):
         return Solved(per_token(weight), bits)
 
     def compress(self, model: PreTrainedModel, step: Step, context: Context) -> CompressionRecord:
-        """Round the weights, then hook the layers."""
+        """Round the weights, hook the layers, and return the record."""
         record = super().compress(model, step, context)
         threshold = read(step, self.parameters).number("threshold", THRESHOLD)
         found = all_layers(decoder_blocks(model, experts=True))

@@ -1,34 +1,38 @@
-"""`llm-pruner:0.2`: removes whole heads and MLP channels (LLM-Pruner, Ma et al., 2023).
+"""`llm-pruner:0.2`: remove whole heads and MLP channels (LLM-Pruner, Ma et al., 2023).
 
 The first-order Taylor importance of a weight is |weight x gradient| of the mean loss over the
-calibration sequences (equation 5 without its second term); that of a part is the sum over its
-weights. `l1` takes |weight| instead and looks at no data. Heads go with the key that they share.
+calibration sequences (equation 5 without its second term). The importance of a part is the sum over
+its weights. `l1` takes |weight| instead and looks at no data. Heads go with the key that they
+share.
+
+A part goes as a whole, so that the model stays a plain one with smaller numbers in its
+configuration. All blocks lose equally many parts, because the configuration has one number for all.
 """
 
 from __future__ import annotations
 
 import copy
 import math
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from pytest_llmsafety.compressors import calibration
 from pytest_llmsafety.compressors.base import Compressor
-from pytest_llmsafety.compressors.layer_compressor import Done, recorded
+from pytest_llmsafety.compressors.layer_compressor import LayerChange, recorded
+from pytest_llmsafety.compressors.layerwise.gradients import differentiable
 from pytest_llmsafety.compressors.layerwise.layers import (
     Layer,
     check_finite,
     decoder_blocks,
     outside,
-    weight_of,
 )
+from pytest_llmsafety.compressors.layerwise.walk import evaluating
 from pytest_llmsafety.compressors.parameters import Parameters, read
 from pytest_llmsafety.compressors.record.file_sizes import dense_bytes
 from pytest_llmsafety.errors import AllocationError, NonFiniteWeightsError, UnsupportedModelError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     import torch
     from transformers import PretrainedConfig, PreTrainedModel
@@ -48,7 +52,7 @@ READ = ("self_attn.o_proj", "mlp.down_proj")  # these read the parts, the others
 
 
 class LlmPruner(Compressor):
-    """Remove the least important share of heads and channels from every block."""
+    """Removes the least important share of heads and channels from every block."""
 
     parameters = Parameters(
         example="llm-pruner:0.2",
@@ -65,11 +69,11 @@ class LlmPruner(Compressor):
         calibration.refuse_texts(step, read(step, self.parameters), "l1")
 
     def looks_at_texts(self, step: Step) -> bool:
-        """Not with `l1`."""
+        """Return False with `l1`."""
         return "l1" not in read(step, self.parameters).flags
 
     def compress(self, model: PreTrainedModel, step: Step, context: Context) -> CompressionRecord:
-        """Score all parts of the dense model, then cut the lowest ones out of every block."""
+        """Score all parts of the dense model, cut the lowest out, and return the record."""
         import torch
 
         values = read(step, self.parameters)
@@ -77,7 +81,8 @@ class LlmPruner(Compressor):
         layers = [layer for block in blocks for layer in block.layers.values()]
         check_finite(layers)
         savable = "unsaved" not in values.flags
-        smaller, notes = planned(model, sizes, values.sparsity or 0.0, savable=savable)
+        plan = planned(model, sizes, values.sparsity or 0.0, savable=savable)
+        smaller = plan.sizes
         before, count = dense_bytes(model), model.num_parameters()
         rows: tuple[tuple[str, str], ...] = ()
         if "l1" in values.flags:
@@ -94,27 +99,37 @@ class LlmPruner(Compressor):
                 block.keep(*kept, n_keys=sizes.keys)
         write_sizes(model.config, smaller)
         write_attributes(blocks, smaller)
-        done = [_done(layer, layer.weight.shape != shapes[layer.name]) for layer in layers]
+        done = [
+            LayerChange.of(layer, changed=layer.weight.shape != shapes[layer.name])
+            for layer in layers
+        ]
         skipped = outside(model, decoder_blocks(model))
         record = recorded(step, values, done, before=before, skipped=skipped)
-        if smaller.keys == sizes.keys:  # then the last note says why
+        if plan.heads_stay:
             whole = {name for name in shapes if name.endswith(ATTENTION)}
-            skipped = tuple((name, notes[-1]) for name in shapes if name in whole)
+            skipped = tuple((name, plan.heads_stay) for name in shapes if name in whole)
             others = tuple(row for row in record.layers_skipped if row[0] not in whole)
             record = replace(record, layers_skipped=(*skipped, *others))
         share = 1 - model.num_parameters() / count
         return replace(
             record,
             bytes_after=dense_bytes(model),
-            notes=(*notes, f"{share:.1%} of the model's parameters are gone"),
+            notes=(*plan.notes, f"{share:.1%} of the model's parameters are gone"),
             calibration=rows,
         )
 
 
-def planned(
-    model: PreTrainedModel, sizes: Sizes, ratio: float, *, savable: bool
-) -> tuple[Sizes, tuple[str, ...]]:
-    """The sizes after the pruning, and what has to be said about them.
+@dataclass(frozen=True)
+class Plan:
+    """The sizes after the pruning, notes about them, and why all heads stay (empty: some go)."""
+
+    sizes: Sizes
+    notes: tuple[str, ...]
+    heads_stay: str
+
+
+def planned(model: PreTrainedModel, sizes: Sizes, ratio: float, *, savable: bool) -> Plan:
+    """Return what is to be removed from blocks of these `sizes`.
 
     Of the keys' width and of the channels the share `ratio` goes, heads as whole groups only.
     Where the configuration does not take so few heads, fewer groups go. Raises AllocationError
@@ -128,7 +143,7 @@ def planned(
     for keys in range(asked, -1, -1):
         smaller = sizes.without(keys, channels)
         if can_be_configured(model, smaller, savable=savable):
-            return smaller, _notes(model, sizes, channels=channels, keys=keys, asked=asked)
+            return _plan(model, sizes, channels=channels, keys=keys, asked=asked)
     message = (
         f"{type(model.config).__name__} cannot express {channels} fewer channels in every block, "
         "so nothing was changed: the pruned model could not be saved and loaded. Expected a "
@@ -138,9 +153,9 @@ def planned(
 
 
 def check_share(model: PreTrainedModel, sizes: Sizes, ratio: float) -> None:
-    """Raise AllocationError that tells the largest share that leaves a group and a channel.
+    """Raise AllocationError, with the largest share that leaves a group and a channel.
 
-    Heads that all share one key are never removed, so they bound nothing.
+    Heads that all share one key are never removed, so they set no limit.
     """
     fewest = min(sizes.channels, sizes.keys) if sizes.keys > 1 else sizes.channels
     most = 1 - 1 / fewest
@@ -159,16 +174,15 @@ def taylor(
     ids: torch.Tensor,
     progress: Callable[[str, int, int], None],
 ) -> dict[str, torch.Tensor]:
-    """|weight x gradient| of each weight, by layer name; `ids` are [sequences, tokens].
+    """Return |weight x gradient| of each weight, by layer name; `ids` are [sequences, tokens].
 
     The gradient is that of the mean loss over all sequences, summed in float32 or wider.
     Raises NonFiniteWeightsError, before any change, when one is not finite.
     """
     import torch
 
-    weights = [weight_of(layer.module) for layer in layers]
     sums = [layer.working_copy().zero_() for layer in layers]
-    with _differentiable(model, weights):
+    with evaluating(model), differentiable(layers) as weights, torch.enable_grad():
         done = 0
         for rows in torch.split(ids.to(model.device), max(1, TOKENS // ids.shape[1])):
             progress("gradients", done, len(ids))
@@ -188,50 +202,31 @@ def taylor(
     return salience
 
 
-@contextmanager
-def _differentiable(model: PreTrainedModel, weights: Sequence[torch.Tensor]) -> Iterator[None]:
-    """Let the loss be differentiated by `weights`, in evaluation mode; then all is as before."""
-    import torch
-
-    training, wanted = model.training, [weight.requires_grad for weight in weights]
-    model.train(mode=False)
-    try:
-        for weight in weights:
-            weight.requires_grad_(True)  # noqa: FBT003 - torch's own parameter has no name
-        with torch.enable_grad():
-            yield
-    finally:
-        for weight, before in zip(weights, wanted, strict=True):
-            weight.requires_grad_(before)
-        model.train(training)
-
-
 def highest(scores: torch.Tensor, count: int) -> torch.Tensor:
-    """The numbers of the `count` highest scores, ascending."""
+    """Return the numbers of the `count` highest scores, ascending."""
     import torch
 
     removed = len(scores) - count
     return torch.argsort(scores, stable=True)[removed:].sort().values
 
 
-def _notes(
-    model: PreTrainedModel, sizes: Sizes, *, channels: int, keys: int, asked: int
-) -> tuple[str, ...]:
-    """What is removed from every block, and why fewer heads than asked for."""
+def _plan(model: PreTrainedModel, sizes: Sizes, *, channels: int, keys: int, asked: int) -> Plan:
     each = sizes.heads // sizes.keys
     removed = (
         f"removed from every block: {channels} of {sizes.channels} MLP channels, {keys} of "
         f"{sizes.keys} groups of heads ({each} query heads and their key and value head)"
     )
+    smaller = sizes.without(keys, channels)
     if not keys:
-        return removed, f"all heads stay: {_why_all_stay(model, sizes, channels, asked)}"
+        stay = f"all heads stay: {_why_all_stay(model, sizes, channels, asked)}"
+        return Plan(smaller, (removed, stay), stay)
     if keys < asked:
         fewer = (
             f"{asked} groups of heads should go, but {type(model.config).__name__} takes no "
             f"{sizes.without(asked, 0).heads} heads at width {model.config.hidden_size}"
         )
-        return removed, fewer
-    return (removed,)
+        return Plan(smaller, (removed, fewer), "")
+    return Plan(smaller, (removed,), "")
 
 
 def _why_all_stay(model: PreTrainedModel, sizes: Sizes, channels: int, asked: int) -> str:
@@ -249,13 +244,6 @@ def _why_all_stay(model: PreTrainedModel, sizes: Sizes, channels: int, asked: in
     return why
 
 
-def _done(layer: Layer, changed: bool) -> Done:  # noqa: FBT001 - read at one place
-    """What became of one layer."""
-    weight = weight_of(layer.module)
-    zeros = weight.numel() - int(weight.count_nonzero())
-    return Done(layer, changed, 8.0 * weight.element_size(), zeros, ())
-
-
 @dataclass(frozen=True)
 class Sizes:
     """How many heads, keys and channels every block has; `head_width` is that of one head."""
@@ -266,22 +254,22 @@ class Sizes:
     head_width: int
 
     def without(self, keys: int, channels: int) -> Sizes:
-        """The sizes after `keys` groups of heads and `channels` were removed."""
+        """Return the sizes after `keys` groups of heads and `channels` were removed."""
         heads = self.heads - keys * (self.heads // self.keys)
         return Sizes(heads, self.keys - keys, self.channels - channels, self.head_width)
 
 
 @dataclass(frozen=True)
 class GatedBlock:
-    """One block: its seven layers by their names in the block."""
+    """One block and its seven layers, by their names in the block."""
 
     module: torch.nn.Module
     layers: Mapping[str, Layer]
 
     def scores(self, salience: Mapping[str, torch.Tensor], keys: int) -> tuple[Any, Any]:
-        """Importance of each group of heads [keys] and of each channel [channels].
+        """Return the importance of each group of heads [keys] and of each channel [channels].
 
-        `salience` holds a number for each weight, by layer name; a part's importance is the sum
+        `salience` holds a number for each weight, by layer name. A part's importance is the sum
         over all weights that go with it.
         """
         totals = {
@@ -300,7 +288,7 @@ class GatedBlock:
 
 
 def gated_blocks(model: PreTrainedModel) -> tuple[tuple[GatedBlock, ...], Sizes]:
-    """The blocks of a Llama-like model, and their sizes.
+    """Return the blocks of a Llama-like model, and their sizes.
 
     Raises UnsupportedModelError where a block is not made of separate query, key, value and
     output layers and a gated MLP.
@@ -323,9 +311,9 @@ def gated_blocks(model: PreTrainedModel) -> tuple[tuple[GatedBlock, ...], Sizes]
 
 
 def can_be_configured(model: PreTrainedModel, sizes: Sizes, *, savable: bool) -> bool:
-    """Whether the model's class builds exactly these sizes, and all else as it is.
+    """Return whether the model's class builds exactly these sizes, and all else as it is.
 
-    Unless `savable` is False, its configuration also has to take them when it is read from a
+    Unless `savable` is False, its configuration also has to accept them when it is read from a
     file: Llama's, for one, wants a number of heads that divides the hidden size.
     """
     import torch
@@ -350,7 +338,7 @@ def can_be_configured(model: PreTrainedModel, sizes: Sizes, *, savable: bool) ->
 
 
 def write_sizes(config: PretrainedConfig, sizes: Sizes) -> None:
-    """Put the sizes into a configuration, the width of a head always among them."""
+    """Write the sizes into a configuration, with the width of a head."""
     text: Any = config.get_text_config()
     text.num_attention_heads = sizes.heads
     if hasattr(text, "num_key_value_heads"):
@@ -360,7 +348,7 @@ def write_sizes(config: PretrainedConfig, sizes: Sizes) -> None:
 
 
 def write_attributes(blocks: Sequence[GatedBlock], sizes: Sizes) -> None:
-    """Put the sizes where modules remember them, too."""
+    """Write the sizes into the modules that keep a copy of them."""
     named = {
         "num_heads": sizes.heads,
         "num_attention_heads": sizes.heads,
@@ -375,7 +363,7 @@ def write_attributes(blocks: Sequence[GatedBlock], sizes: Sizes) -> None:
 
 
 def _sizes(config: Any, layers: Mapping[str, Layer]) -> Sizes | None:  # noqa: ANN401
-    """The sizes that the configuration tells; None where the layers have others."""
+    """Return the sizes in the configuration; None where the layers have others."""
     heads = getattr(config, "num_attention_heads", None)
     keys = getattr(config, "num_key_value_heads", None) or heads
     channels = getattr(config, "intermediate_size", None)
@@ -390,7 +378,7 @@ def _sizes(config: Any, layers: Mapping[str, Layer]) -> Sizes | None:  # noqa: A
 
 
 def _new_shape(layer: str, kind: str, shape: tuple[int, ...], sizes: Sizes) -> tuple[int, ...]:
-    """The shape that a weight or bias of one of the seven layers is to have."""
+    """Return the new shape of a weight or bias of one of the seven layers."""
     if layer.endswith(GATED_MLP):
         size = sizes.channels
     else:
@@ -402,13 +390,12 @@ def _new_shape(layer: str, kind: str, shape: tuple[int, ...], sizes: Sizes) -> t
 
 
 def _shapes(model: PreTrainedModel) -> dict[str, tuple[int, ...]]:
-    """The shape of every parameter and buffer."""
     tensors = [*model.named_parameters(), *model.named_buffers()]
     return {name: tuple(tensor.shape) for name, tensor in tensors}
 
 
 def _spread(parts: torch.Tensor, width: int) -> torch.Tensor:
-    """The numbers of all rows (or columns) of some parts of `width` rows each."""
+    """Return the numbers of all rows (or columns) of some parts of `width` rows each."""
     import torch
 
     return (parts[:, None] * width + torch.arange(width, device=parts.device)).reshape(-1)
@@ -430,7 +417,6 @@ def _cut(module: Any, kept: torch.Tensor, *, inputs: bool) -> None:  # noqa: ANN
 
 
 def _unsupported(model: PreTrainedModel, why: str) -> UnsupportedModelError:
-    """The error for a model whose parts are not known."""
     return UnsupportedModelError(
         f"{type(model).__name__}: {why}, so nothing was changed. Expected blocks like Llama's "
         f"(Llama, Mistral, Qwen 2 and 3, Gemma): {', '.join((*ATTENTION, *GATED_MLP))}. Use a "

@@ -1,4 +1,4 @@
-"""`magnitude:0.5`: the weights nearest to zero become zero; looks at no data."""
+"""`magnitude:0.5`: set the weights nearest to zero to zero, without looking at data."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Magnitude(LayerCompressor):
-    """Prune by absolute value: by row, by layer (`layer`), or N of every M inputs."""
+    """Prunes by absolute value: by row, by layer (`layer`), or N of every M inputs."""
 
     parameters = Parameters(
         example="magnitude:0.5:layer",

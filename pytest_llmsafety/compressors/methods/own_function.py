@@ -1,4 +1,4 @@
-"""`my_module:my_function`: the user's own compression."""
+"""`my_module:my_function`: call the user's own compression."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class OwnFunction(Compressor):
     parameters = Parameters(example="module:function", rest="FUNCTION", seeded=True)
 
     def check(self, step: Step) -> None:
-        """Import the function, from the current folder too, and see that it can be called."""
+        """Import the function, from the current folder too, and check that it can be called."""
         load_function(step)
 
     def compress(
@@ -40,7 +40,7 @@ class OwnFunction(Compressor):
         step: Step,
         context: Context,
     ) -> CompressionRecord:
-        """Run the function under a fixed torch seed and record which layers it changed."""
+        """Run the function under a fixed torch seed, and record which layers it changed."""
         import torch
 
         function = load_function(step)
@@ -65,7 +65,7 @@ class OwnFunction(Compressor):
 def load_function(step: Step) -> Callable[[PreTrainedModel], object]:
     """Import `module:function`.
 
-    Raises ConfigurationError when there is no such thing or it cannot be called.
+    Raises ConfigurationError when it does not exist or cannot be called with one model.
     """
     with current_folder_importable(), watched(step.method):
         function = load_attribute(str(step))

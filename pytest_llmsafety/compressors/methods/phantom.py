@@ -1,4 +1,4 @@
-"""`phantom:worse` and `phantom:same`: changes of known harm to the built-in model."""
+"""`phantom:worse` and `phantom:same`: make changes of known harm to the built-in model."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class PhantomChange(Compressor):
         step: Step,
         context: Context,  # noqa: ARG002 - weights only
     ) -> CompressionRecord:
-        """Change the built-in model; raises CompressionError for any other model."""
+        """Change the built-in model. Raises CompressionError for any other model."""
         with changes(model, step) as changed:
             if step.parameter == "same":
                 for _, layer in linear_layers(model):
@@ -51,7 +51,7 @@ class PhantomChange(Compressor):
 
 
 def rounded(weight: torch.Tensor, bits: int) -> torch.Tensor:
-    """`weight` rounded to `bits` significant bits, sign and exponent kept."""
+    """Return `weight` rounded to `bits` significant bits, with sign and exponent as they are."""
     import torch
 
     mantissa, exponent = torch.frexp(weight.float())

@@ -1,4 +1,4 @@
-"""int8, int4, int2 and float8 weights by optimum-quanto, written back once as plain weights.
+"""`int8`, `int4`, `int2`, `float8`: quantize with optimum-quanto, and write the values back once.
 
 quanto unpacks and dequantizes a packed weight at every forward pass (four times slower on a
 CPU). The values that it computes with are written back here instead: in float32 the model is
@@ -7,29 +7,29 @@ the same function, at dense speed. See docs/compressors.md.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from pytest_llmsafety.compressors.base import Compressor
+from pytest_llmsafety.compressors.layer_compressor import LayerChange, Solved, apply, recorded
 from pytest_llmsafety.compressors.layerwise.experts import left_dense, routers
 from pytest_llmsafety.compressors.layerwise.layers import (
     Layer,
+    check_finite,
     experts_in,
     linear_layers,
-    weight_of,
 )
-from pytest_llmsafety.compressors.parameters import Parameters
-from pytest_llmsafety.compressors.record import CompressionRecord
+from pytest_llmsafety.compressors.parameters import Parameters, Values
 from pytest_llmsafety.compressors.record.file_sizes import dense_bytes
-from pytest_llmsafety.errors import NonFiniteWeightsError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     import torch
     from transformers import PreTrainedModel
 
     from pytest_llmsafety.compressors.base import Context
+    from pytest_llmsafety.compressors.record import CompressionRecord
     from pytest_llmsafety.specs import Step
 
 QUANTO_GROUP_SIZE = 128
@@ -45,7 +45,7 @@ class QuantizedWeight:
 
 
 class QuantoCompressor(Compressor):
-    """Weights of one quanto type; the subclasses name it. quanto chooses the group size."""
+    """Quantizes weights to the quanto type of the subclass; quanto chooses the group size."""
 
     qtype: str
     weights_only = True
@@ -56,58 +56,34 @@ class QuantoCompressor(Compressor):
         step: Step,
         context: Context,  # noqa: ARG002 - weights only
     ) -> CompressionRecord:
-        """Quantize every linear layer and write back the values that the codes stand for.
+        """Quantize every linear layer, write back the values of the codes, and return the record.
 
         Raises NonFiniteWeightsError for a weight that is not finite.
         """
         import torch
 
+        layers = list(reached(model))
+        check_finite(layers)
         before = dense_bytes(model)
-        packed = total = weights = zeros = 0
-        found: dict[str, list[tuple[bool, int, int, int]]] = {}
+        done: list[LayerChange] = []
         groups: dict[str, int | None] = {}
         with torch.no_grad():
-            for layer in reached(model):
-                dense = layer.weight
-                if not torch.isfinite(dense).all():
-                    message = f"{layer.name} holds NaN or Inf weights; {step} cannot quantize it."
-                    raise NonFiniteWeightsError(message)
-                quantized = quantize(dense, self.qtype)
-                same = torch.equal(quantized.values, dense)
-                dense.copy_(quantized.values)
-                none = dense.numel() - int(dense.count_nonzero())
-                row = (same, quantized.packed_bytes, dense.numel(), none)
-                found.setdefault(layer.name, []).append(row)
-                packed, total, zeros = packed + row[1], total + row[2], zeros + none
-                weights += dense.numel() * dense.element_size()
+            for layer in layers:
+                quantized = quantize(layer.weight, self.qtype)
+                bits = 8 * quantized.packed_bytes / layer.stored.numel()
+                done.append(apply(layer, Solved(quantized.values, bits)))
                 groups[layer.name] = quantized.group_size
-        same_names = [name for name, rows in found.items() if all(row[0] for row in rows)]
-        return CompressionRecord(
-            method=str(step),
+        skipped = (("output embedding", "kept dense"), *left_dense(model).items())
+        record = recorded(step, Values(), done, before=before, skipped=skipped)
+        return replace(
+            record,
             parameters=(("library", "optimum-quanto"), ("weights", self.qtype)),
-            layers_changed=tuple(name for name in found if name not in same_names),
-            layers_skipped=(
-                *((name, "its values are on the grid already") for name in same_names),
-                ("output embedding", "kept dense"),
-                *left_dense(model).items(),
-            ),
-            bits=8 * packed / total if total else 0.0,
-            sparsity=zeros / total if total else 0.0,
-            bytes_before=before,
-            bytes_after=before - weights + packed,
             notes=group_notes(self.qtype, groups),
-            layers=tuple((name, *_shares(rows)) for name, rows in found.items()),
         )
 
 
-def _shares(rows: Sequence[tuple[bool, int, int, int]]) -> tuple[float, float]:
-    """Bits per weight and share of zeros of a layer, or of the experts of a stack."""
-    weights = sum(row[2] for row in rows)
-    return 8 * sum(row[1] for row in rows) / weights, sum(row[3] for row in rows) / weights
-
-
 def reached(model: PreTrainedModel) -> Iterator[Layer]:
-    """Yield every linear layer but for routers, and the matrix of every expert."""
+    """Yield every linear layer except routers, and the matrix of every expert."""
     dense = routers(model)
     for name, module in linear_layers(model):
         if name not in dense:
@@ -143,16 +119,8 @@ class Float8(QuantoCompressor):
     parameters = Parameters(example="float8")
 
 
-def oriented(layer: torch.nn.Module) -> torch.Tensor:
-    """The weight as [out, in], a view into the layer; Conv1D stores it as [in, out]."""
-    import torch
-
-    weight = weight_of(layer).data
-    return weight if isinstance(layer, torch.nn.Linear) else weight.T
-
-
 def quantize(weight: torch.Tensor, qtype: str) -> QuantizedWeight:
-    """Quantize one weight [out, in] exactly as quanto's own QLinear does."""
+    """Return one weight [out, in] as quanto's own QLinear quantizes it."""
     import torch
     from optimum.quanto import nn, qtypes
     from optimum.quanto.tensor import SymmetricOptimizer, quantize_weight
@@ -185,7 +153,7 @@ def quantize(weight: torch.Tensor, qtype: str) -> QuantizedWeight:
 
 
 def unpack(packed: torch.Tensor, bits: int) -> torch.Tensor:
-    """Codes out of bytes, as quanto packs them: lowest bits first, along dimension 0.
+    """Return the codes in bytes that quanto packed: lowest bits first, along dimension 0.
 
     quanto's own unpack compiles a C++ extension at its first call (over 30 seconds).
     """
@@ -196,7 +164,7 @@ def unpack(packed: torch.Tensor, bits: int) -> torch.Tensor:
 
 
 def group_notes(qtype: str, groups: dict[str, int | None]) -> tuple[str, ...]:
-    """Say which layers got another group size than quanto's 128, and why."""
+    """Return notes about layers with another group size than quanto's 128."""
     if qtype not in {"qint4", "qint2"}:
         return ()
     odd: dict[int | None, int] = {}

@@ -1,4 +1,4 @@
-"""`rtn:4:g128`: each weight to the nearest value of a min/max grid; looks at no data."""
+"""`rtn:4:g128`: round each weight to the nearest value of a min/max grid, without data."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class RoundToNearest(LayerCompressor):
-    """Round to nearest, one grid per output channel, or per group of inputs (`g128`)."""
+    """Rounds to nearest, on one grid per output channel or per group of inputs (`g128`)."""
 
     parameters = Parameters(
         example="rtn:4:g128",

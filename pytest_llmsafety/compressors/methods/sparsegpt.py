@@ -1,4 +1,4 @@
-"""`sparsegpt:0.5`: prunes, and lets what stays make up for it (Frantar and Alistarh, 2023)."""
+"""`sparsegpt:0.5`: prune, and let later weights make up for it (Frantar and Alistarh, 2023)."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ DAMP, BLOCK, STEP = 0.01, 128, 16
 
 
 class SparseGpt(LayerCompressor):
-    """Prune a share of every block of inputs, or N of every M, by the error that is left."""
+    """Prunes a share of every block of inputs, or N of every M, by the error that is left."""
 
     parameters = Parameters(
         example="sparsegpt:2:4",
@@ -38,7 +38,7 @@ class SparseGpt(LayerCompressor):
     )
 
     def statistics(self, layer: Layer) -> Hessian:
-        """The Hessian of each input."""
+        """Return a collector of the Hessian."""
         return Hessian(layer)
 
     def solve(self, weight: torch.Tensor, statistics: Hessian, values: Values) -> Solved:
@@ -50,14 +50,14 @@ class SparseGpt(LayerCompressor):
 
 
 class Pruning:
-    """Chooses what goes by the squared error that it leaves once others make up for it.
+    """Chooses the weights to prune by the squared error that is left once others make up for it.
 
-    A share is taken of a whole block, over all outputs; N:M in turn, of weights that make up
-    for all that went before.
+    A share is chosen in a whole block, over all outputs. N:M is chosen in turn, among weights that
+    make up for all that went before.
     """
 
     def __init__(self, factor: Factor, values: Values) -> None:
-        """Take the factor, and a sparsity or N:M."""
+        """Start with the factor, and with a sparsity or N:M in `values`."""
         self.spread = factor.spread[:, None]
         self.share, self.pattern = values.sparsity or 0.0, values.pattern
         self.step = values.pattern[1] if values.pattern else STEP
@@ -76,9 +76,9 @@ class Pruning:
             self.start, self.gone = start, lowest_of_groups(scores, *self.pattern).T
 
     def value(self, weight: torch.Tensor, index: int) -> torch.Tensor:
-        """Zero where the weight goes."""
+        """Return zero where the weight goes."""
         return weight.masked_fill(self.gone[index - self.start], 0)
 
     def _scores(self, weights: torch.Tensor, start: int) -> torch.Tensor:
-        """The error that each weight [n, out] leaves behind, were it zero."""
+        """Return the error that each weight [n, out] would leave behind as zero."""
         return (weights / self.spread[start : start + len(weights)]) ** 2

@@ -1,4 +1,4 @@
-"""`wanda:0.5`: prunes by weight times the norm of its input (Sun et al., 2024, equation 1)."""
+"""`wanda:0.5`: prune by weight times the norm of its input (Sun et al., 2024, equation 1)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class InputNorms:
-    """The mean over sequences of the sum over tokens of x^2, for each input [in]."""
+    """Collects for each input [in] the mean over sequences of the sum over tokens of x^2."""
 
     def __init__(self, layer: Layer) -> None:
         """Start at zero, where the layer's weight is."""
@@ -26,7 +26,7 @@ class InputNorms:
         self.sequences = 0
 
     def add(self, inputs: torch.Tensor, sequences: int) -> None:
-        """Take inputs [tokens, in] of some sequences."""
+        """Add inputs [tokens, in] of some sequences."""
         total = self.sequences + sequences
         self.squares *= self.sequences / total
         self.squares += inputs.to(self.squares.dtype).norm(dim=0) ** 2 / total
@@ -34,7 +34,7 @@ class InputNorms:
 
 
 class Wanda(LayerCompressor):
-    """Prune by |weight| times input norm, within each row, or N of every M inputs."""
+    """Prunes by |weight| times input norm, within each row, or N of every M inputs."""
 
     parameters = Parameters(
         example="wanda:2:4",
@@ -46,7 +46,7 @@ class Wanda(LayerCompressor):
     )
 
     def statistics(self, layer: Layer) -> InputNorms:
-        """The norm of each input."""
+        """Return a collector of input norms."""
         return InputNorms(layer)
 
     def solve(self, weight: torch.Tensor, statistics: InputNorms, values: Values) -> Solved:

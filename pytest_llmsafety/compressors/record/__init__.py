@@ -1,4 +1,4 @@
-"""CompressionRecord: what a compressor did, and what it could not do as asked."""
+"""CompressionRecord: what a compressor did, and what it could not do as specified."""
 
 from __future__ import annotations
 
@@ -9,21 +9,29 @@ from dataclasses import dataclass
 class CompressionRecord:
     """What one compression changed.
 
-    `bits` is the mean number of stored bits per weight of the changed layers, scales and zero
-    points included; `sparsity` the share of their weights that are exactly zero (0-1);
-    `bytes_before` and `bytes_after` the size of the whole model as dense parameters and as it
-    would be stored. `layers_skipped` holds (layer, reason). `notes` says in plain words
-    whatever could not be done as asked. `layers` holds (layer, bits, sparsity) of each layer
-    that the method worked on. `calibration` holds (name, text) of what was looked at: source,
-    nsamples, seqlen, seed and the digest of the tokens. `peak_bytes` is the most memory in
-    use: on a GPU what torch held there, else what the whole process held since its start.
-    `activation_bits` are those of the layers' inputs, `cache_bits` those of a stored key or
-    value with its scales, while the model runs; None where they are not compressed.
-    `changed_share` is the share (0-1) of all parameters in matrices whose values changed, and
-    `changed_body_share` the same of what lies between embedding and head; None where nobody
-    compared them. `kept` holds (name, number of matrices, share of all parameters, place, reason)
-    of what stayed. `architecture` says how the compressed model is another model than the dense
-    one (a checkpoint of fewer blocks, say); empty where it is the same.
+    Attributes:
+        method: the step or the whole spec.
+        parameters: (name, text) of each parameter.
+        layers_changed: names of the layers whose values changed.
+        layers_skipped: (layer, reason).
+        bits: mean stored bits per weight of the changed layers, scales and zero points included.
+        sparsity: share of their weights that are exactly zero (0-1).
+        bytes_before: size of the whole model as dense parameters.
+        bytes_after: size of the whole model as it would be stored.
+        notes: sentences about what could not be done as specified.
+        seconds: time that the compression took.
+        layers: (layer, bits, sparsity) of each layer that the method worked on.
+        calibration: (name, text) of source, nsamples, seqlen, seed and digest of the tokens.
+        peak_bytes: most memory in use; on a GPU torch's, else the process's since its start.
+        activation_bits: bits of the layers' inputs while the model runs; None: not compressed.
+        cache_bits: bits of a stored key or value with its scales; None: not compressed.
+        changed_share: share (0-1) of all parameters in matrices whose values changed; None where
+            they were not compared.
+        changed_body_share: the same share of what lies between embedding and head.
+        kept: (name, number of matrices, share of all parameters, place, reason) of what stayed.
+        architecture: how the compressed model differs in architecture from the dense one (fewer
+            blocks, say); empty where it is the same.
+
     """
 
     method: str
@@ -48,6 +56,6 @@ class CompressionRecord:
 
     @property
     def leaves_weights(self) -> bool:
-        """Whether the step compresses what passes through the model, and no weight."""
+        """Return whether only inputs or the cache are compressed, and no weight."""
         runs = self.activation_bits is not None or self.cache_bits is not None
         return runs and not self.layers

@@ -1,4 +1,4 @@
-"""In what the architecture of a checkpoint is not the dense model's: then it is another model."""
+"""Compare the architecture of a checkpoint with that of the dense model."""
 
 from __future__ import annotations
 
@@ -72,14 +72,14 @@ class Architecture:
         return cls(type(model).__name__, tuple(_sizes(model)), tuple(_settings(model)))
 
     def differences(self, dense: Architecture) -> tuple[str, ...]:
-        """Return in words where this is not the architecture `dense`; empty where it is."""
+        """Return how this differs from `dense`, in words; empty where it does not."""
         mine, theirs = dict(self.sizes), dict(dense.sizes)
         found = [] if self.name == dense.name else [f"{self.name} instead of {dense.name}"]
         other = {name: size for name, size in mine.items() if theirs.get(name, size) != size}
         return (*found, *(_difference(name, size, theirs[name]) for name, size in other.items()))
 
     def other_settings(self, dense: Architecture) -> str:
-        """Return which settings are not the dense model's, in words; empty where all are."""
+        """Return which settings differ from the dense model's, in words; empty if none does."""
         mine, theirs = dict(self.settings), dict(dense.settings)
         other = [name for name in mine if theirs.get(name, mine[name]) != mine[name]]
         if self.name != dense.name or not other:
@@ -96,16 +96,16 @@ class Architecture:
 def another_architecture(
     model: PreTrainedModel, dense: Architecture, parameters: Sequence[Remembered]
 ) -> str:
-    """Return how `model` is another model than the dense one; empty where it is the same.
+    """Return how `model` differs in architecture from the dense one; empty where it does not.
 
-    `parameters` are what is remembered of the dense one's.
+    `parameters` are those remembered of the dense model.
     """
     told = Architecture.of(model).differences(dense) or _other_parameters(parameters, model)
     return f"another architecture: {', '.join(told)}" if told else ""
 
 
 def same_body(parameters: Sequence[Remembered], model: PreTrainedModel) -> bool:
-    """Whether every parameter between embedding and head has its counterpart of the same shape.
+    """Return whether all parameters between embedding and head have a counterpart of the same size.
 
     Only then is there a share of the parameters that changed.
     """
@@ -113,7 +113,6 @@ def same_body(parameters: Sequence[Remembered], model: PreTrainedModel) -> bool:
 
 
 def _has_counterpart(one: Remembered, model: PreTrainedModel) -> bool:
-    """Whether a parameter is there, plain or packed, with as many values."""
     module_name, _, leaf = one.name.rpartition(".")
     try:
         module: Any = model.get_submodule(module_name)
@@ -129,7 +128,7 @@ def _has_counterpart(one: Remembered, model: PreTrainedModel) -> bool:
 
 
 def matrices_of(model: PreTrainedModel) -> list[Remembered]:
-    """Return every matrix of a model that is compared with none, the values packed or plain."""
+    """Return every matrix of a model, with its values packed or plain, without digests."""
     import torch
 
     none = torch.empty(0)
@@ -190,7 +189,7 @@ def _difference(name: str, mine: str, theirs: str) -> str:
 
 
 def _other_parameters(parameters: Sequence[Remembered], model: PreTrainedModel) -> tuple[str, ...]:
-    """Return which parameters the sizes do not tell apart: of one model, or other shapes."""
+    """Return how the parameters differ where the sizes do not: more, fewer, other shapes."""
     theirs = {one.name: one.shape for one in parameters}
     mine = {name: tuple(value.shape) for name, value in distinct_parameters(model)}
     if getattr(model, "hf_quantizer", None) is not None:

@@ -1,4 +1,4 @@
-"""The record of a whole compression, made from the records of its steps."""
+"""Make the record of a whole compression from the records of its steps."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def require_changes(
 
 
 def merged(spec: CompressionSpec, records: list[CompressionRecord]) -> CompressionRecord:
-    """One record of all steps: sizes and shares as the last step that changes weights left them.
+    """Return one record of all steps, with sizes and shares after the last that changes weights.
 
     A layer has the fewest bits that a step gave it, and the zeros that the last step left. A step
     that undoes zeros of one before it is noted: some grids have no exact zero.

@@ -1,4 +1,4 @@
-"""Find out what a change did to a model by comparing its weights before and after."""
+"""Find what a function or a package changed in a model, by comparing weights before and after."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Changes:
-    """What happened to a model's parameters between two moments, by their digests."""
+    """The parameters of a model before a change, to compare with those after it."""
 
     def __init__(self, model: PreTrainedModel, step: Step) -> None:
         """Remember the weights as they are now."""
@@ -31,7 +31,7 @@ class Changes:
     def record(
         self, *, bits: float | None = None, notes: tuple[str, ...] = ()
     ) -> CompressionRecord:
-        """The record of what changed; `bits` per weight as in memory unless given."""
+        """Return the record of what changed; `bits` per weight are those in memory unless given."""
         changed, same = altered(self.before, self.model)
         each = bits or 8.0 * next(self.model.parameters()).element_size()
         zeros = [_zeros(current(self.model, one)) for one in changed]
@@ -51,13 +51,12 @@ class Changes:
 
 
 def _zeros(values: torch.Tensor | None) -> float:
-    """Share of exact zeros; 0 where the values are packed or gone."""
     return 0.0 if values is None else 1 - int(values.count_nonzero()) / values.numel()
 
 
 @contextmanager
 def changes(model: PreTrainedModel, step: Step) -> Iterator[Changes]:
-    """Watch the model's weights while the body of the `with` changes them."""
+    """Remember the model's weights while the body of the `with` changes them."""
     import torch
 
     with torch.no_grad():

@@ -1,9 +1,9 @@
-"""Which share of a model's parameters a compression changed, and which matrices stayed.
+"""Compare a compressed model with the dense one: which parameters changed, and which stayed.
 
 Every parameter of the dense model is remembered by a digest of each of its matrices and by a few
-of its values; after the compression the model is compared with that. A stack of experts counts
+of its values. After the compression the model is compared with that. A stack of experts counts
 matrix by matrix. A matrix with any changed value counts whole, because pruning leaves most values
-alone; a matrix whose values moved by a rounding at most counts as one that stayed, unless it is
+alone. A matrix whose values moved by at most a rounding counts as one that stayed, unless it is
 stored in fewer bits.
 """
 
@@ -68,27 +68,27 @@ class Remembered:
 
     @property
     def count(self) -> int:
-        """Number of values."""
+        """Return the number of values."""
         import math
 
         return math.prod(self.shape)
 
     @property
     def row(self) -> Row:
-        """The same as plain values, with fewer of the samples: for a file."""
+        """Return the same as plain values, with fewer of the samples, for a file."""
         samples = tuple(map(tuple, self.samples[:, :FEW].tolist()))
         return self.name, self.place, self.shape, self.digests, samples
 
     @classmethod
     def of(cls, row: Row) -> Remembered:
-        """Read what `row` wrote."""
+        """Read what `row` returned."""
         import torch
 
         return cls(*row[:4], torch.tensor(row[4]))
 
     @property
     def layer(self) -> str:
-        """The name under which a record speaks of it: of its module, where it is the weight."""
+        """Return the name in a record: that of the layer if this is its weight."""
         return self.name.removesuffix(".weight")
 
 
@@ -106,7 +106,7 @@ class Coverage:
 
 
 def remember(model: PreTrainedModel) -> tuple[Remembered, ...]:
-    """Return what is remembered of every parameter, shared ones once; keeps no copy of them."""
+    """Return what identifies every parameter, shared ones once; keeps no copy of them."""
     places = _places(model)
     return tuple(
         Remembered(
@@ -167,7 +167,7 @@ def altered(
 
 
 def share_text(record: CompressionRecord) -> str:
-    """Return how much of the model changed, as headers say it; empty where it is not known."""
+    """Return how much of the model changed, for a header; empty where it is not known."""
     if record.leaves_weights:
         return "weights as they were"
     if record.architecture:
@@ -183,14 +183,14 @@ def share_text(record: CompressionRecord) -> str:
 
 
 def percent(share: float) -> str:
-    """Return a share as a whole percentage that says 0% and 100% only of nothing and of all."""
+    """Return a share as a whole percentage; 0% and 100% mean exactly nothing and all."""
     if 0 < share < 0.01:  # noqa: PLR2004 - one percent
         return "under 1%"
     return f"{100 * share:.3g}%" if 0.99 < share < 1 else f"{share:.0%}"  # noqa: PLR2004
 
 
 def kept_text(kept: Sequence[Kept], most: int = 3) -> str:
-    """Return the largest of what stayed between embedding and head, in words."""
+    """Return the largest parts between embedding and head that stayed, in words."""
     rows = [row for row in kept if row[3] == BODY]
     told = [
         f"{', '.join(f'{row[0]} ({percent(row[2])} of all parameters)' for row in alike)}: {why}"
@@ -220,9 +220,9 @@ def plain_values(tensor: torch.Tensor, *, codes: bool = False) -> torch.Tensor |
 def fingerprint(matrix: torch.Tensor) -> str:
     """Return a digest of the bytes of a tensor, computed where the tensor is.
 
-    A sum of its 64-bit words times fixed odd numbers, modulo 2**64: it finds every change of one
-    word, and misses another change with a probability of about 2**-60. Against somebody who wants
-    to hide a change it is no help.
+    It is the sum of its 64-bit words times fixed odd numbers, modulo 2**64. It finds every change
+    of one word, and misses another change with a probability of about 2**-60. It does not protect
+    against somebody who wants to hide a change.
     """
     import torch
 
@@ -295,7 +295,6 @@ def _samples(parts: Sequence[torch.Tensor]) -> torch.Tensor:
 
 
 def _kept(one: Remembered, model: PreTrainedModel, bits: float | None) -> dict[str, int]:
-    """Return how many matrices of a parameter stayed, by reason."""
     now = current(model, one)
     if now is None:
         return {REPLACED: len(one.digests)} if _is_elsewhere(model, one) else {}
@@ -313,10 +312,10 @@ def _kept(one: Remembered, model: PreTrainedModel, bits: float | None) -> dict[s
 
 
 def _is_rounding(before: torch.Tensor, after: torch.Tensor, bits: float) -> bool:
-    """Whether values moved by one unit in the last place of 16 bits at most, stored no smaller.
+    """Return whether values moved by at most one unit in the last place of 16 bits.
 
-    `before` [values] has 16 bits, whatever it is held in, where each value has them. Integer grids
-    and pruning move small values by all that they are; casts and steps of one unit do not.
+    `before` [values] counts as 16 bits where 16 bits hold each value; stored in fewer `bits` it is
+    no rounding. Integer grids and pruning move small values by their whole size; casts do not.
     """
     import torch
 
@@ -350,10 +349,10 @@ def current(model: PreTrainedModel, one: Remembered) -> torch.Tensor | None:
 
 
 def _is_elsewhere(model: PreTrainedModel, one: Remembered) -> bool:
-    """Whether a module has as many plain values as the parameter had, in other shapes.
+    """Return whether a module has as many plain values as the parameter had, in other shapes.
 
-    Experts that were taken out of their stack are an example: whether they changed cannot be
-    seen, so they are not counted as changed.
+    Experts that were taken out of their stack are an example. Nobody can see whether they changed,
+    so they do not count as changed.
     """
     module, leaf = _owner(model, one)
     if module is None or isinstance(getattr(module, leaf, None), _tensor()):
@@ -373,7 +372,7 @@ def _owner(model: PreTrainedModel, one: Remembered) -> tuple[torch.nn.Module | N
 
 
 def _is_rounded_when_run(module: torch.nn.Module) -> bool:
-    """Whether compressed-tensors rounds the weight of a module at each forward pass."""
+    """Return whether compressed-tensors rounds the weight of a module at each forward pass."""
     scheme = getattr(module, "quantization_scheme", None)
     return getattr(scheme, "weights", None) is not None
 
@@ -392,21 +391,21 @@ def _tensor() -> type[torch.Tensor]:
 
 
 def _reason(one: Remembered, why: str, reasons: Mapping[str, str], matrices: int) -> str:
-    """Return why a parameter stayed, in the words of the method where it says."""
+    """Return why a parameter stayed: the reason of the method where it gives one."""
     if matrices < len(one.digests):
         return f"a part of its stack: {why}"
     return reasons.get(one.layer, reasons.get(one.name, why)) if why == UNCHANGED else why
 
 
 def _pattern(one: Remembered) -> str:
-    """Return the name of a parameter with `*` for its block; vectors have one name together."""
+    """Return the name of a parameter with `*` for its block; all vectors have one name."""
     if one.place == BODY and len(one.shape) < 2:  # noqa: PLR2004 - a matrix has two dimensions
         return VECTORS
     return IN_A_BLOCK.sub(".*.", one.layer)
 
 
 def _shortened(rows: Sequence[Kept]) -> tuple[Kept, ...]:
-    """Return the rows, the smallest of very many as one."""
+    """Return the rows, with the smallest of very many as one row."""
     rest = rows[MOST_KEPT:]
     if not rest:
         return tuple(rows)

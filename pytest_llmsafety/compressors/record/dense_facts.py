@@ -1,4 +1,4 @@
-"""What is remembered of a dense model, so that a finished checkpoint can be checked without it."""
+"""Facts about a dense model, to check a finished checkpoint where the model itself is absent."""
 
 from __future__ import annotations
 
@@ -20,8 +20,7 @@ if TYPE_CHECKING:
 class DenseFacts:
     """The architecture of a model, its size in memory, its tokenizer and its parameters.
 
-    `tokenizer` holds the digests of its parts by name, `parameters` what coverage.py remembers of
-    each.
+    `tokenizer` holds the digests of its parts by name, `parameters` the rows of record/coverage.py.
     """
 
     architecture: str
@@ -33,7 +32,7 @@ class DenseFacts:
 
     @classmethod
     def of(cls, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> DenseFacts:
-        """Read them from a loaded dense model."""
+        """Read the facts from a loaded dense model."""
         found = Architecture.of(model)
         return cls(
             found.name,
@@ -46,13 +45,13 @@ class DenseFacts:
 
     @property
     def remembered(self) -> tuple[Remembered, ...]:
-        """The parameters, for a comparison."""
+        """Return the parameters, for a comparison."""
         return tuple(map(Remembered.of, self.parameters))
 
     def check(self, tokenizer: PreTrainedTokenizerBase, what: str, *, served: bool = False) -> None:
-        """Raise BaselineError unless `what` has the same tokenizer.
+        """Raise BaselineError unless the tokenizer of `what` is the same.
 
-        `served`: how the dense model is deployed is known and compared elsewhere, so that the
+        With `served` the deployment of the dense model is known and compared elsewhere, so that the
         checkpoint may have another chat template and other special tokens.
         """
         known = set(self.tokenizer)
@@ -74,7 +73,7 @@ SERVED = (ENDS, TEMPLATE)
 
 
 def tokenizer_parts(tokenizer: Any) -> tuple[tuple[str, str], ...]:  # noqa: ANN401 - of transformers
-    """Digests of what else than the text decides about tokens, by the name of the part."""
+    """Return by name the digests of all parts of a tokenizer that decide about tokens."""
     ends = [tokenizer.bos_token_id, tokenizer.eos_token_id]
     return (
         *rules_of(tokenizer),

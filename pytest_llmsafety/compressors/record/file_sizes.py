@@ -1,4 +1,4 @@
-"""How large a compressed model is in its files: as a whole, and layer by layer."""
+"""The size of a model in its files: as a whole, and layer by layer."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class OnDisk:
     tensors: Mapping[str, int]
 
     def parameter(self, name: str, prefix: str) -> int | None:
-        """Bytes of a parameter with the scales of its codes; None when no stored one has its name.
+        """Return the bytes of a parameter with the scales of its codes; None if it is not stored.
 
         A weight may be stored in several tensors (codes, scales, zero points), and without the
         `prefix` that all layers of the model share (`transformer` in GPT-2).
@@ -51,7 +51,7 @@ def dense_bytes(model: PreTrainedModel) -> int:
 
 
 def stored_bytes(model: PreTrainedModel) -> int:
-    """Bytes of the files that a dense model was loaded from; of its parameters if it has none.
+    """Return the bytes of the files that a dense model was loaded from, or else of its parameters.
 
     In memory a model may have other numbers: 16 bits in the file are 32 on a CPU.
     """
@@ -62,7 +62,7 @@ def stored_bytes(model: PreTrainedModel) -> int:
 
 
 def _folder(model: PreTrainedModel) -> Path | None:
-    """The folder of safetensors that a model was loaded from; None where there is none."""
+    """Return the folder of safetensors that a model was loaded from; None where there is none."""
     folder = Path(model.name_or_path or "")
     try:
         found = model.name_or_path and folder.is_dir() and weight_files(folder)
@@ -72,7 +72,7 @@ def _folder(model: PreTrainedModel) -> Path | None:
 
 
 def stored_dense(model: PreTrainedModel) -> OnDisk | None:
-    """The files that a dense model was loaded from; None for a model that has none.
+    """Return the files that a dense model was loaded from; None where there are none.
 
     A tensor that is stored twice and shared in memory counts once.
     """
@@ -85,7 +85,7 @@ def stored_dense(model: PreTrainedModel) -> OnDisk | None:
 
 
 def _copies(model: PreTrainedModel) -> set[str]:
-    """Names of parameters that are another one, all but the first of which the files may lack."""
+    """Return the names of parameters that are another one under a second name."""
     once = {name for name, _ in model.named_parameters()}
     return {name for name, _ in model.named_parameters(remove_duplicate=False)} - once
 
@@ -95,8 +95,9 @@ def as_stored(
 ) -> CompressionRecord:
     """Return a record made in memory with the bits and bytes of the dense model's own files.
 
-    `dense_bits` are the bits of a value in memory; `parameters` holds the name and the number of
-    values of each layer. What is packed is as large as it was, all else as the files have it.
+    `dense_bits` are the bits of a value in memory. `parameters` holds the name and the number of
+    values of each layer. What is packed keeps its size; all else has the size that it has in the
+    files.
     """
     if dense is None or not record.bytes_before:
         return record
@@ -131,20 +132,20 @@ def as_stored(
 def _mean_bits(
     layers: Sequence[tuple[str, float, float]], parameters: Parameters, otherwise: float
 ) -> float:
-    """Bits of a value of these layers; those of the whole model where no layer is known."""
+    """Return the mean bits of a value of these layers; `otherwise` where no layer is known."""
     counts = {name: parameters[name][1] for name, _, _ in layers if name in parameters}
     bits = sum(each * counts.get(name, 0) for name, each, _ in layers)
     return bits / sum(counts.values()) if counts else otherwise
 
 
 def of_folder(folder: Path) -> OnDisk:
-    """What the safetensors files of a model folder hold, read from their headers."""
+    """Return the sizes in the safetensors files of a model folder, read from their headers."""
     tensors = {name: tensor.n_bytes for name, tensor in stored_tensors(folder).items()}
     return OnDisk(sum(path.stat().st_size for path in weight_files(folder)), tensors)
 
 
 def of_gguf(path: Path, parameters: list[str]) -> OnDisk:
-    """What a GGUF file holds of `parameters`, each under its own name.
+    """Return the sizes in a GGUF file, with `parameters` under their own names.
 
     GGUF has names of its own; the gguf package knows them for every architecture.
     """

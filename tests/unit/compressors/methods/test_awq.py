@@ -12,13 +12,13 @@ from pytest_llmsafety.compressors.layerwise.folding import folds
 from pytest_llmsafety.compressors.layerwise.layers import Layer, all_layers, decoder_blocks
 from pytest_llmsafety.compressors.layerwise.walk import walk
 from pytest_llmsafety.compressors.methods.awq import (
-    Seen,
-    asked,
+    InputSample,
     batch_size,
     best_limits,
     cost,
     cost_of_one,
     round_in_groups,
+    watched,
 )
 from pytest_llmsafety.compressors.parameters import Values
 from pytest_llmsafety.errors import GroupSizeError
@@ -147,8 +147,8 @@ def test_one_layer_costs_the_same_by_its_answers_and_by_products_of_its_inputs()
     with torch.no_grad(), visits(random_model("llama")) as walked:
         visit = next(walked)
         fold = next(fold for fold in folds(visit)[0] if len(fold.layers) == 1)
-        with asked(visit, [fold]) as judges:
-            visit.statistics(lambda layer: Seen(layer, IDS.numel()))
+        with watched(visit, [fold]) as judges:
+            visit.statistics(lambda layer: InputSample(layer, IDS.numel()))
         dense, device = fold.layers[0].working_copy(), torch.device("cpu")
         assert len(judges[0].calls) == len(IDS) / 2
         rounded = round_in_groups(dense.clone(), Values(bits=3, group_size=8))
@@ -162,7 +162,7 @@ def test_sampled_tokens_are_equally_spaced_over_all_batches():
     """Every fourth of 2051 tokens is kept, wherever the batches are cut."""
     layer = Layer("a", torch.nn.Linear(3, 2))
     rows = torch.arange(2051.0)[:, None].expand(-1, 3)
-    seen = Seen(layer, 2051)
+    seen = InputSample(layer, 2051)
     for part in torch.split(rows, 173):
         seen.add(part, 1)
     assert torch.equal(seen.sample, rows[::4])

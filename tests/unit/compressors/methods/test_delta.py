@@ -9,7 +9,7 @@ from safetensors.torch import load_file
 from pytest_llmsafety.compressors import check, compress
 from pytest_llmsafety.compressors.layerwise.compensation import Hessian
 from pytest_llmsafety.compressors.layerwise.layers import Layer
-from pytest_llmsafety.compressors.methods.delta import asked_of, compressed, shared_out
+from pytest_llmsafety.compressors.methods.delta import compressed, read_budget, shared_out
 from pytest_llmsafety.errors import (
     ConfigurationError,
     ModelError,
@@ -89,7 +89,7 @@ def test_calibration_lowers_the_error_of_the_output():
     delta = torch.randn(40, 48)
     errors = {}
     for found in (hessian, None):
-        solved = compressed(delta, found, asked_of(Step("delta", "b:4")))
+        solved = compressed(delta, found, read_budget(Step("delta", "b:4")))
         errors[found] = float((inputs @ (solved.weight - delta).T).square().sum())
     assert errors[hessian] < 0.9 * errors[None]
 
@@ -107,7 +107,7 @@ def test_all_else_stays_fine_tuned(base):
 def test_signs_are_those_of_the_delta():
     """`sign` is the mean size of the delta with the sign of each weight (BitDelta, equation 1)."""
     delta = torch.tensor([[1.0, -3.0], [0.5, -0.5]])
-    solved = compressed(delta, None, asked_of(Step("delta", "b:sign")))
+    solved = compressed(delta, None, read_budget(Step("delta", "b:sign")))
     assert torch.equal(solved.weight, 1.25 * delta.sign())
     assert solved.bits == 1 + 16 / 4
 
@@ -116,7 +116,7 @@ def test_nearest_components_are_rounded_singular_vectors():
     """Without calibration the sum of rounded components is what a plain loop gives."""
     torch.manual_seed(0)
     delta = torch.randn(40, 24, dtype=torch.float64)
-    solved = compressed(delta, None, asked_of(Step("delta", "b:2:nearest")))
+    solved = compressed(delta, None, read_budget(Step("delta", "b:2:nearest")))
     left, sizes, right = torch.linalg.svd(delta, full_matrices=False)
     expected = torch.zeros_like(delta)
     for number, bits in enumerate([8, 8] + [3] * 4 + [2]):  # 2 * 40 * 24 / 64 = 30 bits
@@ -157,7 +157,7 @@ def test_no_bits_are_spent_beyond_the_rank():
     """A delta of rank 3, as of a merged adapter, gets 8 bits for all of it where 1 bit pays."""
     torch.manual_seed(0)
     delta = torch.randn(64, 3) @ torch.randn(3, 64)
-    solved = compressed(delta, None, asked_of(Step("delta", "b:1:nearest")))
+    solved = compressed(delta, None, read_budget(Step("delta", "b:1:nearest")))
     assert solved.bits < 1.5
     assert (solved.weight - delta).norm() < 0.01 * delta.norm()
 
