@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest_llmsafety
-from pytest_llmsafety.assertions.applicability import packaged_assertions, registered
+from pytest_llmsafety.assertions.applicability import packaged_assertions
 from pytest_llmsafety.measurements.catalog import MEASUREMENTS, measuring
 from pytest_llmsafety.metrics import METRICS
 
@@ -35,11 +35,9 @@ PASSES = "Pass when "
 def homes() -> dict[str, str]:
     """Return the module of each public name, relative to the package."""
     others = {n: home for n, home in pytest_llmsafety._HOMES.items() if not n.startswith("assert_")}  # noqa: SLF001 - the table that is written
-    own = packaged_assertions()
     found = {
-        name: home.removeprefix(f"{PACKAGE}.")
-        for name, (_, home) in registered().items()
-        if name in own
+        name: given.module.removeprefix(f"{PACKAGE}.")
+        for name, given in packaged_assertions().items()
     }
     return dict(sorted({**others, **found}.items()))
 
@@ -72,7 +70,7 @@ def table_of_assertions() -> Iterator[str]:
     places = {name: place for place, name in enumerate(MEASUREMENTS)}
     own = {name: measuring(*one.own)[0] if one.own else "" for name, one in found.items()}
     for name, given in sorted(found.items(), key=lambda row: places.get(own[row[0]], len(places))):
-        assertion = getattr(import_module(registered()[name][1]), name)
+        assertion = getattr(import_module(given.module), name)
         line = (inspect.getdoc(assertion) or "").partition("\n")[0]
         if not line.startswith(PASSES):
             message = f"the docstring of {name} has to begin with '{PASSES}', for the tables."

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
-from dataclasses import dataclass
 from functools import wraps
 from importlib import import_module
 from pkgutil import iter_modules
@@ -15,15 +15,18 @@ from pytest_llmsafety.measurements.catalog import measuring
 from pytest_llmsafety.types import Item
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable
 
     from pytest_llmsafety.assertions.sequential import Measured
     from pytest_llmsafety.assertions.verdict import Verdict
 
+FOLDER = __name__.rpartition(".")[0]
+PACKAGE = __name__.partition(".")[0]
+
 A = TypeVar("A", bound="Callable[..., Verdict]")
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class Applicability:
     """Which measurements an assertion applies to.
 
@@ -31,7 +34,7 @@ class Applicability:
     kinds that it accepts; without any, every kind is accepted. Their scores have this direction
     and are or are not `bounded` (None: either), and their items are instances of `items`. A metric
     of another package may state no kind. Unless `stated` is True, the assertion then goes by its
-    scores and items alone.
+    scores and items alone. `module` is where an assertion of this package is defined.
     """
 
     own: tuple[str, ...] = ()
@@ -40,6 +43,7 @@ class Applicability:
     bounded: bool | None = None
     items: tuple[type[Item], ...] = (Item,)
     stated: bool = False
+    module: str = ""
 
     @property
     def kinds(self) -> tuple[str, ...]:
@@ -65,8 +69,8 @@ class Applicability:
         return all(isinstance(item, self.items) for item in measured.items)
 
 
-_registered: dict[str, tuple[Applicability, str]] = {}
-"""What each assertion applies to, and its module, by the assertion's name."""
+_registered: dict[str, Applicability] = {}
+"""What each assertion of this package applies to, by name."""
 
 
 def applies_to(
@@ -77,45 +81,41 @@ def applies_to(
     items: tuple[type[Item], ...] = (Item,),
     stated: bool = False,
 ) -> Callable[[A], A]:
-    """Register an assertion for kinds of measurement; it then refuses all others.
+    """Make an assertion refuse every measurement that it does not apply to.
 
     The arguments are those of `Applicability`. The decorated function raises ConfigurationError,
-    before any model is asked, for a measurement that does not fit.
+    before any model is asked, for a measurement that does not fit. An assertion of this package is
+    registered, too: its public name and its rows in the docs' tables follow from that.
     """
     given = Applicability(own, also, higher_is_better, bounded, items, stated)
 
-    def register(assertion: A) -> A:
-        _registered[assertion.__name__] = (given, assertion.__module__)
+    def decorate(assertion: A) -> A:
+        name = assertion.__name__
+        if assertion.__module__.startswith(f"{PACKAGE}."):
+            _registered[name] = dataclasses.replace(given, module=assertion.__module__)
 
         @wraps(assertion)
         def checked(measurement: Measured, *others: object, **arguments: object) -> Verdict:
-            require_applicable(assertion.__name__, given, measurement)
+            require_applicable(name, given, measurement)
             return assertion(measurement, *others, **arguments)
 
         return cast("A", checked)
 
-    return register
+    return decorate
 
 
-def registered() -> dict[str, tuple[Applicability, str]]:
-    """Return what each assertion applies to, and its module, after loading all files here."""
-    folder = __name__.rpartition(".")[0]
-    for module in iter_modules(import_module(folder).__path__):
-        import_module(f"{folder}.{module.name}")
+def packaged_assertions() -> dict[str, Applicability]:
+    """Return what each assertion of this package applies to, by name; imports all of them."""
+    for file in iter_modules(import_module(FOLDER).__path__):
+        import_module(f"{FOLDER}.{file.name}")
     return dict(sorted(_registered.items()))
-
-
-def packaged_assertions() -> Mapping[str, Applicability]:
-    """Return what each assertion of this package applies to, by name."""
-    own = f"{__name__.partition('.')[0]}."
-    return {name: given for name, (given, home) in registered().items() if home.startswith(own)}
 
 
 def assertions_for(measured: Measured) -> list[str]:
     """Return the names of the assertions that apply to a measurement, the most specific first."""
     fits = [
         (bool(measured.measures) and measured.measures not in given.own, len(given.also), name)
-        for name, (given, _) in registered().items()
+        for name, given in packaged_assertions().items()
         if not given.obstacle(measured) and given.accepts_items(measured)
     ]
     return [name for *_, name in sorted(fits)]

@@ -155,6 +155,39 @@ def test_the_assertion_of_ones_own_is_judged(session: Session) -> None:
     assert (verdict["aspect"], verdict["outcome"]) == ("silenced", "PASS")
 
 
+POLICY = """
+[tool.llmsafety]
+alpha = 0.01
+scope = "suite"
+
+[tool.llmsafety.margins]
+"qa.silence" = 0.3
+"""
+
+
+FLAGS = ("margin=qa.silence=0.2", "alpha=0.1", "scope=population")
+
+
+@pytest.mark.parametrize(
+    ("flags", "margin", "confidence", "scope"),
+    [((), 0.3, 0.99, "suite"), (FLAGS, 0.2, 0.9, "population")],
+    ids=["policy", "command line"],
+)
+def test_the_assertion_of_ones_own_obeys_the_run(
+    tmp_path: Path, flags: tuple[str, ...], margin: float, confidence: float, scope: str
+) -> None:
+    """Margin, error rate and scope of the project's policy, and of flags before them, are used."""
+    assertion = "\n".join(blocks("custom-assertion.md", "python"))
+    tmp_path.joinpath("test_assertion.py").write_text(assertion, "utf-8")
+    tmp_path.joinpath("pyproject.toml").write_text(POLICY, "utf-8")
+    given = [f"--llmsafety-{flag}" for flag in (*flags, "limit=40")]
+    done = run(tmp_path, "--model=phantom", "--compress=int8", *given)
+    ((verdict,),) = (test["verdicts"] for test in done.report["tests"])
+    decision = verdict["decision"]
+    assert (verdict["margin"], decision["confidence"]) == (margin, confidence)
+    assert (verdict["scope"], verdict["margins_used"]) == (scope, ["qa.silence"])
+
+
 def test_the_assertion_of_ones_own_fails() -> None:
     """Where 30 of 100 answers fall silent, the share is .3, and a margin of .02 is broken."""
     names = _names(blocks("custom-assertion.md", "python"))
