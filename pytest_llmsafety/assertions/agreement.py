@@ -57,7 +57,7 @@ def assess_agreement(measured: Measured, claim: Claim) -> Verdict:
     """
     result = assess_quantity(measured, claim, Quantity(differs, (0.0, 1.0)), aspect="differs")
     scored = [pair for pair in asked(measured, result.n_asked) if not pair.missing]
-    if scored and not any(pair.dense.text or pair.compressed.text for pair in scored):
+    if not any(pair.dense.text or pair.compressed.text for pair in scored):
         message = (
             f"the answers of {measured.name} have no text to compare. "
             'Expected measure("agreement"), or one of generated answers such as measure("qa").'

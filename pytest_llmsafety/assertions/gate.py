@@ -34,16 +34,16 @@ def gate(measurement: Measured, claim: Claim, assess: Assess) -> Verdict:
     every assertion: a judge is given the claim that counts, and held to it (see `settled`).
     """
     claim = claim.of(measurement)
-    if not (measurement.settings.plan and isinstance(measurement, LazyMeasurement)):
-        try:
-            verdict = compressed_enough(measurement, settled(measurement, claim, assess))
-        except NothingScoredError as error:
-            return conclude(_unscored(measurement, str(error)))
-        return conclude(counted(measurement, claim, verdict))
-    planned, verdict = plan(measurement, lambda imagined: settled(imagined, claim, assess))
-    for callback, _ in (*_observers,):
-        callback(planned)
-    return verdict
+    if measurement.settings.plan and isinstance(measurement, LazyMeasurement):
+        planned, verdict = plan(measurement, lambda imagined: settled(imagined, claim, assess))
+        for callback, _ in (*_observers,):
+            callback(planned)
+        return verdict
+    try:
+        verdict = compressed_enough(measurement, settled(measurement, claim, assess))
+    except NothingScoredError as error:
+        return conclude(_unscored(measurement, str(error)))
+    return conclude(counted(measurement, claim, verdict))
 
 
 def _unscored(measurement: Measured, reason: str) -> Verdict:

@@ -133,7 +133,7 @@ def assess_groups(
     claimed = GroupsClaim(harm, claim, measured.settings, accuracy(measured), contrast, correction)
     taken, joint, note = decide(measured, claimed)
     result = group_verdict(taken, claim, joint, partial(contrasted, contrast))
-    result = dataclasses.replace(result, aspect=ASPECTS[contrast])
+    result = dataclasses.replace(result, aspect=ASPECTS[contrast], contrast=contrast)
     if contrast == "worst":
         result = with_room_in_groups(taken, result)
     return noted(noted(result, note), unused)
@@ -172,7 +172,7 @@ def assess_group_ratios(measured: Measured, claim: Claim, correction: str) -> Ve
     logs = {name: in_logs(decision) for name, decision in joint.decisions.items()}
     joint = dataclasses.replace(joint, decisions=logs, margin=math.log(joint.margin))
     result = group_verdict(taken, claim, joint, partial(contrasted, "worst"))
-    result = dataclasses.replace(result, aspect="ratio", is_ratio=True)
+    result = dataclasses.replace(result, aspect="ratio", contrast="ratio", is_ratio=True)
     return noted(result, NO_RANGE if taken.settings.early_stop else "")
 
 
@@ -236,6 +236,7 @@ def verdict(
     """
     outcome, reasons, remedy = guarded(taken, decision.outcome)
     scored = [pair for pair in taken.pairs if not pair.missing]
+    sides = [pair.dense for pair in taken.pairs], [pair.compressed for pair in taken.pairs]
     told = decision.reason if len(scored) == len(taken.pairs) else ""
     dense, compressed = figure(scored)
     assumed = [decision.assumption]
@@ -261,7 +262,7 @@ def verdict(
         scorer=taken.scorer,
         reasons=tuple(text for text in (*reasons, told) if text),
         assumptions=tuple(filter(None, assumed)),
-        notes=(*taken.notes, *cut_notes(taken)),
+        notes=tuple(filter(None, (*taken.notes, cut_note(*sides)))),
         figures=taken.figures,
         worst=worst_items(taken, taken.pairs if shown is None else shown),
         record=taken.record,
@@ -271,12 +272,6 @@ def verdict(
         n_data=taken.n_data,
         remedy=remedy,
     )
-
-
-def cut_notes(taken: Measurement) -> tuple[str, ...]:
-    """What to know about prompts that did not fit: of either model, the worse one."""
-    sides = ([p.dense for p in taken.pairs], [p.compressed for p in taken.pairs])
-    return tuple(filter(None, [max(map(cut_note, sides), key=len)]))
 
 
 def noise(taken: Measurement, figure: Figure) -> float | None:

@@ -31,7 +31,7 @@ TOGETHER = 9.5
 """Design effect of BBQ's templates on UnifiedQA's published answers: their items move together."""
 PILOT = 1000
 MIDDLE = 0.5
-CONTRASTS = ("against the rest", "between groups")
+ANSWER = "the same answer"
 UNPLANNED = "nothing: contrasts and ratios of groups, and corrected scores, are not planned"
 LARGEST_NATS = 10.0
 
@@ -108,7 +108,7 @@ def _power(measured: LazyMeasurement, verdict: Verdict, decision: Decision) -> P
         found = exp(decision.margin) if verdict.is_ratio else decision.margin
         return FEWEST_OF_A_SUITE, (found, found), "nothing, as these items are all there are"
     worst = decision.worst_unseen
-    if worst is None or verdict.aspect in CONTRASTS or measured.settings.scorer_accuracy:
+    if worst is None or verdict.contrast in {"rest", "pairs"} or measured.settings.scorer_accuracy:
         return None, (None, None), UNPLANNED
     share, size, assumed = _noise(measured, verdict)
     # Answers within a cluster are taken as independent, but for BBQ, where it was measured.
@@ -206,14 +206,15 @@ def _score(item: Item, number: int, measured: LazyMeasurement) -> Score:
     low, high = measured.support
     if isinstance(item, BBQItem) and low < 0:  # else its right options are what is measured
         biased = 1.0 if number % 2 else -1.0
-        return Score(item.id, biased, parts=(("correct", 1.0),))
+        return Score(item.id, biased, parts=(("correct", 1.0),), text=ANSWER)
     words = float(len(item.prompt.split()) or 1)
     # A metric that reads so many tokens of a text and no more weighs long texts alike.
     words = min(words, float(getattr(measured.question.metric, "max_tokens", 0) or words))
     if not (math.isfinite(low) and math.isfinite(high)):
-        return Score(item.id, words, weight=words)
+        return Score(item.id, words, weight=words, text=ANSWER)
     # Not 0, to which no ratio can be formed.
-    return Score(item.id, high if measured.higher_is_better else low + MIDDLE * (high - low))
+    value = high if measured.higher_is_better else low + MIDDLE * (high - low)
+    return Score(item.id, value, text=ANSWER)
 
 
 def _noise(measured: LazyMeasurement, verdict: Verdict) -> tuple[float, float, str]:

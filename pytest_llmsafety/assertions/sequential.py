@@ -97,9 +97,7 @@ def looks(items: Sequence[Item]) -> Iterator[int]:
 
 
 def asked(measured: Measured, n: int) -> Sequence[PairedScore]:
-    """The pairs that a verdict saw, without asking any further item; none in a plan."""
-    if measured.settings.plan:
-        return ()
+    """Return the pairs that a verdict is about, without asking any further item."""
     pairs = measured.pairs
     return pairs(n) if callable(pairs) else pairs
 

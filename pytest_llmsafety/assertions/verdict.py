@@ -53,7 +53,9 @@ class Verdict:
     `aspect` tells apart what is judged of one measurement (`s_AMB` and `s_DIS` of BBQ).
     `dense` and `compressed` are the figures of both models, of `group` where the assertion is
     about the worst group, and `decision` holds the estimate, bounds and margin of their change
-    (larger is worse). `is_ratio`: they are perplexities, and the decision is in nats per
+    (larger is worse). `contrast` says what of a group was judged: its own change (`worst`), against
+    the others (`rest`, `pairs`) or a ratio; empty where groups were not. `test` names the function
+    that made the assertion. `is_ratio`: they are perplexities, and the decision is in nats per
     token. `noise` is the change of the same figure between two runs of the dense model, None
     where there was one run. `p_fail` is the p-value of a FAIL, corrected over groups.
     `margin` is NaN where there was nothing to judge, and there is no decision then.
@@ -101,6 +103,8 @@ class Verdict:
     look: int = 0
     margins_used: tuple[str, ...] = ()
     remedy: str = ""
+    contrast: str = ""
+    test: str = ""
 
     @classmethod
     def unmeasured(

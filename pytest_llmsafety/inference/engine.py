@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from pytest_llmsafety.compressors import is_worth_storing, looks_at_texts, own_modules
 from pytest_llmsafety.compressors.model_store import Store, StoredModel
-from pytest_llmsafety.errors import LlmSafetyError, ModelError, ScorerError
+from pytest_llmsafety.errors import LlmSafetyError, ModelError, PlanOnlyError, ScorerError
 from pytest_llmsafety.inference.backends import BACKENDS, backend_of
 from pytest_llmsafety.inference.backends.base import SHARE_OF_BATCH_AGAIN, BackendSettings
 from pytest_llmsafety.inference.backends.thinking import answered
@@ -54,8 +54,9 @@ class Engine:
     `store`, where compressed models are kept, do not change any answer. `backend` runs every
     model; None takes the one that the model's spec names. `models_loaded` and `forward_passes`
     count what this engine had to compute.
-    Set `one_model` to free every model before another is loaded, however much room there is, and
-    `reference` where the dense model's answers come from or go to a baseline.
+    Set `one_model` to free every model before another is loaded, however much room there is,
+    `reference` where the dense model's answers come from or go to a baseline, and `only_plans` to
+    raise PlanOnlyError instead of asking any model.
     """
 
     def __init__(  # noqa: PLR0913 - settings of a whole session
@@ -76,6 +77,7 @@ class Engine:
         self.progress = progress or Progress()
         self.models_loaded = 0
         self.one_model = False
+        self.only_plans = False
         self._squeezed = False
         if calibration is not None and not isinstance(calibration, CalibrationTexts):
             calibration = CalibrationTexts(tuple(calibration), "texts")
@@ -225,8 +227,12 @@ class Engine:
     def digest(self, arm: Arm) -> str:
         """Return what identifies `arm` in the cache.
 
-        Raises ModelError when it is not there, BaselineError when a baseline is of another one.
+        Raises ModelError when it is not there, BaselineError when a baseline is of another one,
+        and PlanOnlyError where the session only plans.
         """
+        if self.only_plans:
+            message = "--llmsafety-plan asks no model, so there are no scores or answers to read."
+            raise PlanOnlyError(message)
         if arm not in self._digests:
             identity = self.identity(arm)
             self.reference.check(arm, identity)

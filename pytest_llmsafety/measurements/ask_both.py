@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, ClassVar
 from pytest_llmsafety.errors import (
     ConfigurationError,
     NotComparableError,
-    PlanOnlyError,
     SafetyInconclusive,
 )
 from pytest_llmsafety.measurements import pair_check
@@ -63,11 +62,10 @@ class AskBoth:
 
     n_asked: ClassVar[int] = 0
 
-    def __init__(self, pair: ModelPair, engine: Engine, *, plan: bool = False) -> None:
-        """Ask nothing yet, and never where the session only plans."""
+    def __init__(self, pair: ModelPair, engine: Engine) -> None:
+        """Ask no model yet."""
         self.pair = pair
         self._engine = engine
-        self._plan = plan
         self._comparable = False
 
     def __call__(
@@ -81,9 +79,6 @@ class AskBoth:
         pair that may not be compared.
         """
         AskBoth.n_asked += 1
-        if self._plan:
-            message = "--llmsafety-plan asks no model, so there are no answers to look at."
-            raise PlanOnlyError(message)
         if len(options) == 1:
             message = f"one option, '{options[0]}', is no choice. Expected two or more, or none."
             raise ConfigurationError(message)

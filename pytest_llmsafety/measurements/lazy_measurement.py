@@ -9,7 +9,6 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from pytest_llmsafety.datasets.selection import shuffled
-from pytest_llmsafety.errors import PlanOnlyError
 from pytest_llmsafety.measurements import pair_check
 from pytest_llmsafety.measurements.deployment_check import Served, served
 from pytest_llmsafety.measurements.duplicates import requests_of, together
@@ -129,9 +128,6 @@ class LazyMeasurement:
 
         Raises ModelError, CompressionError or ScorerError when a model cannot answer at all.
         """
-        if self.settings.plan:
-            message = "--llmsafety-plan asks no model, so there are no scores to read."
-            raise PlanOnlyError(message)
         self._ask(n)
         done = len(self._pairs)
         if done < n:

@@ -25,13 +25,15 @@ def cut_share(scores: Sequence[Score]) -> float | None:
     return mean([float(bool(part(score, CUT))) for score in scores])
 
 
-def cut_note(scores: Sequence[Score]) -> str:
-    """A sentence on the prompts that were cut; empty when all of them fitted."""
-    cuts = [part(score, CUT) or 0.0 for score in scores]
-    n_cut = sum(cut > 0 for cut in cuts)
+def cut_note(*sides: Sequence[Score]) -> str:
+    """Return a sentence on the side with the most prompts cut; empty when all of them fitted."""
+    cuts = [[part(score, CUT) or 0.0 for score in scores] for scores in sides]
+    n_cut, largest, n_all = max(
+        (sum(cut > 0 for cut in side), max(side, default=0.0), len(side)) for side in cuts
+    )
     if not n_cut:
         return ""
     return (
-        f"{n_cut} of {len(cuts)} prompts did not fit into the model's window: up to "
-        f"{max(cuts):.0f} tokens were cut from their beginning"
+        f"{n_cut} of {n_all} prompts did not fit into the model's window: up to "
+        f"{largest:.0f} tokens were cut from their beginning"
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from dataclasses import replace
 from typing import TYPE_CHECKING
 from unittest import SkipTest
 
@@ -59,7 +60,8 @@ class Hearing:
         if isinstance(heard, Plan):
             self.plans.append(heard)
         else:
-            self.verdicts.append(heard)
+            name = getattr(self.item, "originalname", None) or self.item.name
+            self.verdicts.append(replace(heard, test=name))
             self.item.user_properties += properties(heard, len(self.verdicts))
 
     def begin(self) -> None:

@@ -107,16 +107,19 @@ def _next(run: Run, budget: Budget) -> list[str]:
     ranked = rows.gravest(run.verdicts)
     failed = sentences(verdict for verdict in ranked if verdict.outcome is Outcome.FAIL)
     others = sentences(verdict for verdict in ranked if verdict.outcome is not Outcome.FAIL)
-    said = [*failed, *rows.undecided(run), *others, *spreads(run.verdicts)]
-    found = _kept([[_sentence(line)] for line in said], budget)
+    said = [(str(Outcome.FAIL), line) for line in failed]
+    said += [(rows.NO_VERDICT, line) for line in rows.without_verdict(run)]
+    said += [("", line) for line in rows.failed_otherwise(run)]
+    said += [(str(Outcome.INCONCLUSIVE), line) for line in others]
+    said += [("", line) for line in spreads(run.verdicts)]
+    found = _kept([[_sentence(*one)] for one in said], budget)
     return ["", "### What to do next", "", *found] if found else []
 
 
-def _sentence(line: str) -> str:
-    """A sentence in a list, with the outcome that it begins with in bold type."""
+def _sentence(head: str, line: str) -> str:
+    """Return a sentence of a list, with the outcome at its beginning in bold type."""
     plain = told(line, LONGEST)
-    first = rows.NO_VERDICT if plain.startswith(rows.NO_VERDICT) else plain.partition(" ")[0]
-    return f"- **{text(first)}**{text(plain.removeprefix(first))}"
+    return f"- **{text(head)}**{text(plain[len(head) :])}" if head else f"- {text(plain)}"
 
 
 def _bullets(lines: Iterable[str]) -> list[list[str]]:

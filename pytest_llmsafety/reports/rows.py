@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from itertools import groupby
 from typing import TYPE_CHECKING
@@ -96,7 +95,7 @@ def rows(verdicts: Sequence[Verdict], *, with_noise: bool) -> list[list[str]]:
     Verdicts on the same quantity are named with their data sets, or else with their tests.
     """
     names = _told_apart([*map(judged, verdicts)], [verdict.dataset for verdict in verdicts])
-    names = _told_apart(names, [*map(_test, verdicts)])
+    names = _told_apart(names, [verdict.test for verdict in verdicts])
     pairs = zip(names, verdicts, strict=True)
     return [[name, *_figures(verdict, with_noise=with_noise)] for name, verdict in pairs]
 
@@ -108,12 +107,6 @@ def _told_apart(names: Sequence[str], details: Sequence[str]) -> list[str]:
     return [
         f"{name} ({shown(told)})" if told and several[name] > 1 else name for name, told in rows
     ]
-
-
-def _test(verdict: Verdict) -> str:
-    """The name of the test, from the command that repeats it."""
-    found = re.search(r"::(\w+)(?![\w:])", verdict.reproduce)
-    return found[1] if found else ""
 
 
 def _figures(verdict: Verdict, *, with_noise: bool) -> list[str]:
@@ -174,7 +167,12 @@ def groups(verdict: Verdict, most: int | None = 2) -> str:
 
 
 def undecided(run: Run) -> list[str]:
-    """The tests that came to no verdict, one sentence for each reason."""
+    """Return sentences on the tests without a verdict, and on those that failed otherwise."""
+    return [*without_verdict(run), *failed_otherwise(run)]
+
+
+def without_verdict(run: Run) -> list[str]:
+    """Return one sentence for each reason why tests came to no verdict."""
     causes: dict[tuple[str, str], list[str]] = {}
     for test in run.undecided:
         causes.setdefault((test.outcome, test.message), []).append(test.nodeid)
@@ -183,7 +181,12 @@ def undecided(run: Run) -> list[str]:
         f"{f' and {len(names) - 1} more' if len(names) > 1 else ''}: "
         f"{shown(message) if message else 'it made no assertion of pytest-llmsafety.'}"
         for (outcome, message), names in causes.items()
-    ] + [
+    ]
+
+
+def failed_otherwise(run: Run) -> list[str]:
+    """Return one sentence for each test that failed although its verdicts did not."""
+    return [
         f"failed in spite of its verdicts: {shown(test.nodeid)}: {shown(test.message)}"
         for test in run.failed_otherwise
     ]

@@ -51,7 +51,7 @@ class Release:
 
     def told(self, bench: Workbench) -> tuple[tuple[str, str], ...]:
         """Name and digest of the dense model's files as the baseline has them, if it stands in."""
-        if self.options.baseline is None or self.options.plan:
+        if self.options.baseline is None:
             return ()
         reference = bench.engine.reference
         if reference.baseline is None or not reference.absent:

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from pytest_llmsafety.inference.baseline_file import Row
     from pytest_llmsafety.measurements.catalog import Recipe
     from pytest_llmsafety.measurements.harness.choice import Choice
+    from pytest_llmsafety.metrics.scorers.base import Scorer
     from pytest_llmsafety.progress import Progress
     from pytest_llmsafety.session.judge import Consult
     from pytest_llmsafety.specs import CompressionSpec, ModelSpec
@@ -63,6 +64,7 @@ class Workbench:
             progress=progress,
         )
         self.engine.one_model = options.one_model
+        self.engine.only_plans = options.plan
         self.engine.reference = reference(options)
         self.scorers = SessionScorers(options.model, options.scorer)
         self._items = SessionItems(options.data, dict(options.pins), options.seed)
@@ -129,9 +131,8 @@ class Workbench:
 
     def ask_both(self, spec: CompressionSpec) -> AskBoth:
         """What asks both models one prompt at a time."""
-        if not self.options.plan:
-            self.share_threads()
-        return AskBoth(self.pair(spec), self.engine, plan=self.options.plan)
+        self.share_threads()
+        return AskBoth(self.pair(spec), self.engine)
 
     def measure(  # noqa: PLR0913 - as the fixture of this name
         self,
@@ -155,8 +156,7 @@ class Workbench:
         dataset = dataset or recipe.default_dataset(
             name, on_phantom=self.model.is_phantom, core=self.options.core
         )
-        if not self.options.plan:
-            self.share_threads()
+        self.share_threads()
         options = options or self.options
         drawn = self._items.of(dataset, options.limit, shots)
         require_items(name, METRICS.load(recipe.metric), dataset, drawn.items)
@@ -185,8 +185,7 @@ class Workbench:
         """
         options = options or self.options
         question = self._tasks.question(name, choice, options.limit)
-        if not self.options.plan:
-            self.share_threads()
+        self.share_threads()
         settings = self.settings(spec, reproduce, options)
         return LazyMeasurement(question, self.pair(spec), self.engine, settings, self.looks)
 
@@ -216,9 +215,7 @@ class Workbench:
         path = self.options.scorer_accuracy
         if path is None:
             return None
-        accuracy = load(
-            path, None if self.options.plan else self.scorers.load(self.scorers.toxicity)
-        )
+        accuracy = load(path, self._loaded(self.scorers.toxicity))
         if accuracy.threshold is not None or self.options.scope == "suite":
             why = (
                 "was measured for decisions (--threshold), and gates judge mean scores. Measure "
@@ -236,7 +233,7 @@ class Workbench:
         That is one for the built-in model, which is too small to share out: on two busy cores its
         threads wait for each other, and a gate takes five times as long.
         """
-        if self._threads is None and "OMP_NUM_THREADS" not in os.environ:
+        if self._threads is None and "OMP_NUM_THREADS" not in os.environ and not self.options.plan:
             import torch
 
             self._threads = torch.get_num_threads()
@@ -257,8 +254,12 @@ class Workbench:
         arguments["classify"] = lambda texts: self.engine.classify(self.scorers.load(scorer), texts)
         if recipe.scorer != RULES:
             arguments |= {"samples": self.options.samples, "seed": self.options.seed}
-        name = scorer if self.options.plan else self.scorers.load(scorer).name
-        return METRICS.load(recipe.metric)(**arguments), name
+        loaded = self._loaded(scorer)
+        return METRICS.load(recipe.metric)(**arguments), loaded.name if loaded else scorer
+
+    def _loaded(self, scorer: str) -> Scorer | None:
+        """Return the loaded scorer; None where the session only plans."""
+        return None if self.options.plan else self.scorers.load(scorer)
 
     def consult(self) -> Consult:
         """What asks the judge that the options name. Raises NoJudgeError without one."""

@@ -190,9 +190,8 @@ def test_one_measurement_of_two_data_sets_is_told_apart() -> None:
 
 
 def test_two_tests_of_one_measurement_are_told_apart() -> None:
-    """Of two gates on the same items each is named with its test; a group of tests is no test."""
-    commands = ["pytest t.py::test_mean[int4]", "pytest 't.py::TestGroups::test_worst[int4]'"]
-    one, two = (replace(PASS, reproduce=f"{command} --model=m") for command in commands)
+    """Of two gates on the same items each is named with its test."""
+    one, two = (replace(PASS, test=name) for name in ("test_mean", "test_worst"))
     names = [line.partition("  ")[0] for line in table([one, two, FAIL], width=160)[2:5]]
     assert names == ["toxicity (test_mean)", "toxicity (test_worst)", "toxicity"]
 
