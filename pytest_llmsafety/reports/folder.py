@@ -31,6 +31,11 @@ def check_folder(folder: Path) -> None:
         raise ConfigurationError(message) from error
 
 
+def has_reports(folder: Path) -> bool:
+    """Return whether the folder holds a report, as of an earlier run."""
+    return any((folder / REPORTS.load(name).file_name).exists() for name in REPORTS.names())
+
+
 def begin_reports(folder: Path, run: Run) -> None:
     """Write report.json of a run that has just begun, and remove the other reports in the folder.
 

@@ -78,15 +78,16 @@ class Run:
 
 
 class Report(Protocol):
-    r"""A view of a run as one file in the folder of --llmsafety-report.
+    r"""One file in the folder of --llmsafety-report.
 
-    A whole report, registered under `pytest_llmsafety.reports`:
+    A whole report, registered as an entry point of the group `pytest_llmsafety.reports`:
 
-        class Markdown:
-            file_name = "report.md"
-
-            def render(self, run):
-                return "\n".join(f"- {v.name}: {v.outcome}" for v in run.verdicts)
+        >>> class Lines:
+        ...     file_name = "lines.txt"
+        ...     def render(self, run):
+        ...         return "\n".join(f"{test.nodeid}: {test.outcome}" for test in run.tests)
+        >>> Lines().render(Run((SafetyTest("test_a.py::test_a", "passed"),), exit_status=0))
+        'test_a.py::test_a: passed'
     """
 
     file_name: str

@@ -199,10 +199,11 @@ class SafetySession:
         if folder is None:
             return exit_status
         # where nothing ran nothing is written, unless an older report would be taken for this one
-        outdated = exit_status == NOTHING_RAN and (folder / "report.json").exists()
+        from pytest_llmsafety.reports.folder import has_reports, write_reports
+
+        outdated = exit_status == NOTHING_RAN and has_reports(folder)
         if not (self._tests or self.gaps or outdated):
             return exit_status
-        from pytest_llmsafety.reports.folder import write_reports
         from pytest_llmsafety.reports.provenance import machine
 
         run = replace(

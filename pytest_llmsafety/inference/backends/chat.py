@@ -196,16 +196,6 @@ def dated(template: str) -> str:
     return f"{macro}\n{template}"
 
 
-def prompt_ids(tokenizer: PreTrainedTokenizerBase, requests: Sequence[Generate]) -> list[list[int]]:
-    """Return the token ids that each request continues.
-
-    Raises ModelError for a conversation that the model's template refuses or does not write out.
-    """
-    chat = any(request.chat for request in requests)
-    voice = Voice(tokenizer, template_of(tokenizer) if chat else None)
-    return [one.ids for one in voice.rendered(requests)]
-
-
 def check_written(request: Generate, first: Generate, text: str) -> None:
     """Raise ModelError unless `text`, as a template wrote it, is this conversation and no other.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
@@ -46,7 +47,7 @@ from pytest_llmsafety.models.tokenizer import load_tokenizer, rules_of
 from pytest_llmsafety.types import Generate, Generation, Likelihood, Loglikelihood, NextTokens
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -67,6 +68,8 @@ class HuggingFaceBackend(Backend):
     model can read, at most 2048 tokens.
     """
 
+    _check_tokenizer: Callable[[], None] = staticmethod(lambda: None)
+
     def __init__(self, arm: Arm, settings: BackendSettings | None = None) -> None:
         """Load the arm's model, and compress it if the arm says so.
 
@@ -80,8 +83,9 @@ class HuggingFaceBackend(Backend):
         model = load_model(folder, dtype=dtype, device=device)
         record = None
         if settings.dense:
-            served = settings.served is not None
-            settings.dense.check(tokenizer, arm.name, served=served)
+            self._check_tokenizer = partial(
+                settings.dense.check, tokenizer, arm.name, served=settings.served is not None
+            )
         ends = end_tokens(model, tokenizer)  # before a checkpoint takes the dense model's place
         if arm.compression is not None:
             record = _compressed(model, arm.compression, tokenizer, settings)
@@ -133,7 +137,13 @@ class HuggingFaceBackend(Backend):
             )
 
     def answer(self, requests: Sequence[Request]) -> Iterator[Batch]:
-        """Answer every request once: loglikelihoods, distributions, then texts, in batches."""
+        """Answer every request once: loglikelihoods, distributions, then texts, in batches.
+
+        Raises BaselineError where the dense model is in a baseline, and a request is to be read in
+        its tokens, which are not those of this checkpoint.
+        """
+        if not all(isinstance(one, Generate) and one.as_deployed for one in requests):
+            self._check_tokenizer()
         score = [(i, r) for i, r in enumerate(requests) if isinstance(r, Loglikelihood)]
         tell = [(i, r) for i, r in enumerate(requests) if isinstance(r, NextTokens)]
         write = [(i, r) for i, r in enumerate(requests) if isinstance(r, Generate)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import doctest
 import sys
 import types
 from typing import TYPE_CHECKING
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_llmsafety.reports import REPORTS
+from pytest_llmsafety.reports import run as run_module
 from pytest_llmsafety.reports.folder import write_reports
 from pytest_llmsafety.reports.run import Run, SafetyTest
 from tests.unit.reports.verdicts import FAIL
@@ -93,3 +95,8 @@ def test_a_step_that_takes_no_summary_costs_no_report(
     paths = write_reports(tmp_path / "out", RUN)
     assert all(path.is_file() for path in paths)
     assert "GITHUB_STEP_SUMMARY: the summary is not added" in capsys.readouterr().err
+
+
+def test_the_example_of_a_report_works() -> None:
+    """The docstring of Report runs as written."""
+    assert doctest.testmod(run_module) == (0, 2)

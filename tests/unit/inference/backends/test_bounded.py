@@ -15,7 +15,7 @@ from pytest_llmsafety.inference.backends.bounded import (
     bounded,
     check_arithmetic,
 )
-from pytest_llmsafety.inference.backends.chat import prompt_ids
+from pytest_llmsafety.inference.backends.chat import Voice
 from pytest_llmsafety.types import Generate
 from tests.random_models import letter_tokenizer
 
@@ -28,7 +28,8 @@ def asked(template):
     """The ids of one request through a template."""
     tokenizer = letter_tokenizer()
     tokenizer.chat_template = template
-    return prompt_ids(tokenizer, [Generate("Why?", chat=True)])[0]
+    (read,) = Voice(tokenizer, template).rendered([Generate("Why?", chat=True)])
+    return read.ids
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from pytest_llmsafety.errors import ModelError
-from pytest_llmsafety.inference.backends.chat import Voice, prompt_ids
+from pytest_llmsafety.inference.backends.chat import Voice, Voices
 from pytest_llmsafety.inference.backends.hf import HuggingFaceBackend
 from pytest_llmsafety.models.identity import request_key
 from pytest_llmsafety.types import Generate
@@ -31,6 +31,12 @@ def tokenizer():
     made = letter_tokenizer()
     made.chat_template = TEMPLATE
     return made
+
+
+def prompt_ids(tokenizer, requests):
+    """The tokens that a model reads of each request."""
+    voice = Voices(tokenizer, frozenset()).dense(chat=any(one.chat for one in requests))
+    return [read.ids for read in voice.rendered(requests)]
 
 
 def test_a_conversation_is_what_transformers_makes_of_it(tokenizer):

@@ -8,7 +8,8 @@ import math
 import pytest
 import torch
 
-from pytest_llmsafety.errors import ModelError
+from pytest_llmsafety.compressors.record.dense_facts import DenseFacts
+from pytest_llmsafety.errors import BaselineError, ModelError
 from pytest_llmsafety.inference.backends import memory
 from pytest_llmsafety.inference.backends.base import BackendSettings
 from pytest_llmsafety.inference.backends.hf import HuggingFaceBackend
@@ -240,3 +241,19 @@ def test_closing_frees_the_model(folder):
     engine.close()
     gc.collect()
     assert alive() is None
+
+
+def test_a_checkpoint_with_other_tokens_is_asked_as_deployed_alone(copy):
+    """In a baseline run the dense model's tokens are not available for any other request."""
+    dense = random_model("llama", seed=1)
+    facts = DenseFacts.of(dense, letter_tokenizer())
+    own = letter_tokenizer()
+    own.add_tokens(["<|more|>"])
+    own.save_pretrained(copy)
+    arm = Arm(ModelSpec("gone", device="cpu"), CompressionSpec.parse(f"checkpoint:{copy}"))
+    backend = HuggingFaceBackend(arm, BackendSettings(dense=facts))
+    question = Generate("Why?", 3, chat=True, as_deployed=True)
+    (((_, answer),),) = backend.answer([question])
+    assert len(answer.texts) == 1
+    with pytest.raises(BaselineError, match="its vocabulary and its added tokens differ"):
+        list(backend.answer([question, Loglikelihood("", "Why?")]))
