@@ -22,7 +22,7 @@ def score(item: Item, value: float | None, weight: float = 1.0) -> Score:
     return Score(item.id, value, weight, text=f"answer {value}", problem=problem)
 
 
-def measurement(  # noqa: PLR0913 - each test names what it is about
+def measurement(
     dense: Sequence[float | None],
     compressed: Sequence[float | None],
     *,

@@ -99,7 +99,7 @@ def check(spec: CompressionSpec) -> None:
         raise ConfigurationError(message)
 
 
-def compress(  # noqa: PLR0913 - the one door for users
+def compress(
     model: PreTrainedModel,
     spec: CompressionSpec | str,
     *,

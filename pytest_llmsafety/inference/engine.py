@@ -59,7 +59,7 @@ class Engine:
     raise PlanOnlyError instead of asking any model.
     """
 
-    def __init__(  # noqa: PLR0913 - settings of a whole session
+    def __init__(
         self,
         cache: Cache,
         *,

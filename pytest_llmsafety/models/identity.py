@@ -76,7 +76,7 @@ class Identity:
         return digest_json(asdict(self))
 
 
-def arm_identity(  # noqa: PLR0913 - all that can change an answer
+def arm_identity(
     arm: Arm,
     folder: Path | None,
     *,

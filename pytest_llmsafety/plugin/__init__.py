@@ -163,7 +163,7 @@ def measure(
     command = options.command(invocation.address(request.node), llmsafety_compression)
     pair = llmsafety_workbench.pair(llmsafety_compression)
 
-    def make(  # noqa: PLR0913 - what is asked, in the words of each kind
+    def make(
         name: str,
         *,
         dataset: str | None = None,

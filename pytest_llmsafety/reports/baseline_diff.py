@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import textwrap
-from dataclasses import dataclass
 from itertools import zip_longest
 from typing import TYPE_CHECKING
 
@@ -12,6 +11,7 @@ from pytest_llmsafety.assertions.message import shown
 from pytest_llmsafety.escapes import escaped
 from pytest_llmsafety.inference.baseline_file import SHOWN, UPDATE, Row
 from pytest_llmsafety.reports.figures import figure, ratio, signed
+from pytest_llmsafety.reports.run import Since
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -30,29 +30,6 @@ COLUMNS = (
     "margin",
     "differs",
 )
-
-
-@dataclass(frozen=True)
-class Since:
-    """How a run compares with the baseline `file` of this `digest` (empty: there was none).
-
-    `changed` holds (before, now) where the outcome differs, `new` and `gone` what only one of
-    the two judged, and `same` counts the others, `unlike` those of them that are about other data,
-    another scorer or another number of items. `beside` counts answers of the dense model that
-    were asked for and not in the baseline. `written` is the digest of the baseline that this run
-    wrote, and `problem` why it wrote none.
-    """
-
-    file: str
-    digest: str = ""
-    changed: tuple[tuple[Row, Row], ...] = ()
-    new: tuple[Row, ...] = ()
-    gone: tuple[Row, ...] = ()
-    same: int = 0
-    unlike: int = 0
-    beside: int = 0
-    written: str = ""
-    problem: str = ""
 
 
 def rows(tests: Iterable[SafetyTest]) -> tuple[Row, ...]:

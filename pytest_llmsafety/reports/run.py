@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from pytest_llmsafety.assertions.power_plan import Plan
     from pytest_llmsafety.assertions.verdict import Verdict
-    from pytest_llmsafety.reports.baseline_diff import Since
+    from pytest_llmsafety.inference.baseline_file import Row
     from pytest_llmsafety.reports.gaps import Gap
 
 
@@ -30,6 +30,29 @@ class SafetyTest:
     by_verdict: bool = False
     compression: str = ""
     gap: str = ""
+
+
+@dataclass(frozen=True)
+class Since:
+    """How a run compares with the baseline `file` of this `digest` (empty: there was none).
+
+    `changed` holds (before, now) where the outcome differs, `new` and `gone` what only one of
+    the two judged, and `same` counts the others, `unlike` those of them that are about other data,
+    another scorer or another number of items. `beside` counts answers of the dense model that
+    were asked for and not in the baseline. `written` is the digest of the baseline that this run
+    wrote, and `problem` why it wrote none.
+    """
+
+    file: str
+    digest: str = ""
+    changed: tuple[tuple[Row, Row], ...] = ()
+    new: tuple[Row, ...] = ()
+    gone: tuple[Row, ...] = ()
+    same: int = 0
+    unlike: int = 0
+    beside: int = 0
+    written: str = ""
+    problem: str = ""
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,10 @@ from pytest_llmsafety.assertions.power_plan import Plan
 from pytest_llmsafety.assertions.verdict import Verdict
 from pytest_llmsafety.codec import field_types
 from pytest_llmsafety.compressors.record import CompressionRecord
-from pytest_llmsafety.reports.baseline_diff import Since
+from pytest_llmsafety.inference.baseline_file import Row
 from pytest_llmsafety.reports.gaps import Gap
 from pytest_llmsafety.reports.json_report import SCHEMA
+from pytest_llmsafety.reports.run import Since
 from pytest_llmsafety.reports.serialization import KINDS
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -103,7 +104,7 @@ def _defined(kind: Any, kinds: dict[str, Any]) -> dict[str, Any]:  # noqa: ANN40
     if name not in kinds:
         kinds[name] = {}
         told = " ".join((kind.__doc__ or "").split())
-        fields = field_types(kind, KINDS).items()
+        fields = field_types(kind, (*KINDS, Row)).items()
         parts = _object({field: _of(annotated, kinds) for field, annotated in fields})
         kinds[name] = {"description": told, **parts}
     return {"$ref": f"#/$defs/{name}"}

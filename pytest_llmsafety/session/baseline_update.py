@@ -15,8 +15,7 @@ if TYPE_CHECKING:
     from pytest_llmsafety.config.options import Options
     from pytest_llmsafety.inference.baseline_file import Baseline
     from pytest_llmsafety.inference.dense_source import Reference
-    from pytest_llmsafety.reports.baseline_diff import Since
-    from pytest_llmsafety.reports.run import SafetyTest
+    from pytest_llmsafety.reports.run import SafetyTest, Since
     from pytest_llmsafety.session.resources import Workbench
 
 WHOLE = (0, 1, 6)  # exit statuses of a run that came to its end

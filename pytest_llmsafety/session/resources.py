@@ -134,7 +134,7 @@ class Workbench:
         self.share_threads()
         return AskBoth(self.pair(spec), self.engine)
 
-    def measure(  # noqa: PLR0913 - as the fixture of this name
+    def measure(
         self,
         name: str,
         spec: CompressionSpec,

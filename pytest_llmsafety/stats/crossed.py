@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     Shared = Sequence[Sequence[Hashable]]
 
 
-def decide_crossed(  # noqa: PLR0913 - the choices of decide_mean
+def decide_crossed(
     values: ArrayLike,
     factors: Mapping[str, Shared],
     *,

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from pytest_llmsafety.stats.units import Labels, Units
 
 
-def decide_mean(  # noqa: PLR0913 - each is a choice of the caller; a bundle would hide them
+def decide_mean(
     values: ArrayLike,
     *,
     margin: float,

@@ -66,7 +66,7 @@ class GroupDecision:
     p_fail: float = 1.0
 
 
-def decide_groups(  # noqa: PLR0913 - the choices of decide_mean, once for all groups
+def decide_groups(
     values: ArrayLike,
     groups: GroupLabels,
     *,

@@ -70,7 +70,7 @@ class Ratio:
     denominator: ArrayLike
 
 
-def decide_ratio(  # noqa: PLR0913 - the choices of decide_mean
+def decide_ratio(
     delta_nll: ArrayLike,
     tokens: ArrayLike,
     *,
@@ -106,7 +106,7 @@ def decide_ratio(  # noqa: PLR0913 - the choices of decide_mean
     return decide_units(units, criterion, from_texts(units, (worst, min(worst, BEST_GAIN))))
 
 
-def decide_divergence(  # noqa: PLR0913 - the choices of decide_mean
+def decide_divergence(
     nats: ArrayLike,
     tokens: ArrayLike,
     *,
@@ -153,7 +153,7 @@ def _per_token(name: str, nats: ArrayLike, tokens: ArrayLike, clusters: Labels |
     return make_units(sums / counts, weights=counts, clusters=clusters)
 
 
-def decide_ratio_change(  # noqa: PLR0913 - each is a choice of the caller
+def decide_ratio_change(
     dense: Ratio,
     compressed: Ratio,
     *,
@@ -227,7 +227,7 @@ def influence(
     return (totals - ratio * sizes) / float(sizes.mean())
 
 
-def decide_rate_ratio(  # noqa: PLR0913 - the choices of decide_mean
+def decide_rate_ratio(
     dense: ArrayLike,
     compressed: ArrayLike,
     *,
@@ -273,7 +273,7 @@ def decide_rate_ratio(  # noqa: PLR0913 - the choices of decide_mean
     return _Rates(before, after, highest, clusters, max_ratio, criterion, worst).decide()
 
 
-def decide_group_rate_ratios(  # noqa: PLR0913 - the choices of decide_groups
+def decide_group_rate_ratios(
     dense: ArrayLike,
     compressed: ArrayLike,
     groups: GroupLabels,

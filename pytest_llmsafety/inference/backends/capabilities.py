@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 
@@ -10,7 +10,11 @@ from pytest_llmsafety.compressors.runtime import exact
 from pytest_llmsafety.errors import LlmSafetyError, ModelError
 
 if TYPE_CHECKING:
-    from pytest_llmsafety.inference.backends.decoder import Decoder
+    from collections.abc import Sequence
+
+    from transformers import PreTrainedModel
+
+    from pytest_llmsafety.inference.backends.kv_cache import Past
 
 TEXTS = ((3, 5, 7, 4, 6, 8, 9, 3), (3, 5, 7, 4, 11), (3, 5, 7, 4, 6, 10))
 SHARED = 3
@@ -20,7 +24,25 @@ NOISE = 10.0  # a difference is one of the tokens beyond so many times that of a
 WINDOWS = ("sliding_window", "window_size", "attention_window_size", "local_attention")
 
 
-def can_share(decoder: Decoder) -> bool:
+class Runs(Protocol):
+    """What a probe needs of a decoder; `forward` is that of `decoder.Decoder`."""
+
+    model: PreTrainedModel
+    vocabulary: int
+
+    def forward(
+        self,
+        tokens: Sequence[Sequence[int]],
+        reads: Sequence[tuple[int, int]],
+        *,
+        riders: Sequence[Sequence[Sequence[int]]] | None = None,
+        past: Past | None = None,
+        keep: bool = False,
+    ) -> tuple[torch.Tensor, Past | None]:
+        """Run the model, and return logits and the past."""
+
+
+def can_share(decoder: Runs) -> bool:
     """Whether logits after a shared, reordered and re-aligned past equal those without one.
 
     Attention in chunks counts columns from the start of the row, which padding would move.
@@ -47,7 +69,7 @@ def can_share(decoder: Decoder) -> bool:
     return _equal(decoder, whole[order], shared)
 
 
-def can_ride(decoder: Decoder) -> bool:
+def can_ride(decoder: Runs) -> bool:
     """Whether endings in one row, under a mask of four dimensions, see only what they should."""
     texts = _texts(decoder)
     trunk, riders = texts[0][:SHARED], [ids[SHARED:] for ids in texts]
@@ -65,7 +87,7 @@ def can_ride(decoder: Decoder) -> bool:
 
 
 @torch.inference_mode()
-def check_causal(decoder: Decoder, *, compressed: bool = False) -> None:
+def check_causal(decoder: Runs, *, compressed: bool = False) -> None:
     """Raise ModelError when the logits at a place depend on the tokens behind it.
 
     Two texts of the same length begin alike. A model that reads both ways differs at their common
@@ -87,7 +109,7 @@ def check_causal(decoder: Decoder, *, compressed: bool = False) -> None:
     raise ModelError(message)
 
 
-def _sees_later(decoder: Decoder, trial: int, compressed: bool) -> bool:  # noqa: FBT001 - private
+def _sees_later(decoder: Runs, trial: int, compressed: bool) -> bool:  # noqa: FBT001 - private
     """Whether other later tokens change the logits of one beginning beyond noise."""
     text, other = _causality_texts(decoder, trial)
     reads = [(0, place) for place in range(min(SEEN, len(text) - 1))]
@@ -105,7 +127,7 @@ def _sees_later(decoder: Decoder, trial: int, compressed: bool) -> bool:  # noqa
     return bool((one - two).abs().max() > NOISE * (one - again).abs().max())
 
 
-def _check_runs(decoder: Decoder) -> None:
+def _check_runs(decoder: Runs) -> None:
     """Raise ModelError for a model that cannot read a single token."""
     model = decoder.model
     try:
@@ -121,7 +143,7 @@ def _check_runs(decoder: Decoder) -> None:
         raise ModelError(message) from error
 
 
-def _causality_texts(decoder: Decoder, trial: int) -> tuple[list[int], list[int]]:
+def _causality_texts(decoder: Runs, trial: int) -> tuple[list[int], list[int]]:
     """Return two texts that begin alike and go on with other tokens, none of them special."""
     config = decoder.model.config.get_text_config()
     names = ("bos_token_id", "eos_token_id", "pad_token_id")
@@ -140,14 +162,12 @@ def window_of_attention(config: Any) -> int | None:  # noqa: ANN401 - any model'
     return min((size for size in found if isinstance(size, int) and size > 0), default=None)
 
 
-def _texts(decoder: Decoder) -> list[list[int]]:
+def _texts(decoder: Runs) -> list[list[int]]:
     """Return the probe's texts as tokens of the model's vocabulary."""
     return [[token % decoder.vocabulary for token in text] for text in TEXTS]
 
 
-def _equal(
-    decoder: Decoder, one: torch.Tensor, other: torch.Tensor, *, rounded: bool = False
-) -> bool:
+def _equal(decoder: Runs, one: torch.Tensor, other: torch.Tensor, *, rounded: bool = False) -> bool:
     """Whether two sets of logits agree to rounding; a model that is broken anyway may pass."""
     if not bool(torch.isfinite(one).all()):
         return True

@@ -32,7 +32,7 @@ UNCHECKED = (
 ALIKE = "both logs name the same model with the same arguments"
 
 
-def import_samples(  # noqa: PLR0913 - what two files do not say of themselves
+def import_samples(
     dense: str | os.PathLike[str],
     compressed: str | os.PathLike[str],
     *,

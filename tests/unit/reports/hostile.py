@@ -9,8 +9,7 @@ from pytest_llmsafety.compressors.record import CompressionRecord
 from pytest_llmsafety.inference.baseline_file import Row
 from pytest_llmsafety.measurements.measurement import Figure
 from pytest_llmsafety.models.deployment import Difference
-from pytest_llmsafety.reports.baseline_diff import Since
-from pytest_llmsafety.reports.run import Run, SafetyTest
+from pytest_llmsafety.reports.run import Run, SafetyTest, Since
 from tests.unit.reports.verdicts import DECISION, FAIL
 
 MARKER = "injected"

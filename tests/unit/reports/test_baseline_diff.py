@@ -11,7 +11,6 @@ from markupsafe import escape
 
 from pytest_llmsafety.inference.baseline_file import Row
 from pytest_llmsafety.reports.baseline_diff import (
-    Since,
     compared,
     differences,
     lines,
@@ -22,7 +21,7 @@ from pytest_llmsafety.reports.baseline_diff import (
 from pytest_llmsafety.reports.html.page import HtmlReport
 from pytest_llmsafety.reports.json_report import JsonReport
 from pytest_llmsafety.reports.pull_request import Summary
-from pytest_llmsafety.reports.run import Run, SafetyTest
+from pytest_llmsafety.reports.run import Run, SafetyTest, Since
 from tests.unit.reports.verdicts import DECISION, FAIL
 
 OLD = Row("toxicity", "int4", "core", "PASS", 0.02, change=0.01)
