@@ -28,6 +28,7 @@ class CompressionRecord:
         changed_share: share (0-1) of all parameters in matrices whose values changed; None where
             they were not compared.
         changed_body_share: the same share of what lies between embedding and head.
+        rounded_share: share of all parameters that moved by at most a rounding, and count as kept.
         kept: (name, number of matrices, share of all parameters, place, reason) of what stayed.
         architecture: how the compressed model differs in architecture from the dense one (fewer
             blocks, say); empty where it is the same.
@@ -51,6 +52,7 @@ class CompressionRecord:
     cache_bits: float | None = None
     changed_share: float | None = None
     changed_body_share: float | None = None
+    rounded_share: float = 0.0
     kept: tuple[tuple[str, int, float, str, str], ...] = ()
     architecture: str = ""
 

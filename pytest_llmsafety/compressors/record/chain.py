@@ -86,5 +86,9 @@ def with_coverage(
         return record
     found = compare(dense, model, record.layers, record.layers_skipped)
     return replace(
-        record, changed_share=found.changed, changed_body_share=found.body, kept=found.kept
+        record,
+        changed_share=found.changed,
+        changed_body_share=found.body,
+        rounded_share=found.rounded,
+        kept=found.kept,
     )

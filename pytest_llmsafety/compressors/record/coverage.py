@@ -42,6 +42,7 @@ SMALLEST = 2.0**-24
 HALF = 16
 CHUNK = 2**20
 MOST_KEPT = 40
+LISTED = 3
 SHOWN = 0.01
 """The least share of the parameters that a header speaks of."""
 UNCHANGED = "its values did not change"
@@ -97,11 +98,13 @@ class Coverage:
     """What a compression changed among all parameters.
 
     `changed` and `body` are shares (0-1) of all parameters and of those between embedding and
-    head. `kept` is what stayed, the largest first.
+    head. `rounded` is the share of all parameters that moved by at most a rounding. `kept` is what
+    stayed, the largest first.
     """
 
     changed: float
     body: float
+    rounded: float
     kept: tuple[Kept, ...]
 
 
@@ -135,7 +138,7 @@ def compare(
     reasons = dict(skipped)
     total = sum(one.count for one in dense) or 1
     body = sum(one.count for one in dense if one.place == BODY) or 1
-    changed = changed_body = 0.0
+    changed = changed_body = rounded = 0.0
     kept: dict[tuple[str, str, str], list[float]] = defaultdict(lambda: [0, 0])
     for one in dense:
         left = _kept(one, model, bits.get(one.layer, bits.get(one.name)))
@@ -144,13 +147,14 @@ def compare(
         changed += share
         changed_body += share if one.place == BODY else 0
         for why, matrices in left.items():
-            told = _reason(one, why, reasons, matrices)
-            row = kept[_pattern(one), one.place, told]
+            row = kept[_pattern(one), one.place, _reason(one, why, reasons, matrices)]
+            share = one.count * matrices / len(one.digests) / total
             row[0] += matrices
-            row[1] += one.count * matrices / len(one.digests) / total
+            row[1] += share
+            rounded += share if why is ROUNDED else 0
     rows = [(name, int(n), share, place, why) for (name, place, why), (n, share) in kept.items()]
     rows.sort(key=lambda row: -row[2])
-    return Coverage(changed / total, changed_body / body, _shortened(rows))
+    return Coverage(changed / total, changed_body / body, rounded, _shortened(rows))
 
 
 def altered(
@@ -174,7 +178,7 @@ def share_text(record: CompressionRecord) -> str:
         return record.architecture
     if record.changed_share is None or record.changed_body_share is None:
         return ""
-    rounded = sum(row[2] for row in record.kept if row[4] == ROUNDED)
+    rounded = record.rounded_share
     return (
         f"{percent(record.changed_share)} of the parameters changed "
         f"({percent(record.changed_body_share)} between embedding and head)"
@@ -189,15 +193,15 @@ def percent(share: float) -> str:
     return f"{100 * share:.3g}%" if 0.99 < share < 1 else f"{share:.0%}"  # noqa: PLR2004
 
 
-def kept_text(kept: Sequence[Kept], most: int = 3) -> str:
-    """Return the largest parts between embedding and head that stayed, in words."""
+def kept_text(kept: Sequence[Kept]) -> str:
+    """Return the three largest parts between embedding and head that stayed, in words."""
     rows = [row for row in kept if row[3] == BODY]
-    told = [
+    parts = [
         f"{', '.join(f'{row[0]} ({percent(row[2])} of all parameters)' for row in alike)}: {why}"
-        for why, alike in groupby(rows[:most], key=lambda row: row[4])
+        for why, alike in groupby(rows[:LISTED], key=lambda row: row[4])
     ]
-    more = len(rows) - most
-    return "; ".join(told) + (f"; and {more} more" if more > 0 else "")
+    more = len(rows) - LISTED
+    return "; ".join(parts) + (f"; and {more} more" if more > 0 else "")
 
 
 def plain_values(tensor: torch.Tensor, *, codes: bool = False) -> torch.Tensor | None:
