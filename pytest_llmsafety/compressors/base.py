@@ -57,14 +57,16 @@ class Compressor:
     A method that gives each layer a new weight extends `LayerCompressor` instead. A whole
     compressor, registered under `pytest_llmsafety.compressors` as `halve`:
 
-        class Halve(Compressor):
-            parameters = Parameters(example="halve")
-
-            def compress(self, model, step, context):
-                with changes(model, step) as changed:
-                    for name, layer in linear_layers(model):
-                        layer.weight.data *= 0.5
-                return changed.record()
+        >>> from pytest_llmsafety.compressors.layerwise.layers import linear_layers
+        >>> from pytest_llmsafety.compressors.parameters import Parameters
+        >>> from pytest_llmsafety.compressors.record.changes import changes
+        >>> class Halve(Compressor):
+        ...     parameters = Parameters(example="halve")
+        ...     def compress(self, model, step, context):
+        ...         with changes(model, step) as changed:
+        ...             for name, layer in linear_layers(model):
+        ...                 layer.weight.data *= 0.5
+        ...         return changed.record()
 
     Attributes:
         parameters: what a step of this method takes.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import doctest
 import re
 
 import pytest
@@ -10,7 +11,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
 
-from pytest_llmsafety.compressors import check, compress
+from pytest_llmsafety.compressors import base, check, compress
+from pytest_llmsafety.compressors.layerwise.layers import linear_layers
 from pytest_llmsafety.errors import (
     CompressionError,
     ConfigurationError,
@@ -20,7 +22,7 @@ from pytest_llmsafety.errors import (
     UnknownNameError,
     UnsupportedModelError,
 )
-from pytest_llmsafety.specs import CompressionSpec
+from pytest_llmsafety.specs import CompressionSpec, Step
 
 
 @pytest.fixture
@@ -169,6 +171,15 @@ def test_own_function_is_called_and_its_changes_recorded(llama, tmp_path, monkey
     record = compress(llama, "my_pruning:halve")
     assert record.layers_changed == ("model.layers.0.mlp.up_proj",)
     assert record.sparsity == pytest.approx(0.5)
+
+
+def test_the_example_of_a_compressor_works(llama):
+    """The docstring of Compressor runs as written, and what it defines changes every layer."""
+    names = vars(base).copy()
+    (example,) = doctest.DocTestFinder(recurse=False).find(base.Compressor, globs=names)
+    assert doctest.DocTestRunner().run(example, clear_globs=False).failed == 0
+    record = example.globs["Halve"]().compress(llama, Step("halve"), base.Context())
+    assert len(record.layers_changed) == len([*linear_layers(llama)])
 
 
 def test_checkpoint_puts_the_compressed_model_in_place(llama, tmp_path):
