@@ -11,7 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_llmsafety.errors import ModelError
 from pytest_llmsafety.json_files import read_json
-from pytest_llmsafety.models.quantization_formats import QUANTO, is_known, quantization_of
+from pytest_llmsafety.models.quantization_formats import (
+    QUANTO,
+    is_known,
+    quantization_of,
+    quantization_settings,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,6 +31,9 @@ TOKENIZER_FILES = (
     "tekken.json",
     "*.tiktoken",
 )
+PICKLED_WEIGHTS = ("pytorch_model*.bin", "consolidated*.pth")
+AUTO_GPTQ = "quantize_config.json"
+CODES = {"bits", "checkpoint_format", "desc_act", "group_size", "sym"}
 PICKLED = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
 READ_SUFFIXES = (".safetensors", ".json", ".jinja", ".txt", ".model", ".tiktoken")
 ADAPTER = ("adapter_config.json", "adapter_model.*")
@@ -153,6 +161,24 @@ def read_settings(path: Path) -> dict[str, Any]:
         message = f"'{path}' holds no JSON object. Save or download the model again."
         raise ModelError(message)
     return found
+
+
+def unread_files(folder: Path) -> tuple[str, ...]:
+    """Return a note for each file that is ignored here, and that another program may read instead.
+
+    These are pickled weights beside the safetensors files, and a quantize_config.json (of
+    AutoGPTQ) that contradicts config.json.
+    """
+    pickled = sorted(path.name for name in PICKLED_WEIGHTS for path in folder.glob(name))
+    other = "a program that reads it may run other weights"
+    notes = [f"{name} was not read: {other}" for name in pickled]
+    theirs, ours = read_settings(folder / AUTO_GPTQ), quantization_settings(read_config(folder))
+    named = sorted(ours.keys() & theirs.keys() & CODES)
+    pairs = [(key, theirs[key], ours[key]) for key in named if theirs[key] != ours[key]]
+    if pairs:
+        values = ", ".join(f"{key} {theirs} instead of {ours}" for key, theirs, ours in pairs)
+        notes.append(f"{AUTO_GPTQ} was not read, and contradicts config.json: {values}")
+    return tuple(notes)
 
 
 def tokenizer_files(folder: Path) -> list[Path]:

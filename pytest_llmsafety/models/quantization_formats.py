@@ -28,6 +28,7 @@ PACKAGES = {
 }
 WITHOUT_PACKAGE = ("bitnet", "fbgemm_fp8", "fouroversix", "fp8", "fp_quant", "gemma", "higgs")
 UNPACKED = {"awq": ((4,), ("gemm",)), "gptq": ((2, 4, 8), ("gptq", "gptq_v2"))}
+MARLIN = "marlin"
 HALF_BITS = 16
 AUTO_ROUND = {"auto_round:auto_awq": ("awq", "gemm"), "auto_round:auto_gptq": ("gptq", "gptq")}
 QUANTO = "quanto"
@@ -44,7 +45,7 @@ EXTRAS = {"bitsandbytes": "bnb", "compressed-tensors": "compressed-tensors", "gg
 
 def quantization_of(config: Mapping[str, Any]) -> str:
     """The name of the format that config.json tells, such as `gptq`; empty for plain weights."""
-    told = told_of(config)
+    told = quantization_settings(config)
     if not told:
         return ""
     bits = any(told.get(name) for name in ("load_in_4bit", "load_in_8bit"))
@@ -60,7 +61,7 @@ def is_known(name: str) -> bool:
     return name in AUTO_QUANTIZATION_CONFIG_MAPPING
 
 
-def told_of(config: Mapping[str, Any]) -> dict[str, Any]:
+def quantization_settings(config: Mapping[str, Any]) -> dict[str, Any]:
     """What config.json tells of its format; empty for plain weights."""
     text = config.get("text_config")
     told = config.get("quantization_config") or config.get("compression_config")
@@ -73,7 +74,7 @@ def unpacked_here(config: Mapping[str, Any]) -> bool:
 
     It can where every layer has the same bits, in 32-bit words, of a layout in UNPACKED.
     """
-    told, kind = told_of(config), quantization_of(config)
+    told, kind = quantization_settings(config), quantization_of(config)
     if kind == QUANTO:
         return True
     words, layout = packed_as(told)
@@ -90,6 +91,8 @@ def packed_as(told: Mapping[str, Any]) -> tuple[str, str]:
     kind = str(told.get("quant_method", ""))
     if _family(kind) == "auto-round":
         return AUTO_ROUND.get(str(told.get("packing_format")), ("", ""))
+    if told.get("is_marlin_format"):
+        return kind, MARLIN
     names = [told.get(name) for name in ("checkpoint_format", "format", "version")]
     usual = UNPACKED[kind][1][0] if kind in UNPACKED else ""
     return kind, next((str(name).lower() for name in names if name), usual)
@@ -108,6 +111,13 @@ def why_unreadable(config: Mapping[str, Any]) -> str:
     kind, install = quantization_of(config), missing_for(config)
     if kind in UNREADABLE:
         return f"is in the format {kind}, {UNREADABLE[kind]}."
+    words, layout = packed_as(quantization_settings(config))
+    if install and layout == MARLIN:
+        return (
+            f"is in the layout {MARLIN} of the format {kind}, which only kernels on some GPUs "
+            f"read. Convert it to the layout {' or '.join(UNPACKED[words][1])} with GPTQModel, and "
+            "judge that folder."
+        )
     return f"is in the format {kind}, whose package is not installed: {install}." if install else ""
 
 

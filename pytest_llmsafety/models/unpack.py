@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_llmsafety.errors import ModelError
 from pytest_llmsafety.models.model_folder import read_config, weight_files
-from pytest_llmsafety.models.quantization_formats import QUANTO, packed_as, told_of
+from pytest_llmsafety.models.quantization_formats import QUANTO, packed_as, quantization_settings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -42,7 +42,7 @@ def dense_state(
     """
     from safetensors.torch import load_file
 
-    told = told_of(read_config(folder))
+    told = quantization_settings(read_config(folder))
     state = {
         name: tensor for path in weight_files(folder) for name, tensor in load_file(path).items()
     }

@@ -19,12 +19,12 @@ from pytest_llmsafety.compressors.record.coverage import BODY, altered, current,
 from pytest_llmsafety.compressors.record.file_sizes import of_folder, of_gguf, stored_bytes
 from pytest_llmsafety.errors import ConfigurationError, ModelError
 from pytest_llmsafety.models.locate import locate
-from pytest_llmsafety.models.model_folder import check_folder, read_config
+from pytest_llmsafety.models.model_folder import check_folder, read_config, unread_files
 from pytest_llmsafety.models.quantization_formats import (
     lacking,
     quantization_of,
+    quantization_settings,
     rounds_inputs,
-    told_of,
     why_unreadable,
 )
 from pytest_llmsafety.paths import user_path
@@ -96,8 +96,9 @@ class Checkpoint(Compressor):
             dtype = str(model.dtype).removeprefix("torch.")
             become(model, load_model(folder, dtype=dtype, device=str(model.device)), step)
         record = record_of(model, step, dense, of_folder(folder))
-        ran = execution(model, told_of(read_config(folder)), dtype)
-        return replace(record, activation_bits=ran.input_bits, notes=(*ran.notes, *record.notes))
+        ran = execution(model, quantization_settings(read_config(folder)), dtype)
+        notes = (*ran.notes, *record.notes, *unread_files(folder))
+        return replace(record, activation_bits=ran.input_bits, notes=notes)
 
 
 class Gguf(Compressor):

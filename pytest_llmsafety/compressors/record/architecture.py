@@ -194,13 +194,26 @@ def _other_parameters(parameters: Sequence[Remembered], model: PreTrainedModel) 
     mine = {name: tuple(value.shape) for name, value in distinct_parameters(model)}
     if getattr(model, "hf_quantizer", None) is not None:
         return ()  # the package may have names of its own
-    kinds = {
-        "more": [name for name in mine if name not in theirs],
-        "fewer": [name for name in theirs if name not in mine],
-        "of another shape": [name for name in mine if mine[name] != theirs.get(name, mine[name])],
-    }
-    return tuple(
-        f"{len(names)} parameters {kind} ({names[0]}, ...)"
-        for kind, names in kinds.items()
-        if names
+    more = [name for name in mine if name not in theirs]
+    fewer = [name for name in theirs if name not in mine]
+    shapes = [name for name in mine if mine[name] != theirs.get(name, mine[name])]
+    untied = ()
+    if not any(one.place == HEAD for one in parameters):
+        untied = tuple(name for name in more if _is_head(model, name))
+    more = [name for name in more if name not in untied]
+    kinds = {"more": more, "fewer": fewer, "of another shape": shapes}
+    return (
+        *(f"{name} is a matrix of its own, not tied to the input embedding" for name in untied),
+        *(_counted(names, kind) for kind, names in kinds.items() if names),
     )
+
+
+def _is_head(model: PreTrainedModel, name: str) -> bool:
+    head = model.get_output_embeddings()  # type: ignore[no-untyped-call]
+    return head is not None and model.get_parameter(name) is getattr(head, "weight", None)
+
+
+def _counted(names: Sequence[str], kind: str) -> str:
+    if len(names) == 1:
+        return f"1 parameter {kind} ({names[0]})"
+    return f"{len(names)} parameters {kind} ({names[0]}, ...)"

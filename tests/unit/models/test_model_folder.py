@@ -12,7 +12,12 @@ import torch
 from safetensors.torch import save_file
 
 from pytest_llmsafety.errors import ModelError
-from pytest_llmsafety.models.model_folder import check_folder, count_parameters, weight_files
+from pytest_llmsafety.models.model_folder import (
+    check_folder,
+    count_parameters,
+    unread_files,
+    weight_files,
+)
 
 
 @pytest.fixture
@@ -314,3 +319,16 @@ def test_a_tensor_without_values_is_fine(folder):
     """It lies where the next one begins."""
     save_file({"a": torch.zeros(3), "b": torch.zeros(0, 5)}, folder / "model.safetensors")
     assert count_parameters(folder) == 3
+
+
+def test_files_that_another_program_may_read_are_noted(folder):
+    """Pickled weights beside the others, and AutoGPTQ's own file where it says something else."""
+    assert unread_files(folder) == ()
+    (folder / "pytorch_model.bin").touch()
+    settings = {"quant_method": "gptq", "bits": 4, "group_size": 128}
+    (folder / "config.json").write_text(json.dumps({"quantization_config": settings}))
+    (folder / "quantize_config.json").write_text(json.dumps({**settings, "bits": 8}))
+    assert unread_files(folder) == (
+        "pytorch_model.bin was not read: a program that reads it may run other weights",
+        "quantize_config.json was not read, and contradicts config.json: bits 8 instead of 4",
+    )

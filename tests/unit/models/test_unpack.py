@@ -207,7 +207,6 @@ def test_packed_conv1d_is_refused(tmp_path):
     "told",
     [
         {**GPTQ, "bits": 3},
-        {**GPTQ, "checkpoint_format": "marlin"},
         {**GPTQ, "dynamic": {"-:.*down.*": {}}},
         {**GPTQ, "pack_dtype": "int16"},
         {**AWQ, "version": "gemv"},

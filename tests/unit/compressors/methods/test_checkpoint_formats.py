@@ -241,6 +241,18 @@ def test_absent_package_is_named(told, install, tmp_path, monkeypatch):
         load_model(tmp_path, dtype="float32", device="cpu")
 
 
+@pytest.mark.parametrize("says", [{"checkpoint_format": "marlin"}, {"is_marlin_format": True}])
+def test_the_layout_marlin_is_not_blamed_on_an_absent_package(says, tmp_path, monkeypatch):
+    """Another package would not help: the codes have to be converted."""
+    monkeypatch.setattr(quantization_formats, "version", lambda _: "")
+    tiny_llama().save_pretrained(tmp_path)
+    path = tmp_path / "config.json"
+    settings = {"quant_method": "gptq", "bits": 4, **says}
+    path.write_text(json.dumps({**json.loads(path.read_text()), "quantization_config": settings}))
+    with pytest.raises(ConfigurationError, match=r"layout marlin .* Convert it to the layout gptq"):
+        check(CompressionSpec.parse(f"checkpoint:{tmp_path}"))
+
+
 def test_absent_gguf_package_is_named(tmp_path, monkeypatch):
     """gguf:FILE says which package and extra to install."""
     monkeypatch.setattr(quantization_formats, "version", lambda _: "")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from pytest_llmsafety.compressors import compress
@@ -126,6 +127,21 @@ def test_a_bias_that_the_dense_model_lacks_is_said(tmp_path):
     LlamaForCausalLM(config).save_pretrained(tmp_path)
     record = compress(random_model("llama"), f"checkpoint:{tmp_path}")
     assert "12 parameters more (model.layers.0.self_attn.q_proj.bias" in record.architecture
+
+
+def test_a_head_of_its_own_is_called_one(tmp_path):
+    """The files hold a head although config.json ties it to the input embedding."""
+    config = LlamaConfig(**FAMILIES["llama"][1], tie_word_embeddings=True)
+    dense = LlamaForCausalLM(config)
+    dense.save_pretrained(tmp_path)
+    path = tmp_path / "model.safetensors"
+    state = load_file(path)
+    state["lm_head.weight"] = state["model.embed_tokens.weight"] * 1.5
+    state["model.layers.0.self_attn.q_proj.weight"] *= 0.5
+    save_file(state, path, metadata={"format": "pt"})
+    record = compress(dense, f"checkpoint:{tmp_path}")
+    says = "lm_head.weight is a matrix of its own, not tied to the input embedding"
+    assert record.architecture == f"another architecture: {says}"
 
 
 def test_other_settings_of_the_same_weights_are_said(tmp_path):
