@@ -197,7 +197,7 @@ def _other_parameters(parameters: Sequence[Remembered], model: PreTrainedModel) 
     more = [name for name in mine if name not in theirs]
     fewer = [name for name in theirs if name not in mine]
     shapes = [name for name in mine if mine[name] != theirs.get(name, mine[name])]
-    untied = ()
+    untied: tuple[str, ...] = ()
     if not any(one.place == HEAD for one in parameters):
         untied = tuple(name for name in more if _is_head(model, name))
     more = [name for name in more if name not in untied]
