@@ -65,6 +65,7 @@ def _load(
 def unreachable(table: HubTable, error: Exception) -> str:
     """Return the error message for a table that cannot be loaded, with a remedy."""
     reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+    # `datasets` raises the same class for all of these, without a cause: only its text differs.
     refused = any(word in reason.lower() for word in ("gated", "403", "401"))
     advice = (
         f"Accept its terms at https://huggingface.co/datasets/{table.repository} and log in "
