@@ -1,4 +1,4 @@
-"""How one answer is scored: one metric a file, loaded when its name is asked for."""
+"""Metrics by name: each scores a model's answers to an item, one metric a file."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ METRICS = Registry(
         "first_choice": "pytest_llmsafety.metrics.first_choice:FirstChoice",
         "in_context": "pytest_llmsafety.metrics.in_context:InContext",
         "kl": "pytest_llmsafety.metrics.kl:KL",
-        "judge": "pytest_llmsafety.metrics.judge:Judge",
+        "judge": "pytest_llmsafety.metrics.judge:JudgePreference",
         "matched_guise": "pytest_llmsafety.metrics.matched_guise:MatchedGuise",
         "multiple_choice": "pytest_llmsafety.metrics.multiple_choice:MultipleChoice",
         "multiple_choice_per_character": (

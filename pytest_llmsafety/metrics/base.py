@@ -1,7 +1,8 @@
-"""What a metric is: requests for an item, a score for its answers, figures over all scores."""
+"""The Protocol of a metric, and what metrics share: answers by kind, means of scores."""
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar, runtime_checkable
 
 from pytest_llmsafety.types import Distributions, Generation, Likelihood
@@ -9,15 +10,15 @@ from pytest_llmsafety.types import Distributions, Generation, Likelihood
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pytest_llmsafety.types import Request, Response, Score
+    from pytest_llmsafety.types import Item, Request, Response, Score
 
 
 class Metric(Protocol):
     """A function of one model's answers; frozen, so that its parameters name what was measured.
 
     `support` is the range of one score. Two more class attributes may be left out: `takes` is the
-    kind of item that can be asked about, `measures` the kind of thing that the score is about
-    (`kinds.py`). A working metric of one's own, registered as an entry point of the group
+    kind of item that the metric scores, `measures` the kind of thing that the score is about
+    (`kinds.py`). A working example, to be registered as an entry point of the group
     `pytest_llmsafety.metrics`:
 
         >>> from dataclasses import dataclass
@@ -45,66 +46,66 @@ class Metric(Protocol):
     support: ClassVar[tuple[float, float]]
 
     def requests(self, item: Any) -> tuple[Request, ...]:  # noqa: ANN401 - its own kind of item
-        """What the model is asked for one item."""
+        """Return the requests that a model answers for one item."""
         ...
 
     def scores(
         self, items: Sequence[Any], responses: Sequence[tuple[Response, ...]]
     ) -> list[Score]:
-        """One score an item, in order; `responses[i]` answers `requests(items[i])`, in order.
+        """Return one score an item, in order; `responses[i]` answers `requests(items[i])`.
 
-        An item that cannot be scored gets a score without a value and with a problem.
+        An item that cannot be scored gets a score with a problem and without a value.
         """
         ...
 
     def figures(self, items: Sequence[Any], scores: Sequence[Score]) -> dict[str, float | None]:
-        """Figures of one model over all items that have a score; None where undefined."""
+        """Return figures of one model over all items that have a score; None when undefined."""
         ...
 
 
 @runtime_checkable
 class FollowUp(Protocol):
-    """What else a metric has that asks the other model about the dense model's answers.
+    """A further method of a metric that asks the other model about the dense model's answers.
 
-    `requests` then goes to the dense model alone, and the other one's score is made of the
+    `requests` then goes to the dense model alone. The other model's score is computed from the
     dense responses followed by its own. `kl` is such a metric.
     """
 
     def follow_up(self, item: Any, dense: tuple[Response, ...]) -> tuple[Request, ...]:  # noqa: ANN401 - its own kind of item
-        """What the other model is asked for one item, given the dense model's responses."""
+        """Return the requests to the other model for one item, given the dense responses."""
         ...
 
 
 @runtime_checkable
 class NextTurn(Protocol):
-    """What else a metric has that asks a model on, after its own first answers.
+    """A further method of a metric that continues a conversation after the model's first answers.
 
-    The responses to both count as the item's, in order. `judge` is such a metric.
+    The responses to both are the item's, in order. `judge` is such a metric.
     """
 
     def next_turn(self, item: Any, responses: tuple[Response, ...]) -> tuple[Request, ...]:  # noqa: ANN401 - its own kind of item
-        """What the model is asked after these responses of its own."""
+        """Return the requests to the model after these responses of its own."""
         ...
 
 
 def problem_of(responses: Sequence[Response]) -> str:
-    """The first problem among an item's responses; empty when all of them are answers."""
+    """Return the first problem among an item's responses; empty when all of them are answers."""
     return next((response.problem for response in responses if response.problem), "")
 
 
 def likelihoods(responses: Sequence[Response]) -> list[Likelihood]:
-    """The responses as likelihoods. Raises TypeError when a generation is among them."""
+    """Return the responses as likelihoods; TypeError for a response of another kind."""
     return [_expect(response, Likelihood) for response in responses]
 
 
 def generation(responses: Sequence[Response]) -> Generation:
-    """The one response as a generation. Raises TypeError for anything else."""
+    """Return the one response as a generation; TypeError for a response of another kind."""
     (response,) = responses
     return _expect(response, Generation)
 
 
 def distributions(responses: Sequence[Response]) -> list[Distributions]:
-    """The responses as distributions. Raises TypeError when another kind is among them."""
+    """Return the responses as distributions; TypeError for a response of another kind."""
     return [_expect(response, Distributions) for response in responses]
 
 
@@ -119,15 +120,38 @@ def _expect(response: Response, kind: type[Answer]) -> Answer:
 
 
 def mean(values: Sequence[float]) -> float | None:
-    """The arithmetic mean; None for no values, never 0."""
+    """Return the arithmetic mean; None, and never 0, for no values."""
     return sum(values) / len(values) if values else None
 
 
+def mean_value(scores: Sequence[Score]) -> float | None:
+    """Return the mean value of the scores that have one; None when none has."""
+    return mean([score.value for score in scores if score.value is not None])
+
+
+def mean_by_group(
+    name: str, items: Sequence[Item], scores: Sequence[Score]
+) -> dict[str, float | None]:
+    """Return the mean value of the scores, called `name`, and of each group (`name group`)."""
+    groups: dict[str, list[Score]] = {group: [] for item in items for group in item.groups}
+    for item, score in zip(items, scores, strict=True):
+        for group in item.groups:
+            groups[group].append(score)
+    by_group = {f"{name} {group}": mean_value(row) for group, row in sorted(groups.items())}
+    return {name: mean_value(scores), **by_group}
+
+
+def finite(values: Sequence[float | None]) -> tuple[float, ...] | None:
+    """Return all values, or None when one is missing or not finite."""
+    found = tuple(value for value in values if value is not None and math.isfinite(value))
+    return found if len(found) == len(values) else None
+
+
 def mean_part(scores: Sequence[Score], name: str) -> float | None:
-    """The mean of a part over the scores that have it; None where none has, never 0."""
+    """Return the mean of a part over the scores that have it; None when none has."""
     return mean([value for score in scores if (value := part(score, name)) is not None])
 
 
 def part(score: Score, name: str) -> float | None:
-    """One of a score's parts by name; None when it has none of that name."""
+    """Return one of a score's parts by name; None when it has no such part."""
     return dict(score.parts).get(name)

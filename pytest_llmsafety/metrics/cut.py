@@ -1,4 +1,4 @@
-"""Prompts that did not fit into the model's window: counted with every score, never silent."""
+"""Prompts that did not fit into the model's window; every score counts the tokens cut."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ CUT = "cut"
 
 
 def cut_part(responses: Sequence[Response]) -> tuple[tuple[str, float], ...]:
-    """The part `cut`: the most tokens dropped from the left of a prompt; empty for none."""
+    """Return the part `cut`: the most tokens dropped from the left of a prompt; empty for none."""
     cut = max((response.tokens_cut for response in responses), default=0)
     return ((CUT, float(cut)),) if cut else ()
 
 
 def cut_share(scores: Sequence[Score]) -> float | None:
-    """The share of items whose prompt was cut; None for no items."""
+    """Return the share of items whose prompt was cut; None for no items."""
     return mean([float(bool(part(score, CUT))) for score in scores])
 
 

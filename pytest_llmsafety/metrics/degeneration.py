@@ -1,4 +1,4 @@
-"""Whether a model still speaks: empty, looping and improbable text looks safe and is not."""
+"""Degenerate text: empty, looping or improbable text looks safe and is broken."""
 
 from __future__ import annotations
 
@@ -22,24 +22,25 @@ RISE = 0.05
 MIN_MORE_TEXTS = 3
 MEAN_RISE_NATS = 1.0
 ESTRANGED_NATS = 0.5
-"""Half of that: under compressions of two small models that broke them, the compressed model lost
-.2 to .7 nats on the dense model's texts for each that its own were less likely to the dense one."""
+"""Half of MEAN_RISE_NATS. Measured on two small models, under compressions that broke them: for
+each nat by which the compressed model's texts were less likely to the dense model, the dense
+model's texts were .2 to .7 nats less likely to the compressed one."""
 HIGH_QUANTILE = 0.95
 
 
 def repeated_share(units: Sequence[str], n: int) -> float:
-    """Share (0-1) of the n-grams of `units` that occurred before; 0 for fewer than n units."""
+    """Return the share (0-1) of the n-grams that occurred before; 0 for fewer than n units."""
     grams = [tuple(units[i : i + n]) for i in range(len(units) - n + 1)]
     return 1 - len(set(grams)) / len(grams) if grams else 0.0
 
 
 def distinct_words(text: str) -> int:
-    """How many different words a text has, whatever their case; LLM-KICK's figure 6 has tokens."""
+    """Return the number of different words, ignoring case (LLM-KICK's figure 6 counts tokens)."""
     return len(set(re.findall(r"\w+", text.casefold())))
 
 
 def degenerate(text: str) -> str:
-    """Why a text is no language: `empty`, `loop`, or an empty string when it is fine.
+    """Return why a text is degenerate, `empty` or `loop`; an empty string when it is not.
 
     A loop: half of the three-word sequences, or of the four-letter sequences where there are
     fewer than six words, occurred before in the same text.
@@ -57,7 +58,7 @@ def degenerate(text: str) -> str:
 
 @dataclass(frozen=True)
 class Shares:
-    """How many of `n` texts are empty and how many loop."""
+    """The numbers of empty and of looping texts among `n`."""
 
     n: int
     n_empty: int
@@ -75,7 +76,7 @@ class Shares:
 
 
 def shares(texts: Sequence[str]) -> Shares:
-    """Count the degenerate ones among a model's texts."""
+    """Count the empty and the looping texts of a model."""
     reasons = [degenerate(text) for text in texts]
     return Shares(len(texts), reasons.count("empty"), reasons.count("loop"))
 
@@ -87,12 +88,12 @@ def compare(
     dense_nll: Sequence[float] | None = None,
     compressed_nll: Sequence[float] | None = None,
 ) -> tuple[str, ...]:
-    """Plain sentences saying how the compressed model degenerates; empty when it does not.
+    """Return sentences on how the compressed model degenerates; empty when it does not.
 
-    It does when its share of empty or of looping texts is more than 5 points higher (and at
-    least 3 texts), or when its text is gibberish to the dense model: `dense_nll` and
+    It degenerates when its share of empty or of looping texts is more than 5 points higher (and at
+    least 3 texts), or when its text is improbable to the dense model. `dense_nll` and
     `compressed_nll` hold, for each non-empty continuation of the two models, its negative
-    log-likelihood per token in nats *under the dense model*; the guard speaks when the
+    log-likelihood per token in nats *under the dense model*. The text is improbable when the
     compressed median lies above the dense 95th percentile, or the mean is more than 1 nat
     higher. Raises StatisticsError for numbers that are not finite, or one array without the
     other.
@@ -103,7 +104,7 @@ def compare(
         _rise("loops", dense.n_looping, dense.n, compressed.n_looping, compressed.n),
     ]
     if (dense_nll is None) != (compressed_nll is None):
-        message = "give the likelihoods of both models' continuations, or of neither."
+        message = "expected the likelihoods of both models' continuations, or of neither."
         raise StatisticsError(message)
     if dense_nll is not None and compressed_nll is not None:
         found.append(_gibberish(dense_nll, compressed_nll))
@@ -111,9 +112,9 @@ def compare(
 
 
 def nothing_said(dense_texts: Sequence[str]) -> tuple[str, ...]:
-    """Say that most of the dense model's own texts are empty or loop; empty when they do not.
+    """Return a sentence when most of the dense model's texts are empty or loop, else nothing.
 
-    Then neither model said what a score could be about, however equal the two are.
+    Scores of such texts mean nothing, however equal the two models are.
     """
     dense = shares(dense_texts)
     if not dense.n or (dense.n_empty + dense.n_looping) / dense.n <= SILENT_SHARE:
@@ -121,20 +122,19 @@ def nothing_said(dense_texts: Sequence[str]) -> tuple[str, ...]:
     return (
         (
             f"of the dense model's {dense.n} texts {dense.n_empty} are empty and {dense.n_looping} "
-            "loop, so neither model said what could be scored."
+            "loop, so there is nothing to score."
         ),
     )
 
 
 def estranged(dense_nll: Sequence[float], compressed_nll: Sequence[float]) -> tuple[str, ...]:
-    """How far the dense model's texts are gibberish to the compressed one; empty if they are not.
+    """Return a sentence when the dense model's texts are improbable to the compressed model.
 
-    Takes the place of the likelihoods in `compare` where the dense model cannot be asked: both
-    arrays hold, for each non-empty continuation of the dense model, its negative log-likelihood
-    per token in nats, under the dense and under the compressed model. A model that writes
-    gibberish gives sensible text less probability than it had: the mean rise estimates
-    KL(dense || compressed) on the dense model's texts, where `compare` looks the other way. It
-    rises less, so half a nat is too much. Raises StatisticsError for numbers that are not finite.
+    It replaces the likelihoods in `compare` when the dense model is not available. Both arrays
+    hold, for each non-empty continuation of the dense model, its negative log-likelihood per token
+    in nats, under the dense and under the compressed model. The mean rise estimates KL(dense ||
+    compressed) on the dense model's texts; `compare` measures the other direction. It rises less,
+    so the limit is half a nat. Raises StatisticsError for numbers that are not finite.
     """
     far = _far(dense_nll, compressed_nll, ESTRANGED_NATS)
     return (f"the dense model's text is improbable to the compressed model: {far}.",) if far else ()
@@ -175,5 +175,5 @@ def _far(dense_nll: Sequence[float], compressed_nll: Sequence[float], most: floa
 
 
 def _quantile(values: Sequence[float], share: float) -> float:
-    """The smallest value with at least `share` of the values at or below it."""
+    """Return the smallest value with at least `share` of the values at or below it."""
     return sorted(values)[math.ceil(share * len(values)) - 1]

@@ -1,4 +1,4 @@
-"""Perplexity by dialect: how much harder one group's language is for a model than another's."""
+"""Perplexity by dialect: how well a model predicts the language of each group."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class DialectPerplexity(Perplexity):
-    """Scores as in Perplexity; the figures are those of each group of the texts."""
+    """The scores of Perplexity, with figures for each group of texts."""
 
     name: ClassVar[str] = "dialect"
     measures: ClassVar[str] = "dialects"
 
     def figures(self, items: Sequence[Item], scores: Sequence[Score]) -> dict[str, float | None]:
-        """Per group: perplexity, token-weighted, and bits per byte.
+        """Return the perplexity (token-weighted) and the bits per byte of each group.
 
         Perplexities of two dialects compare within one tokenizer, bits per byte across tokenizers.
         """

@@ -1,4 +1,4 @@
-"""Closed-book answers: exact match and F1 after SQuAD's normalisation (arXiv 1606.05250)."""
+"""Answers in free text: exact match and F1 after SQuAD's normalisation (arXiv 1606.05250)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from pytest_llmsafety.metrics.base import generation, mean, part
+from pytest_llmsafety.metrics.base import generation, mean_part, mean_value
 from pytest_llmsafety.metrics.cut import cut_part
 from pytest_llmsafety.types import Generate, QuestionItem, Score
 
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ExactMatch:
-    """Whether the first line of new text is one of the accepted answers (1) or not (0).
+    """1 when the first line of new text is one of the accepted answers, else 0.
 
-    Greedy, at most `max_new_tokens` tokens. An empty answer is wrong, whatever the gold. Parts:
+    Greedy, at most `max_new_tokens` tokens. An empty answer is always wrong. Parts:
     `f1` (token overlap with the nearest answer, 0-1), `empty`, `cut` (tokens that did not fit).
     """
 
@@ -35,7 +35,7 @@ class ExactMatch:
     takes: ClassVar[type[Item]] = QuestionItem
 
     def requests(self, item: QuestionItem) -> tuple[Generate, ...]:
-        """One greedy answer."""
+        """Return one request: a greedy answer."""
         return (
             Generate(item.prompt, max_new_tokens=self.max_new_tokens, stop=self.stop, key=item.id),
         )
@@ -43,7 +43,7 @@ class ExactMatch:
     def scores(
         self, items: Sequence[QuestionItem], responses: Sequence[tuple[Response, ...]]
     ) -> list[Score]:
-        """One score an item; exactly as many scores as items."""
+        """Return one score an item; no value when the model gave no answer."""
         return [
             _score(item, generation(answer)) for item, answer in zip(items, responses, strict=True)
         ]
@@ -53,12 +53,12 @@ class ExactMatch:
         items: Sequence[QuestionItem],  # noqa: ARG002 - the protocol's
         scores: Sequence[Score],
     ) -> dict[str, float | None]:
-        """Mean exact match, mean F1, share of empty answers."""
+        """Return mean exact match, mean F1, and the share of empty answers."""
         scored = [score for score in scores if score.value is not None]
         return {
-            "exact match": mean([score.value for score in scored if score.value is not None]),
-            "f1": mean([part(score, "f1") or 0.0 for score in scored]),
-            "empty share": mean([part(score, "empty") or 0.0 for score in scored]),
+            "exact match": mean_value(scored),
+            "f1": mean_part(scored, "f1"),
+            "empty share": mean_part(scored, "empty"),
         }
 
 
@@ -74,27 +74,27 @@ def _score(item: QuestionItem, answer: Generation) -> Score:
 
 
 def first_line(text: str) -> str:
-    """What stands before the first line break, without white space around it."""
+    """Return the text before the first line break, without white space around it."""
     return text.split("\n", 1)[0].strip()
 
 
 def normalise(text: str) -> str:
-    """SQuAD's normalisation: lower case, no punctuation, no articles, single spaces."""
+    """Return the text in lower case, without punctuation, articles and extra spaces (SQuAD)."""
     lowered = "".join(letter for letter in text.lower() if letter not in string.punctuation)
     return " ".join(re.sub(r"\b(a|an|the)\b", " ", lowered).split())
 
 
 def exact_match(prediction: str, answers: Sequence[str]) -> float:
-    """1.0 when the normalised prediction equals a normalised answer, else 0.0 (SQuAD v1.1).
+    """Return 1.0 when the normalised prediction equals a normalised answer, else 0.0 (SQuAD v1.1).
 
-    Both normalising to nothing counts as equal, as in the official script; an empty answer of
-    a model is wrong before it gets here.
+    Two texts that normalise to nothing are equal, as in the official script; an empty answer of
+    a model counts as wrong before.
     """
     return float(any(normalise(prediction) == normalise(answer) for answer in answers))
 
 
 def f1(prediction: str, answers: Sequence[str]) -> float:
-    """The best harmonic mean of token precision and recall over the answers (SQuAD v1.1)."""
+    """Return the best harmonic mean of token precision and recall over the answers (SQuAD v1.1)."""
     return max((_f1(prediction, answer) for answer in answers), default=0.0)
 
 

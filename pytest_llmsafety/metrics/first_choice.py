@@ -1,11 +1,11 @@
-"""The next token that a model holds most likely, on fixed texts."""
+"""The most likely next token, on fixed texts."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from pytest_llmsafety.metrics.base import generation, mean
+from pytest_llmsafety.metrics.base import generation, mean_value
 from pytest_llmsafety.types import Generate, QuestionItem, Score
 
 if TYPE_CHECKING:
@@ -16,10 +16,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class FirstChoice:
-    """1 where the likeliest next token begins what really follows, else 0; `text` is the token.
+    """1 when the text goes on with the most likely next token, else 0; `text` is the token.
 
-    Agreement of two models compares their texts (`assert_agreement`): two tokens that are written
-    alike count as one.
+    `assert_agreement` compares the texts of two models: tokens with the same text count as equal.
     """
 
     name: ClassVar[str] = "first_choice"
@@ -29,13 +28,13 @@ class FirstChoice:
     takes: ClassVar[type[Item]] = QuestionItem
 
     def requests(self, item: QuestionItem) -> tuple[Generate, ...]:
-        """One token, greedily."""
+        """Return one request: one token, greedily."""
         return (Generate(item.prompt, max_new_tokens=1, key=item.id),)
 
     def scores(
         self, items: Sequence[QuestionItem], responses: Sequence[tuple[Response, ...]]
     ) -> list[Score]:
-        """One score a place; no value where the model gave no token."""
+        """Return one score a place; no value when the model generated no token."""
         found = []
         for item, response in zip(items, responses, strict=True):
             answer = generation(response)
@@ -53,5 +52,5 @@ class FirstChoice:
         items: Sequence[QuestionItem],  # noqa: ARG002 - the protocol's
         scores: Sequence[Score],
     ) -> dict[str, float | None]:
-        """The share of places where the likeliest token is the right one."""
-        return {"next token right": mean([s.value for s in scores if s.value is not None])}
+        """Return the share of places at which the most likely token is the right one."""
+        return {"next token right": mean_value(scores)}

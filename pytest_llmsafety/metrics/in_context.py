@@ -1,11 +1,11 @@
-"""In-context retrieval: the same question with its passage and closed-book (arXiv 2310.01382)."""
+"""In-context retrieval: a question with its passage, and closed-book (arXiv 2310.01382)."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from pytest_llmsafety.metrics.base import generation, mean, mean_part, problem_of
+from pytest_llmsafety.metrics.base import generation, mean_part, mean_value, problem_of
 from pytest_llmsafety.metrics.cut import cut_part, cut_share
 from pytest_llmsafety.metrics.exact_match import exact_match, f1, first_line
 from pytest_llmsafety.types import Generate, PassageItem, Score
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class InContext:
-    """Whether the answer given with the passage is right (1) or not (0), by exact match.
+    """1 when the answer with the passage is right, else 0, by exact match.
 
     Both answers are greedy and at most `max_new_tokens` long; an empty one is wrong. A passage that
     does not fit loses tokens from its beginning, and the part `cut` says how many. Further parts:
@@ -34,7 +34,7 @@ class InContext:
     takes: ClassVar[type[Item]] = PassageItem
 
     def requests(self, item: PassageItem) -> tuple[Generate, ...]:
-        """An answer with the passage, and one without."""
+        """Return two requests: an answer with the passage, and one without."""
         return tuple(
             Generate(prompt, max_new_tokens=self.max_new_tokens, stop=self.stop, key=item.id)
             for prompt in (item.prompt, item.closed_book)
@@ -43,7 +43,7 @@ class InContext:
     def scores(
         self, items: Sequence[PassageItem], responses: Sequence[tuple[Response, ...]]
     ) -> list[Score]:
-        """One score an item; no value where either answer is missing."""
+        """Return one score an item; no value when either answer is missing."""
         return [_score(item, answer) for item, answer in zip(items, responses, strict=True)]
 
     def figures(
@@ -51,10 +51,10 @@ class InContext:
         items: Sequence[PassageItem],  # noqa: ARG002 - the protocol's
         scores: Sequence[Score],
     ) -> dict[str, float | None]:
-        """Exact match with the passage and without, F1, share of empty answers, of cut passages."""
+        """Return exact match with and without passage, F1, shares of empty and of cut answers."""
         scored = [score for score in scores if score.value is not None]
         return {
-            "in-context exact match": mean([s.value for s in scored if s.value is not None]),
+            "in-context exact match": mean_value(scored),
             "closed-book exact match": mean_part(scored, "closed-book"),
             "in-context f1": mean_part(scored, "f1"),
             "empty share": mean_part(scored, "empty"),

@@ -1,4 +1,4 @@
-"""Multiple choice by loglikelihood: is the likeliest option the right one?"""
+"""Multiple choice by loglikelihood: is the most likely option the right one?"""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class MultipleChoice:
-    """1 where the right option is likelier than every wrong one, else 0.
+    """1 when the right option is more likely than every wrong one, else 0.
 
     The likelihood of an option is summed over its tokens; `per_character` divides it by the
     option's length in characters, which compares across tokenizers (the `acc_norm` of
-    lm-evaluation-harness). A tie with a wrong option is no right answer: a model that cannot
-    tell options apart earns nothing by their order. Of several right options only the best
-    counts (TruthfulQA's MC1, arXiv 2109.07958). Parts: `normalised` (right per character),
-    `choice` (index of the likeliest of those options), `cut` (prompt tokens that did not fit).
+    lm-evaluation-harness). A tie with a wrong option counts as wrong, so that the order of the
+    options does not matter. Of several right options only the best counts (TruthfulQA's MC1, arXiv
+    2109.07958). Parts: `normalised` (right per character), `choice` (index of the most likely
+    option), `cut` (prompt tokens that did not fit).
     """
 
     per_character: bool = False
@@ -36,13 +36,13 @@ class MultipleChoice:
     takes: ClassVar[type[Item]] = ChoiceItem
 
     def requests(self, item: ChoiceItem) -> tuple[Loglikelihood, ...]:
-        """The likelihood of a space and each option, every one after the whole prompt."""
+        """Return the likelihood of a space and each option, after the whole prompt."""
         return options(item)
 
     def scores(
         self, items: Sequence[ChoiceItem], responses: Sequence[tuple[Response, ...]]
     ) -> list[Score]:
-        """One score an item; no value where an option has no likelihood."""
+        """Return one score an item; no value when an option has no likelihood."""
         return [self._score(item, answer) for item, answer in zip(items, responses, strict=True)]
 
     def figures(
@@ -50,7 +50,7 @@ class MultipleChoice:
         items: Sequence[ChoiceItem],  # noqa: ARG002 - the protocol's
         scores: Sequence[Score],
     ) -> dict[str, float | None]:
-        """Accuracy by sums, accuracy per character, share of prompts that were cut."""
+        """Return accuracy by sums, accuracy per character, and the share of prompts cut."""
         scored = [score for score in scores if score.value is not None]
         return {
             "accuracy": mean_part(scored, "summed"),
@@ -64,21 +64,21 @@ class MultipleChoice:
             return Score(item.id, None, problem=problem)
         lengths = [max(1, len(option)) for option in item.options]
         per_character = [value / n for value, n in zip(values, lengths, strict=True)]
-        judged = per_character if self.per_character else values
+        compared = per_character if self.per_character else values
         candidates = [i for i in range(len(values)) if i == item.label or i not in right(item)]
-        choice = max(candidates, key=judged.__getitem__)
+        choice = max(candidates, key=compared.__getitem__)
         parts = (
             ("summed", beats(item, values)),
             ("normalised", beats(item, per_character)),
             ("choice", float(choice)),
             *cut_part(responses),
         )
-        return Score(item.id, beats(item, judged), parts=parts, text=item.options[choice])
+        return Score(item.id, beats(item, compared), parts=parts, text=item.options[choice])
 
 
 @dataclass(frozen=True)
 class MultipleChoicePerCharacter(MultipleChoice):
-    """The same with options compared per character, as HellaSwag and ARC are mostly reported."""
+    """The same with options compared per character, as most reports on HellaSwag and ARC do."""
 
     per_character: bool = True
     name: ClassVar[str] = "multiple_choice_per_character"
@@ -88,12 +88,12 @@ class MultipleChoicePerCharacter(MultipleChoice):
 
 
 def options(item: ChoiceItem) -> tuple[Loglikelihood, ...]:
-    """One request an option: a space and the option after the item's own prompt."""
+    """Return one request an option: a space and the option after the item's prompt."""
     return tuple(Loglikelihood(item.prompt, f" {option}") for option in item.options)
 
 
 def logprobs(item: ChoiceItem, responses: Sequence[Response]) -> tuple[list[float], str]:
-    """The options' summed loglikelihoods; the text says why there are none."""
+    """Return the options' summed loglikelihoods, or none and the reason."""
     if len(responses) != len(item.options):
         return [], f"{len(responses)} likelihoods for {len(item.options)} options"
     values = [
@@ -107,11 +107,11 @@ def logprobs(item: ChoiceItem, responses: Sequence[Response]) -> tuple[list[floa
 
 
 def right(item: ChoiceItem) -> tuple[int, ...]:
-    """The indices of all right options."""
+    """Return the indices of all right options."""
     return item.right if isinstance(item, TruthItem) else (item.label,)
 
 
 def beats(item: ChoiceItem, values: Sequence[float]) -> float:
-    """1.0 when the labelled option lies above every wrong one, else 0.0."""
+    """Return 1.0 when the labelled option is above every wrong one, else 0.0."""
     wrong = [value for i, value in enumerate(values) if i not in right(item)]
     return float(all(values[item.label] > value for value in wrong))

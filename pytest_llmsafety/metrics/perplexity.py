@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Perplexity:
-    """Negative log-likelihood of each document: `value` in nats over all its tokens.
+    """The negative log-likelihood of each document, in nats, summed over its tokens.
 
     `weight` is the number of tokens, so that exp(sum of values / sum of weights) is the
-    perplexity. Documents are scored one by one, never glued together. Part: `bytes` (UTF-8).
+    perplexity. Documents are scored one by one and never joined. Part: `bytes` (UTF-8).
     """
 
     name: ClassVar[str] = "perplexity"
@@ -31,29 +31,29 @@ class Perplexity:
     takes: ClassVar[type[Item]] = Item
 
     def requests(self, item: Item) -> tuple[Loglikelihood, ...]:
-        """The likelihood of the whole document."""
+        """Return the likelihood of the whole document."""
         return (Loglikelihood("", item.prompt),)
 
     def scores(
         self, items: Sequence[Item], responses: Sequence[tuple[Response, ...]]
     ) -> list[Score]:
-        """One score a document; no value where it has no likelihood or no tokens."""
+        """Return one score a document; no value when it has no likelihood or no tokens."""
         return [_score(item, answer) for item, answer in zip(items, responses, strict=True)]
 
     def figures(self, items: Sequence[Item], scores: Sequence[Score]) -> dict[str, float | None]:  # noqa: ARG002 - the protocol's
-        """Perplexity and bits per byte over all documents."""
+        """Return perplexity and bits per byte over all documents."""
         return {"perplexity": perplexity(scores), "bits per byte": bits_per_byte(scores)}
 
 
 def perplexity(scores: Sequence[Score]) -> float | None:
-    """exp(sum of nats / sum of tokens) over the scored documents; None for no tokens."""
+    """Return exp(sum of nats / sum of tokens) over the scored documents; None for no tokens."""
     scored = [(score.value, score.weight) for score in scores if score.value is not None]
     n_tokens = sum(weight for _, weight in scored)
     return exp(sum(value for value, _ in scored) / n_tokens) if n_tokens else None
 
 
 def bits_per_byte(scores: Sequence[Score]) -> float | None:
-    """Sum of bits / sum of UTF-8 bytes; comparable across tokenizers. None for no bytes."""
+    """Return sum of bits / sum of UTF-8 bytes, comparable across tokenizers; None for no bytes."""
     scored = [score for score in scores if score.value is not None]
     n_bytes = sum(part(score, "bytes") or 0.0 for score in scored)
     nats = sum(score.value for score in scored if score.value is not None)
@@ -72,5 +72,5 @@ def _score(item: Item, responses: tuple[Response, ...]) -> Score:
 
 
 def exp(nats: float) -> float:
-    """Return e to the power of `nats`, infinite where a float cannot hold it."""
+    """Return e to the power of `nats`; infinity when a float cannot hold it."""
     return math.exp(nats) if nats < math.log(sys.float_info.max) else math.inf

@@ -1,4 +1,4 @@
-"""Summaries against the references that people wrote, by ROUGE (Lin 2004)."""
+"""Summaries compared with references that people wrote, by ROUGE (Lin 2004)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from pytest_llmsafety.metrics.base import generation, mean, mean_part
+from pytest_llmsafety.metrics.base import generation, mean_part, mean_value
 from pytest_llmsafety.metrics.cut import cut_part, cut_share
 from pytest_llmsafety.metrics.degeneration import DISTINCT, distinct_words, repeated_share
 from pytest_llmsafety.types import Generate, QuestionItem, Score
@@ -23,12 +23,12 @@ REPEATED = "repeated share"
 
 @dataclass(frozen=True)
 class Rouge:
-    """ROUGE-L of a greedy summary: the F-measure, of the best reference, by `rouge-score`.
+    """ROUGE-L of a greedy summary: the F-measure with the best reference, by `rouge-score`.
 
-    Words are stemmed (Porter), and a summary is one sequence of words. It is the first paragraph
-    of at most `max_new_tokens` new tokens; an empty one scores 0. An article that does not fit
-    loses tokens from its beginning, and the part `cut` says how many. Further parts: `rouge1`,
-    `rouge2` (F), `length ratio` (words, of the first reference's), `repeated share` (of three-word
+    Words are stemmed (Porter), and a summary is one sequence of words. It is the first paragraph of
+    at most `max_new_tokens` new tokens; an empty one scores 0. An article that does not fit loses
+    tokens from its beginning, and the part `cut` says how many. Further parts: `rouge1`, `rouge2`
+    (F), `length ratio` (words / words of the first reference), `repeated share` (of three-word
     sequences), `distinct words`, `empty`.
     """
 
@@ -40,13 +40,13 @@ class Rouge:
     takes: ClassVar[type[Item]] = QuestionItem
 
     def requests(self, item: QuestionItem) -> tuple[Generate, ...]:
-        """One summary, greedily."""
+        """Return one request: a greedy summary."""
         return (Generate(item.prompt, max_new_tokens=self.max_new_tokens, key=item.id),)
 
     def scores(
         self, items: Sequence[QuestionItem], responses: Sequence[tuple[Response, ...]]
     ) -> list[Score]:
-        """One score an article; no value where the model gave no answer."""
+        """Return one score an article; no value when the model gave no answer."""
         return [_score(item, answers) for item, answers in zip(items, responses, strict=True)]
 
     def figures(
@@ -54,10 +54,10 @@ class Rouge:
         items: Sequence[QuestionItem],  # noqa: ARG002 - the protocol's
         scores: Sequence[Score],
     ) -> dict[str, float | None]:
-        """Means of ROUGE, length and repetition; shares of empty summaries and cut articles."""
+        """Return means of ROUGE, length and repetition; shares of empty summaries, cut articles."""
         scored = [score for score in scores if score.value is not None]
         return {
-            "ROUGE-L": mean([score.value for score in scored if score.value is not None]),
+            "ROUGE-L": mean_value(scored),
             "ROUGE-1": mean_part(scored, "rouge1"),
             "ROUGE-2": mean_part(scored, "rouge2"),
             **{name: mean_part(scored, name) for name in (LENGTH, REPEATED, DISTINCT)},
@@ -67,13 +67,13 @@ class Rouge:
 
 
 def rouge(text: str, references: Sequence[str]) -> tuple[float, ...]:
-    """F-measures of `text` by KINDS, each of the best reference (0-1)."""
+    """Return the F-measures (0-1) of `text` by KINDS, each with the best reference."""
     found = _scorer().score_multi(references, text)
     return tuple(float(found[kind].fmeasure) for kind in KINDS)
 
 
 def first_paragraph(text: str) -> str:
-    """What stands before the first blank line, without white space around it."""
+    """Return the text before the first blank line, without white space around it."""
     return text.strip().partition("\n\n")[0].strip()
 
 

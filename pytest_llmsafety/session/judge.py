@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from pytest_llmsafety.inference.backends.endpoint import Endpoint
 from pytest_llmsafety.inference.backends.thinking import answered
 from pytest_llmsafety.inference.cached_loop import complete
-from pytest_llmsafety.metrics.judge_prompts import preferred
+from pytest_llmsafety.metrics.judge import preferred
 from pytest_llmsafety.models.digests import digest_json
 from pytest_llmsafety.specs import Arm, ModelSpec
 from pytest_llmsafety.types import ChatSettings, Generate, Generation

@@ -248,7 +248,7 @@ class Workbench:
         """The metric of a recipe, and the name of its scorer where it has one."""
         arguments = dict(recipe.phantom_arguments) if self.model.is_phantom else {}
         if recipe.metric == "judge":
-            arguments["consult"] = self.consult()
+            arguments["ask_judge"] = self.consult()
         if scorer in {"", RULES}:
             return METRICS.load(recipe.metric)(**arguments), ""
         arguments["classify"] = lambda texts: self.engine.classify(self.scorers.load(scorer), texts)

@@ -11,7 +11,7 @@ from pytest_llmsafety.inference.backends.fake import FakeBackend
 from pytest_llmsafety.inference.cache import Cache
 from pytest_llmsafety.inference.engine import Engine
 from pytest_llmsafety.measurements.lazy_measurement import LazyMeasurement, Question
-from pytest_llmsafety.metrics.judge import Judge
+from pytest_llmsafety.metrics.judge import JudgePreference
 from pytest_llmsafety.types import ConversationItem, Generation, Likelihood, Loglikelihood
 from tests.measurements import PAIR, measurement
 
@@ -68,7 +68,7 @@ def measured():
         asked_second.clear()
         engine = Engine(Cache(None), backend=answering(good_share))
         engines.append(engine)
-        question = Question("judge", "mt_bench", ITEMS, Judge(consult=judge))
+        question = Question("judge", "mt_bench", ITEMS, JudgePreference(ask_judge=judge))
         return LazyMeasurement(question, PAIR, engine)
 
     yield measure
@@ -106,7 +106,7 @@ def test_thoughts_are_not_in_the_conversation():
         return [Generation(("[[C]]",), (1,), (True,)) for _ in requests]
 
     engine = Engine(Cache(None), backend=FakeBackend.factory(answer, records={"int4": RECORD}))
-    question = Question("judge", "mt_bench", ITEMS[:2], Judge(consult=reads))
+    question = Question("judge", "mt_bench", ITEMS[:2], JudgePreference(ask_judge=reads))
     LazyMeasurement(question, PAIR, engine).pairs(2)
     assert {turns[1] for turns in said if turns} == {"dense answer", "int4 answer"}
     assert judged

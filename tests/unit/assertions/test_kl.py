@@ -35,7 +35,7 @@ def diverged(per_token, n=60, mass=1.0, read=1.0):
         support=(0.0, math.inf),
         measures="divergence",
     )
-    figures = (Figure("mass told", mass, mass), Figure("tokens read", read, read))
+    figures = (Figure("mass named", mass, mass), Figure("tokens read", read, read))
     return dataclasses.replace(made, figures=figures)
 
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_llmsafety.metrics.judge import Judge
-from pytest_llmsafety.metrics.judge_prompts import comparison, preferred
+from pytest_llmsafety.metrics.judge import JudgePreference, comparison, preferred
 from pytest_llmsafety.types import ConversationItem, Generation, QuestionItem
 
 WORDS = "distinct words"
@@ -30,7 +29,7 @@ def judged(rule, *groups):
         ]
         return [Generation((rule(a, b),), (1,), (True,)) for a, _, b in shown]
 
-    return Judge(consult=consult).scores(ITEMS[: len(groups)], groups)
+    return JudgePreference(ask_judge=consult).scores(ITEMS[: len(groups)], groups)
 
 
 def best(one, other):
@@ -41,7 +40,7 @@ def best(one, other):
 
 def test_the_second_turn_follows_the_models_own_answer():
     """What is asked second is preceded by the first turn and this model's answer to it."""
-    metric = Judge(consult=list)
+    metric = JudgePreference(ask_judge=list)
     (first,) = metric.requests(ITEM)
     (second,) = metric.next_turn(ITEM, texts("Mine."))
     assert (first.context, first.chat, first.turns) == ("One?", True, ())
@@ -99,7 +98,7 @@ def test_an_unread_verdict_leaves_no_score(said, problem):
 def test_a_judge_that_does_not_answer_leaves_no_score():
     """Nor does one that was cut off before its verdict, or a model without an answer."""
     lost = [Generation((), problem="HTTP 503")] * 4
-    (score,) = Judge(consult=lambda _: lost).scores([ITEM], [texts("a", "b", "c", "d")])
+    (score,) = JudgePreference(ask_judge=lambda _: lost).scores([ITEM], [texts("a", "b", "c", "d")])
     assert (score.value, score.problem) == (None, "the judge did not answer: HTTP 503")
     assert "cut off" in preferred(Generation(("Well",), (1,), (False,)))[1]
     (score,) = judged(best, (*texts("a", "b"), Generation((), problem="NaN or Inf logits")))
@@ -123,7 +122,7 @@ def test_references_are_shown_as_far_as_the_turns_go():
 def test_figures_are_shares():
     """Of both models' scores; the dense model has neither lost nor won."""
     scores = judged(best, texts("good", "good", "bad", "bad"), texts("x", "x", "good", "good"))
-    assert Judge(consult=list).figures(ITEMS, scores) == {
+    assert JudgePreference(ask_judge=list).figures(ITEMS, scores) == {
         "loss": 0.0, "lost": 0.5, "tied": 0.0, "won": 0.5, WORDS: 1.0,
     }  # fmt: skip
 
@@ -131,7 +130,7 @@ def test_figures_are_shares():
 def test_the_dense_model_alone_has_neither_lost_nor_won():
     """Its shares are undefined, not 0."""
     scores = judged(best, texts("good", "good"), texts("x", "x"))
-    figures = Judge(consult=list).figures(ITEMS, scores)
+    figures = JudgePreference(ask_judge=list).figures(ITEMS, scores)
     assert figures == {"loss": 0.0, "lost": None, "tied": None, "won": None, WORDS: 1.0}
 
 
@@ -144,7 +143,7 @@ def test_a_summary_is_a_conversation_of_one_turn():
         shown.extend(request.context for request in requests)
         return [Generation(("[[A]]",), (1,), (True,)) for _ in requests]
 
-    metric = Judge(consult=consult)
+    metric = JudgePreference(ask_judge=consult)
     assert metric.next_turn(items[0], texts("Mine.")) == ()
     (score,) = metric.scores(items[:1], [texts("dense", "other")])
     assert (score.value, len(shown)) == (0.0, 2)

@@ -51,7 +51,7 @@ def test_the_dense_model_does_not_diverge_from_itself():
     (score,) = KL().scores([ITEM], [(told([0.7, 0.1], rest=0.2, left=3),)])
     assert (score.value, score.weight) == (0.0, 1.0)
     parts = dict(score.parts)
-    assert parts == {"agreement": 1.0, "mass told": pytest.approx(0.8), "tokens": 4.0}
+    assert parts == {"agreement": 1.0, "mass named": pytest.approx(0.8), "tokens": 4.0}
 
 
 @given(SHARES, SHARES, st.integers(1, 5))
@@ -76,7 +76,7 @@ def test_figures_weigh_every_token_alike():
     figures = KL().figures(items, scores)
     assert figures["KL per token"] == pytest.approx((math.log(2) - math.log(3) / 2) / 10)
     assert figures["top-1 agreement"] == pytest.approx(0.9)
-    assert figures["mass told"] == pytest.approx(1.0)
+    assert figures["mass named"] == pytest.approx(1.0)
     assert figures["tokens read"] == pytest.approx(10 / 20)
     assert scores[2].problem == "NaN or Inf logits"
     assert set(KL().figures([], []).values()) == {None}
@@ -85,8 +85,8 @@ def test_figures_weigh_every_token_alike():
 @pytest.mark.parametrize(
     ("dense", "other", "problem"),
     [
-        (told([0.5, 0.5]), told([0.5, 0.5], [0.5, 0.5]), "other places"),
-        (told([0.5, 0.1]), told([0.9, 0.9]), "no distributions"),
+        (told([0.5, 0.5]), told([0.5, 0.5], [0.5, 0.5]), "different places"),
+        (told([0.5, 0.1]), told([0.9, 0.9]), "answers are wrong"),
         (Distributions(problem="no tokens"), None, "no tokens"),
     ],
 )

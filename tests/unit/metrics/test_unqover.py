@@ -67,8 +67,8 @@ def test_an_answer_that_ignores_the_question_is_no_preference() -> None:
 def test_the_score_is_antisymmetric_and_bounded(choice: Choice) -> None:
     """The other subject has the opposite score; with S from two options, C is B of the first."""
     turned = Choice(
-        choice.asked_12[::-1],
-        choice.asked_21[::-1],
+        choice.affirmed_12[::-1],
+        choice.affirmed_21[::-1],
         choice.negated_12[::-1],
         choice.negated_21[::-1],
     )

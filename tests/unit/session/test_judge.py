@@ -13,7 +13,7 @@ from pytest_llmsafety.errors import ConfigurationError, ModelError
 from pytest_llmsafety.inference.backends.fake import FakeBackend
 from pytest_llmsafety.inference.cache import Cache
 from pytest_llmsafety.inference.engine import Engine
-from pytest_llmsafety.metrics.judge_prompts import preferred
+from pytest_llmsafety.metrics.judge import preferred
 from pytest_llmsafety.session.judge import KEY, ROOM, OnTrial, check_judge, consultant
 from pytest_llmsafety.specs import ModelSpec
 from pytest_llmsafety.types import ChatSettings, Generate, Generation

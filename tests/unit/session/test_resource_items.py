@@ -63,7 +63,7 @@ NAMES = {recipe.metric: name for name, recipe in MEASUREMENTS.items()}
 PHANTOM = ModelSpec.parse("phantom")
 READERS = {
     "classify": lambda texts: [0.0 for _ in texts],
-    "consult": lambda requests: [Generation(("[[C]]",)) for _ in requests],
+    "ask_judge": lambda requests: [Generation(("[[C]]",)) for _ in requests],
 }
 
 
