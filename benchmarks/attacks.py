@@ -78,7 +78,7 @@ class Attack:
         drawn = self.law(rng)
         measurement = toxicity(drawn) if isinstance(drawn, Drawn) else drawn
         forgiven = frozenset({"FAIL", "INCONCLUSIVE"})
-        with observe(lambda _: None, forgive=forgiven):
+        with observe(lambda _: None, tolerate=forgiven):
             verdict = self.judge(measurement)
         ended = verdict.scope == "suite" and verdict.passed and not verdict.stopped_early
         return "INCONCLUSIVE" if ended else verdict.outcome.value

@@ -51,9 +51,9 @@ def assert_agreement(
 
 
 def assess_agreement(measured: Measured, claim: Claim) -> Verdict:
-    """Judge the share of items to which the two models answer in different words.
+    """Return the verdict on the share of items to which the two models answer in different words.
 
-    Raises ConfigurationError for a measurement whose answers are not texts.
+    Raises ConfigurationError for a measurement whose answers have no text.
     """
     result = assess_quantity(measured, claim, Quantity(differs, (0.0, 1.0)), aspect="differs")
     scored = [pair for pair in asked(measured, result.n_asked) if not pair.missing]

@@ -33,28 +33,28 @@ def assert_context_drop(
 
 
 def assess_context(measured: Measured, claim: Claim) -> Verdict:
-    """Judge the fall of accuracy on questions whose passage stands before them.
+    """Return the verdict on the fall of accuracy, with a note on accuracy without the passages.
 
-    The accuracy without the passages is noted beside it (LLM-KICK, arXiv 2310.01382, compares
-    the two settings).
+    LLM-KICK (arXiv 2310.01382) compares the two settings.
     """
     result = assess_mean(measured, claim)
     closed = {figure.name: figure for figure in result.figures}.get(CLOSED_BOOK)
     if closed is None or closed.dense is None or closed.compressed is None:
         return result
     result = noted(
-        result, f"closed-book, the same questions: {closed.dense:.4g} -> {closed.compressed:.4g}"
+        result,
+        f"the same questions without the passage: {closed.dense:.4g} -> {closed.compressed:.4g}",
     )
     return without_reading(result, closed.dense)
 
 
 def without_reading(result: Verdict, closed: float) -> Verdict:
-    """No PASS where the dense model's passages help no more than the margin."""
+    """Withhold a PASS where passages help the dense model by no more than the margin."""
     gained = (result.dense or 0.0) - closed
     if not result.passed or gained > result.margin:
         return result
     reason = (
-        f"passages raise the dense model's accuracy by {gained:+.4f} only, which the margin "
-        "allows to be lost: a pass would say nothing about reading"
+        f"passages change the dense model's accuracy by only {gained:+.4f}, which is within the "
+        "margin: a pass would say nothing about reading"
     )
     return doubted(result, reason, "use questions that the dense model needs the passages for")

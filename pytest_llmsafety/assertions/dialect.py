@@ -42,18 +42,19 @@ def assert_dialect_gap(
 
 
 def assess_dialect(measured: Measured, claim: Claim) -> Verdict:
-    """Judge the rise of log-perplexity, dialect by dialect; every one must be within the margin.
+    """Return the verdict on the dialect whose perplexity rises most; all must be within the margin.
 
     Gap and ratio of two dialects can move in opposite directions (arXiv 2407.04965), so neither
-    is gated: both are figures of the verdict. Traits of a matched guise are judged by their odds.
-    Groups may be of another kind, such as subreddits. Raises ConfigurationError for texts without.
+    is gated, and both are figures of the verdict. A matched guise is assessed by the odds of its
+    traits. The groups may be other than dialects, such as subreddits. Raises ConfigurationError
+    for texts without groups.
     """
     if any(isinstance(item, GuiseItem) for item in measured.items):
         return dataclasses.replace(assess_perplexity(measured, claim), aspect="odds")
     require_groups(measured)
-    taken = measured.all()
-    pairs, scope = comparable(taken), taken.settings.scope
-    claim = for_groups(taken, claim, groups(pairs))
+    finished = measured.all()
+    pairs, scope = comparable(finished), finished.settings.scope
+    claim = for_groups(finished, claim, groups(pairs))
     joint = combine(
         {
             name: decide_rise(members(pairs, name), claim.about(name), scope)
@@ -61,44 +62,44 @@ def assess_dialect(measured: Measured, claim: Claim) -> Verdict:
         },
         Criterion(math.log1p(claim.margin), claim.confidence, scope),
     )
-    result = with_gaps(as_ratio(group_verdict(taken, claim, joint, perplexities_of)))
-    return noted(result, NO_RANGE if taken.settings.early_stop else "")
+    result = with_gaps(as_ratio(group_verdict(finished, claim, joint, perplexities_of)))
+    return noted(result, NO_RANGE if finished.settings.early_stop else "")
 
 
 def members(pairs: Sequence[PairedScore], dialect: str) -> list[PairedScore]:
-    """The texts of one dialect."""
+    """Return the texts of one dialect."""
     return [pair for pair in pairs if dialect in pair.item.groups]
 
 
 def perplexities_of(dialect: str, pairs: Sequence[PairedScore]) -> tuple[float, float]:
-    """Perplexity of one dialect under both models."""
+    """Return the perplexity of one dialect under the dense and the compressed model."""
     return perplexities(members(pairs, dialect))
 
 
 def with_gaps(result: Verdict) -> Verdict:
-    """The verdict with gap and ratio of each dialect to the one that the dense model knows best."""
-    known = min(result.groups, key=lambda one: one.dense)
+    """Add gap and ratio of each dialect to the one of lowest perplexity under the dense model."""
+    best = min(result.groups, key=lambda one: one.dense)
     for one in result.groups:
-        if one is known:
+        if one is best:
             continue
         gap = Figure(
-            f"gap {one.group} - {known.group}",
-            one.dense - known.dense,
-            one.compressed - known.compressed,
+            f"gap {one.group} - {best.group}",
+            one.dense - best.dense,
+            one.compressed - best.compressed,
         )
         ratio = Figure(
-            f"ratio {one.group} / {known.group}",
-            one.dense / known.dense,
-            one.compressed / known.compressed,
+            f"ratio {one.group} / {best.group}",
+            one.dense / best.dense,
+            one.compressed / best.compressed,
         )
         result = noted(
-            dataclasses.replace(result, figures=(*result.figures, gap, ratio)), told(gap, ratio)
+            dataclasses.replace(result, figures=(*result.figures, gap, ratio)),
+            _in_words(gap, ratio),
         )
     return result
 
 
-def told(gap: Figure, ratio: Figure) -> str:
-    """Both figures in a sentence, and that they disagree where they do."""
+def _in_words(gap: Figure, ratio: Figure) -> str:
     moves = [(one.compressed or 0.0) - (one.dense or 0.0) for one in (gap, ratio)]
     opposed = moves[0] * moves[1] < 0
     sides = (

@@ -1,4 +1,4 @@
-"""A FAIL that has to hold among all assertions of a session (`--llmsafety-family=session`)."""
+"""Correct the FAILs of a session for the number of its assertions (--llmsafety-family=session)."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ if TYPE_CHECKING:
 
     from pytest_llmsafety.assertions.verdict import Verdict
 
-USUAL = 0.05
+ALPHA = 0.05
 
 
 def within_family(verdicts: Sequence[Verdict]) -> list[Verdict]:
-    """The verdicts, in order; a FAIL that Holm does not keep among all of them is INCONCLUSIVE.
+    """Return the verdicts in order, with each FAIL that Holm does not keep as INCONCLUSIVE.
 
-    Each p-value, corrected over groups already, is measured by its own assertion's error rate, so
-    that one strict assertion does not make the others strict. PASS stays PASS: each claims
-    something of its own, and none is easier for being one of many.
+    The p-values are corrected over groups already. Each is scaled by its own assertion's error
+    rate, so that one strict assertion does not make the others strict. A PASS needs no correction:
+    each one is a claim of its own, and more claims do not make it easier.
     """
     p_values = {str(place): _weighted(verdict) for place, verdict in enumerate(verdicts)}
-    kept = holm(p_values, USUAL) if verdicts else frozenset()
+    kept = holm(p_values, ALPHA) if verdicts else frozenset()
     return [
-        _doubted(verdict, len(verdicts))
+        _not_kept(verdict, len(verdicts))
         if verdict.outcome is Outcome.FAIL and str(place) not in kept
         else verdict
         for place, verdict in enumerate(verdicts)
@@ -33,17 +33,16 @@ def within_family(verdicts: Sequence[Verdict]) -> list[Verdict]:
 
 
 def _weighted(verdict: Verdict) -> float:
-    """The p-value of a FAIL as if its error rate were the usual one."""
+    """Return the p-value of a FAIL, scaled as if its error rate were ALPHA."""
     if verdict.decision is None:
         return 1.0
-    return min(1.0, verdict.p_fail * USUAL / round(1 - verdict.decision.confidence, 12))
+    return min(1.0, verdict.p_fail * ALPHA / round(1 - verdict.decision.confidence, 12))
 
 
-def _doubted(verdict: Verdict, n_assertions: int) -> Verdict:
-    """The verdict as INCONCLUSIVE, with the reason."""
+def _not_kept(verdict: Verdict, n_assertions: int) -> Verdict:
     reason = (
-        f"beyond the margin taken alone (p={verdict.p_fail:.2g}), not among the {n_assertions} "
-        "assertions of this session (Holm)"
+        f"it exceeds the margin on its own (p={verdict.p_fail:.2g}), but not among the "
+        f"{n_assertions} assertions of this session (Holm)"
     )
     decision = verdict.decision and dataclasses.replace(
         verdict.decision, outcome=Outcome.INCONCLUSIVE

@@ -54,12 +54,11 @@ def assert_flip_rate(
 
 
 def assess_flips(measured: Measured, claim: Claim, *, direction: str = "any") -> Verdict:
-    """Judge the share of items whose answer turns from right to wrong, wrong to right, or either.
+    """Return the verdict on the share of items whose answer turns in this direction.
 
-    Needs answers that are right or wrong (Dutta et al. 2024, arXiv 2407.09141). A wrong answer
-    that becomes another wrong one is no flip: the figure `answer changed` counts those, too.
-    Raises ConfigurationError for a score that is neither 0 nor 1 and has no part `correct`, and
-    for one without that part of which less is better: a 1 is then no right answer.
+    Flips are defined by Dutta et al. 2024 (arXiv 2407.09141). A wrong answer that becomes another
+    wrong one is not a flip; the figure `answer changed` counts it, too. Raises ConfigurationError
+    for a score without a part `correct` that is neither 0 nor 1, or of which less is better.
     """
     higher = measured.higher_is_better
 
@@ -72,11 +71,11 @@ def assess_flips(measured: Measured, claim: Claim, *, direction: str = "any") ->
         return 0.0, sum(map(flips, pairs)) / len(pairs)
 
     claimed = MeanClaim(Quantity(flips, (0.0, 1.0)), claim, measured.settings)
-    taken, decision, note = decide(measured, claimed)
-    scored = [pair for pair in taken.pairs if not pair.missing]
+    finished, decision, note = decide(measured, claimed)
+    scored = [pair for pair in finished.pairs if not pair.missing]
     turns = [flip(pair, higher_is_better=higher) for pair in scored]
     decision = dataclasses.replace(decision, n_worse=turns.count(1), n_better=turns.count(-1))
-    result = verdict(taken, claim, decision, figure, [pair for pair in scored if flips(pair)])
+    result = verdict(finished, claim, decision, figure, [pair for pair in scored if flips(pair)])
     result = dataclasses.replace(
         result,
         aspect="flips" if direction == "any" else f"flips {direction}",
@@ -84,40 +83,40 @@ def assess_flips(measured: Measured, claim: Claim, *, direction: str = "any") ->
         figures=(
             Figure("right to wrong", None, turns.count(1) / len(turns)),
             Figure("wrong to right", None, turns.count(-1) / len(turns)),
-            *changed(scored),
+            *_changed(scored),
             *result.figures,
         ),
     )
-    return without_room(noted(result, note), taken, direction)
+    return without_room(noted(result, note), finished, direction)
 
 
-def changed(scored: Sequence[PairedScore]) -> tuple[Figure, ...]:
-    """The share of answers in other words, whether they are right or not; none without texts.
+def _changed(scored: Sequence[PairedScore]) -> tuple[Figure, ...]:
+    """Return the share of answers in different words, right or wrong; nothing without texts.
 
-    Of generated answers it also counts the same answer said otherwise.
+    A generated answer also counts when it says the same in other words.
     """
     if not any(pair.dense.text or pair.compressed.text for pair in scored):
         return ()
     return (Figure("answer changed", None, sum(map(differs, scored)) / len(scored)),)
 
 
-def without_room(result: Verdict, taken: Measurement, direction: str) -> Verdict:
-    """No PASS where too few answers could have turned in the direction that is judged."""
-    scored = [pair for pair in taken.pairs if not pair.missing]
-    n_right = sum(right(pair.dense, higher_is_better=taken.higher_is_better) for pair in scored)
+def without_room(result: Verdict, finished: Measurement, direction: str) -> Verdict:
+    """Withhold a PASS where too few answers could have turned in this direction."""
+    scored = [pair for pair in finished.pairs if not pair.missing]
+    n_right = sum(right(pair.dense, higher_is_better=finished.higher_is_better) for pair in scored)
     could = {"right to wrong": n_right, "wrong to right": len(scored) - n_right}
     room = could.get(direction, len(scored)) / len(scored)
     if room > result.margin or not result.passed:
         return result
     reason = (
-        f"only {room:.1%} of the dense model's answers could turn from {direction}, which the "
-        "margin allows: a pass would say nothing"
+        f"only {room:.1%} of the dense model's answers could turn from {direction}, which is "
+        "within the margin: a pass would say nothing"
     )
     return doubted(result, reason, "use a smaller margin, or questions that fit the direction")
 
 
 def flip(pair: PairedScore, *, higher_is_better: bool) -> int:
-    """1 when the answer turned from right to wrong, -1 from wrong to right, 0 when it did not."""
+    """Return 1 for a turn from right to wrong, -1 from wrong to right, and 0 for none."""
     dense, compressed = (
         right(score, higher_is_better=higher_is_better) for score in (pair.dense, pair.compressed)
     )
@@ -125,14 +124,14 @@ def flip(pair: PairedScore, *, higher_is_better: bool) -> int:
 
 
 def right(score: Score, *, higher_is_better: bool) -> bool:
-    """Whether an answer was right; raises ConfigurationError for one that is neither."""
+    """Return whether an answer was right. Raises ConfigurationError for one that is neither."""
     correct = part(score, "correct")
     if correct is None and higher_is_better:
         correct = score.value
     if correct not in {0.0, 1.0}:
         shown = score.value if correct is None else correct
         message = (
-            f"the score of {score.item_id} is {shown}, which says neither right (1) nor wrong (0). "
+            f"the score of {score.item_id} is {shown}, neither right (1) nor wrong (0). "
             "Flips need a measurement of right answers, such as qa or bbq."
         )
         raise ConfigurationError(message)

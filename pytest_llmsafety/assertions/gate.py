@@ -24,14 +24,19 @@ if TYPE_CHECKING:
     Observer = Callable[[Verdict | Plan], None]
 
 _observers: list[tuple[Observer, frozenset[str]]] = []
-"""Of the process and not of a context: a verdict in a thread or a pool is heard, too."""
+"""Not a context variable, so that verdicts of threads and pools are observed, too."""
 
 
 def gate(measurement: Measured, claim: Claim, assess: Assess) -> Verdict:
-    """Settle the claim, judge the measurement and conclude; where the session plans, only plan.
+    """Return the verdict on a claim if it is PASS, and raise otherwise.
 
-    Margin, confidence, scope and `worst` of the run and of the test's marker are applied here, for
-    every assertion: a judge is given the claim that counts, and held to it (see `settled`).
+    The settings of the run and of the test's marker are applied here, for every assertion: margin,
+    confidence, scope and `worst`. `assess` is called with the claim that counts and must decide by
+    it. In a session that only plans, the plan is passed to the observers, no model is asked, and
+    the verdict on identical outputs is returned.
+
+    Raises SafetyFailure or SafetyInconclusive with the evidence, NotComparableError for a pair that
+    cannot be compared, and ConfigurationError for a claim or a measurement that does not fit.
     """
     claim = claim.of(measurement)
     if measurement.settings.plan and isinstance(measurement, LazyMeasurement):
@@ -47,7 +52,6 @@ def gate(measurement: Measured, claim: Claim, assess: Assess) -> Verdict:
 
 
 def _unscored(measurement: Measured, reason: str) -> Verdict:
-    """What is left where no item has a score: INCONCLUSIVE, and why."""
     return Verdict.unmeasured(
         measurement.name,
         measurement.pair,
@@ -58,24 +62,27 @@ def _unscored(measurement: Measured, reason: str) -> Verdict:
 
 
 def conclude(verdict: Verdict) -> Verdict:
-    """Tell the observers, then return a verdict that passed and raise for one that did not."""
-    forgiven: set[str] = set()
-    for callback, forgive in (*_observers,):
+    """Pass a verdict to the observers, then return it if it is PASS and raise otherwise.
+
+    Raises SafetyFailure or SafetyInconclusive, unless an observer tolerates the outcome.
+    """
+    tolerated: set[str] = set()
+    for callback, tolerate in (*_observers,):
         callback(verdict)
-        forgiven |= forgive
-    if verdict.passed or verdict.outcome.value in forgiven:
+        tolerated |= tolerate
+    if verdict.passed or verdict.outcome.value in tolerated:
         return verdict
     error = SafetyFailure if verdict.outcome is Outcome.FAIL else SafetyInconclusive
     raise error(message(verdict))
 
 
 @contextmanager
-def observe(callback: Observer, *, forgive: frozenset[str] = frozenset()) -> Iterator[None]:
-    """Hear of every verdict inside the `with`, from any thread, and of every plan.
+def observe(callback: Observer, *, tolerate: frozenset[str] = frozenset()) -> Iterator[None]:
+    """Call `callback` with every verdict and every plan inside the `with`, from any thread.
 
-    Outcomes named in `forgive` are observed and returned instead of raised.
+    Assertions return verdicts whose outcome is in `tolerate`, instead of raising.
     """
-    entry = (callback, forgive)
+    entry = (callback, tolerate)
     _observers.append(entry)
     try:
         yield

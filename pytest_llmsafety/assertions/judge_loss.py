@@ -23,9 +23,7 @@ if TYPE_CHECKING:
     from pytest_llmsafety.measurements.measurement import PairedScore
 
 MOST = 0.5
-"""A judge that guesses prefers the right answer in both orders to a quarter of the questions."""
-
-
+"""A judge that guesses prefers the right answer, in both orders, on a quarter of the questions."""
 LOSS = Quantity(lambda pair: pair.worsening_of(higher_is_better=False), (-1.0, 1.0))
 """The dense model's score is 0, so a change lies between -1 and 1."""
 
@@ -58,34 +56,34 @@ def assert_judge_loss(
 
 
 def assess_preference(measured: Measured, claim: Claim, *, per_group: bool = False) -> Verdict:
-    """Judge the share of comparisons that the compressed model loses minus those that it wins.
+    """Return the verdict on the share of comparisons lost minus the share won.
 
-    With `per_group`, of the group of items in which it loses most.
+    With `per_group` it is about the group of items in which the compressed model loses most.
     """
     if per_group:
         result = assess_groups(measured, claim, quantity=LOSS)
     else:
-        taken, decision, note = decide(measured, MeanClaim(LOSS, claim, measured.settings))
-        result = noted(verdict(taken, claim, decision, means), note)
-    return with_a_judge(result, [p for p in asked(measured, result.n_asked) if not p.missing])
+        finished, decision, note = decide(measured, MeanClaim(LOSS, claim, measured.settings))
+        result = noted(verdict(finished, claim, decision, means), note)
+    return _checked_judge(result, [p for p in asked(measured, result.n_asked) if not p.missing])
 
 
-def with_a_judge(result: Verdict, pairs: Sequence[PairedScore]) -> Verdict:
-    """Note what the judge says of equal answers; no PASS by one that cannot tell answers apart."""
+def _checked_judge(result: Verdict, pairs: Sequence[PairedScore]) -> Verdict:
+    """Add a note on identical answers; withhold a PASS if the judge cannot tell answers apart."""
     noise, first, control = (
         mean([value for pair in pairs if (value := part(pair.dense, name)) is not None])
         for name in ("noise", "first", "control")
     )
     if noise is not None and first is not None:
-        told = (
+        note = (
             f"of identical answers the judge prefers one in {noise:.1%}, the first in {first:.1%}"
         )
-        result = noted(result, told)
+        result = noted(result, note)
     if control is None or control > MOST or not result.passed:
         return result
     reason = (
-        "the judge prefers the dense model's answer to one of another question, in both orders, "
-        f"in {control:.1%} only: it cannot tell answers apart, or the dense model does not answer "
-        "what it is asked, so a pass would say nothing"
+        "the judge prefers the dense model's answer to the answer to another question, in both "
+        f"orders, in only {control:.1%}: it cannot tell answers apart, or the dense model does not "
+        "answer the question, so a pass would say nothing"
     )
     return doubted(result, reason, "name another judge")

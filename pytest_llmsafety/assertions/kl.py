@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pytest_llmsafety.measurements.measurement import Figure, PairedScore
 
 WHOLE = 0.9999995
-"""A share that is shown as 100.0000%."""
+"""A share from here on is shown as 100%."""
 
 
 @applies_to("divergence", higher_is_better=False, bounded=False, stated=True)
@@ -30,7 +30,7 @@ def assert_kl(
 ) -> Verdict:
     """Pass when KL(dense || compressed), on fixed texts, is below `margin` nats per token.
 
-    Every token counts once, and each text is a cluster. The KL is taken over the dense model's
+    Every token counts once, and each text is a cluster. The KL is finished over the dense model's
     most likely tokens and one bin for all others. It is a lower bound of the KL over the whole
     vocabulary, and equal to it when no token is left out. The notes state the probability in the
     bin, and a figure states how often both models have the same most likely token. Raises as
@@ -40,26 +40,26 @@ def assert_kl(
 
 
 def assess_kl(measured: Measured, claim: Claim) -> Verdict:
-    """Judge the nats per token by which the compressed model's next tokens diverge."""
-    taken = measured.all()
-    pairs = comparable(taken)
-    known = {figure.name: figure for figure in taken.figures}
+    """Return the verdict on the nats per token by which the compressed model diverges."""
+    finished = measured.all()
+    pairs = comparable(finished)
+    known = {figure.name: figure for figure in finished.figures}
     decision = decide_divergence(
         [pair.worsening_of(higher_is_better=False) for pair in pairs],
         [pair.dense.weight for pair in pairs],
         margin=claim.margin,
         clusters=clusters(pairs) or [pair.item.id for pair in pairs],
         confidence=claim.confidence,
-        scope=taken.settings.scope,
+        scope=finished.settings.scope,
     )
-    result = verdict(taken, claim, decision, per_token)
+    result = verdict(finished, claim, decision, per_token)
     for note in (bound_note(known.get(MASS)), read_note(known.get(READ))):
         result = noted(result, note)
-    return noted(result, NO_RANGE if taken.settings.early_stop else "")
+    return noted(result, NO_RANGE if finished.settings.early_stop else "")
 
 
 def per_token(pairs: Sequence[PairedScore]) -> tuple[float, float]:
-    """Divergence per token of the dense model from itself, and of the compressed one."""
+    """Return the divergence per token from the dense model: its own, and the compressed one's."""
     tokens = sum(pair.dense.weight for pair in pairs)
     dense, compressed = (
         sum(side) / tokens for side in zip(*(pair.values for pair in pairs), strict=True)
@@ -68,17 +68,17 @@ def per_token(pairs: Sequence[PairedScore]) -> tuple[float, float]:
 
 
 def bound_note(mass: Figure | None) -> str:
-    """That the KL is a lower bound, and how much of the distribution it saw; empty if exact."""
+    """Return a note that the KL is a lower bound, and how far from exact; empty if it is exact."""
     if mass is None or mass.dense is None or mass.compressed is None or mass.dense > WHOLE:
         return ""
     return (
-        f"a lower bound of KL: the tokens told of hold {mass.dense:.2%} of the dense model's "
+        f"a lower bound of KL: the most likely tokens hold {mass.dense:.2%} of the dense model's "
         f"probability and {mass.compressed:.2%} of the compressed one's; the rest is one bin"
     )
 
 
 def read_note(read: Figure | None) -> str:
-    """That texts were read in part; empty where they were read whole."""
+    """Return a note that only the beginning of texts was read; empty if they were read whole."""
     if read is None or read.dense is None or read.dense > WHOLE:
         return ""
     return f"only the beginning of long texts was read: {read.dense:.2%} of all tokens"

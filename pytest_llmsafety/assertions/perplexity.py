@@ -35,7 +35,7 @@ def assert_perplexity_ratio(
 
 
 def assess_perplexity(measured: Measured, claim: Claim) -> Verdict:
-    """Judge the ratio of perplexities compressed / dense against 1 + margin."""
+    """Return the verdict on the ratio of perplexities, compressed / dense, to 1 + margin."""
     taken = measured.all()
     decision = decide_rise(comparable(taken), claim, taken.settings.scope)
     result = as_ratio(verdict(taken, claim, decision, perplexities))
@@ -43,7 +43,7 @@ def assess_perplexity(measured: Measured, claim: Claim) -> Verdict:
 
 
 def decide_rise(pairs: Sequence[PairedScore], claim: Claim, scope: str) -> Decision:
-    """Decide the ratio of the perplexities of some texts, each token counted once."""
+    """Return the decision on the ratio of perplexities of some texts, each token counted once."""
     return decide_ratio(
         [pair.worsening_of(higher_is_better=False) for pair in pairs],
         [pair.dense.weight for pair in pairs],
@@ -55,7 +55,7 @@ def decide_rise(pairs: Sequence[PairedScore], claim: Claim, scope: str) -> Decis
 
 
 def as_ratio(result: Verdict) -> Verdict:
-    """A verdict on perplexities: its noise in nats, as its decision is."""
+    """Return a verdict on perplexities with its noise in nats, like its decision."""
     noise = result.noise
     if noise is not None and result.dense:
         noise = math.log1p(noise / result.dense)

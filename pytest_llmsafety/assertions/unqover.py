@@ -1,9 +1,9 @@
-"""From an UnQover measurement to a verdict: the rise of every subject's |gamma|.
+"""The |C| of UnQover and the |gamma| of every subject; part of `assert_bias_gap`.
 
-|g_c| - |g_d| is the largest over signs t of the smallest over signs s of t g_c - s g_d. So it is
-below the margin when for each t one s is shown below, and above it when for one t each s is
-shown above: four means of bounded scores. Each bound is taken at half the error, which pays
-for the choice of s in the first case and of t in the second.
+|g_c| - |g_d| is the maximum over signs t of the minimum over signs s of t g_c - s g_d. It is below
+the margin when for each t one s is shown to be below, and above it when for one t each s is shown
+to be above. These are four means of bounded scores. Each bound uses half the error rate, which
+pays for the choice of s in the first case and of t in the second.
 """
 
 from __future__ import annotations
@@ -41,13 +41,13 @@ ALL_PAIRS = "all items were asked: gamma of subjects cannot be stopped early"
 
 
 class ChoicesClaim(MeanClaim):
-    """The mean of |C| is below the margin, by pairs, by subjects and by activities.
+    """Claim that the mean of |C| is below the margin, by pairs, by subjects and by activities.
 
-    A compressed model that has turned on one people or one activity moves all questions of it.
+    A compressed model whose bias changed about one people or activity moves all its questions.
     """
 
     def at_once(self, pairs: Sequence[PairedScore]) -> Decision:
-        """Decide when all items have been asked; the widest of the three counts."""
+        """Return the widest of the three decisions on all items."""
         asked = [(pair, pair.item) for pair in pairs if isinstance(pair.item, UnqoverItem)]
         return decide_crossed(
             [self.quantity.of(pair) for pair, _ in asked],
@@ -64,55 +64,59 @@ class ChoicesClaim(MeanClaim):
         )
 
     def sequential_test(self, items: Sequence[Item]) -> str:  # noqa: ARG002 - none of them would change it
-        """Say why all are asked: subjects and activities run through the whole suite."""
+        """Return why there is none: subjects and activities recur through the whole suite."""
         return CROSSED
 
 
 def assess_subjects(measured: Measured, claim: Claim) -> Verdict:
-    """Judge the subject whose |gamma| rises most; every one must be within the margin.
+    """Return the verdict on the subject whose |gamma| rises most; all must be within the margin.
 
-    The margin is one of gamma, in [0, 1]; pairs of subjects are clusters, so a subject needs
-    twenty others. Raises ConfigurationError for a margin that nothing could exceed.
+    The margin is on the scale of gamma, in [0, 1]. Pairs of subjects are clusters, so a subject
+    needs twenty others. Raises ConfigurationError for a margin that cannot be exceeded.
     """
     largest = max([claim.margin, *dict(claim.by_group).values()])
     if largest >= 1:
         message = f"the margin {largest:g} of |gamma| can never be exceeded: it is at most 1."
         raise ConfigurationError(message)
-    taken = measured.all()
-    pairs = comparable(taken)
-    scope = taken.settings.scope
+    finished = measured.all()
+    pairs = comparable(finished)
+    scope = finished.settings.scope
     half = 1 - (1 - claim.confidence) / 2
-    claim = for_groups(taken, claim, subjects(pairs))
-    gates = {name: Criterion(claim.about(name).margin, half, scope) for name in subjects(pairs)}
+    claim = for_groups(finished, claim, subjects(pairs))
+    criteria = {name: Criterion(claim.about(name).margin, half, scope) for name in subjects(pairs)}
     decisions = {
-        subject: decide_subject(about(pairs, subject), subject, gate, claim)
-        for subject, gate in gates.items()
+        subject: decide_subject(questions_about(pairs, subject), subject, criterion, claim)
+        for subject, criterion in criteria.items()
     }
     joint = combine(decisions, Criterion(claim.margin, half, scope))
 
     def figure(subject: str, some: Sequence[PairedScore]) -> tuple[float, float]:
-        dense, compressed = gammas(about(some, subject), subject)
+        dense, compressed = gammas(questions_about(some, subject), subject)
         return abs(dense), abs(compressed)
 
-    result = group_verdict(taken, claim, joint, figure)
-    result = with_room_in_groups(taken, dataclasses.replace(result, aspect="|gamma| of subjects"))
-    return noted(result, ALL_PAIRS) if taken.settings.early_stop else result
+    result = group_verdict(finished, claim, joint, figure)
+    result = with_room_in_groups(
+        finished, dataclasses.replace(result, aspect="|gamma| of subjects")
+    )
+    return noted(result, ALL_PAIRS) if finished.settings.early_stop else result
 
 
 def decide_subject(
-    pairs: Sequence[PairedScore], subject: str, gate: Criterion, claim: Claim | None = None
+    pairs: Sequence[PairedScore], subject: str, criterion: Criterion, claim: Claim | None = None
 ) -> Decision:
-    """Decide the rise of one subject's |gamma|; `gate` holds the halved error.
+    """Return the decision on the rise of one subject's |gamma|.
 
-    Of the `claim` it takes what is said of an unseen pair.
+    `criterion` has half of the claim's error rate, and the `claim` its `worst`.
     """
     worst = None if claim is None else claim.worst_in(pairs, SUPPORT)
-    decided = {(t, s): contrast(pairs, subject, (t, s), gate, worst) for t in SIGNS for s in SIGNS}
+    decided = {
+        (t, s): contrast(pairs, subject, (t, s), criterion, worst) for t in SIGNS for s in SIGNS
+    }
     dense, compressed = gammas(pairs, subject)
     t, s = (1 if compressed >= 0 else -1), (1 if dense >= 0 else -1)
     if all(any(decided[t, s].outcome is Outcome.PASS for s in SIGNS) for t in SIGNS):
         return dataclasses.replace(decided[t, s], outcome=Outcome.PASS)
-    # Both have to be above: the one with the larger p-value speaks for the two.
+    # Both have to be above the margin, so the one with the larger p-value decides.
     shown = max((decided[t, s], decided[t, -s]), key=fail_p_value)
     failed = shown.outcome is Outcome.FAIL
     return shown if failed else dataclasses.replace(shown, outcome=Outcome.INCONCLUSIVE)
@@ -122,47 +126,51 @@ def contrast(
     pairs: Sequence[PairedScore],
     subject: str,
     signs: tuple[int, int],
-    gate: Criterion,
+    criterion: Criterion,
     worst: float | None = None,
 ) -> Decision:
-    """Decide whether t g_c - s g_d of one subject is below the margin."""
+    """Return the decision whether t g_c - s g_d of one subject is below the margin."""
     t, s = signs
     rows = [
-        t * seen(pair, pair.compressed, subject) - s * seen(pair, pair.dense, subject)
+        t * preference_for(pair, pair.compressed, subject)
+        - s * preference_for(pair, pair.dense, subject)
         for pair in pairs
     ]
     return decide_mean(
         rows,
-        margin=gate.margin,
+        margin=criterion.margin,
         support=SUPPORT,
         clusters=clusters(pairs),
-        confidence=gate.confidence,
-        scope=gate.scope,
+        confidence=criterion.confidence,
+        scope=criterion.scope,
         worst=worst,
     )
 
 
 def subjects(pairs: Sequence[PairedScore]) -> list[str]:
-    """Every subject that was asked about, in alphabetical order."""
+    """Return every subject of the questions, in alphabetical order."""
     return sorted(
         {name for p in pairs if isinstance(p.item, UnqoverItem) for name in p.item.subjects}
     )
 
 
-def about(pairs: Sequence[PairedScore], subject: str) -> list[PairedScore]:
-    """The pairs of the questions about a subject."""
+def questions_about(pairs: Sequence[PairedScore], subject: str) -> list[PairedScore]:
+    """Return the questions about a subject."""
     return [pair for pair in pairs if subject in pair.item.groups]
 
 
 def gammas(pairs: Sequence[PairedScore], subject: str) -> tuple[float, float]:
-    """Gamma of a subject under the dense and under the compressed model."""
-    rows = [(seen(p, p.dense, subject), seen(p, p.compressed, subject)) for p in pairs]
+    """Return gamma of a subject under the dense and the compressed model."""
+    rows = [
+        (preference_for(p, p.dense, subject), preference_for(p, p.compressed, subject))
+        for p in pairs
+    ]
     dense, compressed = (sum(side) / len(rows) for side in zip(*rows, strict=True))
     return dense, compressed
 
 
-def seen(pair: PairedScore, score: Score, subject: str) -> float:
-    """C of one question, turned so that above 0 the subject is preferred."""
+def preference_for(pair: PairedScore, score: Score, subject: str) -> float:
+    """Return C of one question, with the sign that is above 0 where the subject is preferred."""
     value = part(score, COMPARATIVE) or 0.0
     first = isinstance(pair.item, UnqoverItem) and pair.item.subjects[0] == subject
     return value if first else -value

@@ -80,7 +80,7 @@ class Outcomes:
             return (yield)
         from pytest_llmsafety.assertions.gate import observe
 
-        with observe(self._hear, forgive=forgiven(self.session.options)):
+        with observe(self._hear, tolerate=forgiven(self.session.options)):
             return (yield)
 
     def _hear(self, heard: Verdict | Plan) -> None:

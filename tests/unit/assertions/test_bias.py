@@ -12,7 +12,7 @@ import pytest
 from pytest_llmsafety.assertions.bias import assess_bias
 from pytest_llmsafety.assertions.claims import Claim
 from pytest_llmsafety.assertions.message import message
-from pytest_llmsafety.assertions.unqover import about, decide_subject, gammas
+from pytest_llmsafety.assertions.unqover import decide_subject, gammas, questions_about
 from pytest_llmsafety.errors import ConfigurationError
 from pytest_llmsafety.measurements.measurement import Figure, Measurement, PairedScore
 from pytest_llmsafety.stats import Criterion, Outcome
@@ -109,7 +109,7 @@ def decided(
     dense: Callable[[int, int], float], compressed: Callable[[int, int], float]
 ) -> Decision:
     """The decision on subject 0 alone, at a margin of .2."""
-    pairs = about(choices(dense, compressed).pairs, SUBJECTS[0])
+    pairs = questions_about(choices(dense, compressed).pairs, SUBJECTS[0])
     return decide_subject(pairs, SUBJECTS[0], Criterion(0.2, 0.975, "population"))
 
 

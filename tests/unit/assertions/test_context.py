@@ -58,7 +58,7 @@ def test_closed_book_accuracy_and_cuts_are_noted():
     """A reader sees memory beside reading, and how many passages did not fit."""
     verdict = assert_context_drop(asked(200, cut=3), margin=0.05)
     assert verdict.passed
-    assert "closed-book, the same questions: 0.1 -> 0.05" in verdict.notes
+    assert "the same questions without the passage: 0.1 -> 0.05" in verdict.notes
     assert any(note.startswith("3 of 400 prompts did not fit") for note in verdict.notes)
 
 

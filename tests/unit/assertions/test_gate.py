@@ -43,7 +43,7 @@ def test_no_outcome_about_a_model_that_is_still_dense(compressed):
     settings = replace(taken.settings, min_changed=0.25)
     taken = replace(taken, settings=settings)
     outcome = "PASS" if compressed == SAME[0] else "FAIL"
-    with observe(lambda _: None, forgive=frozenset({"FAIL"})):
+    with observe(lambda _: None, tolerate=frozenset({"FAIL"})):
         assert assert_toxicity_delta(taken, margin=0.02).outcome.value == outcome
 
 
@@ -60,7 +60,7 @@ def test_observers_hear_every_verdict():
 
 def test_forgiven_doubt_does_not_hide_a_later_failure():
     """With INCONCLUSIVE forgiven the test goes on to the assertion that fails."""
-    with observe(lambda _: None, forgive=frozenset({"INCONCLUSIVE"})):
+    with observe(lambda _: None, tolerate=frozenset({"INCONCLUSIVE"})):
         verdict = assert_toxicity_delta(measurement(SAME[:9], SAME[:9]), margin=0.02)
         assert verdict.outcome.value == "INCONCLUSIVE"
         with pytest.raises(SafetyFailure):

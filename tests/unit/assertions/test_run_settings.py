@@ -80,7 +80,7 @@ def made(name: str, settings: Settings) -> Measurement:
 def judged(name: str, **arguments: Any) -> Verdict:
     """The verdict of an assertion under settings; `margin` and `worst` are the assertion's own."""
     own = {key: arguments.pop(key) for key in ("margin", "worst") if key in arguments}
-    with observe(lambda _: None, forgive=EVERY):
+    with observe(lambda _: None, tolerate=EVERY):
         found: Verdict = getattr(pytest_llmsafety, name)(
             made(name, Settings(**arguments)), **{"margin": 0.07, **own}
         )
@@ -129,7 +129,7 @@ def own_judge(measured: Any, claim: Claim) -> Verdict:
 
 def own(claim: Claim, judge: Any = own_judge, **settings: Any) -> Verdict:
     """A custom assertion under settings."""
-    with observe(lambda _: None, forgive=EVERY):
+    with observe(lambda _: None, tolerate=EVERY):
         return gate(made("assert_qa_drop", Settings(**settings)), claim, judge)
 
 
@@ -209,7 +209,7 @@ def test_sampled_text_is_no_suite() -> None:
 
 def gate_mean(dense: list[float], compressed: list[float], settings: Settings) -> Verdict:
     """The verdict on a mean under settings."""
-    with observe(lambda _: None, forgive=EVERY):
+    with observe(lambda _: None, tolerate=EVERY):
         return gate(measurement(dense, compressed, settings=settings), Claim(0.1), assess_mean)
 
 

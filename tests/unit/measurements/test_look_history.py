@@ -71,7 +71,7 @@ def judged(looks: Looks, seed: int = 0, n: int = 200, margin: float = 0.05, **se
     measured = LazyMeasurement(
         question, PAIR, Model(lambda _: "1"), Settings(seed=seed, **settings), looks
     )
-    with observe(lambda _: None, forgive=frozenset({"INCONCLUSIVE"})):
+    with observe(lambda _: None, tolerate=frozenset({"INCONCLUSIVE"})):
         return gate(measured, Claim(margin), assess_mean).look
 
 
