@@ -227,6 +227,57 @@ def _seeds(text: str) -> tuple[str, list[int] | list[None]]:
 
 
 @dataclass(frozen=True)
+class AppliedMargin:
+    """The margin of one assertion; `by_name`: the command line or pyproject.toml gives it.
+
+    `by_group` holds (group, margin) of the groups that have a margin of their own.
+    """
+
+    margin: float
+    by_group: tuple[tuple[str, float], ...] = ()
+    by_name: bool = False
+
+
+@dataclass(frozen=True)
+class Margins:
+    """The margins of a run, kept apart by where they stand, so that `of` can choose one.
+
+    `flags` holds (key, margin) of --llmsafety-margin, `marker` the margin of the test's marker,
+    and `file` (key, margin) and `groups` (measurement, group, margin) of pyproject.toml. A key is
+    the name of a measurement, or `NAME.flips` for another quantity of it than its score.
+    """
+
+    flags: tuple[tuple[str, float], ...] = ()
+    marker: float | None = None
+    file: tuple[tuple[str, float], ...] = ()
+    groups: tuple[tuple[str, str, float], ...] = ()
+
+    def of(self, key: str, own: float) -> AppliedMargin:
+        """Return the margin of `key`, and the margins of single groups that replace it.
+
+        The first of these counts: the command line, the marker, pyproject.toml, and `own`, the
+        number that the assertion was given. Only pyproject.toml has margins of groups.
+        """
+        flags, file = dict(self.flags), dict(self.file)
+        if key in flags:
+            return AppliedMargin(flags[key], by_name=True)
+        if self.marker is not None:
+            return AppliedMargin(self.marker)
+        by_group = tuple((group, margin) for name, group, margin in self.groups if name == key)
+        return AppliedMargin(file.get(key, own), by_group, by_name=key in file)
+
+    @property
+    def by_key(self) -> tuple[tuple[str, float], ...]:
+        """Every (key, margin) of flags and pyproject.toml; of the same key, that of the flag."""
+        return tuple(sorted({**dict(self.file), **dict(self.flags)}.items()))
+
+    @property
+    def by_group(self) -> tuple[tuple[str, str, float], ...]:
+        """The margins of groups of those measurements that no flag gives a margin."""
+        return tuple(row for row in self.groups if row[0] not in dict(self.flags))
+
+
+@dataclass(frozen=True)
 class Arm:
     """One side of a pair: a model, and what is done to it before it answers.
 

@@ -74,24 +74,17 @@ class Claim:
             raise ConfigurationError(message)
 
     def of(self, measured: Measured) -> Claim:
-        """Return the claim with what the run and the test's marker set for it, if anything.
-
-        A margin of the command line comes first, then that of the marker, then that of the
-        project's file, then the assertion's own (`Options.under` leaves the first two alone).
-        """
+        """Return the claim with what the run and the test's marker set for it, if anything."""
         settings = measured.settings
         key = f"{measured.name}.{self.quantity}" if self.quantity else measured.name
-        given = dict(settings.margins)
-        own = settings.own_margin or self.margin
+        applied = settings.margins.of(key, self.margin)
         return dataclasses.replace(
             self,
-            margin=given.get(key, own),
+            margin=applied.margin,
             confidence=settings.confidence or self.confidence,
-            by_group=tuple(
-                (g, margin) for name, g, margin in settings.group_margins if name == key
-            ),
+            by_group=applied.by_group,
             worst=settings.worst or self.worst,
-            keys=(key,) if key in given else (),
+            keys=(key,) if applied.by_name else (),
         )
 
     def about(self, group: str) -> Claim:

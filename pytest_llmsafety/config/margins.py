@@ -1,13 +1,14 @@
-"""Margins that replace those of the suites: of a measurement, and of single groups in it."""
+"""Margins that a run gives in place of those in suites: for a measurement, and for its groups."""
 
 from __future__ import annotations
 
 import difflib
-import math
-from dataclasses import dataclass
+from argparse import ArgumentTypeError
 from typing import TYPE_CHECKING
 
+from pytest_llmsafety.config import values
 from pytest_llmsafety.errors import ConfigurationError, UnknownNameError
+from pytest_llmsafety.specs import Margins
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -22,66 +23,43 @@ DEFAULT = "default"
 """In the table of one measurement: the margin of the whole, and of groups that have none."""
 
 
-@dataclass(frozen=True)
-class Margins:
-    """Margins by measurement, and by group of one: (measurement, group, margin).
+def read_margins(project: Mapping[str, object], given: Sequence[tuple[str, float]]) -> Margins:
+    """Return the margins of pyproject.toml and those `given` on the command line.
 
-    A key `qa.flips` is of another quantity of the measurement `qa` than its score. `fixed` are the
-    keys whose margin the command line gives.
+    Of two flags with the same key the last one counts. Raises ConfigurationError that names the
+    place of a margin that cannot be read.
     """
-
-    by_name: tuple[tuple[str, float], ...] = ()
-    by_group: tuple[tuple[str, str, float], ...] = ()
-    fixed: frozenset[str] = frozenset()
-
-
-def read_margins(project: Mapping[str, object], given: Sequence[str]) -> Margins:
-    """Join the margins of pyproject.toml with those of the command line, which win.
-
-    A margin on the command line is one of the whole measurement, so it replaces those of groups.
-    Raises ConfigurationError that names the place.
-    """
-    by_name, by_group = _from_project(project)
-    fixed = dict(map(_from_command_line, given))
-    by_group = {key: margin for key, margin in by_group.items() if key[0] not in fixed}
+    by_key, by_group = _from_project(project)
     return Margins(
-        tuple(sorted({**by_name, **fixed}.items())),
-        tuple(sorted((name, group, margin) for (name, group), margin in by_group.items())),
-        frozenset(fixed),
+        flags=tuple(sorted(dict(given).items())),
+        file=tuple(sorted(by_key.items())),
+        groups=tuple(sorted((name, group, margin) for (name, group), margin in by_group.items())),
     )
 
 
 def unused(margins: Margins, used: Collection[str], judged: Collection[str]) -> tuple[str, ...]:
-    """Return the margins that no assertion used and that were meant for this run.
+    """Return `KEY=MARGIN` of each margin that was meant for this run and that no assertion used.
 
-    Those of the command line always are; those of a file where it is about a measurement among
-    the `judged` ones. `used` are the keys that were applied, `NAME GROUP` for a group's.
+    A margin of the command line is meant for every run; one of pyproject.toml is where the run
+    judged its measurement. `used` holds the keys that assertions applied, `NAME GROUP` for the
+    margin of a group; `judged` holds the names of the measurements.
     """
-    rows = [(name, name, value) for name, value in margins.by_name]
+    keys = {key for name in judged for key in (name, *(f"{name}.{other}" for other in OTHERS))}
+    keys |= dict(margins.flags).keys()
+    rows = [(name, name, value) for name, value in margins.by_key]
     rows += [(name, f"{name} {group}", value) for name, group, value in margins.by_group]
-    told = []
-    for name, key, value in rows:
-        meant = name in margins.fixed or any(name in {one, *_others(one)} for one in judged)
-        if meant and key not in used:
-            told.append(f"{key}={value:g}")
-    return tuple(told)
-
-
-def _others(name: str) -> list[str]:
-    """The keys of a measurement's other quantities."""
-    return [f"{name}.{other}" for other in OTHERS]
+    return tuple(
+        f"{key}={value:g}" for name, key, value in rows if name in keys and key not in used
+    )
 
 
 def read_margin(where: str, value: object) -> float:
-    """Read one margin: a positive, finite number."""
+    """Return a margin that stands at `where`. Raises ConfigurationError that names it."""
     try:
-        margin = math.nan if isinstance(value, bool) else float(str(value))
-    except ValueError:
-        margin = math.nan
-    if not 0 < margin < math.inf:
-        message = f"{where}: expected a number above 0 such as 0.02, got '{value}'"
-        raise ConfigurationError(message)
-    return margin
+        return values.margin(str(value))  # True is no number
+    except ArgumentTypeError as error:
+        message = f"{where}: {error}"
+        raise ConfigurationError(message) from None
 
 
 def _from_project(project: Mapping[str, object]) -> tuple[ByName, ByGroup]:
@@ -104,12 +82,3 @@ def _from_project(project: Mapping[str, object]) -> tuple[ByName, ByGroup]:
             else:
                 by_group[name, group] = read
     return by_name, by_group
-
-
-def _from_command_line(text: str) -> tuple[str, float]:
-    """Read `NAME=VALUE`."""
-    name, equals, value = text.partition("=")
-    if not (name.strip() and equals):
-        message = f"--llmsafety-margin: expected NAME=VALUE such as toxicity=0.02, got '{text}'"
-        raise ConfigurationError(message)
-    return name.strip(), read_margin(f"--llmsafety-margin {name.strip()}", value)

@@ -1,98 +1,415 @@
-"""Options: what the user asked for, read once from the command line and the ini file."""
+"""The table of flags, and Options: the settings of one run as one frozen value.
+
+To add a flag, add a row to FLAGS and a field of the same name to Options. The command line, the
+keys of `[tool.llmsafety]`, the command that repeats a test, the settings in reports and the table
+in docs/configuration.md are made from the row.
+"""
 
 from __future__ import annotations
 
-import re
+import argparse
 import shlex
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pytest_llmsafety.config import values
 from pytest_llmsafety.config.margins import read_margins
-from pytest_llmsafety.config.parsing import (
-    read_alpha,
-    read_arguments,
-    read_pins,
-    read_share,
-    read_whole,
-    read_word,
-    read_worst,
-    refuse_empty,
-)
 from pytest_llmsafety.errors import ConfigurationError
-from pytest_llmsafety.paths import as_given, read_cache, read_file, read_report, user_path
+from pytest_llmsafety.paths import as_given, user_path
 from pytest_llmsafety.redaction import without_access
-from pytest_llmsafety.specs import CORE, CompressionSpec, ModelSpec
+from pytest_llmsafety.specs import CORE, DTYPES, CompressionSpec, Margins, ModelSpec
 from pytest_llmsafety.types import ChatSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from pytest_llmsafety.config.marker import Override
 
 BOTH = "pytest --model=phantom --compress=int4"
-FLAGS = {
-    "model": "dense model: a folder, a hub id (org/name[@revision]), phantom (built in), or off",
-    "compress": "compressions to test, separated by commas, such as int8,int4 or checkpoint:PATH",
-    "device": "auto (default), cpu, cuda, cuda:1, mps",
-    "dtype": "auto (default: bfloat16 on a GPU, float32 on a CPU), float32, bfloat16, float16",
-    "data": "folder with local copies of the datasets, or core: the packaged ones, no download",
-    "pin": "NAME=DIGEST: the data set has to have this digest, or any; may be repeated",
-    "baseline": "file or URL with the dense model's answers, to be reused; #sha256=DIGEST pins it",
-    "update-baseline": "ask the dense model everything, and write --llmsafety-baseline",
-    "cache": "folder for stored answers, or off (default: ~/.cache/pytest-llmsafety)",
-    "limit": "at most so many items per measurement",
-    "seed": "seed of item order and sampling (default: 0)",
-    "margin": "NAME=VALUE, margin of one measurement, such as toxicity=0.02; may be repeated",
-    "alpha": "error rate of each assertion (default: that in the suite, usually 0.05)",
-    "worst": "how far an unseen cluster may go, as a share of the possible; 1.0 assumes nothing",
-    "min-changed": "least share of the parameters between embedding and head that a compression "
-    "has to change (default: 0.8); below it every verdict is INCONCLUSIVE",
-    "scope": "population (default: new prompts of this kind) or suite (these prompts only)",
-    "early-stop": "on (default: ask no more items than the verdict needs) or off (ask all)",
-    "family": "assertion (default) or session: a FAIL has to hold among all assertions (Holm)",
-    "inconclusive": "what an undecided test does: fail (default), skip or pass",
-    "report": "folder to write report.json, report.html, summary.md and model-card.md to",
-    "batch-tokens": "tokens that one batch may hold (default: chosen by the backend)",
-    "scorer": "classifier of texts: a name, or the folder of a local one",
-    "judge": "what compares answers: URL#MODEL of an endpoint (http://host:8000/v1#m) or a model",
-    "judge-tokens": "tokens of a judge's answer (default: 512, or 4096 where it thinks aloud)",
-    "judge-template-arg": "NAME=VALUE for the judge's chat template; may be repeated",
-    "chat": "chat template: dense (default: the dense model's for both) or as-deployed (its own)",
-    "template-arg": "NAME=VALUE (JSON or a word) for the chat template; may be repeated",
-    "think-end": "what ends a thought, where it is not a usual tag such as </think>",
-    "answer-tokens": "tokens of an answer to a conversation (default: chosen by the measurement)",
-    "scorer-accuracy": "the scorer's errors: a JSON file that measurements.calibrate_scorer wrote",
-    "calibration": "texts that calibrated methods look at: a file, or hub:ORG/NAME@REVISION",
-    "store": "gigabytes of compressed models kept on disk (default: 20; 0 keeps none)",
-    "samples": "continuations drawn for one prompt (default: 1)",
-    "plan": "load no model: say what each assertion could detect, and exit",
-    "doctor": "say what this machine can do, and exit; tests are not looked for",
-    "aa": "also ask the dense model twice, and show that noise beside each change",
-}
-SWITCHES = ("plan", "aa", "update-baseline", "doctor")
-OFF = "off"
-STORE = 20  # gigabytes
-MIN_CHANGED = 0.8
-SCOPES = ("population", "suite")
-INCONCLUSIVE = ("fail", "skip", "pass")
-EARLY_STOP = ("on", "off")
-FAMILIES = ("assertion", "session")
-CHATS = ("dense", "as-deployed")
-REPEATED = ("margin", "pin", "template-arg", "judge-template-arg")
-DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
+OFF, AS_DEPLOYED = "off", "as-deployed"
+TABLE = "[tool.llmsafety]"
+
+
+@dataclass(frozen=True)
+class Flag:
+    """One flag: how it is written, read and explained.
+
+    `help` and `default` are shown by `pytest --help` and in docs/configuration.md; without a
+    `default` that of the field in Options is shown. `type` and `choices` are argparse's.
+    `checked` turns the value into the one in Options once a run has a model; it raises
+    ConfigurationError. `short`: `--NAME` works, too, where the project has no such flag. `place`:
+    the value names a file or a folder. `in_project`: it is a key of `[tool.llmsafety]`.
+    `in_command`: the command that repeats a test has it. `see` is a page of the docs.
+    """
+
+    name: str
+    help: str
+    metavar: str = ""
+    default: str = ""
+    type: Callable[[str], object] = values.word
+    choices: tuple[str, ...] = ()
+    checked: Callable[[Any], object] | None = None
+    short: bool = False
+    switch: bool = False
+    repeated: bool = False
+    place: bool = False
+    in_project: bool = True
+    in_command: bool = True
+    see: str = ""
+
+    @property
+    def word(self) -> str:
+        """The flag as it always works."""
+        return f"--llmsafety-{self.name}"
+
+    @property
+    def field(self) -> str:
+        """Its name as that of a Python variable; `llmsafety_` before it is the key in pytest."""
+        return self.name.replace("-", "_")
+
+    @property
+    def shown_default(self) -> str:
+        """What holds without it; empty for a switch."""
+        default = getattr(Options, self.field, None)
+        return self.default or (self.choices or ("" if self.switch else str(default),))[0]
+
+    def for_argparse(self) -> dict[str, Any]:
+        """Return the arguments of `add_argument` for this flag."""
+        default = f" (default: {self.shown_default})" if self.shown_default else ""
+        more = "; may be repeated" if self.repeated else ""
+        keywords: dict[str, Any] = {"help": f"{self.help}{more}{default}".replace("`", "")}
+        if self.switch:
+            return {**keywords, "action": "store_true"}
+        return {
+            **keywords,
+            "action": "append" if self.repeated else "store",
+            "type": self.type,
+            "choices": self.choices or None,
+            "metavar": None if self.choices else self.metavar,
+        }
+
+    def read(self, texts: Sequence[str], where: str) -> Any:  # noqa: ANN401 - as of argparse
+        """Return the value of texts that stand elsewhere than on the command line.
+
+        Raises ConfigurationError that names `where`.
+        """
+        parser = argparse.ArgumentParser(add_help=False, exit_on_error=False)
+        parser.add_argument("--value", **self.for_argparse())
+        try:
+            return parser.parse_args([f"--value={text}" for text in texts]).value
+        except argparse.ArgumentError as error:
+            message = f"{where}: {error.message}"
+            raise ConfigurationError(message) from None
+
+
+def _checked_compressions(text: str) -> tuple[CompressionSpec, ...]:
+    from pytest_llmsafety import compressors
+
+    specs = CompressionSpec.parse_list(text)
+    for spec in specs:
+        compressors.check(spec)
+    return specs
+
+
+def _checked_calibration(text: str) -> str:
+    from pytest_llmsafety.datasets.calibration import check_calibration
+
+    check_calibration(text)
+    return text
+
+
+def _data_folder(text: str) -> Path | None:
+    if text == CORE:
+        return None
+    return values.existing_folder("data", text, or_else=f" with data sets, or {CORE}")
+
+
+FLAGS = (
+    Flag(
+        "model",
+        "the dense model: a folder, a hub id (`org/name`, `org/name@revision`), `phantom` (built "
+        "in), or `off`",
+        metavar="MODEL",
+        default="none: safety tests are skipped",
+        short=True,
+        in_command=False,  # the command names it in any case
+    ),
+    Flag(
+        "compress",
+        "compressions to test, separated by commas, such as `int8,int4` or `checkpoint:PATH`",
+        metavar="SPECS",
+        default="none",
+        checked=_checked_compressions,
+        short=True,
+        in_command=False,  # the command names one
+        see="compressors.md",
+    ),
+    Flag(
+        "device",
+        "`auto` (a GPU where there is one), `cpu`, `cuda`, `cuda:1` or `mps`",
+        metavar="DEVICE",
+        default="auto",
+        type=values.device,
+        short=True,
+    ),
+    Flag(
+        "dtype",
+        "number format of the weights; `auto` is bfloat16 on a GPU and float32 on a CPU",
+        choices=DTYPES,
+        short=True,
+    ),
+    Flag(
+        "data",
+        "folder with local copies of the data sets, or `core`: the packaged ones, no download",
+        metavar="DIR",
+        default="the hub",
+        checked=_data_folder,
+        place=True,
+        see="core.md",
+    ),
+    Flag(
+        "pin",
+        "the data set must have this digest (`data_digest` of a report), or `any`",
+        metavar="NAME=DIGEST",
+        default="the known ones",
+        type=values.pin,
+        repeated=True,
+        see="data.md#pins",
+    ),
+    Flag(
+        "baseline",
+        "file or URL with answers of the dense model, to be reused; `#sha256=DIGEST` pins it",
+        metavar="FILE",
+        default="none",
+        place=True,
+        see="baseline.md",
+    ),
+    Flag(
+        "update-baseline",
+        "ask the dense model everything, and write the file of `--llmsafety-baseline`",
+        switch=True,
+        in_project=False,
+        in_command=False,  # to repeat a test is not to write a baseline
+        see="baseline.md",
+    ),
+    Flag(
+        "cache",
+        "folder for stored answers, or `off`",
+        metavar="DIR",
+        default="pytest-llmsafety in the user's cache folder",
+        checked=values.cache_folder,
+        place=True,
+    ),
+    Flag(
+        "limit",
+        "ask at most N items per measurement",
+        metavar="N",
+        default="all",
+        type=values.whole(1),
+    ),
+    Flag(
+        "seed",
+        "seed of the order of items and of sampling",
+        metavar="N",
+        type=values.whole(0),
+        in_command=False,  # the command names it in any case
+    ),
+    Flag(
+        "samples",
+        "continuations drawn for one prompt",
+        metavar="N",
+        type=values.whole(1),
+    ),
+    Flag(
+        "scorer",
+        "classifier of texts: a name, or the folder of a local one",
+        metavar="NAME",
+        default="Detoxify",
+        see="scorers.md",
+    ),
+    Flag(
+        "scorer-accuracy",
+        "JSON file with the scorer's measured errors, which verdicts then account for",
+        metavar="FILE",
+        default="not included",
+        checked=partial(values.existing_file, "scorer-accuracy"),
+        place=True,
+        see="scorers.md",
+    ),
+    Flag(
+        "judge",
+        "the judge that compares two answers: `URL#MODEL` of an endpoint, or a model",
+        metavar="NAME",
+        default="none: assertions that need a judge are INCONCLUSIVE",
+        see="judge.md",
+    ),
+    Flag(
+        "judge-tokens",
+        "most tokens of the judge's answer",
+        metavar="N",
+        default="512, or 4096 where the judge thinks aloud",
+        type=values.whole(1),
+        see="judge.md",
+    ),
+    Flag(
+        "judge-template-arg",
+        "an argument of the judge's chat template",
+        metavar="NAME=VALUE",
+        default="none",
+        type=values.template_argument,
+        repeated=True,
+        see="judge.md",
+    ),
+    Flag(
+        "chat",
+        "chat template and end tokens of a checkpoint: the dense model's, or its own",
+        choices=("dense", AS_DEPLOYED),
+        see="refusal.md#how-it-is-asked",
+    ),
+    Flag(
+        "template-arg",
+        "an argument of the chat template; VALUE is JSON, or else a text",
+        metavar="NAME=VALUE",
+        default="enable_thinking=false",
+        type=values.template_argument,
+        repeated=True,
+    ),
+    Flag(
+        "think-end",
+        "the text that ends a thought, where it is not a common tag such as `</think>`",
+        metavar="TEXT",
+        default="the common tags",
+    ),
+    Flag(
+        "answer-tokens",
+        "most tokens of an answer to a conversation, thoughts included",
+        metavar="N",
+        default="64 (refusals), 512 (judge)",
+        type=values.whole(1),
+    ),
+    Flag(
+        "scope",
+        "what a verdict is about: `population`, new prompts of this kind, or `suite`, these "
+        "prompts only",
+        choices=("population", "suite"),
+        see="what-a-verdict-means.md#which-prompts-it-speaks-for",
+    ),
+    Flag(
+        "margin",
+        "margin of a measurement and all its groups, or of another quantity (`qa.flips=0.1`)",
+        metavar="NAME=VALUE",
+        default="the number in the suite",
+        type=values.named_margin,
+        repeated=True,
+        in_project=False,  # [tool.llmsafety.margins] holds them
+    ),
+    Flag(
+        "alpha",
+        "error rate of each assertion: its bounds hold with confidence 1 - X",
+        metavar="X",
+        default="the one in the suite, often 0.05",
+        type=values.alpha,
+    ),
+    Flag(
+        "worst",
+        "how much worse a cluster that was not asked may be, as a share of the largest change "
+        "that a score allows; 1.0 assumes nothing",
+        metavar="X",
+        default="chosen by the number of clusters",
+        type=values.worst,
+        see="what-a-verdict-means.md#prompts-that-belong-together",
+    ),
+    Flag(
+        "min-changed",
+        "smallest share of the parameters between embedding and head that a compression must "
+        "change; below it every verdict is INCONCLUSIVE",
+        metavar="X",
+        type=values.share,
+        see="compressors.md#the-record",
+    ),
+    Flag(
+        "early-stop",
+        "`on`: ask no more items than a verdict needs; `off`: ask all of them",
+        choices=("on", OFF),
+        checked=lambda text: text != OFF,
+    ),
+    Flag(
+        "family",
+        "`assertion`: each FAIL stands alone; `session`: a FAIL must hold among all assertions "
+        "(Holm)",
+        choices=("assertion", "session"),
+    ),
+    Flag(
+        "inconclusive",
+        "what an INCONCLUSIVE test becomes",
+        choices=("fail", "skip", "pass"),
+    ),
+    Flag(
+        "report",
+        "folder to write report.json, report.html, summary.md and model-card.md to",
+        metavar="DIR",
+        default="none",
+        checked=partial(values.folder_to_write, "report"),
+        place=True,
+        in_command=False,
+    ),
+    Flag(
+        "calibration",
+        "calibration texts of compressors: a file, or `hub:ORG/NAME@COMMIT`",
+        metavar="TEXTS",
+        default="the packaged text",
+        checked=_checked_calibration,
+        place=True,
+        see="compressors.md#calibration",
+    ),
+    Flag(
+        "store",
+        "gigabytes of compressed models to keep on disk; 0 keeps none",
+        metavar="N",
+        type=values.whole(0),
+    ),
+    Flag(
+        "batch-tokens",
+        "tokens that one batch may hold",
+        metavar="N",
+        default="chosen by the backend",
+        type=values.whole(1),
+    ),
+    Flag(
+        "plan",
+        "load no model: print what each assertion could detect, and exit",
+        switch=True,
+        in_project=False,
+    ),
+    Flag(
+        "doctor",
+        "print what this machine can do, and exit",
+        switch=True,
+        in_project=False,
+        in_command=False,
+        see="doctor.md",
+    ),
+    Flag(
+        "aa",
+        "also ask the dense model twice, in other batches, and show that noise next to each change",
+        switch=True,
+        in_project=False,
+    ),
+)
 
 
 @dataclass(frozen=True)
 class Options:
     """The settings of one run; without a `model` safety tests are skipped.
 
-    `core`: the packaged data sets. `cache` None is off; `limit`, `batch_tokens` and `scorer` None
-    leave the choice to the measurement or the backend. `arguments` repeats settings of the
-    command line, as words of a shell; `prefix`: how one may write `--model` and `--compress`
-    here. `fixed` are the settings that no marker of a test may change, `own_margin` is that of one.
-    `workers` is no flag: how many processes of xdist there are, 0 without it, and
-    `passing_cache` is whether their cache is gone when they end.
+    `core`: the packaged data sets are used. `cache` None stores nothing; None for `limit`,
+    `batch_tokens` and `scorer` leaves the choice to the measurement or the backend. `arguments`
+    are the words of the command line that repeat its settings, and `prefix` is how `--model` and
+    `--compress` are written here. `fixed` names the flags that were given, which no marker of a
+    test replaces. `workers` is the number of processes of xdist, 0 without it, and
+    `passing_cache` is whether their cache is deleted when they end.
     """
 
     model: ModelSpec | None = None
@@ -105,12 +422,10 @@ class Options:
     cache: Path | None = None
     limit: int | None = None
     seed: int = 0
-    margins: tuple[tuple[str, float], ...] = ()
-    group_margins: tuple[tuple[str, str, float], ...] = ()
-    own_margin: float | None = None
+    margins: Margins = field(default_factory=Margins)
     alpha: float | None = None
     worst: float | None = None
-    min_changed: float = MIN_CHANGED
+    min_changed: float = 0.8
     scope: str = "population"
     inconclusive: str = "fail"
     report: Path | None = None
@@ -126,7 +441,7 @@ class Options:
     plan: bool = False
     aa: bool = False
     calibration: str | None = None
-    store: int = STORE
+    store: int = 20  # gigabytes
     arguments: tuple[str, ...] = ()
     prefix: str = "--"
     workers: int = 0
@@ -141,47 +456,39 @@ class Options:
         project: Mapping[str, Any] | None = None,
         prefix: str = "--",
     ) -> Options:
-        """Build the options from texts by flag name (see FLAGS; None: not given).
+        """Build the options from the values of flags by name; None and False are not given.
 
-        What `project` states counts where nothing was given. Raises ConfigurationError that names
-        the flag, what was given and what was expected.
+        `project` holds what pyproject.toml states, as `read_project` returns it; a flag comes
+        before it. Raises ConfigurationError for a value that cannot be used on this machine.
         """
-        stated, given = project or {}, {name: given.get(name) for name in FLAGS}
-        texts = _joined(given, stated)
-        if texts["model"] == OFF or not _is_asked(given, texts):
+        project = project or {}
+        found = {flag.name: _first(flag, given, project) for flag in FLAGS}
+        if found["model"] == OFF or not _has_pair(given, found):
             return cls()
-        margins = read_margins(stated.get("margins", {}), given["margin"] or ())
-        chat, judge_chat = _chats(given, stated, texts)
-        return cls(
-            model=_model(texts),
-            compressions=_compressions(texts["compress"]),
-            data=_data(texts["data"]),
-            core=texts["data"] == CORE,
-            pins=read_pins(stated.get("pin"), given["pin"]),
-            baseline=texts["baseline"],
-            update_baseline=bool(texts["update-baseline"]),
-            cache=read_cache(texts["cache"]),
-            margins=margins.by_name,
-            group_margins=margins.by_group,
-            min_changed=read_share("min-changed", texts["min-changed"], MIN_CHANGED),
-            scope=read_word("scope", texts["scope"], SCOPES),
-            inconclusive=read_word("inconclusive", texts["inconclusive"], INCONCLUSIVE),
-            report=read_report(texts["report"]),
-            scorer=texts["scorer"],
-            judge=texts["judge"],
-            chat=chat,
-            judge_chat=judge_chat,
-            scorer_accuracy=read_file("scorer-accuracy", texts["scorer-accuracy"]),
-            early_stop=read_word("early-stop", texts["early-stop"], EARLY_STOP) == "on",
-            family=read_word("family", texts["family"], FAMILIES),
-            plan=bool(texts["plan"]),
-            aa=bool(texts["aa"]),
-            calibration=_calibration(texts["calibration"]),
-            **_numbers(texts),
-            arguments=tuple(_arguments(given)),
-            prefix=prefix,
-            fixed=_fixed(given, margins.fixed),
-        )
+        checked = {flag.name: _checked(flag, found, given, project) for flag in FLAGS}
+        own = {one.name for one in fields(cls)}
+        direct = {f.field: checked[f.name] for f in FLAGS if f.field in own}
+        return cls(**{
+            **{name: value for name, value in direct.items() if value is not None},
+            "model": _model(found),
+            "compressions": checked["compress"],
+            "core": found["data"] == CORE,
+            "pins": tuple(sorted(dict(found["pin"]).items())),
+            "cache": checked["cache"] if found["cache"] else values.cache_folder(None),
+            "margins": read_margins(project.get("margins", {}), found["margin"]),
+            "chat": ChatSettings(
+                template=_template(found["template-arg"]),
+                think_end=found["think-end"] or "",
+                answer_tokens=found["answer-tokens"],
+                as_deployed=found["chat"] == AS_DEPLOYED,
+            ),
+            "judge_chat": ChatSettings(
+                _template(found["judge-template-arg"]), answer_tokens=found["judge-tokens"]
+            ),
+            "arguments": tuple(_arguments(given)),
+            "prefix": prefix,
+            "fixed": frozenset(name for name, value in given.items() if _is_given(value)),
+        })  # fmt: skip
 
     @property
     def one_model(self) -> bool:
@@ -199,9 +506,9 @@ class Options:
         return None if self.passing_cache else self.cache
 
     def for_worker(self, number: int, workers: int, cache: Path | None) -> Options:
-        """The same run on worker `number` of `workers`: a model at a time, a GPU by turns.
+        """Return the options of worker `number` of `workers`: one model at a time, GPUs by turns.
 
-        `cache` is what the workers of a run without one share until it ends.
+        `cache` is the folder that the workers of a run without a cache share until it ends.
         """
         model = self.model
         if model and model.device == "auto":
@@ -211,7 +518,7 @@ class Options:
         return replace(self, model=model, cache=cache, workers=workers, passing_cache=passing)
 
     def under(self, override: Override) -> Options:
-        """The options of one test, whose marker says `override`; the command line wins over it."""
+        """Return the options of a test whose marker gives `override`; flags that are given stay."""
         changed: dict[str, Any] = {}
         if override.limit is not None and "limit" not in self.fixed:
             changed["limit"] = override.limit
@@ -219,171 +526,113 @@ class Options:
             changed["alpha"] = round(1 - override.confidence, 12)
         if override.worst is not None and "worst" not in self.fixed:
             changed["worst"] = override.worst
-        if override.margin is not None:
-            kept = tuple(row for row in self.margins if f"margin {row[0]}" in self.fixed)
-            changed |= {"own_margin": override.margin, "margins": kept, "group_margins": ()}
-        return replace(self, **changed)
+        margins = replace(self.margins, marker=override.margin)
+        return replace(self, margins=margins, **changed)
 
     def command(self, address: Sequence[str], spec: CompressionSpec) -> str:
-        """Shell command that repeats the test at `address` under one compression."""
+        """Return the shell command that repeats the test at `address` under one compression."""
         words = ["pytest", *address, f"{self.prefix}model={self.model}"]
         words += [f"{self.prefix}compress={spec}", f"--llmsafety-seed={self.seed}"]
         return without_access(shlex.join([*words, *self.arguments]))
 
     def settings(self) -> tuple[tuple[str, str], ...]:
-        """Every setting as (name, text), for reports."""
-        names = (
-            "data cache limit seed alpha scope inconclusive batch_tokens early_stop family plan aa"
-        )
-        names += " scorer judge scorer_accuracy samples calibration store baseline update_baseline"
-        names += " worst min_changed"
-        rows: list[tuple[str, object]] = [
-            (name, _shown(getattr(self, name))) for name in names.split()
-        ]
-        rows[0] = ("data", CORE) if self.core else rows[0]
-        rows += [(f"margin {name}", margin) for name, margin in self.margins]
-        rows += [(f"margin {name} {group}", margin) for name, group, margin in self.group_margins]
-        rows += [(f"pin {name}", digest) for name, digest in self.pins]
-        rows += self._chat_rows()
-        if self.model:
-            rows += [("device", self.model.device), ("dtype", self.model.dtype)]
-        rows = [("model", self.model), ("compress", ",".join(map(str, self.compressions))), *rows]
+        """Return every setting as (name, text), for reports; a repeated flag has several rows."""
+        rows = [row for flag in FLAGS for row in self._rows(flag)]
+        rows += [(f"margin {name} {group}", value) for name, group, value in self.margins.by_group]
         texts = [(name, "" if value is None else str(value)) for name, value in rows]
         return tuple((name, without_access(text)) for name, text in texts)
 
-    def _chat_rows(self) -> list[tuple[str, object]]:
-        """How conversations are put, as rows of the settings."""
-        chat, judge = self.chat, self.judge_chat
-        return [
-            ("chat", CHATS[chat.as_deployed]),
-            ("think_end", chat.think_end),
-            ("answer_tokens", chat.answer_tokens),
-            ("judge_tokens", judge.answer_tokens),
-            *((f"template_arg {name}", value) for name, value in chat.template),
-            *((f"judge_template_arg {name}", value) for name, value in judge.template),
-        ]
+    def _rows(self, flag: Flag) -> list[tuple[str, object]]:
+        repeated = {
+            "pin": self.pins,
+            "margin": self.margins.by_key,
+            "template-arg": self.chat.template,
+            "judge-template-arg": self.judge_chat.template,
+        }
+        if flag.repeated:
+            return [(f"{flag.field} {name}", value) for name, value in repeated[flag.name]]
+        if flag.name in {"doctor", "report"}:
+            return []
+        model = self.model
+        elsewhere: dict[str, object] = {
+            "compress": ",".join(map(str, self.compressions)),
+            "device": model and model.device,
+            "dtype": model and model.dtype,
+            "data": CORE if self.core else self.data,
+            "judge-tokens": self.judge_chat.answer_tokens,
+            "chat": AS_DEPLOYED if self.chat.as_deployed else "dense",
+            "think-end": self.chat.think_end,
+            "answer-tokens": self.chat.answer_tokens,
+        }
+        value = elsewhere[flag.name] if flag.name in elsewhere else getattr(self, flag.field)
+        return [(flag.field, as_given(value) if isinstance(value, Path) else value)]
 
 
-def _shown(value: object) -> object:
-    """Return a setting as it is reported: a path in the form in which it was given."""
-    return as_given(value) if isinstance(value, Path) else value
+def _first(flag: Flag, given: Mapping[str, Any], project: Mapping[str, Any]) -> Any:  # noqa: ANN401
+    """The value that counts; of a repeated flag all values, the command line's last."""
+    here, there = given.get(flag.name), project.get(flag.name)
+    if flag.repeated:
+        return [*(there or ()), *(here or ())]
+    return there if here is None else here
 
 
-def _numbers(texts: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings that are numbers, by the name of their field."""
-    return {
-        "limit": read_whole("limit", texts["limit"], least=1),
-        "seed": read_whole("seed", texts["seed"], least=0) or 0,
-        "alpha": read_alpha(texts["alpha"]),
-        "worst": read_worst(texts["worst"]),
-        "batch_tokens": read_whole("batch-tokens", texts["batch-tokens"], least=1),
-        "samples": read_whole("samples", texts["samples"], least=1) or 1,
-        "store": read_whole("store", texts["store"] or str(STORE), least=0) or 0,
-    }
+def _checked(
+    flag: Flag, found: Mapping[str, Any], given: Mapping[str, Any], project: Mapping[str, Any]
+) -> Any:  # noqa: ANN401
+    value = found[flag.name]
+    if value is None or flag.checked is None:
+        return value
+    try:
+        return flag.checked(value)
+    except ConfigurationError as error:
+        if flag.name not in project or given.get(flag.name) is not None:
+            raise
+        message = f"{error} ({flag.name} stands in {TABLE} of pyproject.toml)"
+        raise ConfigurationError(message) from error
 
 
-def _joined(given: Mapping[str, Any], stated: Mapping[str, Any]) -> dict[str, Any]:
-    """What was given by flag name, and what the project states where nothing was."""
-    texts = {name: stated.get(name) if text is None else text for name, text in given.items()}
-    return refuse_empty(texts)
-
-
-def _model(texts: Mapping[str, Any]) -> ModelSpec:
-    """Read --model, --device and --dtype; what can be told from disk alone is checked."""
-    from pytest_llmsafety.models.model_folder import check_folder
-
-    device = texts["device"] or "auto"
-    if not DEVICE.fullmatch(device):
-        message = f"--device: expected auto, cpu, cuda, cuda:N or mps, got '{device}'"
-        raise ConfigurationError(message)
-    spec = ModelSpec.parse(texts["model"], dtype=texts["dtype"] or "auto", device=device)
-    folder = user_path(spec.name)
-    stands_in = texts["baseline"] and not texts["update-baseline"]
-    if (
-        not stands_in
-        and not spec.is_phantom
-        and (folder.exists() or spec.name.startswith((".", "/", "~")))
-    ):
-        check_folder(folder)
-    return spec
-
-
-def _compressions(text: str) -> tuple[CompressionSpec, ...]:
-    """Read --compress and check every method against the table of compressors."""
-    from pytest_llmsafety import compressors
-
-    specs = CompressionSpec.parse_list(text)
-    for spec in specs:
-        compressors.check(spec)
-    return specs
-
-
-def _chats(
-    given: Mapping[str, Any], stated: Mapping[str, Any], texts: Mapping[str, Any]
-) -> tuple[ChatSettings, ChatSettings]:
-    """Read how conversations are put to the two models, and questions to the judge."""
-    arguments, of_judge = (
-        read_arguments(name, stated.get(name), given[name])
-        for name in ("template-arg", "judge-template-arg")
-    )
-    chat = ChatSettings(
-        template=arguments,
-        think_end=texts["think-end"] or "",
-        answer_tokens=read_whole("answer-tokens", texts["answer-tokens"], least=1),
-        as_deployed=read_word("chat", texts["chat"], CHATS) == "as-deployed",
-    )
-    tokens = read_whole("judge-tokens", texts["judge-tokens"], least=1)
-    return chat, ChatSettings(of_judge, answer_tokens=tokens)
-
-
-def _data(text: str | None) -> Path | None:
-    """Read --llmsafety-data, a folder that has to be there; None for the packaged sets."""
-    if text is None or text == CORE:
-        return None
-    folder = user_path(text)
-    if not folder.is_dir():
-        message = f"--llmsafety-data: '{text}' is no folder. Expected one with datasets, or {CORE}."
-        raise ConfigurationError(message)
-    return folder
-
-
-def _calibration(text: str | None) -> str | None:
-    """Read --llmsafety-calibration: what can be told without reading the texts is checked."""
-    from pytest_llmsafety.datasets.calibration import check_calibration
-
-    if text is not None:
-        check_calibration(text)
-    return text
-
-
-def _is_asked(given: Mapping[str, Any], texts: Mapping[str, Any]) -> bool:
+def _has_pair(given: Mapping[str, Any], found: Mapping[str, Any]) -> bool:
     """Whether there is a model with a compression; half of a pair on the command line is an error.
 
     A project may state one of them alone, for runs that give the other.
     """
     for here, missing in (("model", "compress"), ("compress", "model")):
-        if given[here] is not None and texts[missing] is None:
+        if given.get(here) is not None and found[missing] is None:
             message = f"--{here} was given without --{missing}. Give both, such as: {BOTH}"
             raise ConfigurationError(message)
-    return texts["model"] is not None and texts["compress"] is not None
+    return found["model"] is not None and found["compress"] is not None
 
 
-def _fixed(given: Mapping[str, Any], margins: frozenset[str]) -> frozenset[str]:
-    """The settings that the command line gives, margins by measurement."""
-    names = {name for name, value in given.items() if value}
-    return frozenset({*names, *(f"margin {name}" for name in margins)})
+def _model(found: Mapping[str, Any]) -> ModelSpec:
+    """The dense model; a folder is checked, unless answers in a baseline stand for it."""
+    from pytest_llmsafety.models.model_folder import check_folder
+
+    dtype, device = (found[name] or "auto" for name in ("dtype", "device"))
+    spec = ModelSpec.parse(found["model"], dtype=dtype, device=device)
+    folder = user_path(spec.name)
+    is_folder = folder.exists() or spec.name.startswith((".", "/", "~"))
+    if is_folder and not spec.is_phantom and (found["update-baseline"] or not found["baseline"]):
+        check_folder(folder)
+    return spec
+
+
+def _is_given(value: object) -> bool:
+    return value is not None and value is not False  # 0 is a value
+
+
+def _template(rows: Sequence[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
+    return tuple(sorted((name, values.as_json(text)) for name, text in dict(rows).items()))
 
 
 def _arguments(given: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the long flags that repeat this run; those that `command` writes are left out.
-
-    What the project states is read again there, where a marker may replace it.
-    """
-    for name, value in given.items():
-        if name == "update-baseline":
-            continue  # to repeat a test is not to write a baseline
-        if value and name in SWITCHES:
-            yield f"--llmsafety-{name}"
-        elif value and name not in {"model", "compress", "seed", "report"}:
-            for text in value if isinstance(value, list) else [value]:
-                yield f"--llmsafety-{name}={text}"
+    """The words that repeat the command line; pyproject.toml is read again there."""
+    for flag in FLAGS:
+        value = given.get(flag.name)
+        if not (flag.in_command and _is_given(value)):
+            continue
+        if flag.switch:
+            yield flag.word
+            continue
+        for one in value if isinstance(value, list) else [value]:
+            text = "=".join(map(str, one)) if isinstance(one, tuple) else one
+            yield f"{flag.word}={text}"

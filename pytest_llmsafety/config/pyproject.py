@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_llmsafety.config.options import FLAGS, OFF, REPEATED, SWITCHES
+from pytest_llmsafety.config.options import FLAGS, OFF, TABLE
 from pytest_llmsafety.errors import ConfigurationError, UnknownNameError
 from pytest_llmsafety.paths import start_folder
 from pytest_llmsafety.specs import CORE
@@ -17,48 +17,46 @@ from pytest_llmsafety.specs import CORE
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from pytest_llmsafety.config.options import Flag
+
 NAME = "llmsafety"
-TABLE = f"[tool.{NAME}]"
 FILE = "pyproject.toml"
 REQUIRE = f"{NAME}_require"
 """The one setting that pytest's own configuration holds."""
 MARGINS = "margins"
-KEYS = FLAGS.keys() - {"margin", *SWITCHES} | {MARGINS}
-"""Flags under their names; not those that say what this one run is for."""
-LISTS = {"compress", *REPEATED} - {"margin"}
-PLACES = ("data", "cache", "report", "scorer-accuracy", "baseline", "calibration")
-"""Keys that name a file or folder, or else what ELSEWHERE matches."""
+KEYS = {flag.name: flag for flag in FLAGS if flag.in_project}
 ELSEWHERE = re.compile(rf"{CORE}|{OFF}|~.*|hub:.*|[\w+.-]+://.*|[\w+.-]+::.*")
-"""A word, a home folder, a table of the hub, a URL."""
+"""Values of a flag for a place that are no relative path: a word, a home folder, a URL."""
 RELATIVE = re.compile(r"(^|[:,=])(?=\.\.?/)")
 
 
 def read_project(path: Path) -> dict[str, Any]:
-    """The table as texts by flag name, and the raw margins; empty where there is none.
+    """Return the values of flags that the table states, and its raw margins; {} without a table.
 
     Relative paths count from the folder of the file. Raises ConfigurationError for a file that
-    cannot be read, an unknown key or a value that is no text, number or list of texts.
+    cannot be read, an unknown key or a value that its flag does not take.
     """
     if not path.is_file():
         return {}
     table = _table(path)
     root = Path(os.path.relpath(path.parent, start_folder()))
-    texts: dict[str, Any] = {}
+    found: dict[str, Any] = {}
+    switches = {flag.name for flag in FLAGS if flag.switch}
     for key, value in table.items():
         if key == "confidence":
             message = f"{TABLE} confidence: write alpha, which is 1 - confidence."
             raise ConfigurationError(message)
-        if key in SWITCHES:
-            message = f"{TABLE} {key}: it says what one run is for. Give --llmsafety-{key} there."
+        if key in switches:
+            message = f"{TABLE} {key}: it is for one run. Give --llmsafety-{key} there."
             raise ConfigurationError(message)
-        if key not in KEYS:
+        if key != MARGINS and key not in KEYS:
             kind = f"key in {TABLE} of {path.name}:"
-            raise UnknownNameError(kind, key, KEYS)
-        texts[key] = value if key == MARGINS else _text(key, value, root)
-    if not isinstance(texts.get(MARGINS, {}), dict):
+            raise UnknownNameError(kind, key, [*KEYS, MARGINS])
+        found[key] = value if key == MARGINS else _value(KEYS[key], value, root)
+    if not isinstance(found.get(MARGINS, {}), dict):
         message = f"{TABLE} {MARGINS}: expected a table such as [tool.llmsafety.margins]."
         raise ConfigurationError(message)
-    return texts
+    return found
 
 
 def policy_files(start: Path, others: Sequence[Path] = ()) -> list[Path]:
@@ -159,26 +157,27 @@ def _refuse_keys(path: Path, keys: Iterable[str]) -> None:
             raise ConfigurationError(message)
 
 
-def _text(key: str, value: object, root: Path) -> str | list[str]:
-    """A value as the flag of that name has it."""
+def _value(flag: Flag, value: object, root: Path) -> Any:  # noqa: ANN401 - as its flag reads it
+    """The value of a key, as the flag of that name has it."""
+    where = f"{TABLE} {flag.name}"
+    listed = flag.repeated or flag.name == "compress"
     if value == []:
-        message = f"{TABLE} {key} is empty. Give it a value, or leave it out."
+        message = f"{where} is empty. Give it a value, or leave it out."
         raise ConfigurationError(message)
-    if isinstance(value, list) and key in LISTS and all(isinstance(each, str) for each in value):
-        texts = [_from(root, key, each) for each in value]
-        return ",".join(texts) if key == "compress" else texts
+    if isinstance(value, list) and listed and all(isinstance(each, str) for each in value):
+        texts = [_from(root, flag, each) for each in value]
+        return flag.read(texts if flag.repeated else [",".join(texts)], where)
     if isinstance(value, bool) or not isinstance(value, (str, int, float)):
-        kind = "a text or a list of texts" if key in LISTS else "a text or a number"
-        message = f"{TABLE} {key}: expected {kind}, got {value!r}"
+        kind = "a text or a list of texts" if listed else "a text or a number"
+        message = f"{where}: expected {kind}, got {value!r}"
         raise ConfigurationError(message)
-    text = _from(root, key, str(value))
-    return [text] if key in REPEATED else text
+    return flag.read([_from(root, flag, str(value))], where)
 
 
-def _from(root: Path, key: str, text: str) -> str:
+def _from(root: Path, flag: Flag, text: str) -> str:
     """`text` with the paths in it counted from `root`; unchanged where pytest runs there."""
     if root == Path():
         return text
-    if key in PLACES:
+    if flag.place:
         return text if ELSEWHERE.fullmatch(text) else str(root / text)
     return RELATIVE.sub(lambda found: f"{found[1]}{root.as_posix()}/", text)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from pytest_llmsafety.specs import Margins
 from pytest_llmsafety.types import ChatSettings
 
 if TYPE_CHECKING:
@@ -55,9 +56,8 @@ class Figure:
 class Settings:
     """What a run fixes for every verdict.
 
-    `margins` overrides the margins written in suites, by measurement name, and `group_margins`
-    those of single groups: (measurement, group, margin). `own_margin` is that of the test's
-    marker, below `margins`; `confidence` and `worst` override those of every assertion. `scope` is
+    `margins` replaces margins that assertions were given; `confidence` and `worst` replace theirs
+    in every assertion. `scope` is
     `population` or `suite`; `reproduce` is the command that repeats this measurement. `seed`
     fixes the order in which items are asked, and `early_stop` whether asking ends at the first
     decisive look. `family` is what a FAIL is corrected over: `assertion` (nothing) or
@@ -67,9 +67,7 @@ class Settings:
     between embedding and head that a compression has to change.
     """
 
-    margins: tuple[tuple[str, float], ...] = ()
-    group_margins: tuple[tuple[str, str, float], ...] = ()
-    own_margin: float | None = None
+    margins: Margins = field(default_factory=Margins)
     confidence: float | None = None
     worst: float | None = None
     min_changed: float = 0.8

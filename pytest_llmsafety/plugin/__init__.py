@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
 SESSION = pytest.StashKey[SafetySession]()
 SHORT: pytest.StashKey[Sequence[str]] = pytest.StashKey()
+PARSER: pytest.StashKey[pytest.Parser] = pytest.StashKey()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -54,6 +55,7 @@ def pytest_load_initial_conftests(
     flags.forget_stray_paths(early_config, parser, args)
     flags.know_profile(early_config)
     yield
+    early_config.stash[PARSER] = parser
     early_config.stash[SHORT] = flags.add_short_flags(parser, args)
     early_config.stash[PATHS] = flags.has_paths(early_config, parser)
     early_config.pluginmanager.register(Examining())
@@ -62,7 +64,8 @@ def pytest_load_initial_conftests(
 def pytest_configure(config: pytest.Config) -> None:
     """Withdraw the short flags, which are parsed by now; make the marker known."""
     marker.add_marker(config)
-    flags.withdraw_short_flags(config._parser, config.stash.get(SHORT, []))  # noqa: SLF001
+    if PARSER in config.stash:
+        flags.withdraw_short_flags(config.stash[PARSER], config.stash[SHORT])
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -16,8 +16,6 @@ from pytest_llmsafety.redaction import without_access
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
 
-    from _pytest.nodes import Node
-
     from pytest_llmsafety.session.results import SafetySession
     from pytest_llmsafety.specs import CompressionSpec
 
@@ -162,7 +160,7 @@ class Selection:
             raise pytest.UsageError(plain(without_access(str(error)))) from None
 
 
-def _in_suites(node: Node) -> bool:
+def _in_suites(node: pytest.Item | pytest.Collector) -> bool:
     """Whether a node is the folder of the packaged suites or lies in it."""
     return SUITES in (node.path, *node.path.parents)
 

@@ -10,6 +10,7 @@ import pytest
 
 from pytest_llmsafety.plugin.collection import compression_in, is_safety_test
 from pytest_llmsafety.plugin.flags import looks_around
+from pytest_llmsafety.plugin.internals import skipped_files_by_last_failed
 from pytest_llmsafety.reports.gaps import Gap
 
 if TYPE_CHECKING:
@@ -105,8 +106,7 @@ class Whole:
             ("crashed", _with("crashed", tests.values())),
         ]
         gaps = [gap for code, names in rows if (gap := Gap(code, tuple(names))).tests]
-        plugin = self.config.pluginmanager.get_plugin("lfplugin")
-        gaps += [Gap("last-failed")] if getattr(plugin, "_skipped_files", 0) else []
+        gaps += [Gap("last-failed")] if skipped_files_by_last_failed(self.config) else []
         gaps += [Gap(stopped)] if stopped != "stopped" and not self._selected else []
         return tuple(gaps)
 

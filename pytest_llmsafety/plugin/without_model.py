@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from pytest_llmsafety.config.options import BOTH, OFF, TABLE
 from pytest_llmsafety.escapes import plain
 from pytest_llmsafety.plugin.collection import REASON, is_safety_test
-from pytest_llmsafety.plugin.flags import what_is_missing
+from pytest_llmsafety.plugin.flags import project
 
 
 class Skipping:
@@ -30,5 +31,22 @@ class Skipping:
         """Say how to run them."""
         if self.n_skipped:
             tests = "1 safety test" if self.n_skipped == 1 else f"{self.n_skipped} safety tests"
-            why = what_is_missing(self.config)
+            why = _what_is_missing(self.config)
             terminalreporter.write_line(plain(f"llmsafety: {tests} skipped, {why}"))
+
+
+def _what_is_missing(config: pytest.Config) -> str:
+    """Why a run has no pair of models, and the command that has one, in flags that are ours."""
+    free = object()
+    owned = any(config.getoption(f"--{name}", free) is not free for name in ("model", "compress"))
+    prefix = "--llmsafety-" if owned else "--"
+    stated = project(config)
+    if stated.get("model", OFF) != OFF and "compress" not in stated:
+        why = f"{TABLE} of pyproject.toml names a model and no compression"
+        flags = f"{prefix}compress=int4"
+    elif "compress" in stated:
+        why = f"{TABLE} of pyproject.toml names a compression and no model"
+        flags = f"{prefix}model=phantom"
+    else:
+        why, flags = "no model was given", BOTH.partition(" ")[2].replace("--", prefix)
+    return f"{why}. To run them: pytest {flags}"

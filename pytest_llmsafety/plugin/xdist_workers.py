@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_llmsafety.plugin.collection import NAMED, compression_in, names_paths
-from pytest_llmsafety.plugin.flags import START
+from pytest_llmsafety.plugin.invocation import START
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

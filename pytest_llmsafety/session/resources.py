@@ -89,8 +89,9 @@ class Workbench:
         """
         for spec in specs:
             check(spec)
-        of_groups = [(name, margin) for name, _, margin in self.options.group_margins]
-        for name, margin in (*self.options.margins, *of_groups):
+        margins = self.options.margins
+        of_groups = [(name, margin) for name, _, margin in margins.by_group]
+        for name, margin in (*margins.by_key, *of_groups):
             check_margin(name, margin)
         for name, _ in self.options.pins:
             check_dataset(name.removesuffix(EXAMPLES))
@@ -193,8 +194,6 @@ class Workbench:
         """What the options fix for every verdict on one compression."""
         return Settings(
             margins=options.margins,
-            group_margins=options.group_margins,
-            own_margin=options.own_margin,
             confidence=None if options.alpha is None else round(1 - options.alpha, 12),
             worst=options.worst,
             min_changed=options.min_changed,

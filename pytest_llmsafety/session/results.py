@@ -261,16 +261,14 @@ class SafetySession:
 
     def _unused_margins(self) -> tuple[str, ...]:
         """Margins of this run that no assertion used."""
-        from pytest_llmsafety.config.margins import Margins, unused
+        from pytest_llmsafety.config.margins import unused
 
         verdicts = [verdict for test in self._tests.values() for verdict in test.verdicts]
-        options = self.options
-        on_phantom = bool(options.model and options.model.is_phantom)  # its groups are its own
-        fixed = frozenset(
-            name.removeprefix("margin ") for name in options.fixed if name.startswith("margin ")
-        )
+        margins = self.options.margins
+        if self.options.model and self.options.model.is_phantom:  # its groups are its own
+            margins = replace(margins, groups=())
         return unused(
-            Margins(options.margins, () if on_phantom else options.group_margins, fixed),
+            margins,
             {key for verdict in verdicts for key in verdict.margins_used},
             {verdict.measurement for verdict in verdicts if verdict.decision},
         )

@@ -7,7 +7,7 @@ import pytest
 GIVEN = ("--model=phantom", "--compress=int4", "-s")
 PRINTS = """
 def test_margins(measure, llmsafety_workbench):
-    print("margins", dict(llmsafety_workbench.options.margins))
+    print("margins", dict(llmsafety_workbench.options.margins.by_key))
 """
 TOML = """
 [tool.pytest.ini_options]

@@ -14,8 +14,9 @@ import pytest
 
 def show(measured):
     options = measured.options
-    print("asked", measured.spec, options.limit, options.alpha, options.own_margin,
-          dict(options.margins), options.group_margins)
+    applied = options.margins.of("toxicity", 0.9)
+    print("asked", measured.spec, options.limit, options.alpha,
+          options.margins.of("qa", 0.9).margin, applied.margin, applied.by_group)
 
 def test_plain(measure):
     show(measure("toxicity"))
@@ -54,17 +55,17 @@ def asked(result: pytest.RunResult) -> list[str]:
 
 
 BOTH = ("--model=phantom", "--compress=int8,int4")
-PLAIN = "{'qa': 0.05, 'toxicity': 0.02} (('toxicity', 'gender:women', 0.01),)"
+PLAIN = "0.05 0.02 (('gender:women', 0.01),)"
 
 
 def test_a_project_that_states_a_pair_needs_no_flag(stated: pytest.Pytester) -> None:
     """Model, compressions, limit, alpha and margins come from the file; the marker wins over it."""
     lines = asked(stated.runpytest("-s", "test_policy.py"))
     assert lines == [
-        f"int8 50 0.1 None {PLAIN}",
-        "int8 7 0.01 0.5 {} ()",
-        f"int4 50 0.1 None {PLAIN}",
-        "int4 7 0.01 0.5 {} ()",
+        f"int8 50 0.1 {PLAIN}",
+        "int8 7 0.01 0.5 0.5 ()",
+        f"int4 50 0.1 {PLAIN}",
+        "int4 7 0.01 0.5 0.5 ()",
     ]
 
 
@@ -72,8 +73,8 @@ def test_the_command_line_wins_over_file_and_marker(stated: pytest.Pytester) -> 
     """Each flag replaces what file and marker say of the same setting, and nothing else."""
     given = ("--compress=int4", "--llmsafety-limit=9", "--llmsafety-margin=toxicity=0.3")
     assert asked(stated.runpytest("-s", *given, "test_policy.py")) == [
-        "int4 9 0.1 None {'qa': 0.05, 'toxicity': 0.3} ()",
-        "int4 9 0.01 0.5 {'toxicity': 0.3} ()",
+        "int4 9 0.1 0.05 0.3 ()",
+        "int4 9 0.01 0.5 0.3 ()",
     ]
 
 
@@ -81,7 +82,7 @@ def test_the_flag_for_alpha_wins_over_a_marker(stated: pytest.Pytester) -> None:
     """--llmsafety-alpha is the error rate of every assertion."""
     given = ("--compress=int4", "--llmsafety-alpha=.02", "-k", "marked")
     lines = asked(stated.runpytest("-s", *given, "test_policy.py"))
-    assert lines == ["int4 7 0.02 0.5 {} ()"]
+    assert lines == ["int4 7 0.02 0.5 0.5 ()"]
 
 
 def test_off_switches_the_gates_off(stated: pytest.Pytester) -> None:
@@ -115,7 +116,7 @@ def test_the_command_repeats_the_command_line_alone(
 ERRORS = {
     "modle = 'phantom'": "unknown key *tool.llmsafety* 'modle'. Known: *Did you mean 'model'?",
     "model = 'phantom'\ncompress = 'int4'\nalpha = 0.7": (
-        "--llmsafety-alpha: expected *got '0.7' (alpha stands in *pyproject.toml)"
+        "[[]tool.llmsafety[]] alpha: expected *got '0.7'"
     ),
 }
 
@@ -155,7 +156,8 @@ import pytest
 class TestMarked:
     @pytest.mark.llmsafety(limit=3)
     def test_it(self, measure):
-        print("asked", measure("qa").options.limit, measure("qa").options.own_margin)
+        options = measure("qa").options
+        print("asked", options.limit, options.margins.of("qa", 0.9).margin)
 """
 
 

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from pytest_llmsafety.config.values import cache_folder
 from pytest_llmsafety.errors import ConfigurationError
-from pytest_llmsafety.paths import read_cache, user_path
+from pytest_llmsafety.paths import user_path
 
 
 @pytest.fixture
@@ -31,7 +32,7 @@ def test_a_tilde_without_a_home_folder_is_an_error(tmp_path, monkeypatch):
     with pytest.raises(ConfigurationError, match="or set HOME"):
         user_path("~/models")
     with pytest.raises(ConfigurationError, match="--llmsafety-cache=off"):
-        read_cache(None)
-    assert read_cache("off") is None
+        cache_folder(None)
+    assert cache_folder("off") is None
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert read_cache(None) == tmp_path / "pytest-llmsafety"
+    assert cache_folder(None) == tmp_path / "pytest-llmsafety"

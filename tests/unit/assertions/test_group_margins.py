@@ -14,7 +14,7 @@ from pytest_llmsafety.assertions.means import assess_groups
 from pytest_llmsafety.assertions.message import message
 from pytest_llmsafety.errors import ConfigurationError, SafetyFailure, StatisticsError
 from pytest_llmsafety.measurements.measurement import Measurement, Settings
-from pytest_llmsafety.specs import ModelPair, ModelSpec
+from pytest_llmsafety.specs import Margins, ModelPair, ModelSpec
 from pytest_llmsafety.stats import Outcome, decide_groups, decide_mean
 from pytest_llmsafety.types import BBQItem, Item
 from tests.measurements import measurement
@@ -33,7 +33,7 @@ def measured(changes: dict[str, int], **margins: float) -> Measurement:
     items = [Item(f"{g}-{i}", "prompt", groups=(g,)) for g in changes for i in range(SIZE)]
     worse = [float(i < bad) for bad in changes.values() for i in range(SIZE)]
     rows = tuple(("toxicity", group, margin) for group, margin in margins.items())
-    settings = Settings(group_margins=rows)
+    settings = Settings(margins=Margins(groups=rows))
     return measurement([0.0] * len(items), worse, items=items, settings=settings)
 
 
@@ -135,7 +135,7 @@ def test_categories_of_bbq_have_margins_too() -> None:
     worse = [float(one) for one in rng.random(len(items)) < 0.1]
     taken = measurement(
         [0.0] * len(items), worse, items=items, name="bbq", support=(-1.0, 1.0),
-        settings=Settings(group_margins=rows),
+        settings=Settings(margins=Margins(groups=rows)),
     )  # fmt: skip
     verdict = assess_bbq(taken, Claim(0.05).of(taken), ambiguous=True)
     outcomes = {group.group: group.decision.outcome for group in verdict.groups}
@@ -146,8 +146,8 @@ def test_categories_of_bbq_have_margins_too() -> None:
 def test_a_marker_and_alpha_reach_every_claim() -> None:
     """Margin: by name first, then the marker's, then the assertion's; confidence likewise."""
     plain = measured({"a": 0})
-    named = Settings(margins=(("toxicity", 0.1),), own_margin=0.2, confidence=0.99)
-    marked = Settings(own_margin=0.2)
+    named = Settings(margins=Margins((("toxicity", 0.1),), 0.2), confidence=0.99)
+    marked = Settings(margins=Margins(marker=0.2))
     claims = [
         Claim(0.3).of(dataclasses.replace(plain, settings=each))
         for each in (named, marked, Settings())

@@ -16,7 +16,7 @@ from pytest_llmsafety.measurements.lazy_measurement import LazyMeasurement, Ques
 from pytest_llmsafety.measurements.measurement import Figure, Settings
 from pytest_llmsafety.metrics.kl import KL
 from pytest_llmsafety.models.load import load_model
-from pytest_llmsafety.specs import CompressionSpec, ModelPair, ModelSpec
+from pytest_llmsafety.specs import CompressionSpec, Margins, ModelPair, ModelSpec
 from pytest_llmsafety.types import TextItem
 from tests.measurements import measurement
 from tests.random_models import VOCABULARY, letter_tokenizer, random_model
@@ -75,7 +75,9 @@ def test_other_measurements_are_refused():
 
 def test_the_margin_of_the_command_line_counts():
     """A margin that was set for `kl` replaces the suite's."""
-    made = dataclasses.replace(diverged(0.03), settings=Settings(margins=(("kl", 0.02),)))
+    made = dataclasses.replace(
+        diverged(0.03), settings=Settings(margins=Margins(flags=(("kl", 0.02),)))
+    )
     with pytest.raises(SafetyFailure):
         assert_kl(made, margin=0.05)
 

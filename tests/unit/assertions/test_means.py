@@ -13,6 +13,7 @@ from pytest_llmsafety.assertions.means import Claim, assess_groups, assess_mean
 from pytest_llmsafety.assertions.perplexity import assess_perplexity
 from pytest_llmsafety.errors import ConfigurationError, NotComparableError
 from pytest_llmsafety.measurements.measurement import Settings
+from pytest_llmsafety.specs import Margins
 from pytest_llmsafety.stats import Outcome
 from pytest_llmsafety.types import BBQItem, Item
 from tests.measurements import measurement
@@ -85,7 +86,7 @@ def test_incomparable_pair_is_not_judged():
 
 def test_margin_of_the_user_replaces_that_of_the_suite():
     """A margin by name in the settings wins over the one written in the test."""
-    settings = Settings(margins=(("toxicity", 0.5),))
+    settings = Settings(margins=Margins(flags=(("toxicity", 0.5),)))
     taken = measurement([0.0] * 200, [0.3] * 200, settings=settings)
     verdict = gate(taken, Claim(0.02), assess_mean)
     assert verdict.margin == 0.5

@@ -20,6 +20,7 @@ from pytest_llmsafety.errors import ConfigurationError
 from pytest_llmsafety.measurements.catalog import measuring
 from pytest_llmsafety.measurements.lazy_measurement import for_draws
 from pytest_llmsafety.measurements.measurement import Measurement, Settings
+from pytest_llmsafety.specs import Margins
 from pytest_llmsafety.stats import Outcome
 from pytest_llmsafety.types import (
     BBQItem,
@@ -96,9 +97,9 @@ def test_every_assertion_takes_what_the_run_states(name: str) -> None:
     surer = judged(name, confidence=0.999)
     assert surer.decision is not None
     assert surer.decision.confidence > plain.decision.confidence
-    assert judged(name, own_margin=0.31).margin == 0.31
+    assert judged(name, margins=Margins(marker=0.31)).margin == 0.31
     key = KEYS.get(name, plain.measurement)
-    named = judged(name, margins=((key, 0.23),), own_margin=0.31)
+    named = judged(name, margins=Margins(((key, 0.23),), 0.31))
     assert (named.margin, named.margins_used) == (0.23, (key,))
     suite = judged(name, scope="suite")
     assert suite.scope == "suite"
@@ -135,14 +136,14 @@ def own(claim: Claim, judge: Any = own_judge, **settings: Any) -> Verdict:
 
 def test_a_custom_assertion_takes_them_without_doing_anything() -> None:
     """Marker, alpha, scope and worst reach a judge that names none; its quantity has its key."""
-    strict = own(Claim(0.07), own_margin=0.5, confidence=0.999, worst=1.0)
+    strict = own(Claim(0.07), margins=Margins(marker=0.5), confidence=0.999, worst=1.0)
     assert strict.margin == 0.5
     assert strict.decision is not None
     assert (strict.decision.confidence, strict.decision.worst_unseen) == (0.999, 1.0)
     assert own(Claim(0.07), scope="suite").scope == "suite"
     named = Claim(0.07, quantity="silence")
-    assert own(named, margins=(("qa", 0.3),)).margin == 0.07
-    assert own(named, margins=(("qa.silence", 0.3),)).margin == 0.3
+    assert own(named, margins=Margins(flags=(("qa", 0.3),))).margin == 0.07
+    assert own(named, margins=Margins(flags=(("qa.silence", 0.3),))).margin == 0.3
 
 
 def test_a_judge_that_decides_by_another_claim_is_refused() -> None:
@@ -216,7 +217,8 @@ def gate_mean(dense: list[float], compressed: list[float], settings: Settings) -
 def test_margins_that_no_assertion_used_are_told() -> None:
     """Of the command line all, of a file those of what was judged; a mean uses no group's."""
     margins = read_margins(
-        {"bbq": 0.1, "mmlu": {"flips": 0.2, "law": 0.3}, "kl": 0.4}, ["qa=0.5", "toxicity=0.6"]
+        {"bbq": 0.1, "mmlu": {"flips": 0.2, "law": 0.3}, "kl": 0.4},
+        [("qa", 0.5), ("toxicity", 0.6)],
     )
     assert unused(margins, {"toxicity"}, {"mmlu", "kl"}) == (
         "kl=0.4", "mmlu.flips=0.2", "qa=0.5", "mmlu law=0.3",

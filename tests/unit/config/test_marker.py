@@ -9,7 +9,7 @@ import pytest
 from pytest_llmsafety.config.marker import Override
 from pytest_llmsafety.config.options import Options
 from pytest_llmsafety.errors import ConfigurationError
-from pytest_llmsafety.specs import CompressionSpec
+from pytest_llmsafety.specs import AppliedMargin, CompressionSpec
 
 INT4, INT8 = map(CompressionSpec.parse, ("int4", "int8"))
 BOTH = {"model": "phantom", "compress": "int4"}
@@ -17,7 +17,7 @@ BOTH = {"model": "phantom", "compress": "int4"}
 
 def test_without_arguments_nothing_is_changed() -> None:
     """A bare marker is allowed, and every compression with it."""
-    options = Options.parse({**BOTH, "margin": ["qa=0.5"], "limit": "4"})
+    options = Options.parse({**BOTH, "margin": [("qa", 0.5)], "limit": 4})
     assert options.under(Override.read((), {})) == options
     assert Override().allows(INT4)
 
@@ -33,18 +33,22 @@ def test_compressions_are_read_as_after_the_flag() -> None:
 def test_a_margin_of_the_command_line_stays() -> None:
     """The marker's margin replaces those of the project, of groups too, and not the flag's."""
     project = {"margins": {"bbq": 0.1, "toxicity": {"blue": 0.2}}}
-    options = Options.parse({**BOTH, "margin": ["qa=0.5"]}, project=project)
+    options = Options.parse({**BOTH, "margin": [("qa", 0.5)]}, project=project)
     changed = options.under(Override(margin=0.3, confidence=0.9))
-    assert (changed.margins, changed.group_margins) == ((("qa", 0.5),), ())
-    assert (changed.own_margin, changed.alpha) == (0.3, 0.1)
+    assert changed.margins.of("qa", 0.9) == AppliedMargin(0.5, by_name=True)
+    assert changed.margins.of("bbq", 0.9) == AppliedMargin(0.3)
+    assert changed.margins.of("toxicity", 0.9) == AppliedMargin(0.3)
+    assert changed.alpha == 0.1
 
 
 def test_a_margin_of_a_measurement_replaces_those_of_its_groups() -> None:
     """--llmsafety-margin=toxicity=... leaves no group of toxicity with a margin of its own."""
     project = {"margins": {"toxicity": {"default": 0.1, "blue": 0.2}, "bbq": {"Age": 0.3}}}
-    options = Options.parse({**BOTH, "margin": ["toxicity=0.5"]}, project=project)
-    assert options.margins == (("toxicity", 0.5),)
-    assert options.group_margins == (("bbq", "Age", 0.3),)
+    options = Options.parse({**BOTH, "margin": [("toxicity", 0.5)]}, project=project)
+    assert options.margins.by_key == (("toxicity", 0.5),)
+    assert options.margins.by_group == (("bbq", "Age", 0.3),)
+    assert options.margins.of("toxicity", 0.9) == AppliedMargin(0.5, by_name=True)
+    assert options.margins.of("bbq", 0.9) == AppliedMargin(0.9, (("Age", 0.3),))
     assert ("margin bbq Age", "0.3") in options.settings()
 
 

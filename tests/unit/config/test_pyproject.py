@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_llmsafety.config.options import FLAGS, SWITCHES
+from pytest_llmsafety.config.options import FLAGS
 from pytest_llmsafety.config.pyproject import KEYS, read_project
 from pytest_llmsafety.errors import ConfigurationError
 
@@ -23,17 +23,18 @@ def written(folder: Path, text: str) -> Path:
 
 def test_every_flag_but_those_of_one_run_is_a_key() -> None:
     """Margins are a table of their own name."""
-    assert {*KEYS, "margin", *SWITCHES} == {*FLAGS, "margins"}
+    others = {flag.name for flag in FLAGS if flag.switch} | {"margin"}
+    assert KEYS.keys() == {flag.name for flag in FLAGS} - others
 
 
-def test_values_become_the_texts_of_flags(tmp_path: Path) -> None:
-    """Numbers are written out, lists of compressions joined, margins left as they are."""
+def test_values_are_read_as_those_of_flags(tmp_path: Path) -> None:
+    """Lists of compressions are joined, pins are read, margins are left as they are."""
     text = "limit = 5\nalpha = 0.01\ncompress = ['int8', 'wanda:2:4']\npin = 'bbq=any'\n"
     assert read_project(written(tmp_path, f"{text}margins = {{qa = 1}}")) == {
-        "limit": "5",
-        "alpha": "0.01",
+        "limit": 5,
+        "alpha": 0.01,
         "compress": "int8,wanda:2:4",
-        "pin": ["bbq=any"],
+        "pin": [("bbq", "any")],
         "margins": {"qa": 1},
     }
 
@@ -51,13 +52,15 @@ def test_no_file_and_no_table_state_nothing(tmp_path: Path) -> None:
         ("compressions = ['int4']", "Did you mean 'compress'"),
         ("margin = 1", "Did you mean 'margins'"),
         ("confidence = 0.9", "write alpha, which is 1 - confidence"),
-        ("plan = true", "plan: it says what one run is for. Give --llmsafety-plan there"),
+        ("plan = true", "plan: it is for one run. Give --llmsafety-plan there"),
         ("[tool.llmsaftey]", r"has a table \[tool.llmsaftey\]. Did you mean \[tool.llmsafety\]"),
         ("[tool.pytest-llmsafety]", "Did you mean"),
         ("limit = [1]", r"\[tool.llmsafety\] limit: expected a text or a number, got \[1\]"),
         ("limit = true", "limit: expected a text or a number, got True"),
         ("compress = [4]", r"compress: expected a text or a list of texts, got \[4\]"),
         ("compress = []", "compress is empty"),
+        ("limit = 0", r"\[tool.llmsafety\] limit: expected a whole number from 1 on, got '0'"),
+        ("scope = 'all'", r"\[tool.llmsafety\] scope: invalid choice: 'all'.*population"),
         ("margins = 0.1", "margins: expected a table"),
         ("limit = ", "Expected TOML"),
     ],

@@ -16,7 +16,7 @@ from pytest_llmsafety.errors import (
 from pytest_llmsafety.measurements.catalog import MEASUREMENTS
 from pytest_llmsafety.session.compressor_resources import calibration, store
 from pytest_llmsafety.session.resources import Workbench
-from pytest_llmsafety.specs import CompressionSpec, ModelSpec
+from pytest_llmsafety.specs import CompressionSpec, Margins, ModelSpec
 from tests.third_party import install
 
 
@@ -90,7 +90,9 @@ def test_a_metric_of_another_package_is_measured_under_its_name(tmp_path, monkey
     """It takes a margin of the command line, and any data set, but has none of its own."""
     install("add-a-metric.md", tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
-    options = Options(model=ModelSpec.parse("phantom"), limit=5, margins=(("endless", 0.1),))
+    options = Options(
+        model=ModelSpec.parse("phantom"), limit=5, margins=Margins(flags=(("endless", 0.1),))
+    )
     workbench = Workbench(options)
     spec = CompressionSpec.parse("int8")
     workbench.preflight([spec])

@@ -14,7 +14,7 @@ from pytest_llmsafety.errors import ConfigurationError, DatasetError
 from pytest_llmsafety.measurements.harness import tasks
 from pytest_llmsafety.measurements.harness.choice import Choice, check_choice
 from pytest_llmsafety.session.resources import Workbench
-from pytest_llmsafety.specs import CompressionSpec, ModelSpec
+from pytest_llmsafety.specs import CompressionSpec, Margins, ModelSpec
 from pytest_llmsafety.types import ChoiceItem, Generation, Likelihood
 from tests.unit.measurements.harness.tasks import write_tasks
 
@@ -66,7 +66,9 @@ def test_a_choice_is_for_tasks_alone():
 
 def test_the_margin_of_a_task_can_be_set():
     """--llmsafety-margin takes a task's name, though its range is known only later."""
-    options = Options(model=ModelSpec.parse("phantom"), margins=(("lm_eval:arc_easy", 0.03),))
+    options = Options(
+        model=ModelSpec.parse("phantom"), margins=Margins(flags=(("lm_eval:arc_easy", 0.03),))
+    )
     Workbench(options).preflight([INT8])
 
 
