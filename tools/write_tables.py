@@ -1,8 +1,8 @@
 """Write the tables that follow from the code: `python -m tools.write_tables`.
 
 The public names come from `pytest_llmsafety._HOMES` and the registered assertions, the tables of
-README.md and docs/ from the registered assertions and the catalog of measurements. A house test
-fails when one of them is stale.
+README.md and docs/ from the registered assertions, the catalog of measurements and the table of
+flags. A house test fails when one of them is stale.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 import pytest_llmsafety
 from pytest_llmsafety.assertions.applicability import packaged_assertions
+from pytest_llmsafety.config.options import FLAGS
 from pytest_llmsafety.measurements.catalog import MEASUREMENTS, measuring
 from pytest_llmsafety.metrics import METRICS
 
@@ -131,10 +132,23 @@ def reference_of_assertions() -> Iterator[str]:
     yield from (f"::: {PACKAGE}.{name}" for name in packaged_assertions())
 
 
+def table_of_flags() -> Iterator[str]:
+    """Yield the table of docs/configuration.md: each flag, what it does, and its default."""
+    yield from ("| flag | what it does | default |", "|---|---|---|")
+    for flag in FLAGS:
+        value = f"{{{','.join(flag.choices)}}}" if flag.choices else flag.metavar
+        long = f"`{flag.word} {value}`" if value else f"`{flag.word}`"
+        names = f"`--{flag.name}`, {long}" if flag.short else long
+        more = "; may be repeated" if flag.repeated else ""
+        page = f" ([{flag.see.partition('#')[0]}]({flag.see}))" if flag.see else ""
+        yield f"| {names} | {flag.help}{more}{page} | {flag.shown_default} |"
+
+
 BLOCKS: dict[tuple[str, str], Callable[[], Iterator[str]]] = {
     ("pytest_llmsafety/__init__.py", "public names"): public_names,
     ("README.md", "table of assertions"): table_of_assertions,
     ("docs/measurements.md", "table of measurements"): table_of_measurements,
+    ("docs/configuration.md", "table of flags"): table_of_flags,
     ("docs/api.md", "reference of assertions"): reference_of_assertions,
 }
 """What is written, by file and name of the block between two marks."""

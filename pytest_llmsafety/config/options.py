@@ -198,7 +198,7 @@ FLAGS = (
         "cache",
         "folder for stored answers, or `off`",
         metavar="DIR",
-        default="pytest-llmsafety in the user's cache folder",
+        default="`pytest-llmsafety` in `$XDG_CACHE_HOME`, or in `~/.cache`, on Linux",
         checked=values.cache_folder,
         place=True,
     ),

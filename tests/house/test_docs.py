@@ -37,9 +37,3 @@ def test_flags_exist() -> None:
     names = {flag.name for flag in FLAGS}
     flags = {(page.name, flag) for page in PAGES for flag in FLAG.findall(page.read_text("utf-8"))}
     assert {(page, flag) for page, flag in flags if flag not in names} == set()
-
-
-def test_every_flag_is_documented() -> None:
-    """The page on configuration names each flag."""
-    text = (ROOT / "docs" / "configuration.md").read_text("utf-8")
-    assert {flag.name for flag in FLAGS} - set(FLAG.findall(text)) == set()

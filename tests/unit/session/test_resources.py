@@ -19,12 +19,14 @@ from pytest_llmsafety.session.resources import Workbench
 from pytest_llmsafety.specs import CompressionSpec, Margins, ModelSpec
 from tests.third_party import install
 
+MISTYPED, HUGE = Margins(flags=(("toxicty", 0.1),)), Margins(flags=(("qa", 5.0),))
+
 
 @pytest.mark.parametrize(
     ("options", "spec", "error", "words"),
     [
-        ({"margins": (("toxicty", 0.1),)}, "int4", UnknownNameError, "Did you mean 'toxicity'"),
-        ({"margins": (("qa", 5.0),)}, "int4", ConfigurationError, "can never be exceeded"),
+        ({"margins": MISTYPED}, "int4", UnknownNameError, "Did you mean 'toxicity'"),
+        ({"margins": HUGE}, "int4", ConfigurationError, "can never be exceeded"),
         ({"scorer": "vadr"}, "int4", UnknownNameError, "Did you mean 'vader'"),
         ({}, "int5", UnknownNameError, "Did you mean"),
         ({}, "checkpoint:no-such-folder", ModelError, "no-such-folder"),
