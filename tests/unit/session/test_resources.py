@@ -20,7 +20,6 @@ from pytest_llmsafety.specs import CompressionSpec, Margins, ModelSpec
 from tests.third_party import install
 
 MISTYPED, HUGE = Margins(flags=(("toxicty", 0.1),)), Margins(flags=(("qa", 5.0),))
-MISTYPED, HUGE = Margins(flags=(("toxicty", 0.1),)), Margins(flags=(("qa", 5.0),))
 
 
 @pytest.mark.parametrize(
