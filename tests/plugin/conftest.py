@@ -10,7 +10,7 @@ import pytest
 # pytester forgets what a project's run imported, and numpy cannot be imported twice.
 import pytest_llmsafety.assertions.gate
 import pytest_llmsafety.reports.folder  # noqa: F401
-from tests.report_schema import every_report_is_valid
+from tests.unit.reports.valid_reports import every_report_is_valid
 
 __all__ = ["every_report_is_valid"]
 

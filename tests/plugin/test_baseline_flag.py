@@ -15,7 +15,7 @@ import pytest
 from pytest_llmsafety import compress
 from pytest_llmsafety.inference.baseline_file import read
 from pytest_llmsafety.models import identity
-from tests.random_models import letter_tokenizer, random_model
+from tests.stand_ins.random_models import letter_tokenizer, random_model
 
 if TYPE_CHECKING:
     from pathlib import Path

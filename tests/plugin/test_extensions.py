@@ -14,8 +14,8 @@ import pytest
 
 from pytest_llmsafety import SafetyFailure
 from pytest_llmsafety.types import Generation, Item
-from tests.measurements import measurement
-from tests.third_party import blocks, install
+from tests.stand_ins.measurements import measurement
+from tests.stand_ins.third_party_package import blocks, install
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -11,8 +11,8 @@ from optimum import quanto  # noqa: F401
 
 import pytest_llmsafety.session.resources  # noqa: F401
 from pytest_llmsafety.plugin.collection import SUITES
-from tests.judge_stand_in import standing
-from tests.random_models import letter_tokenizer, random_model
+from tests.stand_ins.judge_endpoint import standing
+from tests.stand_ins.random_models import letter_tokenizer, random_model
 
 SUITE = str(SUITES / "test_instructions.py")
 TIE = "Both are the same. [[C]]"

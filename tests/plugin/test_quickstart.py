@@ -9,7 +9,7 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
-from tests.third_party import DOCS, blocks
+from tests.stand_ins.third_party_package import DOCS, blocks
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -12,7 +12,7 @@ from pytest_llmsafety.compressors.layerwise.allocation import amounts, by_layer
 from pytest_llmsafety.compressors.layerwise.alphapruning import alpha_of, sparsities
 from pytest_llmsafety.compressors.layerwise.layers import all_layers, decoder_blocks
 from pytest_llmsafety.compressors.parameters import Parameters, Values
-from tests.stories import Golden, calibration, stories
+from tests.reference.story_model import Golden, calibration, stories
 
 CLOSE = 1e-5
 """They rest on eigenvalues in float32: two processors were seen to differ by 2e-6."""

@@ -9,7 +9,7 @@ import torch
 
 from pytest_llmsafety.compressors import compress
 from pytest_llmsafety.compressors.methods import awq
-from tests.stories import Golden, calibration, stories
+from tests.reference.story_model import Golden, calibration, stories
 
 NEAR_TIES = 0.03  # of a layer's limits; scales that differ by 1e-7 move up to 0.015
 

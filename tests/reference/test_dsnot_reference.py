@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from pytest_llmsafety.compressors import compress
-from tests.stories import Golden, calibration, stories, tokens
+from tests.reference.story_model import Golden, calibration, stories, tokens
 
 
 @pytest.mark.parametrize(

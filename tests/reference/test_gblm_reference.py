@@ -7,7 +7,7 @@ import torch
 
 from pytest_llmsafety.compressors import compress
 from pytest_llmsafety.compressors.methods import gblm
-from tests.stories import Golden, calibration, stories, tokens
+from tests.reference.story_model import Golden, calibration, stories, tokens
 
 SPECS = {"gblm_l1_50": "gblm:0.5", "gblm_l2_50": "gblm:0.5:l2"}
 

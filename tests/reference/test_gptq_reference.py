@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from tests.golden_models import assert_whole_model, solved, solved_layers
+from tests.reference.story_model import assert_whole_model, solved, solved_layers
 
 CHANNEL = {"gptq_w3_channel": "gptq:3", "gptq_w3_channel_actorder": "gptq:3:actorder"}
 G16 = {

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from pytest_llmsafety.models.unpack import dense_weight
-from tests.packed_checkpoints import awq_parts, gptq_parts
+from tests.stand_ins.packed_checkpoints import awq_parts, gptq_parts
 
 WIDTH, GROUPS = 32, 2
 WRITTEN = {

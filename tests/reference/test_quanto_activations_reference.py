@@ -12,7 +12,7 @@ from optimum.quanto.nn import QLinear
 from pytest_llmsafety.compressors import compress
 from pytest_llmsafety.compressors.methods.a8 import PerTensor
 from pytest_llmsafety.compressors.runtime import roundings
-from tests.random_models import random_model
+from tests.stand_ins.random_models import random_model
 
 TEXTS = [[(11 * row + 3 * column * column) % 96 for column in range(40)] for row in range(8)]
 ASKED = torch.tensor([[(7 * column * column + 5) % 96 for column in range(40)]])

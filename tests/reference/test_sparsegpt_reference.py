@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 
 from pytest_llmsafety.compressors.layerwise.compensation import Hessian
 from pytest_llmsafety.compressors.layerwise.layers import Layer
-from tests.golden_models import assert_whole_model, objective, solved, solved_layers
+from tests.reference.story_model import assert_whole_model, objective, solved, solved_layers
 
 SPECS = {
     "sparsegpt_50": "sparsegpt:0.5",

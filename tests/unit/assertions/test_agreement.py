@@ -16,7 +16,7 @@ from pytest_llmsafety.errors import ConfigurationError, SafetyFailure, SafetyInc
 from pytest_llmsafety.measurements.measurement import PairedScore
 from pytest_llmsafety.metrics.first_choice import FirstChoice
 from pytest_llmsafety.types import Generate, Generation, QuestionItem, Score, TextItem
-from tests.measurements import measurement
+from tests.stand_ins.measurements import measurement
 
 
 def said(n_other: int, n: int = 400, text: str = " the"):

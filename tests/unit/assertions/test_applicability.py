@@ -15,7 +15,7 @@ from pytest_llmsafety.metrics import METRICS
 from pytest_llmsafety.session.resources import Workbench
 from pytest_llmsafety.specs import CompressionSpec, ModelSpec
 from pytest_llmsafety.types import BBQItem, PassageItem
-from tests.measurements import measurement
+from tests.stand_ins.measurements import measurement
 
 
 @pytest.mark.parametrize(

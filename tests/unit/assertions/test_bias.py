@@ -17,7 +17,7 @@ from pytest_llmsafety.errors import ConfigurationError
 from pytest_llmsafety.measurements.measurement import Figure, Measurement, PairedScore
 from pytest_llmsafety.stats import Criterion, Outcome
 from pytest_llmsafety.types import PairItem, QuestionItem, ReferenceItem, Score, UnqoverItem
-from tests.measurements import PAIR, RECORD, measurement
+from tests.stand_ins.measurements import PAIR, RECORD, measurement
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -11,7 +11,7 @@ from pytest_llmsafety.errors import ConfigurationError, SafetyFailure, SafetyInc
 from pytest_llmsafety.measurements.measurement import Figure
 from pytest_llmsafety.metrics.in_context import InContext
 from pytest_llmsafety.types import ChoiceItem, Generate, Generation, PassageItem
-from tests.measurements import measurement
+from tests.stand_ins.measurements import measurement
 
 ITEM = PassageItem("p", "Context: x\nQuestion: q", answers=("Ann",), closed_book="Question: q")
 

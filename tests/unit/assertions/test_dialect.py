@@ -11,7 +11,7 @@ from pytest_llmsafety import assert_dialect_gap
 from pytest_llmsafety.errors import ConfigurationError, SafetyFailure, SafetyInconclusive
 from pytest_llmsafety.metrics.dialect import DialectPerplexity
 from pytest_llmsafety.types import GuiseItem, Score, TextItem
-from tests.measurements import measurement
+from tests.stand_ins.measurements import measurement
 
 N = 120
 PAIRS = [

@@ -9,7 +9,7 @@ from pytest_llmsafety.assertions.family import within_family
 from pytest_llmsafety.assertions.means import assess_groups, assess_mean
 from pytest_llmsafety.stats import Outcome
 from pytest_llmsafety.types import Item
-from tests.measurements import measurement
+from tests.stand_ins.measurements import measurement
 
 
 def judged(n_worse: int):

@@ -9,7 +9,7 @@ import pytest
 from pytest_llmsafety import assert_flip_rate
 from pytest_llmsafety.errors import ConfigurationError, SafetyFailure, SafetyInconclusive
 from pytest_llmsafety.measurements.measurement import Figure
-from tests.measurements import measurement
+from tests.stand_ins.measurements import measurement
 
 DENSE = [1.0] * 300 + [0.0] * 300
 COMPRESSED = [0.0] * 30 + [1.0] * 270 + [1.0] * 30 + [0.0] * 270

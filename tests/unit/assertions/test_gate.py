@@ -12,7 +12,7 @@ from pytest_llmsafety.assertions.message import message, shown
 from pytest_llmsafety.compressors.record.coverage import BODY
 from pytest_llmsafety.errors import ConfigurationError, SafetyFailure, SafetyInconclusive
 from pytest_llmsafety.types import BBQItem
-from tests.measurements import RECORD, measurement
+from tests.stand_ins.measurements import RECORD, measurement
 from tests.unit.reports.hostile import hostile_run
 
 SAME = [0.1] * 200

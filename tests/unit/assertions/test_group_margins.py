@@ -17,7 +17,7 @@ from pytest_llmsafety.measurements.measurement import Measurement, Settings
 from pytest_llmsafety.specs import Margins, ModelPair, ModelSpec
 from pytest_llmsafety.stats import Outcome, decide_groups, decide_mean
 from pytest_llmsafety.types import BBQItem, Item
-from tests.measurements import measurement
+from tests.stand_ins.measurements import measurement
 
 SIZE = 400
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from pytest_llmsafety import assert_judge_loss
-from pytest_llmsafety.compressors.record import CompressionRecord
 from pytest_llmsafety.errors import ConfigurationError, SafetyFailure, SafetyInconclusive
 from pytest_llmsafety.inference.backends.fake import FakeBackend
 from pytest_llmsafety.inference.cache import Cache
@@ -13,9 +12,8 @@ from pytest_llmsafety.inference.engine import Engine
 from pytest_llmsafety.measurements.lazy_measurement import LazyMeasurement, Question
 from pytest_llmsafety.metrics.judge import JudgePreference
 from pytest_llmsafety.types import ConversationItem, Generation, Likelihood, Loglikelihood
-from tests.measurements import PAIR, measurement
+from tests.stand_ins.measurements import PAIR, RECORD, measurement
 
-RECORD = CompressionRecord("int4", (), ("layer.0",), (), 4.25, 0.0, 1000, 300)
 ITEMS = tuple(
     ConversationItem(
         f"mt/{i}",

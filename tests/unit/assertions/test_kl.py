@@ -18,8 +18,8 @@ from pytest_llmsafety.metrics.kl import KL
 from pytest_llmsafety.models.load import load_model
 from pytest_llmsafety.specs import CompressionSpec, Margins, ModelPair, ModelSpec
 from pytest_llmsafety.types import TextItem
-from tests.measurements import measurement
-from tests.random_models import VOCABULARY, letter_tokenizer, random_model
+from tests.stand_ins.measurements import measurement
+from tests.stand_ins.random_models import VOCABULARY, letter_tokenizer, random_model
 
 TEXTS = [f"{n} cats sat on {n % 7} mats" * (1 + n % 2) for n in range(40)]
 ITEMS = tuple(TextItem(f"t{n}", text) for n, text in enumerate(TEXTS))

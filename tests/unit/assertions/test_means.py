@@ -16,7 +16,7 @@ from pytest_llmsafety.measurements.measurement import Settings
 from pytest_llmsafety.specs import Margins
 from pytest_llmsafety.stats import Outcome
 from pytest_llmsafety.types import BBQItem, Item
-from tests.measurements import measurement
+from tests.stand_ins.measurements import measurement
 
 SAME = [0.1] * 200
 

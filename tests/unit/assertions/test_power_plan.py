@@ -16,7 +16,7 @@ from pytest_llmsafety.metrics.kl import KL
 from pytest_llmsafety.metrics.multiple_choice import MultipleChoice
 from pytest_llmsafety.metrics.perplexity import Perplexity
 from pytest_llmsafety.types import ChoiceItem, Item, TextItem
-from tests.measurements import PAIR
+from tests.stand_ins.measurements import PAIR
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -14,8 +14,7 @@ from pytest_llmsafety.inference.engine import Engine
 from pytest_llmsafety.measurements.lazy_measurement import LazyMeasurement, Question
 from pytest_llmsafety.metrics.refusal import Overrefusal
 from pytest_llmsafety.types import Generation, Item, Likelihood, Loglikelihood, RequestItem
-from tests.measurements import PAIR, measurement
-from tests.unit.assertions.test_judge_loss import RECORD
+from tests.stand_ins.measurements import PAIR, RECORD, measurement
 
 
 def asked(dense, compressed, *, harmful=True, broken=0, count=400):

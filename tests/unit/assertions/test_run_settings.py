@@ -30,7 +30,7 @@ from pytest_llmsafety.types import (
     PassageItem,
     RequestItem,
 )
-from tests.measurements import measurement
+from tests.stand_ins.measurements import measurement
 
 if TYPE_CHECKING:
     from pytest_llmsafety.assertions.verdict import Verdict

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from pytest_llmsafety.compressors import COMPRESSORS, compress
-from tests.random_models import random_model
+from tests.stand_ins.random_models import random_model
 
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "add-a-compressor.md"
 

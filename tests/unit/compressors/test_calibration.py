@@ -12,7 +12,7 @@ from pytest_llmsafety.compressors.packaged_text import grammar, packaged_texts
 from pytest_llmsafety.compressors.parameters import Values
 from pytest_llmsafety.errors import CalibrationError
 from pytest_llmsafety.types import CalibrationTexts
-from tests.random_models import LONGEST, letter_tokenizer, random_model
+from tests.stand_ins.random_models import LONGEST, letter_tokenizer, random_model
 
 ABC = "".join(chr(ord("a") + number % 26) for number in range(1000))
 

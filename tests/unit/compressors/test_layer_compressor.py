@@ -24,7 +24,7 @@ from pytest_llmsafety.errors import (
     UnsupportedModelError,
 )
 from pytest_llmsafety.specs import Step
-from tests.random_models import VOCABULARY, random_model
+from tests.stand_ins.random_models import VOCABULARY, random_model
 
 FAMILIES = ["llama", "qwen2", "qwen3", "mistral", "gemma", "gpt2", "opt", "phi", "gpt_neox"]
 SPECS = ["rtn:4:g16", "rtn:3:sym", "magnitude:0.5", "magnitude:0.5:layer", "wanda:0.5", "wanda:2:4"]

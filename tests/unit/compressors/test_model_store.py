@@ -21,7 +21,7 @@ from pytest_llmsafety.inference.cache import Cache
 from pytest_llmsafety.inference.engine import Engine
 from pytest_llmsafety.specs import Arm, CompressionSpec, ModelSpec
 from pytest_llmsafety.types import Loglikelihood
-from tests.random_models import VOCABULARY, letter_tokenizer, random_model
+from tests.stand_ins.random_models import VOCABULARY, letter_tokenizer, random_model
 
 RECORD = CompressionRecord("int4", (), ("a",), (), 4.5, 0.0, 9, 3)
 IDS = torch.randint(VOCABULARY, (4, 24), generator=torch.Generator().manual_seed(0))

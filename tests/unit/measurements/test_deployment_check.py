@@ -24,8 +24,8 @@ from pytest_llmsafety.models.deployment import Deployment, Difference, differenc
 from pytest_llmsafety.reports.rows import artefact
 from pytest_llmsafety.specs import CompressionSpec, ModelPair, ModelSpec
 from pytest_llmsafety.types import ChatSettings, RequestItem
-from tests.measurements import measurement
-from tests.random_models import letter_tokenizer, random_model
+from tests.stand_ins.measurements import measurement
+from tests.stand_ins.random_models import letter_tokenizer, random_model
 
 TEMPLATE = "{% for m in messages %}{{ m['content'] }};{% endfor %}"
 OTHER = "{% for m in messages %}You say yes. {{ m['content'] }};{% endfor %}"

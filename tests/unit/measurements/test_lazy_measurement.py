@@ -13,7 +13,7 @@ from pytest_llmsafety.measurements import pair_check
 from pytest_llmsafety.measurements.lazy_measurement import LazyMeasurement, Question, paired
 from pytest_llmsafety.measurements.measurement import Settings
 from pytest_llmsafety.types import Generate, Generation, Item, Likelihood, Loglikelihood, Score
-from tests.measurements import PAIR, RECORD
+from tests.stand_ins.measurements import PAIR, RECORD
 
 ITEMS = tuple(Item(f"i{n}", f"prompt {n}") for n in range(20))
 

@@ -12,8 +12,8 @@ from pytest_llmsafety.measurements.lazy_measurement import LazyMeasurement, Ques
 from pytest_llmsafety.measurements.look_history import Looks, look_note, ordinal
 from pytest_llmsafety.measurements.measurement import Settings
 from pytest_llmsafety.models.identity import Identity, Platform
-from tests.measurements import PAIR
-from tests.unit.assertions.test_sequential import ITEMS, Answers, Told
+from tests.stand_ins.lazy_measurement import ITEMS, Answers, SpokenNumber
+from tests.stand_ins.measurements import PAIR
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -67,7 +67,7 @@ class Model(Answers):
 
 def judged(looks: Looks, seed: int = 0, n: int = 200, margin: float = 0.05, **settings: Any) -> int:
     """The number of the look that a verdict on `n` unchanged answers is."""
-    question = Question("qa", "made-up", ITEMS[:n], Told(), data_digest="d", n_data=1000)
+    question = Question("qa", "made-up", ITEMS[:n], SpokenNumber(), data_digest="d", n_data=1000)
     measured = LazyMeasurement(
         question, PAIR, Model(lambda _: "1"), Settings(seed=seed, **settings), looks
     )

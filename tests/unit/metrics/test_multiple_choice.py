@@ -13,7 +13,7 @@ from pytest_llmsafety.metrics.multiple_choice import MultipleChoice, MultipleCho
 from pytest_llmsafety.metrics.truth_share import TruthShare
 from pytest_llmsafety.specs import Arm, ModelSpec
 from pytest_llmsafety.types import ChoiceItem, Likelihood, Loglikelihood, TruthItem
-from tests.random_models import letter_tokenizer, random_model
+from tests.stand_ins.random_models import letter_tokenizer, random_model
 
 from .answers import nats
 

@@ -11,8 +11,8 @@ from pytest_llmsafety.errors import ModelError
 from pytest_llmsafety.models import size
 from pytest_llmsafety.models.device import Container
 from pytest_llmsafety.models.load import load_model
-from tests.packed_checkpoints import save_fp8, tell
-from tests.random_models import random_model
+from tests.stand_ins.packed_checkpoints import save_fp8, tell
+from tests.stand_ins.random_models import random_model
 
 
 @pytest.fixture(scope="module")

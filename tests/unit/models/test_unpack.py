@@ -14,9 +14,9 @@ from pytest_llmsafety.models import quantization_formats
 from pytest_llmsafety.models.load import load_model
 from pytest_llmsafety.models.unpack import codes
 from pytest_llmsafety.specs import CompressionSpec
-from tests.compressed_elsewhere import tiny_llama
-from tests.packed_checkpoints import save_packed, save_quanto, words
-from tests.random_models import random_model
+from tests.stand_ins.foreign_checkpoints import tiny_llama
+from tests.stand_ins.packed_checkpoints import save_packed, save_quanto, words
+from tests.stand_ins.random_models import random_model
 
 GPTQ = {"quant_method": "gptq", "bits": 4, "group_size": 32, "desc_act": False, "sym": False}
 AWQ = {"quant_method": "awq", "bits": 4, "group_size": 32, "version": "gemm", "zero_point": True}

@@ -12,7 +12,7 @@ from pytest_llmsafety.errors import ModelError
 from pytest_llmsafety.models.load import load_model
 from pytest_llmsafety.models.model_folder import StoredTensor
 from pytest_llmsafety.models.unused_tensors import may_be_left_out
-from tests.random_models import random_model
+from tests.stand_ins.random_models import random_model
 
 
 def load(folder):

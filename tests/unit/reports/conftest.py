@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tests.report_schema import every_report_is_valid
+from tests.unit.reports.valid_reports import every_report_is_valid
 
 __all__ = ["every_report_is_valid"]

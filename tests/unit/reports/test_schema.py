@@ -12,7 +12,7 @@ from pytest_llmsafety.assertions.power_plan import Plan
 from pytest_llmsafety.reports.json_report import JsonReport
 from pytest_llmsafety.reports.run import Run, SafetyTest
 from pytest_llmsafety.reports.schema import text
-from tests.report_schema import PUBLISHED, VALIDATOR
+from tests.unit.reports.valid_reports import PUBLISHED, VALIDATOR
 from tests.unit.reports.verdicts import FAIL
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from pytest_llmsafety.metrics.judge import preferred
 from pytest_llmsafety.session.judge import KEY, ROOM, OnTrial, check_judge, consultant
 from pytest_llmsafety.specs import ModelSpec
 from pytest_llmsafety.types import ChatSettings, Generate, Generation
-from tests.judge_stand_in import standing
+from tests.stand_ins.judge_endpoint import standing
 
 MODEL = ModelSpec.parse("org/name")
 ASKED = [Generate(text, chat=True) for text in ("one", "two", "one")]

@@ -17,7 +17,7 @@ from pytest_llmsafety.measurements.catalog import MEASUREMENTS
 from pytest_llmsafety.session.compressor_resources import calibration, store
 from pytest_llmsafety.session.resources import Workbench
 from pytest_llmsafety.specs import CompressionSpec, Margins, ModelSpec
-from tests.third_party import install
+from tests.stand_ins.third_party_package import install
 
 MISTYPED, HUGE = Margins(flags=(("toxicty", 0.1),)), Margins(flags=(("qa", 5.0),))
 

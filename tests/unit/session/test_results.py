@@ -10,7 +10,7 @@ from pytest_llmsafety.models.identity import model_digest
 from pytest_llmsafety.reports.run import SafetyTest
 from pytest_llmsafety.session.results import PACKAGES, SafetySession
 from pytest_llmsafety.specs import CompressionSpec, ModelSpec
-from tests.random_models import letter_tokenizer, random_model
+from tests.stand_ins.random_models import letter_tokenizer, random_model
 
 
 def test_the_versions_of_what_is_installed_are_told():

@@ -12,7 +12,7 @@ from pytest_llmsafety.compressors.layerwise.alphapruning import exponent, mapped
 from pytest_llmsafety.compressors.layerwise.layers import all_layers, decoder_blocks
 from pytest_llmsafety.errors import AllocationError, ConfigurationError
 from pytest_llmsafety.specs import CompressionSpec
-from tests.random_models import random_model
+from tests.stand_ins.random_models import random_model
 
 
 @pytest.fixture

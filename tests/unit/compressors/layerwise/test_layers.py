@@ -8,7 +8,7 @@ import transformers
 
 from pytest_llmsafety.compressors.layerwise.layers import all_layers, decoder_blocks, outside
 from pytest_llmsafety.errors import NonFiniteWeightsError, UnsupportedModelError
-from tests.random_models import LLAMA_LIKE, random_model
+from tests.stand_ins.random_models import LLAMA_LIKE, random_model
 
 LLAMA = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 LAYERS = {

@@ -9,7 +9,7 @@ import torch
 
 from pytest_llmsafety.compressors.layerwise.layers import decoder_blocks
 from pytest_llmsafety.compressors.layerwise.walk import walk
-from tests.random_models import FAMILIES, VOCABULARY, random_model
+from tests.stand_ins.random_models import FAMILIES, VOCABULARY, random_model
 
 DENSE = sorted(set(FAMILIES) - {"mixtral"})
 IDS = torch.randint(VOCABULARY, (4, 24), generator=torch.Generator().manual_seed(0))

@@ -14,7 +14,7 @@ from pytest_llmsafety.errors import CalibrationError, ConfigurationError
 from pytest_llmsafety.inference.backends.base import BackendSettings
 from pytest_llmsafety.inference.backends.hf import HuggingFaceBackend
 from pytest_llmsafety.types import Generate, Loglikelihood
-from tests.random_models import letter_tokenizer, random_model
+from tests.stand_ins.random_models import letter_tokenizer, random_model
 
 FAMILIES = ["llama", "gpt2", "opt", "gpt_neox", "qwen3", "falcon"]
 STATIC = "a8-static:nsamples=3:seqlen=12"

@@ -22,7 +22,7 @@ from pytest_llmsafety.compressors.methods.awq import (
 )
 from pytest_llmsafety.compressors.parameters import Values
 from pytest_llmsafety.errors import GroupSizeError
-from tests.random_models import FAMILIES, VOCABULARY, random_model
+from tests.stand_ins.random_models import FAMILIES, VOCABULARY, random_model
 
 CHANCE = torch.Generator().manual_seed(5)
 IDS = torch.randint(3, VOCABULARY, (4, 12), generator=CHANCE)

@@ -14,7 +14,7 @@ from pytest_llmsafety.compressors.methods.fourbit import BLOCK, dequantize_block
 from pytest_llmsafety.compressors.parameters import Values
 from pytest_llmsafety.errors import ConfigurationError, UnsupportedModelError
 from pytest_llmsafety.specs import CompressionSpec
-from tests.random_models import random_model
+from tests.stand_ins.random_models import random_model
 
 INSTALLED = importlib.util.find_spec("bitsandbytes") is not None
 needs_library = pytest.mark.skipif(not INSTALLED, reason="needs the extra bnb")

@@ -12,9 +12,9 @@ from pytest_llmsafety.compressors.record.coverage import fingerprint, plain_valu
 from pytest_llmsafety.errors import ConfigurationError, ModelError
 from pytest_llmsafety.models.load import load_model
 from pytest_llmsafety.specs import CompressionSpec
-from tests.compressed_elsewhere import tiny_llama
-from tests.packed_checkpoints import save_fp8, save_mxfp4, tell
-from tests.random_models import LLAMA_LIKE
+from tests.stand_ins.foreign_checkpoints import tiny_llama
+from tests.stand_ins.packed_checkpoints import save_fp8, save_mxfp4, tell
+from tests.stand_ins.random_models import LLAMA_LIKE
 
 
 class Packed(torch.Tensor):

@@ -17,7 +17,7 @@ from pytest_llmsafety.models.digests import FileDigests
 from pytest_llmsafety.models.identity import _behind
 from pytest_llmsafety.models.load import load_gguf, load_model
 from pytest_llmsafety.specs import CompressionSpec
-from tests.compressed_elsewhere import (
+from tests.stand_ins.foreign_checkpoints import (
     save_bitsandbytes,
     save_compressed_tensors,
     save_gguf,
@@ -25,8 +25,8 @@ from tests.compressed_elsewhere import (
     save_torchao,
     tiny_llama,
 )
-from tests.packed_checkpoints import save_fp8
-from tests.random_models import random_model
+from tests.stand_ins.packed_checkpoints import save_fp8
+from tests.stand_ins.random_models import random_model
 
 IDS = torch.arange(3, 20)[None]
 PACKAGES = ("compressed-tensors", "bitsandbytes", "gguf")

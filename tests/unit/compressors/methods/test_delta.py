@@ -18,7 +18,7 @@ from pytest_llmsafety.errors import (
 )
 from pytest_llmsafety.models.identity import _behind
 from pytest_llmsafety.specs import CompressionSpec, Step
-from tests.random_models import letter_tokenizer, random_model
+from tests.stand_ins.random_models import letter_tokenizer, random_model
 
 IDS = [[1, *range(5 + row, 30 + row)] for row in range(8)]
 

@@ -17,7 +17,7 @@ from pytest_llmsafety.compressors.methods.dsnot import (
 )
 from pytest_llmsafety.errors import ConfigurationError
 from pytest_llmsafety.specs import CompressionSpec
-from tests.random_models import VOCABULARY, random_model
+from tests.stand_ins.random_models import VOCABULARY, random_model
 
 CHANCE = torch.Generator().manual_seed(3)
 IDS = torch.randint(3, VOCABULARY, (3, 12), generator=CHANCE).tolist()

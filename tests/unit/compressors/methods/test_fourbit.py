@@ -16,7 +16,7 @@ from pytest_llmsafety.compressors.methods.fourbit import (
     dynamic_table,
     on_table,
 )
-from tests.random_models import random_model
+from tests.stand_ins.random_models import random_model
 
 TABLES = {"nf4": NormalFloat4().table(), "fp4": Float4().table()}
 BITSANDBYTES = {  # SHA-256 of what bitsandbytes 0.50.2 makes of weights(), its beginning

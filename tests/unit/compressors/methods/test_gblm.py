@@ -11,7 +11,7 @@ from pytest_llmsafety.compressors.layerwise.gradients import gradient_sizes
 from pytest_llmsafety.compressors.layerwise.layers import all_layers, decoder_blocks, is_conv1d
 from pytest_llmsafety.compressors.methods.wanda import InputNorms
 from pytest_llmsafety.errors import CalibrationError
-from tests.random_models import FAMILIES, VOCABULARY, random_model
+from tests.stand_ins.random_models import FAMILIES, VOCABULARY, random_model
 
 IDS = torch.randint(3, VOCABULARY, (3, 12), generator=torch.Generator().manual_seed(1))
 DENSE = [name for name in FAMILIES if name not in ("mamba", "mixtral")]

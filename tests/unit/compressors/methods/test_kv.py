@@ -24,7 +24,7 @@ from pytest_llmsafety.inference.backends.hf import HuggingFaceBackend
 from pytest_llmsafety.models.identity import Platform, arm_identity
 from pytest_llmsafety.specs import Arm, CompressionSpec, ModelSpec
 from pytest_llmsafety.types import Generate, Loglikelihood
-from tests.random_models import letter_tokenizer, random_model
+from tests.stand_ins.random_models import letter_tokenizer, random_model
 
 PROMPTS = (
     "Once upon a time there was",

@@ -12,8 +12,8 @@ from pytest_llmsafety.compressors import check, compress
 from pytest_llmsafety.errors import ConfigurationError, NothingCompressed
 from pytest_llmsafety.models import quantization_formats
 from pytest_llmsafety.specs import CompressionSpec
-from tests.compressed_elsewhere import tiny_llama
-from tests.random_models import letter_tokenizer
+from tests.stand_ins.foreign_checkpoints import tiny_llama
+from tests.stand_ins.random_models import letter_tokenizer
 
 IDS = [[1, *range(5 + row, 20 + row)] for row in range(4)]
 GPTQ = """

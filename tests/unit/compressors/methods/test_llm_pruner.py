@@ -15,7 +15,7 @@ from pytest_llmsafety.errors import (
     NonFiniteWeightsError,
     UnsupportedModelError,
 )
-from tests.random_models import random_model
+from tests.stand_ins.random_models import random_model
 
 IDS = [[1, *range(5 + row, 20 + row)] for row in range(4)]
 WITH_HEADS = ("gemma", "gemma2", "gemma3", "granite", "llama", "mistral", "qwen2", "qwen3")

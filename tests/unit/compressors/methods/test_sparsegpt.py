@@ -12,7 +12,7 @@ from pytest_llmsafety.compressors.methods.sparsegpt import SparseGpt
 from pytest_llmsafety.compressors.parameters import Values
 from pytest_llmsafety.errors import ConfigurationError
 from pytest_llmsafety.specs import CompressionSpec
-from tests.random_models import VOCABULARY, random_model
+from tests.stand_ins.random_models import VOCABULARY, random_model
 
 FAMILIES = ["llama", "qwen2", "qwen3", "mistral", "gemma", "gpt2", "opt", "phi", "gpt_neox"]
 IDS = torch.randint(VOCABULARY, (4, 24), generator=torch.Generator().manual_seed(0)).tolist()

@@ -15,7 +15,7 @@ from pytest_llmsafety.inference.codec import decode, encode
 from pytest_llmsafety.models.load import load_model
 from pytest_llmsafety.models.tokenizer import load_tokenizer
 from pytest_llmsafety.phantom.weights import model_path
-from tests.random_models import FAMILIES, random_model
+from tests.stand_ins.random_models import FAMILIES, random_model
 
 IDS = torch.arange(3, 20)[None]
 

@@ -17,7 +17,7 @@ from pytest_llmsafety.inference.backends.bounded import (
 )
 from pytest_llmsafety.inference.backends.chat import Voice
 from pytest_llmsafety.types import Generate
-from tests.random_models import letter_tokenizer
+from tests.stand_ins.random_models import letter_tokenizer
 
 LOOPS = "{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}"
 SLOW = "{% for i in range(99999) %}{{ range(99999)|sum }}{% endfor %}"

@@ -11,7 +11,7 @@ from pytest_llmsafety.inference.backends.capabilities import check_causal
 from pytest_llmsafety.inference.backends.decoder import Decoder
 from pytest_llmsafety.inference.backends.hf import HuggingFaceBackend
 from pytest_llmsafety.specs import Arm, CompressionSpec, ModelSpec
-from tests.random_models import FAMILIES, VOCABULARY, letter_tokenizer, random_model
+from tests.stand_ins.random_models import FAMILIES, VOCABULARY, letter_tokenizer, random_model
 
 BERT = {
     "vocab_size": VOCABULARY,

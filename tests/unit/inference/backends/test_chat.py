@@ -11,7 +11,7 @@ from pytest_llmsafety.inference.backends.chat import Voice, Voices
 from pytest_llmsafety.inference.backends.hf import HuggingFaceBackend
 from pytest_llmsafety.models.identity import request_key
 from pytest_llmsafety.types import Generate
-from tests.random_models import letter_tokenizer, random_model
+from tests.stand_ins.random_models import letter_tokenizer, random_model
 
 TEMPLATE = (
     "{{ bos_token }}{% for m in messages %}({{ m['role'] }}) {{ m['content'] }};{% endfor %}"

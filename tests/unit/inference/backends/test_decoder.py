@@ -12,7 +12,7 @@ import torch
 from pytest_llmsafety.inference.backends.base import BackendSettings
 from pytest_llmsafety.inference.backends.hf import HuggingFaceBackend
 from pytest_llmsafety.types import Generate, Loglikelihood
-from tests.random_models import FAMILIES, letter_tokenizer, random_model
+from tests.stand_ins.random_models import FAMILIES, letter_tokenizer, random_model
 
 PROMPTS = (
     "Once upon a time there was",

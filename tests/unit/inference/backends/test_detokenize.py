@@ -11,7 +11,7 @@ from transformers import PreTrainedTokenizerFast
 from pytest_llmsafety.inference.backends.detokenize import continuation, end_tokens, spoken
 from pytest_llmsafety.inference.backends.generation import Sample
 from pytest_llmsafety.types import Generate
-from tests.random_models import letter_tokenizer
+from tests.stand_ins.random_models import letter_tokenizer
 
 
 @pytest.fixture

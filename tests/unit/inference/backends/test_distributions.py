@@ -10,7 +10,7 @@ import torch
 from pytest_llmsafety.inference.backends.base import BackendSettings
 from pytest_llmsafety.inference.backends.hf import HuggingFaceBackend
 from pytest_llmsafety.types import Distributions, Loglikelihood, NextTokens
-from tests.random_models import LONGEST, VOCABULARY, letter_tokenizer, random_model
+from tests.stand_ins.random_models import LONGEST, VOCABULARY, letter_tokenizer, random_model
 
 TEXTS = ["A cat sat on a mat.", "Why?", "one two three " * 3, "Why? Not."]
 

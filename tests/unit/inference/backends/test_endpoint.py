@@ -17,7 +17,7 @@ import pytest
 from pytest_llmsafety.errors import ConfigurationError, EndpointError
 from pytest_llmsafety.inference.backends.endpoint import Endpoint
 from pytest_llmsafety.types import Generate
-from tests.judge_stand_in import standing
+from tests.stand_ins.judge_endpoint import standing
 
 KEY = "sk-Proj/9+x1=Zq7"
 ASKED = Generate("Which?", max_new_tokens=7, chat=True, turns=("Hi", "Hello"))

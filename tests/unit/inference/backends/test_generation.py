@@ -14,7 +14,7 @@ from pytest_llmsafety.inference.backends.base import BackendSettings
 from pytest_llmsafety.inference.backends.generation import Sample, next_tokens, warp
 from pytest_llmsafety.inference.backends.hf import HuggingFaceBackend
 from pytest_llmsafety.types import Generate
-from tests.random_models import letter_tokenizer, random_model
+from tests.stand_ins.random_models import letter_tokenizer, random_model
 
 
 @pytest.fixture(scope="module")

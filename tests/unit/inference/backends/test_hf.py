@@ -19,7 +19,7 @@ from pytest_llmsafety.models.load import load_model
 from pytest_llmsafety.models.tokenizer import load_tokenizer
 from pytest_llmsafety.specs import Arm, CompressionSpec, ModelPair, ModelSpec
 from pytest_llmsafety.types import Generate, Loglikelihood
-from tests.random_models import LONGEST, letter_tokenizer, random_model
+from tests.stand_ins.random_models import LONGEST, letter_tokenizer, random_model
 
 
 @pytest.fixture(scope="module")

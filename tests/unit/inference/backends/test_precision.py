@@ -7,7 +7,7 @@ import torch
 
 from pytest_llmsafety.compressors import compress
 from pytest_llmsafety.inference.backends.precision import widen
-from tests.random_models import random_model
+from tests.stand_ins.random_models import random_model
 
 
 def test_a_model_that_rounds_is_widened():

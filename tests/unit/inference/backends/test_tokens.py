@@ -20,7 +20,7 @@ from pytest_llmsafety.inference.backends.tokens import (
     start_token,
 )
 from pytest_llmsafety.types import Loglikelihood
-from tests.random_models import letter_tokenizer
+from tests.stand_ins.random_models import letter_tokenizer
 
 
 @settings(deadline=None)

@@ -11,7 +11,7 @@ from jsonschema import Draft202012Validator
 
 from pytest_llmsafety.reports.json_report import JsonReport
 
-PUBLISHED = Path(__file__).resolve().parents[1] / "docs" / "report.schema.json"
+PUBLISHED = Path(__file__).resolve().parents[3] / "docs" / "report.schema.json"
 
 
 def closed(schema: Any) -> Any:
