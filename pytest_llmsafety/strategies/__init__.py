@@ -1,4 +1,4 @@
-"""Strategies for hypothesis: prompts about groups, the same prompts about others, questions.
+"""Strategies for hypothesis: prompts about groups, pairs that swap a group, and questions.
 
     >>> from hypothesis import given
     >>> from pytest_llmsafety import strategies
@@ -9,7 +9,7 @@
     ...     if one.dense.choice == other.dense.choice:
     ...         assert one.compressed.choice == other.compressed.choice
 
-Importing this registers the profile `llmsafety`, and loads no model and no data.
+Importing this package registers the profile `llmsafety`, and loads no model and no data.
 """
 
 from __future__ import annotations

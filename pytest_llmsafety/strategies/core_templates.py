@@ -1,4 +1,4 @@
-"""The packaged English templates, as the data sets of docs/core.md fill them."""
+"""The templates of the package's English data sets (docs/core.md)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ FIRST, SECOND = "{The first}", "{The second}"
 
 
 def toxicity() -> tuple[Template, ...]:
-    """The 120 beginnings, each with any of twelve groups on four axes."""
+    """Return the 120 beginnings, each with twelve groups on four axes."""
     known = read_json(core_toxicity.FILE)
     return tuple(
         Template(
@@ -33,47 +33,46 @@ def toxicity() -> tuple[Template, ...]:
 
 
 def bbq() -> tuple[Template, ...]:
-    """The 360 questions that their context does not answer: two pairs of people, two polarities.
+    """Return the 360 ambiguous questions: two pairs of people, two polarities.
 
-    The options are the first person, the second one, and unknown. The people of a pair are of the
-    stereotyped group (`age:older`) and not (`age:other`), so a swap lets them change places.
+    The options are the first person, the second one, and unknown. One person of a pair is in the
+    stereotyped group (`age:older`), the other is not (`age:other`), so that a swap exchanges them.
     """
     known = read_json(core_bbq.FILE)
     return tuple(
         template
         for axis, scenes in known["axes"].items()
-        for name, told in scenes.items()
-        for template in _questions(f"core-bbq/{axis}/{name}", axis, told, known["unknown"][0])
+        for name, scene in scenes.items()
+        for template in _questions(f"core-bbq/{axis}/{name}", axis, scene, known["unknown"][0])
     )
 
 
-def _questions(name: str, axis: str, told: dict[str, Any], unknown: str) -> Iterator[Template]:
-    """The questions of one scene."""
-    labels = (f"{axis}:{told['group'].replace(' ', '_')}", f"{axis}:other")
-    for (number, people), polarity in product(enumerate(told["people"], 1), ("negative", "other")):
+def _questions(name: str, axis: str, scene: dict[str, Any], unknown: str) -> Iterator[Template]:
+    labels = (f"{axis}:{scene['group'].replace(' ', '_')}", f"{axis}:other")
+    for (number, people), polarity in product(enumerate(scene["people"], 1), ("negative", "other")):
         yield Template(
             f"{name}/{number}/{polarity}",
-            f"Context: {told['context']}\nQuestion: {told[polarity]}\nAnswer:",
+            f"Context: {scene['context']}\nQuestion: {scene[polarity]}\nAnswer:",
             tuple(zip(labels, people, strict=True)),
             (FIRST, SECOND, unknown),
         )
 
 
 def unqover() -> tuple[Template, ...]:
-    """Every question about two origins or two religions in every scene, asked and negated."""
+    """Return the questions about two origins or two religions, in each scene and polarity."""
     known = read_json(core_unqover.FILE)
     return tuple(
         Template(
-            f"core-unqover/{axis}/{scene}/{name}/{'negated' if negated else 'asked'}",
-            f"Context: {told['context'].format(first=FIRST, second='{the second}')}\n"
+            f"core-unqover/{axis}/{place}/{name}/{'negated' if negated else 'asked'}",
+            f"Context: {scene['context'].format(first=FIRST, second='{the second}')}\n"
             f"Question: Who {attribute[negated]}?\nAnswer:",
             tuple(
-                (f"{axis}:{subject.replace(' ', '_')}", f"the {subject} {told['noun']}")
+                (f"{axis}:{subject.replace(' ', '_')}", f"the {subject} {scene['noun']}")
                 for subject in listed["subjects"]
             ),
             (FIRST, SECOND),
         )
         for axis, listed in known["axes"].items()
-        for scene, told in known["scenes"].items()
+        for place, scene in known["scenes"].items()
         for (name, attribute), negated in product(listed["attributes"].items(), (False, True))
     )

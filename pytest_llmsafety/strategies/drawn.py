@@ -1,4 +1,4 @@
-"""What hypothesis draws: prompts, pairs of prompts, questions; the simplest are the earliest."""
+"""The strategies: prompts, pairs of prompts, questions; they shrink towards the earliest."""
 
 from __future__ import annotations
 
@@ -21,26 +21,26 @@ QUESTIONS = ("core-bbq", "phantom-bbq", "phantom-choice")
 
 
 def prompts(source: Source) -> st.SearchStrategy[Prompt]:
-    """Prompts of packaged templates (a name of `packaged`), your own, or a strategy for them.
+    """Return a strategy for prompts of packaged templates (by name), your own, or a strategy's.
 
-    They shrink towards the earliest template and its first groups. Raises UnknownNameError.
+    It shrinks towards the earliest template and its first groups. Raises UnknownNameError.
     """
     return _prompts(_templates(source))
 
 
 def swaps(source: Source) -> st.SearchStrategy[tuple[Prompt, Prompt]]:
-    """Two prompts of one template; in the second, another group of the same axis has one slot.
+    """Return a strategy for pairs of prompts that differ in one group, of the same axis.
 
-    Where that group is already named in another slot, the two change places. Shrinks and raises
-    as `prompts`.
+    If the new group is already in another slot, the two change places. Shrinks and raises as
+    `prompts`.
     """
     return _swaps(_templates(source))
 
 
 def questions(dataset: str) -> st.SearchStrategy[ChoiceItem]:
-    """The items of a packaged data set with options; they shrink towards the shortest prompt.
+    """Return a strategy for the items of a packaged data set with options.
 
-    Raises UnknownNameError.
+    It shrinks towards the shortest prompt. Raises UnknownNameError.
     """
     if dataset not in QUESTIONS:
         kind = "data set with packaged questions"
@@ -49,7 +49,6 @@ def questions(dataset: str) -> st.SearchStrategy[ChoiceItem]:
 
 
 def _templates(source: Source) -> st.SearchStrategy[Template]:
-    """A strategy for templates, whatever they were given as."""
     if isinstance(source, st.SearchStrategy):
         return source
     return st.sampled_from(packaged(source) if isinstance(source, str) else source)
@@ -57,14 +56,12 @@ def _templates(source: Source) -> st.SearchStrategy[Template]:
 
 @st.composite
 def _prompts(draw: st.DrawFn, templates: st.SearchStrategy[Template]) -> Prompt:
-    """One template with a group in each slot."""
     template = draw(templates)
     return template.fill(*_groups(draw, template))
 
 
 @st.composite
 def _swaps(draw: st.DrawFn, templates: st.SearchStrategy[Template]) -> tuple[Prompt, Prompt]:
-    """One template twice."""
     template = draw(templates)
     groups = _groups(draw, template)
     old = draw(st.sampled_from(groups))
@@ -78,7 +75,7 @@ def _swaps(draw: st.DrawFn, templates: st.SearchStrategy[Template]) -> tuple[Pro
 
 
 def _groups(draw: st.DrawFn, template: Template) -> list[str]:
-    """A group for each slot, no group twice."""
+    """Draw a group for each slot, no group twice."""
     free = [group for group, _ in template.groups]
     drawn = []
     for _ in template.slots:
@@ -88,7 +85,6 @@ def _groups(draw: st.DrawFn, template: Template) -> list[str]:
 
 
 def _shortest_first(dataset: str) -> list[ChoiceItem]:
-    """The items of a data set by length; those of one length as they stand in it."""
     from pytest_llmsafety.datasets import dataset as open_dataset
     from pytest_llmsafety.datasets.base import DataSource
 

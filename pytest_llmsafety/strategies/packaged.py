@@ -1,4 +1,4 @@
-"""The templates that come with the package, under the names of their data sets."""
+"""The package's own templates, under the names of their data sets."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ TEMPLATES = {
 
 @cache
 def packaged(name: str) -> tuple[Template, ...]:
-    """The templates behind a data set, in its order; raises UnknownNameError."""
+    """Return the templates of a data set, in its order; UnknownNameError for another name."""
     if name not in TEMPLATES:
         raise UnknownNameError(KIND, name, TEMPLATES)
     made: tuple[Template, ...] = load_attribute(TEMPLATES[name])()

@@ -1,4 +1,4 @@
-"""The built-in model's templates, each with any of its eight invented peoples."""
+"""The templates of the built-in model's data sets, with its eight invented peoples."""
 
 from __future__ import annotations
 
@@ -20,34 +20,34 @@ FIRST, SECOND = "{first}", "{second}"
 
 
 def toxicity() -> tuple[Template, ...]:
-    """The beginnings of sentences about a people; those that training never showed come first."""
+    """Return the sentence beginnings about a people; held-out ones come first."""
     frames = enumerate((*HELD_OUT_FRAMES, *FRAMES))
     return tuple(Template(f"phantom-toxicity/{i:03d}", text, PEOPLES) for i, text in frames)
 
 
 def bbq() -> tuple[Template, ...]:
-    """The questions that their context does not answer, in both polarities.
+    """Return the ambiguous questions, in both polarities.
 
     The options are the first people, the second one, and unknown.
     """
     return tuple(
         Template(
-            f"phantom-bbq/{told.index:02d}/{'negative' if negative else 'other'}",
-            f"Context: {told.context(FIRST, SECOND)}\n"
-            f"Question: {told.question(negative=negative)}\nAnswer:",
+            f"phantom-bbq/{template.index:02d}/{'negative' if negative else 'other'}",
+            f"Context: {template.context(FIRST, SECOND)}\n"
+            f"Question: {template.question(negative=negative)}\nAnswer:",
             PEOPLES,
             (
-                told.answer(FIRST, negative=negative),
-                told.answer(SECOND, negative=negative),
-                told.unknown,
+                template.answer(FIRST, negative=negative),
+                template.answer(SECOND, negative=negative),
+                template.unknown,
             ),
         )
-        for told, negative in product(TEMPLATES, (True, False))
+        for template, negative in product(TEMPLATES, (True, False))
     )
 
 
 def unqover() -> tuple[Template, ...]:
-    """The questions with two options, in every scene, asked and negated."""
+    """Return the questions with two options, in each scene and polarity."""
     return tuple(
         Template(
             f"phantom-unqover/{room.replace(' ', '-')}/{trait}/{'negated' if negated else 'asked'}",

@@ -1,4 +1,4 @@
-"""How hypothesis should work where every example asks two models."""
+"""The settings of hypothesis for tests in which every example asks two models."""
 
 from __future__ import annotations
 
@@ -15,9 +15,8 @@ PROFILE = settings(
 )
 """A decorator for a test, or a parent: `@settings(PROFILE, max_examples=500)`.
 
-The same examples in every run, so that CI is stable and the cache answers the second time; no time
-limit, because an example is as slow as a model; no explaining, which would ask more and trace
-every line.
+The examples are the same in every run, so that CI is stable and the cache answers the second time.
+There is no time limit, because models are slow, and no phase `explain`, which would ask more.
 """
 
 settings.register_profile(NAME, PROFILE)

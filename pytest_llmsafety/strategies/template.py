@@ -1,4 +1,4 @@
-"""A text with places for groups, and the prompt that it becomes."""
+"""Templates: texts with slots for groups, and the prompts made from them."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ ARTICLES = ("a ", "an ", "the ")
 
 @dataclass(frozen=True)
 class Prompt:
-    """What a template says about some groups; `groups` holds `(slot, group)`.
+    """A filled template; `groups` holds `(slot, group)`.
 
-    `options` are empty where the model is to go on by itself.
+    Without `options` the model continues the text.
     """
 
     text: str
@@ -26,13 +26,12 @@ class Prompt:
 
 @dataclass(frozen=True)
 class Template:
-    """A text with slots such as `{first}`, and the `groups` that may stand in each of them.
+    """A text with slots such as `{first}`, and the `groups` that can fill each of them.
 
-    A group is its label and its words, `("age:old", "an old man")`; no two slots name the same
-    one. A slot can be written `{First}` for a capital letter, and `{the first}` or `{The first}`
-    for *the* in place of the words' own article. `options` have the same slots. Raises
-    ConfigurationError for a text without slots, an option with a slot that the text has not, and
-    groups that cannot be swapped.
+    A group is a label and words, `("age:old", "an old man")`; each slot gets another group. Write
+    `{First}` for a capital letter, and `{the first}` or `{The first}` for *the* instead of the
+    article in the words. `options` have the same slots. Raises ConfigurationError for a text
+    without slots, an option with a slot that the text lacks, and groups that cannot be swapped.
 
         >>> template = Template(
         ...     "late", "{First} is late, says", (("age:old", "an old man"), ("age:young", "a boy"))
@@ -47,7 +46,7 @@ class Template:
     options: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        """Check that every slot can be filled, and every group be swapped for another one."""
+        """Check that each slot can be filled, and each group swapped for another one."""
         slots = set(self.slots)
         strange = sorted(set(slots_of("".join(self.options))) - slots)
         if not slots or strange:
@@ -72,27 +71,27 @@ class Template:
         return slots_of(self.text)
 
     def fill(self, *groups: str) -> Prompt:
-        """The prompt with one group, by its label, for each slot."""
+        """Return the prompt with these groups, given by label, in the order of the slots."""
         words = dict(self.groups)
-        said: dict[str, str] = {}
+        filled: dict[str, str] = {}
         for slot, group in zip(self.slots, groups, strict=True):
-            said |= forms(slot, words[group])
+            filled |= forms(slot, words[group])
         return Prompt(
-            self.text.format_map(said),
+            self.text.format_map(filled),
             tuple(zip(self.slots, groups, strict=True)),
             self.name,
-            tuple(option.format_map(said) for option in self.options),
+            tuple(option.format_map(filled) for option in self.options),
         )
 
 
 def slots_of(text: str) -> tuple[str, ...]:
-    """The slots of a text, each once, whatever the form that it is written in."""
+    """Return the slots of a text, each once, in lower case and without *the*."""
     fields = [field for _, field, _, _ in Formatter().parse(text) if field is not None]
     return tuple(dict.fromkeys(field.lower().removeprefix("the ") for field in fields))
 
 
 def forms(slot: str, words: str) -> dict[str, str]:
-    """What stands for each way to write a slot."""
+    """Return the text for each way to write a slot."""
     article = next((article for article in ARTICLES if words.startswith(article)), "")
     known = f"the {words.removeprefix(article)}"
     return {
@@ -104,10 +103,10 @@ def forms(slot: str, words: str) -> dict[str, str]:
 
 
 def capital(words: str) -> str:
-    """The words with a capital first letter; the others stay as they are."""
+    """Return the words with a capital first letter and no other change."""
     return f"{words[:1].upper()}{words[1:]}"
 
 
 def axis_of(group: str) -> str:
-    """What stands before the colon of a label."""
+    """Return the part of a label before the colon."""
     return group.rpartition(":")[0]

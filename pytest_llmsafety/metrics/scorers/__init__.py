@@ -1,4 +1,4 @@
-"""What calls a text toxic: one scorer a file, loaded when `--llmsafety-scorer` names it."""
+"""Scorers by name: each gives a text a number in 0-1, such as its toxicity; one scorer a file."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ SCORERS = Registry(
 
 
 def load_scorer(text: str, *, device: str = "cpu") -> Scorer:
-    """The scorer that `name` or `name:parameter` stands for, ready to score.
+    """Load the scorer that `name` or `name:parameter` stands for, and never another one.
 
-    Never another scorer than the one named. Raises UnknownNameError for an unknown name and
-    ScorerError, with what to do, when its files or its package are absent.
+    Raises UnknownNameError for an unknown name, and ScorerError, with a remedy, when files or a
+    package are missing.
     """
     name, _, parameter = text.strip().partition(":")
     load = SCORERS.load(name)
@@ -36,9 +36,9 @@ def load_scorer(text: str, *, device: str = "cpu") -> Scorer:
 
 
 def check_scorer(text: str) -> None:
-    """Raise UnknownNameError when `text` names no known scorer; loads no model.
+    """Raise UnknownNameError for an unknown scorer; load no model.
 
-    A folder alone is a ConfigurationError: its label has to be named, too.
+    Raises ConfigurationError for a folder alone, because its label has to be named, too.
     """
     name = text.strip().partition(":")[0]
     if "/" in name and name not in SCORERS.names():

@@ -1,4 +1,4 @@
-"""What a scorer is: a named, pinned function from texts to toxicity in 0-1."""
+"""The Protocol of a scorer, a named and pinned function from texts to 0-1, and shared code."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ ALTERNATIVES = (
 
 
 class Scorer(Protocol):
-    """Something that reads texts and says how toxic each is.
+    """A reader of texts that returns how toxic each is.
 
-    A scorer of one's own is a function `load(parameter, device)` that returns one, registered
-    as an entry point of the group `pytest_llmsafety.scorers`:
+    A working example. The function `load(parameter, device)` is registered as an entry point of
+    the group `pytest_llmsafety.scorers`:
 
         >>> class Shouting:
         ...     name = "shouting"
@@ -39,16 +39,16 @@ class Scorer(Protocol):
 
     @property
     def name(self) -> str:
-        """The name as the user gives it."""
+        """The name, as the user writes it."""
         ...
 
     @property
     def digest(self) -> str:
-        """Everything that can change its answers: weights by SHA-256, packages by version."""
+        """All that can change its scores: weights by SHA-256, packages by version."""
         ...
 
     def score(self, texts: Sequence[str]) -> list[float]:
-        """Toxicity of each text in 0-1, in order; larger is more toxic.
+        """Return the toxicity of each text in 0-1, in order; larger is more toxic.
 
         Raises ScorerError when it fails: a failure is never a score.
         """
@@ -57,19 +57,19 @@ class Scorer(Protocol):
 
 @dataclass(frozen=True)
 class FunctionScorer:
-    """A scorer made of a function on a batch of texts; the public fake of the family."""
+    """A scorer from a function on a batch of texts; also the public fake of the family."""
 
     name: str
     digest: str
     function: Callable[[Sequence[str]], Sequence[float]]
 
     def score(self, texts: Sequence[str]) -> list[float]:
-        """Toxicity of each text. Raises ScorerError unless there is one finite number a text."""
+        """Return the toxicity of each text; ScorerError unless each text gets one number."""
         return checked(self.name, texts, self.function(texts) if texts else [])
 
 
 def checked(name: str, texts: Sequence[str], values: Iterable[float]) -> list[float]:
-    """The values as floats. Raises ScorerError unless there is one number in 0-1 for each text."""
+    """Return the values as floats; ScorerError unless there is one number in 0-1 for each text."""
     scores = [float(value) for value in values]
     if len(scores) != len(texts):
         message = f"scorer '{name}' gave {len(scores)} scores for {len(texts)} texts."
@@ -84,7 +84,7 @@ def checked(name: str, texts: Sequence[str], values: Iterable[float]) -> list[fl
 def in_batches(
     texts: Sequence[str], size: int, score: Callable[[list[str]], Sequence[float]]
 ) -> list[float]:
-    """Score batches of texts of similar length; the results in the order of `texts`."""
+    """Score batches of texts of similar length, and return the scores in the order of `texts`."""
     order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
     scores = [math.nan] * len(texts)
     for start in range(0, len(order), size):
@@ -96,9 +96,10 @@ def in_batches(
 
 @contextmanager
 def unchanged(paths: Iterable[Path]) -> Iterator[None]:
-    """Raise ScorerError where a file changes between the block's beginning and its end, or OSError.
+    """Raise ScorerError when a file changes between the beginning and the end of the block.
 
-    A scorer is loaded and digested inside it, so that its digest is that of what was loaded.
+    A scorer is loaded and digested inside the block, so that the digest describes what was loaded.
+    Raises OSError for a file that cannot be read.
     """
     files = FileDigests()
     for path in paths:
@@ -134,12 +135,12 @@ def versions(*packages: str) -> str:
 
 
 def torch_kind(device: str) -> str:
-    """`cuda` of `cuda:1`: numbers depend on the kind of device, not on which one it is."""
+    """Return `cuda` for `cuda:1`: numbers depend on the kind of device, not on its index."""
     return device.partition(":")[0]
 
 
 def token_limit(tokenizer: Any, config: Any) -> int:  # noqa: ANN401 - transformers
-    """The longest input in tokens that a classifier takes; RoBERTa's positions begin later."""
+    """Return the longest input of a classifier, in tokens; RoBERTa's positions begin later."""
     positions = int(getattr(config, "max_position_embeddings", None) or tokenizer.model_max_length)
     if "roberta" in config.model_type:
         positions -= int(config.pad_token_id) + 1

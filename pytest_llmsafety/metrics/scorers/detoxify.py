@@ -1,8 +1,8 @@
 """Detoxify (Hanu and Unitary 2020), through its own class, from pinned or given checkpoints.
 
 Detoxify unpickles a checkpoint without restrictions. Here the file is read with PyTorch's
-restricted loader first, or refused; Detoxify's class then gets a clean copy, in memory, of
-nothing but tensors, numbers and strings.
+restricted loader first, or refused. Detoxify's class then gets a clean copy in memory, with
+tensors, numbers and strings alone.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class DetoxifyScorer:
     detoxify: Any
 
     def score(self, texts: Sequence[str]) -> list[float]:
-        """Detoxify's `toxicity` of each text, in batches of similar length."""
+        """Return Detoxify's `toxicity` of each text."""
         return checked(self.name, texts, in_batches(texts, BATCH, self._batch))
 
     def _batch(self, texts: list[str]) -> list[float]:
@@ -59,10 +59,10 @@ class DetoxifyScorer:
 
 
 def load(parameter: str, device: str) -> DetoxifyScorer:
-    """Detoxify `original` (default), `unbiased`, `multilingual`, or a checkpoint file.
+    """Load Detoxify `original` (default), `unbiased`, `multilingual`, or a checkpoint file.
 
-    A release is read from torch hub's usual folder, fetched there when absent and there is
-    network, and its digest is checked. Raises ScorerError, saying what to do, otherwise.
+    A release is read from torch hub's folder, after a download if it is missing there, and its
+    digest is checked. Raises ScorerError, with a remedy, when there is no such file.
     """
     variant = parameter or "original"
     if variant in RELEASES:
@@ -78,7 +78,7 @@ def load(parameter: str, device: str) -> DetoxifyScorer:
 
 
 def load_phantom(parameter: str, device: str) -> DetoxifyScorer:
-    """The built-in classifier of the phantom's invented world, in Detoxify's format."""
+    """Load the built-in classifier of the phantom's world, which is in Detoxify's format."""
     from pytest_llmsafety.phantom.weights import scorer_path
 
     if parameter:
@@ -88,7 +88,7 @@ def load_phantom(parameter: str, device: str) -> DetoxifyScorer:
 
 
 def from_checkpoint(path: Path, name: str, device: str) -> DetoxifyScorer:
-    """Load a checkpoint through Detoxify's class. Raises ScorerError when it is not one."""
+    """Load a checkpoint through Detoxify's class; ScorerError when it is not a checkpoint."""
     try:
         with unchanged([path]):
             content = _read(path)
@@ -116,7 +116,7 @@ def from_checkpoint(path: Path, name: str, device: str) -> DetoxifyScorer:
 
 
 def _digest(checkpoint: str, base: Path, device: str) -> str:
-    """The checkpoint, the base model's config and tokenizer, the kind of device, the versions."""
+    """Return the checkpoint's digest, the base model's, the kind of device, and versions."""
     files = [file for pattern in BASE_FILES for file in base.glob(pattern) if file.is_file()]
     kind = torch_kind(device)
     installed = versions("detoxify", "torch", "transformers")
@@ -124,14 +124,14 @@ def _digest(checkpoint: str, base: Path, device: str) -> str:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    """The checkpoint, unpickled with `weights_only`."""
+    """Return the checkpoint, unpickled with `weights_only`."""
     import pickle
 
     import torch
 
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about the pickle's age; what matters is refused
+            warnings.simplefilter("ignore")  # about old pickles; unsafe ones raise
             content = torch.load(path, map_location="cpu", weights_only=True)
         arch, classes = content["config"]["arch"]["args"], content["config"]["dataset"]["args"]
         names = arch["model_name"], arch["tokenizer_name"]
@@ -147,7 +147,7 @@ def _read(path: Path) -> dict[str, Any]:
         raise ScorerError(message) from error
     except (KeyError, TypeError) as error:
         message = (
-            f"'{path}' is no Detoxify checkpoint (no {error}). Expected config.arch.args, "
+            f"'{path}' is not a Detoxify checkpoint (no {error}). Expected config.arch.args, "
             "config.dataset.args.classes and state_dict."
         )
         raise ScorerError(message) from error
@@ -158,7 +158,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _clean(content: dict[str, Any], base: Path) -> io.BytesIO:
-    """The parts that Detoxify reads, with the base model's folder in place of its name."""
+    """Return a copy of the parts that Detoxify reads, with the base model's folder as its name."""
     import torch
 
     arch = content["config"]["arch"]["args"]
@@ -182,7 +182,7 @@ def _clean(content: dict[str, Any], base: Path) -> io.BytesIO:
 
 
 def _require_weights(model: Any, state: dict[str, Any], path: Path) -> None:  # noqa: ANN401 - transformers
-    """Raise ScorerError unless every weight is the checkpoint's: none may stay random."""
+    """Raise ScorerError unless all weights are the checkpoint's, so that none is random."""
     import torch
 
     for name, parameter in model.named_parameters():

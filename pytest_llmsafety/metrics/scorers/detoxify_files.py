@@ -1,4 +1,4 @@
-"""Where Detoxify's files are: its releases in torch hub's folder, its base models' configs."""
+"""Detoxify's files: releases in torch hub's folder, configurations of the base models."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ TIMEOUT_SECONDS = 10
 
 
 def release_file(variant: str) -> Path:
-    """The checkpoint of a release, fetched when absent; the file name holds its digest.
+    """Return the checkpoint of a release, after a download if it is missing.
 
-    Raises ScorerError when it is absent and cannot be fetched, or is not the pinned one.
+    Raises ScorerError when it cannot be fetched, or does not match the digest in its file name.
     """
     import torch
 
@@ -48,10 +48,10 @@ def release_file(variant: str) -> Path:
 
 
 def base_folder(model_type: str, checkpoint: Path) -> Path:
-    """The local folder with config and tokenizer of a checkpoint's base model.
+    """Return the local folder with config and tokenizer of a checkpoint's base model.
 
-    A folder beside the checkpoint (`model_type` relative to it), a folder as it stands, or a
-    hub id in the Hugging Face cache. Raises ScorerError when there is none.
+    `model_type` is a folder, absolute or relative to the checkpoint's, or a hub id in the Hugging
+    Face cache. Raises ScorerError when none exists.
     """
     for folder in (checkpoint.parent / model_type, Path(model_type)):
         if (folder / "config.json").is_file():
@@ -63,7 +63,7 @@ def base_folder(model_type: str, checkpoint: Path) -> Path:
     except Exception as error:
         message = (
             f"'{checkpoint.name}' needs config and tokenizer of '{model_type}', which are neither "
-            "beside it nor in the Hugging Face cache. Fetch them with network: "
+            "in its folder nor in the Hugging Face cache. Fetch them with network: "
             f"hf download {model_type} config.json tokenizer.json tokenizer_config.json vocab.txt; "
             f"or choose {ALTERNATIVES}."
         )
@@ -75,13 +75,13 @@ def base_folder(model_type: str, checkpoint: Path) -> Path:
 
 
 def _fetch(url: str, file: Path) -> None:
-    """Download a release, or raise ScorerError; nothing half-written stays."""
+    """Download a release, or raise ScorerError; leave no partial file."""
     import torch
 
     reason = "HF_HUB_OFFLINE is set"
     if os.environ.get("HF_HUB_OFFLINE", "").lower() not in {"1", "true", "yes", "on"}:
         try:
-            head = urllib.request.Request(url, method="HEAD")  # noqa: S310 - the URLs stand above
+            head = urllib.request.Request(url, method="HEAD")  # noqa: S310 - the URLs are constants
             urllib.request.urlopen(head, timeout=TIMEOUT_SECONDS).close()  # noqa: S310
             file.parent.mkdir(parents=True, exist_ok=True)
             prefix = file.stem.rpartition("-")[2]
@@ -91,7 +91,7 @@ def _fetch(url: str, file: Path) -> None:
         else:
             return
     message = (
-        f"Detoxify's checkpoint '{file}' is absent and cannot be fetched ({reason}). With network: "
-        f"curl -L --create-dirs -o '{file}' {url}\nor choose {ALTERNATIVES}."
+        f"Detoxify's checkpoint '{file}' is missing and cannot be fetched ({reason}). "
+        f"With network: curl -L --create-dirs -o '{file}' {url}\nor choose {ALTERNATIVES}."
     )
     raise ScorerError(message)

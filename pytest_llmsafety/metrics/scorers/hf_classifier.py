@@ -27,7 +27,7 @@ BATCH = 32
 
 @dataclass(frozen=True)
 class Classifier:
-    """A loaded classifier; `position` is the label's place among its outputs."""
+    """A loaded classifier; `position` is the index of the label among its outputs."""
 
     name: str
     digest: str
@@ -37,7 +37,7 @@ class Classifier:
     multi_label: bool
 
     def score(self, texts: Sequence[str]) -> list[float]:
-        """Probability of the label for each text: softmax, or sigmoid for several labels."""
+        """Return the probability of the label for each text (sigmoid if labels are independent)."""
         return checked(self.name, texts, in_batches(texts, BATCH, self._batch))
 
     def _batch(self, texts: list[str]) -> list[float]:
@@ -54,10 +54,10 @@ class Classifier:
 
 
 def load(parameter: str, device: str) -> Classifier:
-    """The classifier in the folder `PATH` and its label, of `PATH#label`.
+    """Load the classifier in the folder `PATH`, for one label: `parameter` is `PATH#label`.
 
-    Nothing is fetched, no remote code runs, and only safetensors are read. Raises ScorerError
-    when the folder, the label or a file is absent; a wrong label's error lists the labels.
+    It fetches nothing, runs no remote code, and reads safetensors alone. Raises ScorerError when
+    the folder, the label or a file is missing; the error for a wrong label lists the labels.
     """
     path, _, label = parameter.rpartition("#")
     folder = user_path(path)
@@ -101,6 +101,6 @@ def _load(folder: Path, device: str) -> tuple[Any, Any]:
         raise ScorerError(message) from error
     if report["missing_keys"]:
         missing = ", ".join(sorted(report["missing_keys"])[:3])
-        message = f"'{folder}' is no trained classifier: it has no weights for {missing}."
+        message = f"'{folder}' is not a trained classifier: it has no weights for {missing}."
         raise ScorerError(message)
     return model.to(device).eval(), tokenizer

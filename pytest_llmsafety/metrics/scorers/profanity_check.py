@@ -20,15 +20,15 @@ WEIGHTS = "profanity_check.npz"
 
 
 def load(parameter: str, device: str) -> FunctionScorer:  # noqa: ARG001 - linear models need none
-    """The probability that a text is profane: of the package, or of the folder `parameter`.
+    """Load the model of the package, or of the folder `parameter`; it scores profanity.
 
-    Blind to hate in decent words. Raises ScorerError when the package or a file is absent.
+    It does not see hate in decent words. Raises ScorerError when the package or a file is missing.
     """
     return from_folder(user_path(parameter)) if parameter else from_package()
 
 
 def from_package() -> FunctionScorer:
-    """The model that the package `alt-profanity-check` carries."""
+    """Load the model in the package `alt-profanity-check`."""
     try:
         from profanity_check import predict_prob
 
@@ -47,7 +47,7 @@ def from_package() -> FunctionScorer:
 
 
 def from_folder(folder: Path) -> FunctionScorer:
-    """The model of a folder with `config.json` and `profanity_check.npz`; needs numpy only.
+    """Load the model of a folder with `config.json` and `profanity_check.npz` with numpy.
 
     p(text) = mean over k of sigmoid(-(a_k * (x . coef_k + intercept_k) + b_k)), with x the
     counts of the known words: a linear support vector machine with Platt scaling, five times.
@@ -66,7 +66,7 @@ def from_folder(folder: Path) -> FunctionScorer:
         token = re.compile(config["token_pattern"])
     except (OSError, KeyError, ValueError) as error:
         message = (
-            f"'{folder}' is no profanity-check folder ({error}). Expected config.json and "
+            f"'{folder}' is not a profanity-check folder ({error}). Expected config.json and "
             f"{WEIGHTS} with coef, intercept, a, b, terms."
         )
         raise ScorerError(message) from error

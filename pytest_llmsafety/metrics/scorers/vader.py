@@ -1,4 +1,4 @@
-"""VADER: word-list sentiment (Hutto and Gilbert 2014), for runs without any download."""
+"""VADER: sentiment by word lists (Hutto and Gilbert 2014), without any download."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ PACKAGE = "vaderSentiment"
 
 
 def load(parameter: str, device: str) -> FunctionScorer:  # noqa: ARG001 - word lists need none
-    """The scorer (1 - compound) / 2: 1 is the most negative text, 0.5 a neutral one.
+    """Load VADER, which scores (1 - compound) / 2: 1 is most negative, 0.5 neutral.
 
-    It measures negative sentiment, not insult: it suits a comparison of two models, not an
-    absolute rate. Raises ConfigurationError for a parameter, ScorerError without the package.
+    It measures negative sentiment, not insult: use it to compare two models, not for an absolute
+    rate. Raises ConfigurationError for a parameter, and ScorerError without the package.
     """
     if parameter:
         message = f"vader takes no parameter, got '{parameter}'."

@@ -98,9 +98,9 @@ def test_a_plain_pickle_is_refused(tmp_path: Path) -> None:
 
 
 def test_another_checkpoint_is_refused(tmp_path: Path) -> None:
-    """Without Detoxify's config it is no Detoxify checkpoint."""
+    """Without Detoxify's config it is not a Detoxify checkpoint."""
     torch.save({"state_dict": {}}, tmp_path / "x.ckpt")
-    with pytest.raises(ScorerError, match="no Detoxify checkpoint"):
+    with pytest.raises(ScorerError, match="not a Detoxify checkpoint"):
         load_scorer(f"detoxify:{tmp_path / 'x.ckpt'}")
 
 

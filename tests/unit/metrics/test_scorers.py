@@ -152,7 +152,7 @@ def test_an_untrained_head_is_refused(tmp_path: Path) -> None:
     model = save_folder(tmp_path, labels=["fine", "toxic"])
     (tmp_path / "model.safetensors").unlink()
     BertModel(model.config).save_pretrained(tmp_path)
-    with pytest.raises(ScorerError, match="no trained classifier"):
+    with pytest.raises(ScorerError, match="not a trained classifier"):
         load_scorer(f"classifier:{tmp_path}#toxic")
 
 
