@@ -68,7 +68,7 @@ def check(spec: CompressionSpec) -> None:
     Raises UnknownNameError for an unknown method, and ConfigurationError for a parameter
     that the method does not take, a seed that nothing depends on, a checkpoint that is not the
     first step, a kv that is not the last, two steps that round the inputs of layers, a repair
-    with nothing to repair before it, or `dense` beside another step.
+    with nothing to repair before it, or `dense` together with another step.
     """
     if spec.is_dense:
         return

@@ -27,7 +27,7 @@ def _silent(_what: str, _done: int, _total: int) -> None:
 
 @dataclass(frozen=True)
 class Context:
-    """What a compressor may need beside the model.
+    """What a compressor may need besides the model.
 
     Attributes:
         tokenizer: the model's own; None when compress() got none.

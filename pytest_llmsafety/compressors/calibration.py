@@ -73,10 +73,10 @@ def draw(model: PreTrainedModel, context: Context, values: Values) -> Calibratio
     ids are used as they are, all of them unless `nsamples` is smaller. Raises
     CalibrationError when there are too few tokens.
     """
-    asked, length = values.key("nsamples"), values.key("seqlen")
+    given_count, length = values.key("nsamples"), values.key("seqlen")
     given = context.calibration
     if given and not isinstance(given, CalibrationTexts) and not isinstance(given[0], str):
-        ids = _as_they_are(given, asked, length, context.seed)
+        ids = _as_they_are(given, given_count, length, context.seed)
         _check_rows(ids, model)
         return Calibration(ids, "token ids", context.seed)
     if context.tokenizer is None:
@@ -85,7 +85,7 @@ def draw(model: PreTrainedModel, context: Context, values: Values) -> Calibratio
             "calibration=... as lists of token ids."
         )
         raise CalibrationError(message)
-    count = int(asked or SEQUENCES)
+    count = int(given_count or SEQUENCES)
     words = int(length or min(LONGEST, window_of(model)))
     named = _named(given, count * words, context.seed)
     ids = pieces(
@@ -119,13 +119,13 @@ def enough(texts: Sequence[str], tokens: int, seed: int) -> Sequence[str]:
     if sum(map(len, texts)) <= 2 * wanted:
         return texts
     start = random.Random(seed).randrange(len(texts))  # noqa: S311 - no secret
-    taken, characters = [], 0
+    chosen, characters = [], 0
     for text in (*texts[start:], *texts[:start]):
-        taken.append(text)
+        chosen.append(text)
         characters += len(text)
         if characters > wanted:
             break
-    return taken
+    return chosen
 
 
 def pieces(

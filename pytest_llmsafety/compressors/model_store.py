@@ -108,8 +108,8 @@ class StoredModel:
 
     def _seal(self, weights: str, record: dict[str, Any]) -> str:
         """Return a digest of the weights, the record and the arm."""
-        told = {"arm": self.digest, "weights": weights, "record": record}
-        text = json.dumps(told, sort_keys=True)
+        sealed = {"arm": self.digest, "weights": weights, "record": record}
+        text = json.dumps(sealed, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
     def save(self, model: PreTrainedModel, record: CompressionRecord) -> bool:
@@ -129,8 +129,8 @@ class StoredModel:
             with _begun(self.folder / f"{self.digest}.{os.getpid()}{PARTIAL}") as partial:
                 begun = partial / self.weights.name, partial / self.about.name
                 save_file(state, begun[0], metadata={"format": "pt"})
-                weights, told = file_digest(begun[0]), to_plain(record)
-                about = {"weights": weights, "record": told, "sha256": self._seal(weights, told)}
+                weights, plain = file_digest(begun[0]), to_plain(record)
+                about = {"weights": weights, "record": plain, "sha256": self._seal(weights, plain)}
                 begun[1].write_text(json.dumps(about, sort_keys=True), "utf-8")
                 begun[0].replace(self.weights)
                 begun[1].replace(self.about)
@@ -146,17 +146,17 @@ class StoredModel:
         """Delete the models used longest ago; return whether `size` more bytes fit."""
         self._clean()
         stored = sorted(self.folder.glob("*.json"), key=lambda path: path.stat().st_mtime)
-        taken = sum(map(size_of, self.folder.iterdir()))
+        used = sum(map(size_of, self.folder.iterdir()))
         for about in stored:
-            if taken + size <= self.limit_bytes:
+            if used + size <= self.limit_bytes:
                 break
             if about == self.about:
                 continue
             weights = about.with_suffix(".safetensors")
-            taken -= size_of(about) + size_of(weights)
+            used -= size_of(about) + size_of(weights)
             about.unlink(missing_ok=True)
             weights.unlink(missing_ok=True)
-        return taken + size <= self.limit_bytes
+        return used + size <= self.limit_bytes
 
     def _clean(self) -> None:
         """Delete what a killed process left behind."""

@@ -275,7 +275,7 @@ def _sparsity(part: str) -> float:
 def _pattern(part: str) -> tuple[int, int]:
     n, m = map(int, part.split(":"))
     if not 0 < n < m:
-        message = f"{part} is no N:M: N of every M neighbours become zero, so 0 < N < M"
+        message = f"{part} is not N:M: N of every M neighbours become zero, so 0 < N < M"
         raise ValueError(message)
     return n, m
 

@@ -43,18 +43,18 @@ def awq_parts(codes, zeros):
 def save_packed(
     model: PreTrainedModel,
     folder: Path,
-    told: dict[str, object],
+    config: dict[str, object],
     *,
     order: torch.Tensor | None = None,
 ) -> None:
     """Round each layer of the blocks to nearest in groups of 32 inputs, and save the packed codes.
 
-    `told` becomes the quantization_config. `order` puts the inputs of layers with as many into
+    `config` becomes the quantization_config. `order` puts the inputs of layers with as many into
     groups out of order, as activation order does. The model's weights become the rounded ones.
     """
     model.save_pretrained(folder)
     state = load_file(folder / "model.safetensors")
-    bits, size = int(str(told["bits"])), 32
+    bits, size = int(str(config["bits"])), 32
     for layer in all_layers(decoder_blocks(model)):
         weight = layer.working_copy()
         group = torch.arange(layer.inputs) // size
@@ -69,10 +69,10 @@ def save_packed(
         found = found.T.long()
         scale, zero = (part.view(layer.outputs, -1).T for part in (grid.scale, grid.zero))
         zeros = zero.long()
-        if "awq" in (told["quant_method"], str(told.get("packing_format"))[-3:]):
+        if "awq" in (config["quant_method"], str(config.get("packing_format"))[-3:]):
             qweight, qzeros = awq_parts(found, zeros)
         else:
-            offset = 0 if told.get("checkpoint_format") == "gptq_v2" else 1
+            offset = 0 if config.get("checkpoint_format") == "gptq_v2" else 1
             qweight, qzeros = gptq_parts(found, zeros, bits, offset=offset)
             state[f"{layer.name}.g_idx"] = group.to(torch.int32)
         del state[f"{layer.name}.weight"]
@@ -80,13 +80,13 @@ def save_packed(
         state[f"{layer.name}.scales"] = scale.contiguous()
         layer.write(rounded)
     save_file(state, folder / "model.safetensors", metadata={"format": "pt"})
-    tell(folder, told)
+    tell(folder, config)
 
 
-def tell(folder: Path, told: dict[str, object]) -> None:
-    """Write `told` into config.json as its quantization_config."""
+def tell(folder: Path, config: dict[str, object]) -> None:
+    """Write `config` into config.json as its quantization_config."""
     path = folder / "config.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), "quantization_config": told}))
+    path.write_text(json.dumps({**json.loads(path.read_text()), "quantization_config": config}))
 
 
 def save_quanto(model: PreTrainedModel, folder: Path, qtype: str) -> None:
@@ -113,8 +113,8 @@ def save_fp8(model: PreTrainedModel, folder: Path, block: int = 32) -> None:
         state[f"{layer.name}.weight_scale_inv"] = scale
     save_file(state, folder / "model.safetensors", metadata={"format": "pt"})
     size = [block, block]
-    told = {"quant_method": "fp8", "activation_scheme": "dynamic", "weight_block_size": size}
-    tell(folder, told)
+    config = {"quant_method": "fp8", "activation_scheme": "dynamic", "weight_block_size": size}
+    tell(folder, config)
 
 
 def save_mxfp4(model: PreTrainedModel, folder: Path) -> None:

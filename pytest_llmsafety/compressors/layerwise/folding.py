@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     Reading: TypeAlias = tuple[torch.Tensor, tuple[Layer, ...]]
 
-CLOSE = 0.01  # of the block's own contribution; scalings by powers of two are exact but for 1 + w
+CLOSE = 0.01  # of the block's own contribution; powers of two are exact except for 1 + w
 
 
 @dataclass(frozen=True)

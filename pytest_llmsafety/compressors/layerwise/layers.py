@@ -232,8 +232,8 @@ def _refuse(model: PreTrainedModel, *, experts: bool) -> None:
             "not reach. Use int8, int4, int2, float8, rtn, nf4, fp4, llm.int8 or magnitude "
             "(with one amount for all layers); or compress it with llm-compressor "
             "(llmcompressor:RECIPE.yaml) or elsewhere, and judge the folder: checkpoint:PATH. A "
-            "token runs through few experts, so few calibration tokens would speak for a weight, "
-            "and what goes into an expert cannot be watched."
+            "token runs through few experts, so few calibration tokens would reach a weight, "
+            "and the inputs of an expert cannot be watched."
         )
         raise UnsupportedModelError(message)
 

@@ -115,11 +115,13 @@ class Gguf(Compressor):
         super().check(step)
         path = user_path(step.parameter)
         if not path.is_file():
-            message = f"'{step}': there is no file {path}. Expected the path of a .gguf file."
+            message = (
+                f"'{step}': the file {path} does not exist. Expected the path of a .gguf file."
+            )
             raise ConfigurationError(message)
         with path.open("rb") as file:
             if file.read(4) != b"GGUF":
-                message = f"'{step}': {path} is no GGUF file: it does not begin with GGUF."
+                message = f"'{step}': {path} is not a GGUF file: it does not begin with GGUF."
                 raise ConfigurationError(message)
         install = lacking("gguf")
         why = f"is in the format gguf, whose package is not installed: {install}."

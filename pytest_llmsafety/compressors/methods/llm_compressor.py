@@ -49,8 +49,8 @@ class LlmCompressor(Compressor):
         super().check(step)
         if not user_path(step.parameter).is_file():
             message = (
-                f"'{step}': there is no file {step.parameter}. Expected a recipe of llmcompressor "
-                "in YAML."
+                f"'{step}': the file {step.parameter} does not exist. Expected a recipe of "
+                "llmcompressor in YAML."
             )
             raise ConfigurationError(message)
         if lacking("llmcompressor"):

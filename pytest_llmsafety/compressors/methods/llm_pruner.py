@@ -59,7 +59,7 @@ class LlmPruner(Compressor):
         sparsity=True,
         flags=(
             ("l1", "importance by |weight| instead of |weight x gradient|, without calibration"),
-            ("unsaved", "as many heads as asked even where no configuration file can say so"),
+            ("unsaved", "the whole share of heads, even if no configuration file can say so"),
         ),
         calibrated=True,
     )
@@ -139,11 +139,11 @@ def planned(model: PreTrainedModel, sizes: Sizes, ratio: float, *, savable: bool
     check_share(model, sizes, ratio)
     width = sizes.keys * sizes.head_width
     channels = min(sizes.channels - 1, sizes.channels - int(sizes.channels * (1 - ratio)))
-    asked = min(sizes.keys - 1, (width - int(width * (1 - ratio))) // sizes.head_width)
-    for keys in range(asked, -1, -1):
+    wanted = min(sizes.keys - 1, (width - int(width * (1 - ratio))) // sizes.head_width)
+    for keys in range(wanted, -1, -1):
         smaller = sizes.without(keys, channels)
         if can_be_configured(model, smaller, savable=savable):
-            return _plan(model, sizes, channels=channels, keys=keys, asked=asked)
+            return _plan(model, sizes, channels=channels, keys=keys, wanted=wanted)
     message = (
         f"{type(model.config).__name__} cannot express {channels} fewer channels in every block, "
         "so nothing was changed: the pruned model could not be saved and loaded. Expected a "
@@ -210,7 +210,7 @@ def highest(scores: torch.Tensor, count: int) -> torch.Tensor:
     return torch.argsort(scores, stable=True)[removed:].sort().values
 
 
-def _plan(model: PreTrainedModel, sizes: Sizes, *, channels: int, keys: int, asked: int) -> Plan:
+def _plan(model: PreTrainedModel, sizes: Sizes, *, channels: int, keys: int, wanted: int) -> Plan:
     each = sizes.heads // sizes.keys
     removed = (
         f"removed from every block: {channels} of {sizes.channels} MLP channels, {keys} of "
@@ -218,26 +218,26 @@ def _plan(model: PreTrainedModel, sizes: Sizes, *, channels: int, keys: int, ask
     )
     smaller = sizes.without(keys, channels)
     if not keys:
-        stay = f"all heads stay: {_why_all_stay(model, sizes, channels, asked)}"
+        stay = f"all heads stay: {_why_all_stay(model, sizes, channels, wanted)}"
         return Plan(smaller, (removed, stay), stay)
-    if keys < asked:
+    if keys < wanted:
         fewer = (
-            f"{asked} groups of heads should go, but {type(model.config).__name__} takes no "
-            f"{sizes.without(asked, 0).heads} heads at width {model.config.hidden_size}"
+            f"{wanted} groups of heads should go, but {type(model.config).__name__} takes no "
+            f"{sizes.without(wanted, 0).heads} heads at width {model.config.hidden_size}"
         )
         return Plan(smaller, (removed, fewer), "")
     return Plan(smaller, (removed,), "")
 
 
-def _why_all_stay(model: PreTrainedModel, sizes: Sizes, channels: int, asked: int) -> str:
+def _why_all_stay(model: PreTrainedModel, sizes: Sizes, channels: int, wanted: int) -> str:
     """Return why no group of heads goes, and the smallest share that removes some."""
     if sizes.keys == 1:
         return "they share one key"
     why = f"the share to remove is less than one of the {sizes.keys} groups"
-    if asked:
-        heads, width = sizes.without(asked, 0).heads, model.config.hidden_size
+    if wanted:
+        heads, width = sizes.without(wanted, 0).heads, model.config.hidden_size
         why = f"{type(model.config).__name__} takes no {heads} heads at width {width}"
-    for keys in range(asked + 1, sizes.keys):
+    for keys in range(wanted + 1, sizes.keys):
         if can_be_configured(model, sizes.without(keys, channels), savable=True):
             least = math.ceil(1000 * keys / sizes.keys) / 1000
             return f"{why}; shares from {least:g} on remove {keys} of the {sizes.keys} groups"

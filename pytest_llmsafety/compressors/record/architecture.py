@@ -84,13 +84,13 @@ class Architecture:
         other = [name for name in mine if theirs.get(name, mine[name]) != mine[name]]
         if self.name != dense.name or not other:
             return ""
-        told = [
+        parts = [
             f"{name} {mine[name]} instead of {theirs[name]}"
             if max(len(mine[name]), len(theirs[name])) <= LONGEST_VALUE
             else name
             for name in other
         ]
-        return f"config.json has other settings than the dense model's: {', '.join(told)}"
+        return f"config.json has other settings than the dense model's: {', '.join(parts)}"
 
 
 def another_architecture(
@@ -100,8 +100,8 @@ def another_architecture(
 
     `parameters` are those remembered of the dense model.
     """
-    told = Architecture.of(model).differences(dense) or _other_parameters(parameters, model)
-    return f"another architecture: {', '.join(told)}" if told else ""
+    parts = Architecture.of(model).differences(dense) or _other_parameters(parameters, model)
+    return f"another architecture: {', '.join(parts)}" if parts else ""
 
 
 def same_body(parameters: Sequence[Remembered], model: PreTrainedModel) -> bool:

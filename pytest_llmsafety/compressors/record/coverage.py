@@ -44,7 +44,7 @@ CHUNK = 2**20
 MOST_KEPT = 40
 LISTED = 3
 SHOWN = 0.01
-"""The least share of the parameters that a header speaks of."""
+"""The least share of the parameters that a header mentions."""
 UNCHANGED = "its values did not change"
 ROUNDED = "its values moved by a rounding at most, and it is stored in no fewer bits"
 REPLACED = "it was taken apart into other parameters, which cannot be compared"

@@ -63,7 +63,7 @@ class DenseFacts:
             message = (
                 f"the tokenizer of '{what}' is not the dense model's, which the baseline has the "
                 f"digests of: its {' and its '.join(different)} differ. A checkpoint must keep the "
-                "dense model's tokenizer: save that beside its weights."
+                "dense model's tokenizer: save that with its weights."
             )
             raise BaselineError(message)
 

@@ -66,7 +66,7 @@ def _folder(model: PreTrainedModel) -> Path | None:
     folder = Path(model.name_or_path or "")
     try:
         found = model.name_or_path and folder.is_dir() and weight_files(folder)
-    except ModelError:  # a user's own model, of which this is no place to complain
+    except ModelError:  # whoever loads the model says what is wrong with it
         return None
     return folder if found else None
 

@@ -1,4 +1,4 @@
-"""The page docs/add-a-compressor.md, followed to the letter."""
+"""The page docs/add-a-compressor.md, followed step by step."""
 
 from __future__ import annotations
 

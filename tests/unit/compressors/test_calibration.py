@@ -1,4 +1,4 @@
-"""From calibration texts to token sequences: how many, which, and what is refused."""
+"""Calibration texts become token sequences: how many, which, and what is refused."""
 
 from __future__ import annotations
 
@@ -55,26 +55,26 @@ def test_by_default_there_are_128_of_the_longest_length(model):
 
 
 def test_texts_keep_their_source(model):
-    """What the texts are called is in the record."""
+    """The name of the texts is in the record."""
     texts = CalibrationTexts((ABC,), "a file")
     drawn = draw(model, Context(letter_tokenizer(), texts), asking(nsamples=3, seqlen=16))
     assert dict(drawn.rows())["source"] == "a file"
 
 
 def test_too_few_tokens_are_counted(model):
-    """The error says how many tokens there are, how many it takes, and what would fit."""
+    """The error says how many tokens there are, how many are needed, and what would fit."""
     context = Context(letter_tokenizer(), ["abc def"] * 10)
     with pytest.raises(CalibrationError, match=r"hold 70 tokens; 128 .* need 8064.*nsamples=1 or"):
         draw(model, context, Values())
 
 
 def test_texts_without_a_tokenizer_are_refused(model):
-    """The error names both ways out."""
+    """The error names both solutions."""
     with pytest.raises(CalibrationError, match=r"need a tokenizer.*token ids"):
         draw(model, Context(calibration=["text"]), Values())
 
 
-def test_token_ids_are_taken_as_they_are(model):
+def test_token_ids_are_used_as_they_are(model):
     """Lists of ids need no tokenizer, and all of them are used in their order."""
     rows = torch.arange(40).reshape(4, 10)
     assert torch.equal(draw(model, Context(calibration=rows.tolist()), Values()).ids, rows)
@@ -86,13 +86,13 @@ def test_token_ids_are_taken_as_they_are(model):
         draw(model, Context(calibration=[[1], [1, 2]]), Values())
 
 
-def test_of_very_many_texts_some_neighbours_are_taken():
+def test_of_very_many_texts_some_neighbours_are_used():
     """A corpus far larger than needed is not tokenized as a whole."""
     texts = [str(number) * 100 for number in range(1000, 3000)]
-    taken = enough(texts, 100, seed=5)
-    start = texts.index(taken[0])
-    assert list(taken) == [*texts, *texts][start : start + len(taken)]
-    assert 3000 < sum(map(len, taken)) < 4000
+    chosen = enough(texts, 100, seed=5)
+    start = texts.index(chosen[0])
+    assert list(chosen) == [*texts, *texts][start : start + len(chosen)]
+    assert 3000 < sum(map(len, chosen)) < 4000
     assert enough(texts[:2], 100, seed=5) == texts[:2]
 
 
@@ -108,7 +108,7 @@ def test_another_seed_gives_another_calibration():
 
 
 def test_the_packaged_text_is_filled_in():
-    """Every slot has its list, every list is used, and the texts are as many as asked."""
+    """Every slot has its list, every list is used, and there are enough texts."""
     text = "".join(packaged_texts(70_000, 0))
     assert len(text.split()) >= 70_000
     assert not {"{", "}", "|"} & set(text)
@@ -117,7 +117,7 @@ def test_the_packaged_text_is_filled_in():
 
 
 def test_a_token_without_a_row_is_an_error(model):
-    """Texts or ids: the embedding of the model has to know every token."""
+    """The model's embedding needs a row for every token, of texts or ids."""
     tokenizer = letter_tokenizer()
     tokenizer.add_tokens(["grey"])
     context = Context(tokenizer, ["a grey cat " * 40])

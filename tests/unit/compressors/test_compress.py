@@ -43,7 +43,7 @@ def llama():
 
 @pytest.mark.parametrize(("spec", "bits"), [("int8", 8), ("float8", 8), ("int4", 4), ("int2", 2)])
 def test_record_counts_scales_and_offsets(llama, spec, bits):
-    """The measured bits per weight are those of the codes plus what scales and offsets cost."""
+    """The measured bits per weight are those of the codes plus those of scales and offsets."""
     record = compress(llama, spec)
     assert bits < record.bits < bits + 1.5
     assert record.bytes_after < record.bytes_before
@@ -87,7 +87,7 @@ def test_compressing_twice_changes_nothing_the_second_time(llama):
 
 @pytest.mark.parametrize("spec", ["int8+int8", "magnitude:0.5+magnitude:0.3:layer+int8"])
 def test_a_step_that_changes_nothing_is_named(llama, spec):
-    """A chain with an idle step would be judged under a name that it does not deserve."""
+    """A chain with a step that changes nothing would be judged under a wrong name."""
     with pytest.raises(
         NothingCompressed, match=rf"the step (int8|magnitude:0\.3:layer) of '{re.escape(spec)}'"
     ):
@@ -105,7 +105,7 @@ def test_inputs_are_rounded_once(spec):
 
 @pytest.mark.parametrize("spec", ["int8", "int4", "int2", "float8", "phantom:same"])
 def test_every_record_has_a_row_for_each_layer(llama, spec):
-    """Bits and sparsity of each layer, whose means over the weights are those of the whole."""
+    """Each layer has its bits and sparsity; their means over the weights are the totals."""
     compress(llama, "magnitude:0.5")
     record = compress(llama, spec)
     sizes = {name: llama.get_submodule(name).weight.numel() for name, *_ in record.layers}
@@ -134,7 +134,7 @@ def test_steps_follow_each_other(llama):
 
 
 def test_nan_weights_are_refused(llama):
-    """A weight that is not finite is named, and nothing is quantized around it."""
+    """A weight that is not finite is named, and nothing is quantized."""
     llama.model.layers[1].mlp.up_proj.weight.data[0, 0] = float("nan")
     with pytest.raises(CompressionError, match=r"layers\.1\.mlp\.up_proj holds NaN"):
         compress(llama, "int8")
@@ -262,7 +262,7 @@ def broken(folder):
     ],
 )
 def test_another_model_that_cannot_be_had_harms_nothing(llama, tmp_path, spec, harm):
-    """BASE or a checkpoint that does not load, or another BASE, leaves the dense one usable."""
+    """BASE or a checkpoint that does not load, or another BASE, leaves the dense model usable."""
     sizes = {"n_layer": 1, "n_embd": 32, "n_head": 2, "vocab_size": 40}
     other = GPT2LMHeadModel(GPT2Config(**sizes, bos_token_id=0, eos_token_id=0))
     (other if harm == "architecture" else llama).save_pretrained(tmp_path)
@@ -278,7 +278,7 @@ def test_another_model_that_cannot_be_had_harms_nothing(llama, tmp_path, spec, h
 
 
 def test_a_checkpoint_that_does_not_run_harms_nothing(llama, tmp_path, monkeypatch):
-    """An error in its first pass is told, and the dense model answers as before."""
+    """An error in its first pass is reported, and the dense model answers as before."""
     twin = LlamaForCausalLM(llama.config)
     twin.save_pretrained(tmp_path)
     ids = torch.tensor([[1, 2]])

@@ -1,4 +1,4 @@
-"""Methods that work layer by layer, on every family, and what stops them."""
+"""Methods that work layer by layer, on every family, and their errors."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_the_record_counts_what_was_done(family):
 
 
 def test_half_precision_keeps_the_surviving_weights():
-    """In bfloat16 the weights that are not pruned keep their very bits."""
+    """In bfloat16 the weights that are not pruned keep their exact bits."""
     model = random_model("llama").to(torch.bfloat16)
     dense = {x.name: x.weight.clone() for x in all_layers(decoder_blocks(model))}
     compress(model, "wanda:2:4", calibration=IDS.tolist())
@@ -145,7 +145,7 @@ def test_layers_may_have_their_own_amount():
 
 
 def test_a_method_is_a_class_of_ten_lines():
-    """What a new method has to define is solve(); all the rest is there."""
+    """A new method has to define solve(), and no more."""
 
     class Halve(LayerCompressor):
         parameters = Parameters(example="halve")

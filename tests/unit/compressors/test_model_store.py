@@ -38,7 +38,7 @@ def made(tmp_path):
 
 
 def test_a_stored_model_comes_back(made):
-    """Its logits and its record are those of the first run, and nothing else lies about."""
+    """Its logits and its record are those of the first run, and no other file is left."""
     model, place, record = made
     again = random_model("llama")
     assert place.load(again) == record
@@ -80,9 +80,9 @@ def test_a_damaged_model_is_an_error(made, damage):
     if damage == "about":
         place.about.write_text("{}")
     if damage == "record":
-        told = json.loads(place.about.read_text())
-        told["record"]["bits"] += 1
-        place.about.write_text(json.dumps(told))
+        about = json.loads(place.about.read_text())
+        about["record"]["bits"] += 1
+        place.about.write_text(json.dumps(about))
     if damage == "deep":
         place.about.write_text("[" * 100_000)
     if damage == "other arm":
@@ -113,7 +113,7 @@ def test_the_folder_stays_within_its_limit(made):
 
 @pytest.mark.parametrize("kind", ["file", "folder", "weights"])
 def test_what_a_killed_process_left_is_deleted(made, kind):
-    """Half a model is nobody's: it neither stays nor counts in the limit."""
+    """An incomplete model is deleted, and does not count in the limit."""
     model, place, record = made
     left = place.folder / ("abc.safetensors" if kind == "weights" else f"abc.{10**8}.partial")
     if kind == "folder":
@@ -126,7 +126,7 @@ def test_what_a_killed_process_left_is_deleted(made, kind):
 
 
 def test_what_another_process_writes_counts_and_stays(made):
-    """A locked folder is being written: it takes room, and nobody deletes it."""
+    """A locked folder is being written: it counts, and is not deleted."""
     model, place, record = made
     size = place.weights.stat().st_size
     writing = place.folder / "abc.17.partial"
@@ -157,7 +157,7 @@ def test_a_killed_process_leaves_no_half_model(made):
 
 
 def test_a_full_disk_stores_nothing_and_ends_nothing(made):
-    """A file that cannot be written whole is an error with its reason, and leaves no trace."""
+    """A file that cannot be written whole is an error with its reason, and is removed."""
     _, place, _ = made
     code = (
         "import resource, sys\n"
@@ -169,13 +169,13 @@ def test_a_full_disk_stores_nothing_and_ends_nothing(made):
         "except CacheError as error: print(error)\n"
     )
     words = [sys.executable, "-c", code, str(place.folder)]
-    told = subprocess.run(words, capture_output=True, text=True, check=True)  # noqa: S603 - ours
-    assert "could not be stored" in told.stdout
+    done = subprocess.run(words, capture_output=True, text=True, check=True)  # noqa: S603 - ours
+    assert "could not be stored" in done.stdout
     assert {path.stem for path in place.folder.iterdir()} == {"digest"}
 
 
 def test_only_calibrated_changes_of_weights_are_stored():
-    """A file of weights cannot stand for other modules, and is no use where rounding is fast."""
+    """A file of weights cannot stand for other modules, and saves no time if rounding is fast."""
     stored = {"wanda:0.5": True, "wanda:0.5+int4": True, "int4": False, "rtn:4": False}
     for spec, expected in stored.items():
         assert is_worth_storing(CompressionSpec.parse(spec)) == expected

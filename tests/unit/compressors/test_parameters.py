@@ -1,4 +1,4 @@
-"""Parameters of a step: any order, one meaning, and errors that teach the grammar."""
+"""Parameters of a step: any order, one meaning, and errors that explain the grammar."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_what_parts_mean(parameter, declared, values):
         ("0.0:alpha", PRUNING, "a sparsity of 0 removes nothing"),
         (" 0.5", PRUNING, "there is a blank in it"),
         ("2: 4", PRUNING, "there is a blank in it"),
-        ("4:2", PRUNING, "4:2 is no N:M"),
+        ("4:2", PRUNING, "4:2 is not N:M"),
         ("0.5:2:4", PRUNING, "expected one of them"),
         ("", PRUNING, "strength is missing"),
         ("alpha", PRUNING, "strength is missing"),
@@ -114,7 +114,7 @@ def test_an_error_shows_what_to_write_before_it_gets_long(method):
     [("kv:4", "int4"), ("kv:fp8", "int8"), ("kv:in2", "int2"), ("kv:int4:kiwi", "kivi")],
 )
 def test_a_word_that_is_near_is_suggested(given, meant):
-    """A similar word, or one with the same number of bits."""
+    """A similar word is suggested, or one with the same number of bits."""
     with pytest.raises(ConfigurationError, match=rf"did you mean {meant}\?"):
         check(CompressionSpec.parse(given))
 
@@ -135,7 +135,7 @@ def test_every_method_declares_an_example_that_passes(method):
         check(spec)
     except ConfigurationError as error:
         assert method in {"gguf", "llmcompressor"}
-        assert "there is no file" in str(error)  # noqa: PT017
+        assert "does not exist" in str(error)  # noqa: PT017
 
 
 def test_a_seed_without_effect_is_refused():
@@ -174,6 +174,6 @@ def test_the_record_gets_what_was_given():
 
 @pytest.mark.parametrize("method", sorted(COMPRESSORS.table))
 def test_every_method_is_in_the_docs(method):
-    """docs/compressors.md names each method that there is."""
+    """docs/compressors.md names each method of the table."""
     page = Path(__file__).resolve().parents[3] / "docs" / "compressors.md"
     assert re.search(rf"`{re.escape(method)}[:`]", page.read_text("utf-8"))

@@ -1,4 +1,4 @@
-"""Amounts by layer: allocation files, AlphaPruning, and what is refused."""
+"""Amounts by layer: allocation files and AlphaPruning work, and contradictions are refused."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_methods_with_a_hessian_take_amounts_too(file):
 
 @pytest.mark.parametrize("family", ["llama", "gpt2", "opt", "gpt_neox"])
 def test_alpha_keeps_the_mean_and_differs_by_block(family):
-    """The sparsities have the asked mean over all weights, and not all blocks have the same."""
+    """The sparsities have the given mean over all weights, and not all blocks have the same."""
     model = random_model(family)
     record = compress(model, "magnitude:0.5:alpha:epsilon=0.2")
     shares = {name: share for name, _, share in record.layers}
@@ -136,7 +136,7 @@ def test_a_wrong_file_is_refused_before_a_model_is_loaded(content, spec, words, 
 
 
 def test_unknown_names_leave_the_model_untouched_and_usable(file):
-    """A name of another model is shown beside a name of this one, and nothing is changed."""
+    """A name of another model is shown with a name of this one, and nothing is changed."""
     model = random_model("llama")
     before = {name: weight.clone() for name, weight in model.state_dict().items()}
     path = file({"model.layers.0": 0.5, "transformer.h.0": 0.5})

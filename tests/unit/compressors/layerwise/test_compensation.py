@@ -1,4 +1,4 @@
-"""The Hessian, its factor, and the sweep that makes up for errors: against linear algebra."""
+"""The Hessian, its factor, and the sweep, compared with linear algebra."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ WEIGHT = torch.randn(5, 24, generator=CHANCE, dtype=torch.float64)
 
 
 class Zeros:
-    """Makes the weights of some inputs zero and leaves the others."""
+    """A choice that zeroes the weights of some inputs."""
 
     def __init__(self, indices, step=1):
         """Take the inputs, and how many are looked at together."""
@@ -57,7 +57,7 @@ def hessian(inputs=24):
 
 @pytest.mark.parametrize("gone", [[0], [0, 1, 2], list(range(10))])
 def test_later_weights_make_up_for_the_first_as_least_squares_does(gone):
-    """With the first inputs gone, the others are the least-squares answer to the same outputs."""
+    """With the first inputs gone, the others are the least-squares fit to the same outputs."""
     rest = [index for index in range(24) if index not in gone]
     answer = torch.linalg.lstsq(INPUTS[:, rest], INPUTS @ WEIGHT.T).solution.T
     weight = swept(Zeros(gone))
@@ -74,7 +74,7 @@ def test_blocks_and_steps_change_rounding_only(block, step):
 
 
 def test_an_ordered_factor_begins_with_the_largest_input():
-    """By size the first weight of the sweep is that of the largest diagonal of H."""
+    """By size the sweep begins with the weight of the largest diagonal of H."""
     weight = swept(Zeros([0]), by_size=True)
     assert (weight == 0).all(dim=0).nonzero().flatten().tolist() == [
         int(MATRIX.diagonal().argmax())
@@ -91,7 +91,7 @@ def test_the_factor_is_that_of_the_inverse():
 
 
 def test_the_hessian_does_not_depend_on_how_sequences_come():
-    """One batch of six sequences gives what six batches give: 2 / 6 of the sum of x x^T."""
+    """One batch of six sequences gives the same as six batches: 2 / 6 of the sum of x x^T."""
     together, apart = hessian(), hessian()
     together.add(INPUTS, 6)
     for sequence in INPUTS.split(15):
@@ -100,7 +100,7 @@ def test_the_hessian_does_not_depend_on_how_sequences_come():
     assert torch.allclose(apart.matrix, MATRIX / 3)
 
 
-def test_wide_inputs_are_taken_panel_by_panel(monkeypatch):
+def test_wide_inputs_are_added_panel_by_panel(monkeypatch):
     """Panels that do not divide the width give the same symmetric matrix."""
     monkeypatch.setattr("pytest_llmsafety.compressors.layerwise.compensation.PANEL", 7)
     one = hessian()
@@ -141,7 +141,7 @@ def test_too_few_tokens_without_damping_say_what_to_do():
 
 
 def test_the_precision_of_products_is_put_back():
-    """TF32 is on inside, when asked for, and off again after an error."""
+    """TF32 is on inside, when requested, and off again after an error."""
     before = torch.get_float32_matmul_precision()
     with tf32_products(when=False):
         assert torch.get_float32_matmul_precision() == before

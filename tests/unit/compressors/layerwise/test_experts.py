@@ -103,7 +103,7 @@ def test_the_layout_is_what_the_forward_pass_multiplies(mixtures):
     ],
 )
 def test_an_expert_is_rounded_as_a_linear_of_its_weights(mixtures, family, method):
-    """Each matrix [out, in] of a stack becomes what the method makes of a Linear that holds it."""
+    """Each matrix [out, in] of a stack becomes what the method makes of an equal Linear."""
     model = copy.deepcopy(mixtures[family])
     dense = [expert.weight.clone() for expert in experts_in(model)]
     record = compress(model, method)
@@ -130,7 +130,7 @@ def as_linear(weight, method):
 @pytest.mark.parametrize("method", ["int8", "rtn:4"])
 @pytest.mark.parametrize("family", FAMILIES)
 def test_routers_stay_and_are_listed(mixtures, family, method):
-    """What chooses among experts has its values, and the record says why it stayed."""
+    """Routers keep their values, and the record says why."""
     model = copy.deepcopy(mixtures[family])
     record = compress(model, method)
     names = [name for name, why in record.layers_skipped if why == ROUTER]
@@ -153,13 +153,13 @@ def test_all_experts_of_a_stack_are_one_row(mixtures):
     "spec", ["gptq:4", "awq:4", "wanda:0.5", "a8", "llm-pruner:0.2", "magnitude:0.5:alpha"]
 )
 def test_what_needs_an_experts_inputs_refuses(mixtures, spec):
-    """The error says which methods reach experts, and the way for all others."""
+    """The error names the methods that reach experts, and what to do otherwise."""
     with pytest.raises(UnsupportedModelError, match=r"rtn, nf4.*llmcompressor:.*checkpoint:PATH"):
         compress(mixtures["mixtral"], spec, calibration=[[3] * 16] * 2)
 
 
 def test_an_unknown_layout_is_left_and_counted(mixtures):
-    """Experts whose matrices may be either way round stay dense, and are in the list."""
+    """Experts whose matrices may lie either way stay dense, and are listed."""
 
     class OtherExperts(torch.nn.Module):
         def __init__(self, experts):

@@ -1,4 +1,4 @@
-"""The rounding grid: 0 is on it, ends are reached, and what it costs to store."""
+"""The rounding grid: 0 is on it, it reaches the extremes, and its stored size is counted."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_no_weight_moves_further_than_half_a_step(bits, symmetric, seed):
 
 
 def test_a_row_of_zeros_stays_zero():
-    """An empty row has a range of its own, so nothing is divided by zero."""
+    """An empty row has a range of its own, so that no value is divided by zero."""
     grid = find_grid(torch.zeros(2, 8), 4)
     assert grid.rounded(torch.zeros(2, 8)).eq(0).all()
 

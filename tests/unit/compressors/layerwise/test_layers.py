@@ -1,4 +1,4 @@
-"""What is found in a model, and how a new weight gets into a layer."""
+"""Layers are found in every family, and a new weight gets into a layer."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_names_are_those_of_the_model():
 
 
 def test_conv1d_is_seen_as_outputs_by_inputs():
-    """The view has an output a row; what is written to it is in the layer."""
+    """The view has one row for each output, and what is written to it is in the layer."""
     model = random_model("gpt2")
     layer = decoder_blocks(model)[0].layers[2]
     assert (layer.outputs, layer.inputs) == (128, 32)
@@ -91,7 +91,7 @@ def test_a_mixture_of_experts_is_refused():
     ],
 )
 def test_the_modules_say_whether_there_are_experts(config, arguments):
-    """A dense model whose configuration counts experts that it does not have is compressed."""
+    """A dense model whose configuration counts experts that it lacks is compressed."""
     config = getattr(transformers, config)(**LLAMA_LIKE, **arguments)
     model = transformers.AutoModelForCausalLM.from_config(config)
     assert len(decoder_blocks(model)) == 3

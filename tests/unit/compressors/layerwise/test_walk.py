@@ -1,4 +1,4 @@
-"""The sequential runner: what each block sees is what the model itself would show it."""
+"""A walk shows each block what it sees in the model's own forward."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_blocks_see_what_the_model_shows_them(family):
 
 
 def test_later_blocks_see_what_the_changed_ones_make():
-    """After a change of block 0 the inputs of block 1 are those of the changed model."""
+    """After a change of block 0 the inputs of block 1 are the changed model's."""
     model = random_model("llama")
     blocks = decoder_blocks(model)
     visits = walk(model, blocks, IDS)
@@ -118,10 +118,10 @@ def test_the_model_is_put_back():
         assert not any(layer.module._forward_pre_hooks for layer in block.layers)
 
 
-def test_progress_is_told():
-    """The callback hears of every block and of the end."""
-    told = []
+def test_progress_is_reported():
+    """The callback is called for every block and at the end."""
+    calls = []
     model = random_model("gpt2")
-    for _ in walk(model, decoder_blocks(model), IDS, progress=lambda *all_: told.append(all_)):
+    for _ in walk(model, decoder_blocks(model), IDS, progress=lambda *all_: calls.append(all_)):
         pass
-    assert told == [("transformer.h.0", 0, 2), ("transformer.h.1", 1, 2), ("done", 2, 2)]
+    assert calls == [("transformer.h.0", 0, 2), ("transformer.h.1", 1, 2), ("done", 2, 2)]

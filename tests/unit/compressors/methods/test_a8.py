@@ -82,7 +82,7 @@ def test_weights_and_sizes_are_left_alone():
 
 
 def test_a_token_is_rounded_on_its_own():
-    """255 levels between plus and minus its largest value, whatever lies beside it."""
+    """A token has 255 levels up to its largest value, whatever its neighbours are."""
     rows = torch.tensor([[1.0, -0.5, 0.003, 0.0], [100.0, 1.0, -127.0, 0.6]])
     found = per_token(rows)
     assert found[0].tolist() == pytest.approx([1, -64 / 127, 0, 0])
@@ -101,7 +101,7 @@ def test_large_inputs_are_kept():
 
 
 def test_a_scale_is_learned_with_momentum():
-    """It follows the largest magnitudes, then it stands still and cuts off what is larger."""
+    """It follows the largest magnitudes; then it stays, and larger inputs are cut off."""
     rule = PerTensor()
     rule(torch.tensor([127.0, -3.0]))
     rule(torch.tensor([254.0]))
@@ -112,7 +112,7 @@ def test_a_scale_is_learned_with_momentum():
 
 
 def test_nan_stays_nan():
-    """A broken token is not made whole, and its neighbours stay whole."""
+    """A token of NaN stays NaN, and its neighbours stay finite."""
     rows = torch.tensor([[1.0, float("nan")], [1.0, 2.0]])
     assert per_token(rows)[0].isnan().all()
     assert per_token(rows)[1].isfinite().all()
@@ -140,7 +140,7 @@ def test_llm_int8_rounds_weights_by_row():
 
 
 def test_static_needs_calibration_and_says_so():
-    """Too few tokens raise CalibrationError, and a8 itself takes none."""
+    """Too few tokens raise CalibrationError; a8 itself needs none."""
     with pytest.raises(CalibrationError, match="Expected 9"):
         compress(random_model("llama"), "a8-static:nsamples=9:seqlen=12", calibration=TEXTS)
     record = compress(random_model("llama"), STATIC, calibration=TEXTS)
@@ -152,7 +152,7 @@ def test_static_needs_calibration_and_says_so():
 @pytest.mark.parametrize("spec", ["a8", STATIC, "llm.int8:threshold=2"])
 @pytest.mark.parametrize("family", ["llama", "gpt2"])
 def test_answers_do_not_depend_on_the_batch(family, spec):
-    """Together or alone, shared beginnings or none: one likelihood, one text."""
+    """Likelihoods and texts are the same together or alone, with shared beginnings or without."""
     prompts = ["Once upon a time there was", "Once upon a time there were two", "Hi", "The fox"]
     scored = [Loglikelihood(p, o) for p in prompts for o in (" yes", " yet another", "!")]
     written = [Generate(p, 6) for p in prompts]

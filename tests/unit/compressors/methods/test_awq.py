@@ -1,4 +1,4 @@
-"""AWQ: where scales fold away, and what the two searches find."""
+"""AWQ: scales are folded away, and the two searches find what costs least."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def visits(model):
 
 @pytest.mark.parametrize("family", FOLDED)
 def test_scales_fold_where_the_block_allows_it(family):
-    """The groups that share scales, by the last part of their names."""
+    """The groups that share scales are as expected, by the last part of their names."""
     with torch.no_grad(), visits(with_biases(family)) as walked:
         found, left = folds(next(walked))
         names = [{layer.name.split(".")[-1] for layer in fold.layers} for fold in found]
@@ -107,7 +107,7 @@ def test_every_row_lies_on_few_values():
                 assert len((group / steps).round().unique()) <= 4
 
 
-def test_bits_by_layer_and_device_are_taken(tmp_path):
+def test_bits_by_layer_and_device_count(tmp_path):
     """alloc= gives one block 8 bits; a named device computes the same as none."""
     file = tmp_path / "a.json"
     file.write_text('{"model.layers.1": 8}')
@@ -143,7 +143,7 @@ def test_limits_cost_no_more_than_none():
 
 
 def test_one_layer_costs_the_same_by_its_answers_and_by_products_of_its_inputs():
-    """What rounding costs a layer by itself is one number, whichever way it is computed."""
+    """Both ways to compute the cost of rounding a single layer give one number."""
     with torch.no_grad(), visits(random_model("llama")) as walked:
         visit = next(walked)
         fold = next(fold for fold in folds(visit)[0] if len(fold.layers) == 1)

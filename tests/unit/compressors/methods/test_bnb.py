@@ -1,4 +1,4 @@
-"""bnb: modules of bitsandbytes, for GPUs; what can be told without one."""
+"""bnb: modules of bitsandbytes for GPUs, as far as they can be tested without one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What computes a loaded checkpoint: the record says it as it was."""
+"""The record of a checkpoint says what computed its layers."""
 
 from __future__ import annotations
 
@@ -123,8 +123,8 @@ def test_mxfp4_needs_no_kernels_on_a_cpu(tmp_path):
     assert note.startswith("mxfp4 checkpoint, dequantized: plain float32 layers ran")
 
 
-def test_hqq_is_refused_in_true_words(tmp_path):
-    """Transformers 5 loads none of its files, with the package or without."""
+def test_hqq_is_refused(tmp_path):
+    """Transformers 5 does not load its files, with or without the package."""
     tiny_llama().save_pretrained(tmp_path)
     tell(tmp_path, {"quant_method": "hqq", "quant_config": {}})
     with pytest.raises(ConfigurationError, match=r"format hqq, which transformers 5 does not load"):

@@ -1,4 +1,4 @@
-"""Checkpoints of other packages: taken as they are, measured on disk, refused with a remedy."""
+"""Checkpoints of other packages: judged as they are, measured on disk, refused with a remedy."""
 
 from __future__ import annotations
 
@@ -170,7 +170,7 @@ def test_gguf_rope_factors_are_used(package, tmp_path):  # noqa: ARG001 - it has
     "name", ["blk.0.attn_q.bias", "blk.2.attn_q.weight", "rope_factors_long.weight"]
 )
 def test_gguf_tensor_without_a_place_is_named(package, name, tmp_path):  # noqa: ARG001
-    """A bias, a block or factors that transformers would leave in the file are an error."""
+    """A bias, a block or factors that transformers would not read are an error."""
     path = tmp_path / "model.gguf"
     save_gguf(path, "F16", tensors={name: np.ones(64, dtype=np.float32)})
     with pytest.raises(ModelError, match=f"no place for 1 tensor of the files .{name}"):
@@ -195,7 +195,7 @@ class Fifty:
 @WARNS
 @pytest.mark.parametrize("package", ["gguf"], indirect=True)
 def test_gguf_of_another_vocabulary_is_refused(package, tmp_path):  # noqa: ARG001
-    """Tokens at other numbers would make other texts of the prompts; added ones may differ."""
+    """Other numbers of tokens would change the texts of the prompts; added tokens may differ."""
     path = tmp_path / "model.gguf"
     tokens = [*Fifty().get_vocab()]
     model = tiny_llama()
@@ -210,7 +210,7 @@ def test_gguf_of_another_vocabulary_is_refused(package, tmp_path):  # noqa: ARG0
 @WARNS
 @pytest.mark.parametrize("package", ["gguf"], indirect=True)
 def test_gguf_scaling_of_positions_is_not_dropped(package, tmp_path):  # noqa: ARG001
-    """A scaling that transformers does not read from the metadata is an error; none is none."""
+    """A scaling that transformers does not read from the metadata is an error."""
     path = tmp_path / "model.gguf"
     save_gguf(path, "F16", texts={"llama.rope.scaling.type": "none"})
     load_gguf(path, dtype="float32", device="cpu")
@@ -220,7 +220,7 @@ def test_gguf_scaling_of_positions_is_not_dropped(package, tmp_path):  # noqa: A
 
 
 @pytest.mark.parametrize(
-    ("told", "install"),
+    ("config", "install"),
     [
         ({"quant_method": "compressed-tensors"}, "pip install compressed-tensors"),
         ({"quant_method": "gptq", "bits": 3}, "pip install optimum gptqmodel"),
@@ -229,12 +229,12 @@ def test_gguf_scaling_of_positions_is_not_dropped(package, tmp_path):  # noqa: A
         ({"load_in_8bit": True}, "pip install bitsandbytes"),
     ],
 )
-def test_absent_package_is_named(told, install, tmp_path, monkeypatch):
+def test_absent_package_is_named(config, install, tmp_path, monkeypatch):
     """Before anything is loaded the error says what to install, and loading says it, too."""
     monkeypatch.setattr(quantization_formats, "version", lambda _: "")
     tiny_llama().save_pretrained(tmp_path)
     path = tmp_path / "config.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), "quantization_config": told}))
+    path.write_text(json.dumps({**json.loads(path.read_text()), "quantization_config": config}))
     with pytest.raises(ConfigurationError, match=install):
         check(CompressionSpec.parse(f"checkpoint:{tmp_path}"))
     with pytest.raises(ModelError, match=install):
@@ -275,7 +275,7 @@ def test_version_of_the_package_is_part_of_the_key(tmp_path, monkeypatch):
 
 
 def test_unknown_formats_are_left_to_transformers():
-    """A format that this package never heard of lacks nothing that could be named."""
+    """A format that this package does not know lacks no package."""
     assert quantization_formats.lacking("some-new-format") == ""
     assert quantization_formats.lacking("") == ""
     assert quantization_formats.quantization_of({}) == ""
@@ -283,10 +283,10 @@ def test_unknown_formats_are_left_to_transformers():
 
 
 @pytest.mark.parametrize(
-    ("content", "text"), [(None, "there is no file"), (b"PK\x03\x04", "no GGUF file")]
+    ("content", "text"), [(None, "does not exist"), (b"PK\x03\x04", "not a GGUF file")]
 )
 def test_a_file_that_is_none_is_refused(content, text, tmp_path):
-    """gguf: wants a file that is there and begins as GGUF files do."""
+    """gguf: needs a file that exists and begins as GGUF files do."""
     path = tmp_path / "model.gguf"
     if content:
         path.write_bytes(content)
@@ -309,7 +309,7 @@ def halves(tmp_path):
 
 
 def test_bytes_are_those_of_the_files_and_not_of_float32(halves, tmp_path):
-    """A pruned checkpoint in 16 bits is no smaller than the dense model in 16 bits."""
+    """A pruned checkpoint in 16 bits is as large as the dense model in 16 bits."""
     folder, dense = halves
     pruned = load_model(folder, dtype="float32", device="cpu")
     record = compress(pruned, "magnitude:0.5")
@@ -336,7 +336,7 @@ def test_what_is_not_packed_stays_as_the_files_have_it(halves, dtype):
 
 
 def test_a_folder_without_weights_is_not_that_of_the_model(tmp_path, monkeypatch):
-    """A model of the hub may have the name of a folder here; its bytes are then those in memory."""
+    """A folder here may have the name of a hub model; its size is then that in memory."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "gpt2").mkdir()
     model = random_model("gpt2")

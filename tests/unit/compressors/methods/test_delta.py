@@ -1,4 +1,4 @@
-"""Delta compression on tiny models: budgets, bases that are none, and what stays fine-tuned."""
+"""Delta compression on tiny models: budgets, wrong bases, and what stays fine-tuned."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def distances(spec, family, folder):
 
 @pytest.mark.parametrize("family", ["llama", "gpt2", "gemma3", "qwen2"])
 def test_more_bits_come_nearer(family, base):
-    """The error falls with the budget, and 8 bits leave next to nothing of it."""
+    """The error falls with the budget, and is nearly 0 with 8 bits."""
     folder = base(family)
     found = [distances(f"delta:{{}}:{bits}", family, folder) for bits in ("1", "2", "8")]
     errors = [error for error, _ in found]
@@ -80,7 +80,7 @@ def test_components_beat_signs_where_the_delta_has_low_rank(base):
 
 
 def test_calibration_lowers_the_error_of_the_output():
-    """GPTQ's components change what the layer answers to its inputs less than nearest ones do."""
+    """With GPTQ the layer's outputs change less than with rounding to nearest."""
     torch.manual_seed(0)
     layer = Layer("layer", torch.nn.Linear(48, 40, bias=False))
     inputs = torch.randn(400, 48) @ torch.randn(48, 48)
@@ -95,7 +95,7 @@ def test_calibration_lowers_the_error_of_the_output():
 
 
 def test_all_else_stays_fine_tuned(base):
-    """Embeddings, norms and the output layer keep what fine-tuning made of them."""
+    """Embeddings, norms and the output layer keep their fine-tuned values."""
     model, whole = fine_tuned("gpt2"), fine_tuned("gpt2")
     changed = compress(model, f"delta:{base('gpt2')}:1:nearest").layers_changed
     assert len(changed) == 8
@@ -178,7 +178,7 @@ def test_a_model_that_is_its_own_base_has_no_delta(base):
 
 
 def test_tokens_have_to_be_those_of_base(base):
-    """A token with another number is named before any change; further tokens do no harm."""
+    """A token with another number is named before any change; additional tokens are accepted."""
     folder = base("llama")
     tokenizer = letter_tokenizer()
     tokenizer.save_pretrained(folder)
@@ -256,7 +256,7 @@ def test_a_base_that_cannot_be_loaded_says_why(tmp_path):
 
 
 def test_the_contents_of_base_are_part_of_the_key(base):
-    """Another weight in BASE's file is another digest, so no stored answer is taken for it."""
+    """Another weight in BASE's file is another digest, so no stored answer is used for it."""
     folder = base("llama")
     step = CompressionSpec.parse(f"delta:{folder}:1").steps[0]
     before = _behind(step, None)

@@ -95,7 +95,7 @@ def test_one_exchange_is_the_best_one(layer):
 
 @pytest.mark.parametrize("exchange", [as_published, evenly])
 def test_an_input_that_is_always_zero_brings_no_nan(layer, exchange):
-    """Its weights are worth nothing, and no row becomes other than 64 zeros and what was added."""
+    """Its weights are worth nothing, and each row keeps 64 zeros besides those that were added."""
     dense, _, inputs = layer
     linear = torch.nn.Linear(128, 8)
     dead = InputMoments(Layer("a", linear))
@@ -160,7 +160,7 @@ def test_all_and_the_published_walk_reach_every_layer():
                        ("wanda:2:4+dsnot", False)],
 )  # fmt: skip
 def test_the_record_says_whose_walk_it_is(spec, said):
-    """The authors' walk is noted with what it can do; ours, and N:M, need no note."""
+    """The authors' walk is noted with its risk; `even` and N:M need no note."""
     record = compress(random_model("llama"), spec, calibration=IDS)
     assert any("unequal numbers of zeros" in note for note in record.notes) == said
 
@@ -196,6 +196,6 @@ def test_it_is_one_step_of_a_chain_and_counts_its_own_sequences():
     ],
 )
 def test_it_is_refused_where_there_is_no_mask_to_repair(spec, words):
-    """The error names what stands before it."""
+    """The error names the step before it."""
     with pytest.raises(ConfigurationError, match=words):
         check(CompressionSpec.parse(spec))

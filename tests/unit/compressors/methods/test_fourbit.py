@@ -52,7 +52,7 @@ def test_a_last_block_may_be_short():
 
 @pytest.mark.parametrize("table", TABLES.values(), ids=TABLES)
 def test_every_weight_gets_the_nearest_value(table):
-    """No other value of the table lies nearer."""
+    """No other value of the table is nearer."""
     weight = weights()
     scale = weight.reshape(-1, 64).abs().amax(1).repeat_interleave(64).reshape(weight.shape)
     best = (weight[..., None] - scale[..., None] * table).abs().amin(-1)

@@ -1,4 +1,4 @@
-"""GBLM: gradients block by block, and the score that they make."""
+"""GBLM: gradients block by block, and the scores made of them."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def test_the_lowest_scores_of_each_row_go(family, spec, power, scale):
         assert torch.equal(layer.weight[~gone], dense[layer.name][~gone])
 
 
-def test_patterns_and_allocations_are_taken():
+def test_patterns_and_allocations_work():
     """2:4 leaves two of every four; alpha gives blocks different shares."""
     model = random_model("llama")
     compress(model, "gblm:2:4", calibration=IDS.tolist())

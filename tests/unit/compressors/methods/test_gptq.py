@@ -1,4 +1,4 @@
-"""GPTQ on tiny models: grids, orders, stored bits, and what rounding errors are made up for."""
+"""GPTQ on tiny models: grids, orders, stored bits, and smaller errors than rounding."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_every_layer_of_every_family_is_rounded(family, spec):
 @pytest.mark.parametrize("family", ["llama", "gpt2", "qwen3"])
 @pytest.mark.parametrize("amount", ["3", "4:g16", "3:sym"])
 def test_it_moves_the_logits_less_than_rounding_to_nearest(family, amount):
-    """Making up for errors pays: the logits are nearer to the dense ones."""
+    """The logits are nearer to the dense ones, because later weights make up for errors."""
     assert distance(family, f"gptq:{amount}") < distance(family, f"rtn:{amount}")
 
 
@@ -107,7 +107,7 @@ def test_the_record_has_the_stored_bits():
 
 
 def test_static_without_groups_is_refused():
-    """The error says that there are no groups, and writes the spec that was meant."""
+    """The error says that there are no groups, and shows the spec with a group size."""
     with pytest.raises(ConfigurationError, match=r"Give a group size too: gptq:4:static:g128\."):
         check(CompressionSpec.parse("gptq:4:static"))
 

@@ -111,8 +111,8 @@ def test_one_pass_sees_what_token_by_token_sees(family, spec):
     written = model.generate(
         ids, attention_mask=torch.ones_like(ids), max_new_tokens=12, do_sample=False, pad_token_id=0
     )[0]
-    told = logits(model, written.tolist()).argmax(-1)
-    assert written[10:].tolist() == told[9:-1].tolist()
+    best = logits(model, written.tolist()).argmax(-1)
+    assert written[10:].tolist() == best[9:-1].tolist()
 
 
 def test_everything_is_read_rounded():
@@ -138,7 +138,7 @@ def test_kivi_reads_its_own_block_as_it_is():
 
 
 def test_kivi_is_attention_over_rounded_and_plain_keys():
-    """One layer by hand: scores from rounded keys of finished blocks and plain ones of the own."""
+    """One layer agrees with arithmetic: rounded keys of finished blocks, plain own ones."""
     torch.manual_seed(0)
     keys, values, asking = torch.randn(3, 1, 1, 12, 8)
     from pytest_llmsafety.compressors.methods.kv_cache import RoundedCache
@@ -156,10 +156,10 @@ def test_kivi_is_attention_over_rounded_and_plain_keys():
         low, step = old.amin(1, keepdim=True), (old.amax(1) - old.amin(1))[:, None] / 3
         read = torch.cat([(((old - low) / step).round() * step + low).reshape(-1, 8)])
         read = torch.cat([read, keys[0, 0, start : t + 1]])
-        told = torch.cat([affine(values[0, 0, :start].reshape(-1, 2, 4), 2, dim=-1).reshape(-1, 8)])
-        told = torch.cat([told, values[0, 0, start : t + 1]])
+        read = torch.cat([affine(values[0, 0, :start].reshape(-1, 2, 4), 2, dim=-1).reshape(-1, 8)])
+        read = torch.cat([read, values[0, 0, start : t + 1]])
         weights = (asking[0, 0, t] @ read.T / 8**0.5).softmax(-1)
-        assert torch.allclose(found[0, 0, t], weights @ told, atol=1e-5)
+        assert torch.allclose(found[0, 0, t], weights @ read, atol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -222,7 +222,7 @@ def test_a_wrong_spec_is_refused_before_any_work(spec, words):
     ],
 )
 def test_what_cannot_be_rounded_is_refused(family, spec, error):
-    """And the model stays the dense one."""
+    """The model stays the dense one."""
     model = random_model(family)
     dense = logits(model)
     with pytest.raises(error):
@@ -230,7 +230,7 @@ def test_what_cannot_be_rounded_is_refused(family, spec, error):
     assert torch.equal(logits(model), dense)
 
 
-def test_a_group_that_does_not_fit_is_told_those_that_do():
+def test_a_group_that_does_not_fit_lists_those_that_do():
     """The error lists what divides the 8 channels of a head."""
     with pytest.raises(
         GroupSizeError, match=r"100 does not divide the 8 .*g8 or g4 or g2, or none"
@@ -239,14 +239,14 @@ def test_a_group_that_does_not_fit_is_told_those_that_do():
 
 
 @pytest.mark.parametrize("given", ["kv_int4", "kvint4", "kv-int4"])
-def test_a_spelling_of_the_cache_is_not_taken_for_the_weights(given):
-    """What looks like kv:int4 is answered with kv:int4, not with int4."""
+def test_a_spelling_of_the_cache_is_not_mistaken_for_the_weights(given):
+    """A misspelled kv:int4 is answered with kv:int4, and not with int4."""
     with pytest.raises(UnknownNameError, match="Did you mean 'kv:int4'"):
         check(CompressionSpec.parse(given))
 
 
 def test_blocks_longer_than_any_text_round_nothing():
-    """Then nothing is compressed, and that is an error."""
+    """No value is rounded then, and that is an error."""
     with pytest.raises(NothingCompressed):
         compress(random_model("llama"), "kv:int4:kivi:residual=64")
 

@@ -1,4 +1,4 @@
-"""Recipes of llmcompressor: refused with a way out where it is absent, recorded where it is not."""
+"""Recipes of llmcompressor: explained where it is absent, recorded where it is installed."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def carried_out(tmp_path):
     [(GPTQ, 4.5, 0.125, 0.15), (W8A8, 8.17, 0, 0.02), (WANDA, 32, 0.5, 0.3)],
 )
 def test_recipe_is_carried_out_and_recorded(carried_out, recipe, bits, sparsity, furthest):
-    """Every layer changes, bits and zeros are those of the recipe, the answers stay near."""
+    """Every layer changes, the recipe decides bits and zeros, the answers stay near."""
     record, difference = carried_out(recipe)
     assert 0 < difference < furthest
     assert len(record.layers_changed) == 14
@@ -83,7 +83,7 @@ def test_recipe_is_carried_out_and_recorded(carried_out, recipe, bits, sparsity,
 
 @pytest.mark.filterwarnings("ignore")
 def test_a_recipe_that_does_nothing_is_an_error(carried_out):
-    """Llmcompressor passes over stages whose names it does not know; here that is no success."""
+    """Llmcompressor skips stages whose names it does not know; here that is an error."""
     with pytest.raises(NothingCompressed, match="changed no layer"):
         carried_out(UNKNOWN_NAMES)
 
@@ -98,6 +98,6 @@ def test_absent_package_explains_its_environment(tmp_path, monkeypatch):
 
 
 def test_recipe_has_to_be_a_file():
-    """A path that leads nowhere is refused before anything is loaded."""
-    with pytest.raises(ConfigurationError, match="there is no file nowhere"):
+    """A path without a file is refused before anything is loaded."""
+    with pytest.raises(ConfigurationError, match=r"the file nowhere.* does not exist"):
         check(CompressionSpec.parse("llmcompressor:nowhere.yaml"))

@@ -71,7 +71,7 @@ def test_other_shapes_are_refused_before_any_change(family):
 
 
 def test_dead_parts_go_and_nothing_changes():
-    """Where half of all parts do nothing, the model without them answers the same."""
+    """Where half of all parts do nothing, the model without them gives the same logits."""
     model = random_model("qwen2")
     with torch.no_grad():
         for block in model.model.layers:
@@ -105,7 +105,7 @@ def test_taylor_is_weight_times_mean_gradient():
 
 
 def test_parameters_want_gradients_as_before():
-    """Looking at gradients leaves none behind and no switch turned."""
+    """No gradient is left behind, and every parameter wants gradients as before."""
     for wanted in (False, True):
         model = random_model("mistral").requires_grad_(requires_grad=wanted)
         compress(model, "llm-pruner:0.3", calibration=IDS)
@@ -114,7 +114,7 @@ def test_parameters_want_gradients_as_before():
 
 
 def test_heads_stay_where_the_configuration_wants_them(eight_heads):
-    """Llama's takes 4 or 8 of 8 heads here, so none goes at 0.2; the record says so."""
+    """The configuration allows 4 or 8 of 8 heads, so none goes at 0.2; the record says so."""
     record = compress(eight_heads, "llm-pruner:0.2:l1")
     assert eight_heads.config.num_key_value_heads == 8
     assert "0 of 8 groups of heads" in record.notes[0]
@@ -124,7 +124,7 @@ def test_heads_stay_where_the_configuration_wants_them(eight_heads):
 
 
 def test_the_record_says_why_all_heads_stay(eight_heads):
-    """What stayed has the reason beside its share: no such configuration, or a share too small."""
+    """What stayed is listed with share and reason: no such configuration, or a share too small."""
     record = compress(eight_heads, "llm-pruner:0.2:l1")
     assert {row[4] for row in record.kept if "self_attn" in row[0]} == {record.notes[1]}
     record = compress(random_model("llama"), "llm-pruner:0.2:l1")
@@ -134,7 +134,7 @@ def test_the_record_says_why_all_heads_stay(eight_heads):
     assert compress(random_model("llama"), "llm-pruner:0.5:l1").changed_body_share > 0.9
 
 
-def test_unsaved_removes_heads_that_no_file_can_tell(eight_heads, tmp_path):
+def test_unsaved_removes_heads_that_no_file_can_express(eight_heads, tmp_path):
     """The model in memory loses the head, and transformers refuses to save it."""
     record = compress(eight_heads, "llm-pruner:0.2:l1:unsaved")
     assert "1 of 8 groups of heads" in record.notes[0]
@@ -171,8 +171,8 @@ def test_more_than_the_parts_allow_is_refused():
     assert logits(model).isfinite().all()
 
 
-def test_the_largest_share_is_taken():
-    """0.75 of four groups of heads leaves one, and the largest share that is told does work."""
+def test_the_largest_share_works():
+    """0.75 of four groups of heads leaves one, and the largest share in the message works."""
     config = LlamaConfig(
         vocab_size=96, hidden_size=32, intermediate_size=48, num_hidden_layers=1,
         num_attention_heads=4, num_key_value_heads=4,

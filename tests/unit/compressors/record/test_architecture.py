@@ -1,4 +1,4 @@
-"""Checkpoints parameter by parameter, and those of another architecture, which are other models."""
+"""Checkpoints are compared parameter by parameter; another architecture is another model."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def more_rows(model):
     ],
 )
 def test_whatever_changed_is_a_change(family, change, first, body, tmp_path):
-    """Experts, head and norms count: nothing is an unchanged model that answers otherwise."""
+    """Changes of experts, head or norms count."""
     model, spec = changed(family, change, tmp_path)
     record = compress(model, spec)
     assert record.layers_changed[0] == first
@@ -112,7 +112,7 @@ def test_another_class_is_another_model(tmp_path):
 
 @pytest.mark.parametrize("rounded", [True, False])
 def test_more_rows_of_the_embedding_leave_the_body_comparable(rounded, tmp_path):
-    """A padded vocabulary is said, and does not hide that the blocks stayed as they were."""
+    """A padded vocabulary is noted, and does not hide that the blocks stayed as they were."""
     change = more_rows if rounded else lambda model: model.resize_token_embeddings(72)
     model, spec = changed("llama", change, tmp_path)
     rows = model.config.vocab_size
@@ -121,8 +121,8 @@ def test_more_rows_of_the_embedding_leave_the_body_comparable(rounded, tmp_path)
     assert record.changed_body_share == pytest.approx(float(rounded), abs=0.02)
 
 
-def test_a_bias_that_the_dense_model_lacks_is_said(tmp_path):
-    """Parameters that the sizes do not tell apart are counted and named."""
+def test_a_bias_that_the_dense_model_lacks_is_noted(tmp_path):
+    """Parameters that differ where the sizes do not are counted and named."""
     config = LlamaConfig(**FAMILIES["llama"][1], attention_bias=True)
     LlamaForCausalLM(config).save_pretrained(tmp_path)
     record = compress(random_model("llama"), f"checkpoint:{tmp_path}")
@@ -144,8 +144,8 @@ def test_a_head_of_its_own_is_called_one(tmp_path):
     assert record.architecture == f"another architecture: {says}"
 
 
-def test_other_settings_of_the_same_weights_are_said(tmp_path):
-    """What config.json changes without a shape, such as the window, is a note of the record."""
+def test_other_settings_of_the_same_weights_are_noted(tmp_path):
+    """A setting of config.json that changes no shape, such as the window, is noted."""
 
     def shorter(model):
         head(model)
@@ -162,7 +162,7 @@ def test_other_settings_of_the_same_weights_are_said(tmp_path):
 
 
 def test_a_baseline_tells_architectures_apart(tmp_path):
-    """What a baseline remembers of the dense model is enough to say what a checkpoint is."""
+    """The facts in a baseline are enough to say what a checkpoint is."""
     model, spec = changed("llama", one_block_less, tmp_path)
     tokenizer = load_tokenizer(model_path())
     facts = decode("facts", encode(DenseFacts.of(model, tokenizer)))

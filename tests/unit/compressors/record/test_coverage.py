@@ -1,4 +1,4 @@
-"""coverage.py: the share of all parameters that changed, and what counts as a change."""
+"""The share of all parameters that changed, and what counts as a change."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def own(monkeypatch):
 
 
 def test_all_matrices_but_embedding_and_head_change_under_int4(llama):
-    """Embedding and head are listed apart from norms, and the body is whole but for these."""
+    """Embedding and head are listed apart from norms, and the body is whole except for these."""
     total = sum(parameter.numel() for parameter in llama.parameters())
     record = compress(llama, "int4")
     assert record.changed_body_share > 0.98
@@ -109,7 +109,7 @@ def test_all_matrices_but_embedding_and_head_change_under_int4(llama):
 @given(data=st.data(), family=st.sampled_from(sorted(FAMILIES)))
 @settings(max_examples=40, deadline=None)
 def test_what_changed_and_what_is_listed_as_kept_are_all_parameters(data, family):
-    """Whatever a compression leaves out, the list names it, and the shares sum to 1."""
+    """The list names all that a compression leaves, and the shares sum to 1."""
     model = copy.deepcopy(dense_model(family))
     dense = remember(model)
     counts = {one.name: (one.count, one.place, one.layer) for one in dense}
@@ -145,7 +145,7 @@ def test_experts_in_an_embedding_lie_between_embedding_and_head():
 
 
 def test_tied_weights_count_once():
-    """A head that is the embedding is no second matrix."""
+    """A head that is the embedding counts once."""
     model = LlamaForCausalLM(LlamaConfig(**SIZES, tie_word_embeddings=True))
     assert [one.place for one in remember(model)].count(EMBEDDING) == 1
     assert not any(one.name.startswith("lm_head") for one in remember(model))
@@ -212,7 +212,7 @@ def test_roundings_are_no_compression(llama, own, change):
 
 
 def test_int8_in_bfloat16_is_a_compression(llama):
-    """Small values of a grid of 8 bits move by all that they are, though 16 bits hold them."""
+    """Small values move by their whole size on a grid of 8 bits, though 16 bits hold them."""
     assert compress(llama.bfloat16(), "int8").changed_body_share > 0.98
 
 
@@ -296,7 +296,7 @@ def test_percentages_are_0_and_100_of_nothing_and_all_only(share, text):
 
 
 def test_experts_taken_out_of_their_stack_are_not_counted(mixtral):
-    """Where values cannot be compared any more, nothing says that they changed."""
+    """Where values cannot be compared any more, they do not count as changed."""
 
     class Apart(torch.nn.Module):
         def __init__(self, experts):
