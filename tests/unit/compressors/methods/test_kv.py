@@ -156,10 +156,12 @@ def test_kivi_is_attention_over_rounded_and_plain_keys():
         low, step = old.amin(1, keepdim=True), (old.amax(1) - old.amin(1))[:, None] / 3
         read = torch.cat([(((old - low) / step).round() * step + low).reshape(-1, 8)])
         read = torch.cat([read, keys[0, 0, start : t + 1]])
-        read = torch.cat([affine(values[0, 0, :start].reshape(-1, 2, 4), 2, dim=-1).reshape(-1, 8)])
-        read = torch.cat([read, values[0, 0, start : t + 1]])
+        read_values = torch.cat(
+            [affine(values[0, 0, :start].reshape(-1, 2, 4), 2, dim=-1).reshape(-1, 8)]
+        )
+        read_values = torch.cat([read_values, values[0, 0, start : t + 1]])
         weights = (asking[0, 0, t] @ read.T / 8**0.5).softmax(-1)
-        assert torch.allclose(found[0, 0, t], weights @ read, atol=1e-5)
+        assert torch.allclose(found[0, 0, t], weights @ read_values, atol=1e-5)
 
 
 @pytest.mark.parametrize(
