@@ -1,4 +1,4 @@
-"""JSON that comes with a model or from a server: neither deep nor huge texts hurt the reader."""
+"""Read JSON of others: a text that is deep, huge or never ends raises an error."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ LONGEST_BYTES = 100_000_000
 
 
 def read_json(path: Path, longest_bytes: int = LONGEST_BYTES) -> Any:  # noqa: ANN401 - JSON
-    """Return what a JSON file holds.
+    """Return the value in a JSON file.
 
     Raises ValueError for a text that is not JSON, is nested too deeply or longer than
-    `longest_bytes`, and for what is not a regular file (reading a pipe or a device may never
-    end); OSError when it cannot be read.
+    `longest_bytes`, and for a pipe or a device, which may never end; OSError for a file that
+    cannot be read.
     """
-    told = path.stat()
-    if not stat.S_ISREG(told.st_mode):
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode):
         message = "it is not a regular file"
         raise ValueError(message)
-    if told.st_size > longest_bytes:
-        message = f"it has {told.st_size:,} bytes, more than {longest_bytes:,}"
+    if status.st_size > longest_bytes:
+        message = f"it has {status.st_size:,} bytes, more than {longest_bytes:,}"
         raise ValueError(message)
-    return parsed(path.read_text(encoding="utf-8"))
+    return parse_json(path.read_text(encoding="utf-8"))
 
 
-def parsed(text: str | bytes) -> Any:  # noqa: ANN401 - JSON
-    """Return what a JSON text holds. Raises ValueError, also for one that is nested too deeply."""
+def parse_json(text: str | bytes) -> Any:  # noqa: ANN401 - JSON
+    """Return the value of a JSON text. Raises ValueError for no JSON, or one nested too deeply."""
     try:
         return json.loads(text)
     except RecursionError:

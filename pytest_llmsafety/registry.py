@@ -1,10 +1,9 @@
-"""A lazy name -> class table, shared by compressors, backends, datasets, metrics and reports."""
+"""The table of names of one family, such as compressors; what a name stands for loads late."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from importlib import import_module
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Any
 
 from pytest_llmsafety.errors import ConfigurationError, UnknownNameError
@@ -15,11 +14,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Registry:
-    """The visible table of one family; third parties add to it by entry points.
+    """The table of one family; third parties add to it by entry points.
 
     `kind` is the word used in errors (`compressor`); the entry-point group is
-    `pytest_llmsafety.<kind>s`. `table` maps a name to `"package.module:attribute"`,
-    imported only when that name is asked for.
+    `pytest_llmsafety.<kind>s`. `table` maps a name to `"package.module:attribute"`, which is
+    imported when the name is loaded.
     """
 
     kind: str
@@ -27,28 +26,28 @@ class Registry:
 
     @property
     def group(self) -> str:
-        """Entry-point group that third parties register under."""
+        """The entry-point group that third parties register under."""
         return f"pytest_llmsafety.{self.kind}s"
 
     def names(self) -> list[str]:
-        """Every known name, own and third-party, sorted."""
+        """Return every known name, own and third-party, sorted."""
         return sorted({*self.table, *(point.name for point in entry_points(group=self.group))})
 
     def __contains__(self, name: object) -> bool:
-        """Whether `name` is known; own names are answered without reading entry points."""
+        """Return whether `name` is known; for own names no entry points are read."""
         return name in self.table or name in self.names()
 
     def load(self, name: str) -> Any:  # noqa: ANN401 - whatever the family registers
-        """Import and return what `name` stands for.
+        """Import and return what `name` stands for; a name of `table` comes first.
 
-        Raises UnknownNameError for a name in neither table, and ConfigurationError when an
-        optional package that it needs is not installed.
+        Raises UnknownNameError for a name that is in no table, and ConfigurationError when the
+        module cannot be imported, such as for an optional package that is not installed.
         """
         if name in self.table:
             return load_attribute(self.table[name])
         for point in entry_points(group=self.group):
             if point.name == name:
-                return point.load()
+                return _loaded(point)
         raise UnknownNameError(self.kind, name, self.names())
 
 
@@ -57,15 +56,20 @@ def load_attribute(path: str) -> Any:  # noqa: ANN401 - whatever the path names
 
     Raises ConfigurationError when the module or the attribute is missing.
     """
-    module_name, _, attribute = path.partition(":")
+    return _loaded(EntryPoint(path, path, ""))
+
+
+def _loaded(point: EntryPoint) -> Any:  # noqa: ANN401 - whatever it names
     try:
-        return getattr(import_module(module_name), attribute)
+        return point.load()
     except ImportError as error:
-        message = f"cannot import '{path}': {error}. Is the package that holds it installed?"
+        message = f"cannot import '{point.value}': {error}. Is the package that holds it installed?"
         raise ConfigurationError(message) from error
     except AttributeError as error:
-        message = f"module '{module_name}' has no '{attribute}' (asked for as '{path}')"
+        module, _, attribute = point.value.partition(":")
+        message = f"module '{module}' has no '{attribute}' (needed for '{point.value}')"
         raise ConfigurationError(message) from error
     except Exception as error:
-        message = f"importing '{path}' raised {type(error).__name__}: {error}. Mend the module."
+        problem = f"{type(error).__name__}: {error}"
+        message = f"importing '{point.value}' raised {problem}. Repair the module."
         raise ConfigurationError(message) from error

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_llmsafety.codec import from_plain, to_plain
 from pytest_llmsafety.compressors.record import CompressionRecord
 from pytest_llmsafety.errors import CacheError
+from pytest_llmsafety.json_files import read_json
 from pytest_llmsafety.models.digests import file_digest
 from pytest_llmsafety.paths import PARTIAL
 
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 
 GIGABYTE = 10**9
 DAY_S = 86400
-UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError)
+UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError)
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,7 @@ class StoredModel:
         from safetensors.torch import load_file
 
         try:
-            about = json.loads(self.about.read_text("utf-8"))
+            about = read_json(self.about)
             if about["sha256"] != self._seal(about["weights"], about["record"]):
                 raise self._damaged(ValueError("its record is not the one that was written"))
             record: CompressionRecord = from_plain(CompressionRecord, about["record"])

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_llmsafety.datasets.rows import Row
 from pytest_llmsafety.errors import DatasetError
+from pytest_llmsafety.json_files import parse_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -182,7 +183,7 @@ def rows_of(
 def _parsed(text: str, place: str) -> Any:  # noqa: ANN401 - whatever the file holds
     """Return the value of a JSON text; DatasetError for half a character, too."""
     try:
-        value = json.loads(text)
+        value = parse_json(text)
         if HALF.search(text):
             json.dumps(value, ensure_ascii=False).encode("utf-8")
     except UnicodeEncodeError as error:
@@ -192,7 +193,7 @@ def _parsed(text: str, place: str) -> Any:  # noqa: ANN401 - whatever the file h
             "Was a text cut in the middle of an emoji? Fetch the original again, or delete it."
         )
         raise DatasetError(message) from error
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         message = (
             f"{place} is not JSON ({error}). Was the file cut off, or is it a "
             "Git LFS pointer? Fetch the original again."

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_llmsafety.codec import from_plain, to_plain
 from pytest_llmsafety.errors import BaselineError
+from pytest_llmsafety.json_files import parse_json
 from pytest_llmsafety.models.identity import Identity
 from pytest_llmsafety.paths import require_writable, user_path, write_whole
 from pytest_llmsafety.redaction import without_access
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 FORMAT = "pytest-llmsafety baseline"
 SCHEMA = 1
 UPDATE = "--llmsafety-update-baseline"
-UNREADABLE = (OSError, EOFError, zlib.error, ValueError, KeyError, TypeError, RecursionError)
+UNREADABLE = (OSError, EOFError, zlib.error, ValueError, KeyError, TypeError)
 PIN = "#sha256="
 SHA256 = re.compile(r"[0-9a-f]{64}")
 LONGEST_HEADER = 1000
@@ -96,7 +97,7 @@ def decode(data: bytes, where: str) -> Baseline:
     """Return the baseline that `encode` wrote; BaselineError for anything else."""
     try:
         first, _, body = gzip.decompress(data).partition(b"\n")
-        header = json.loads(first)
+        header = parse_json(first)
         if not isinstance(header, dict) or header.get("format") != FORMAT:
             raise _unreadable(where, "it does not begin as a baseline does")
         if header["schema"] != SCHEMA:
@@ -105,7 +106,7 @@ def decode(data: bytes, where: str) -> Baseline:
             )
         if hashlib.sha256(body).hexdigest() != header["sha256"]:
             raise _unreadable(where, "its contents are not those that were written")
-        return _baseline([json.loads(line) for line in body.splitlines()])
+        return _baseline([parse_json(line) for line in body.splitlines()])
     except UNREADABLE as error:
         raise _unreadable(where, f"{type(error).__name__}: {error}") from error
 

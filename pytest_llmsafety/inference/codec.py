@@ -10,7 +10,7 @@ from pytest_llmsafety.codec import from_plain, to_plain
 from pytest_llmsafety.compressors.record import CompressionRecord
 from pytest_llmsafety.compressors.record.dense_facts import DenseFacts
 from pytest_llmsafety.errors import CacheError
-from pytest_llmsafety.json_files import parsed
+from pytest_llmsafety.json_files import parse_json
 from pytest_llmsafety.models.deployment import Deployment
 from pytest_llmsafety.types import Distributions, Generation, Likelihood
 
@@ -36,7 +36,7 @@ def encode(value: Response | CompressionRecord | DenseFacts | Deployment | float
 def decode(key: str, text: str) -> Any:  # noqa: ANN401 - one of KINDS, or a number
     """Return what `encode` was given. Raises CacheError for any other text."""
     with _explained(key):
-        fields = parsed(text)
+        fields = parse_json(text)
         if isinstance(fields, dict):
             return from_plain(KINDS[fields.pop("kind")], fields)
         return from_plain(float, fields)
@@ -45,7 +45,7 @@ def decode(key: str, text: str) -> Any:  # noqa: ANN401 - one of KINDS, or a num
 def decode_as(kind: Any, key: str, text: str) -> Any:  # noqa: ANN401 - of `kind`
     """Return the value of the type `kind` that `text` holds. Raises CacheError for any other."""
     with _explained(key):
-        return from_plain(kind, parsed(text))
+        return from_plain(kind, parse_json(text))
 
 
 @contextmanager

@@ -20,6 +20,7 @@ import numpy as np
 from scipy.special import betaincinv
 
 from pytest_llmsafety.errors import StatisticsError
+from pytest_llmsafety.json_files import parse_json
 from pytest_llmsafety.stats.bounds import lower_bound, upper_bound
 from pytest_llmsafety.stats.units import finite_array
 
@@ -186,13 +187,15 @@ class ScorerAccuracy:
 
         """
         try:
-            fields = json.loads(text)
+            fields = parse_json(text)
             texts = [fields.get(name, "") for name in ("scorer", "digest")]
             if not all(isinstance(text, str) for text in texts):
                 msg = "scorer and digest have to be texts"
                 raise TypeError(msg)  # noqa: TRY301 - reported below, like every other mistake
             return cls(**fields)
-        except (TypeError, AttributeError, RecursionError, json.JSONDecodeError) as error:
+        except StatisticsError:
+            raise
+        except (TypeError, AttributeError, ValueError) as error:
             msg = (
                 f"not the error of a scorer: {error}. Expected what calibrate wrote. Run it again."
             )
