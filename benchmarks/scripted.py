@@ -29,6 +29,7 @@ class Scripted:
     higher_is_better: ClassVar[bool] = True
     support: ClassVar[tuple[float, float]] = (0.0, 1.0)
     takes: ClassVar[type[Item]] = Item
+    measures: ClassVar[str] = ""
 
     def requests(self, item: Item) -> tuple[Request, ...]:
         """The item's id, by which the engine finds what was drawn."""

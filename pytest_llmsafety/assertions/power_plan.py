@@ -11,6 +11,7 @@ from pytest_llmsafety.assertions.paired_scores import delta_support
 from pytest_llmsafety.assertions.run_settings import FEWEST_OF_A_SUITE
 from pytest_llmsafety.codec import from_plain, to_plain
 from pytest_llmsafety.measurements.measurement import Measurement, PairedScore
+from pytest_llmsafety.metrics.kl import KL
 from pytest_llmsafety.metrics.perplexity import exp
 from pytest_llmsafety.stats import Outcome, ReasonCode, detectable_change, n_needed
 from pytest_llmsafety.stats.unseen import MIN_CLUSTERS
@@ -208,8 +209,8 @@ def _score(item: Item, number: int, measured: LazyMeasurement) -> Score:
         biased = 1.0 if number % 2 else -1.0
         return Score(item.id, biased, parts=(("correct", 1.0),), text=ANSWER)
     words = float(len(item.prompt.split()) or 1)
-    # A metric that reads so many tokens of a text and no more weighs long texts alike.
-    words = min(words, float(getattr(measured.question.metric, "max_tokens", 0) or words))
+    if isinstance(measured.question.metric, KL):  # it reads so many tokens of a text, and no more
+        words = min(words, float(measured.question.metric.max_tokens))
     if not (math.isfinite(low) and math.isfinite(high)):
         return Score(item.id, words, weight=words, text=ANSWER)
     # Not 0, to which no ratio can be formed.

@@ -28,15 +28,11 @@ def fitting(*kinds: type[Item]) -> list[str]:
 
 
 def require_items(name: str, metric: Any, dataset: str, items: Sequence[Item]) -> None:  # noqa: ANN401 - a class, or what a third party makes one with
-    """Raise ConfigurationError unless the metric of the measurement `name` takes every item.
-
-    A metric without `takes` takes items of any kind.
-    """
-    takes = getattr(metric, "takes", types.Item)
-    odd = next((item for item in items if not isinstance(item, takes)), None)
+    """Raise ConfigurationError unless the metric of the measurement `name` takes every item."""
+    odd = next((item for item in items if not isinstance(item, metric.takes)), None)
     if odd is None:
         return
-    kinds = get_args(takes) or (takes,)
+    kinds = get_args(metric.takes) or (metric.takes,)
     message = (
         f"{name} cannot be measured on {dataset}: its item '{odd.id}' is a {type(odd).__name__}, "
         f"and the metric {metric.name} needs {' or '.join(kind.__name__ for kind in kinds)}. "

@@ -83,7 +83,7 @@ class LazyMeasurement:
         self.scorer = question.scorer
         self.higher_is_better = question.metric.higher_is_better
         self.support = question.metric.support
-        self.measures = str(getattr(question.metric, "measures", ""))
+        self.measures = question.metric.measures
         self.pair = pair
         requests = requests_of(question.items, question.metric)
         self.settings, self._drawn = for_draws(requests, settings or Settings())

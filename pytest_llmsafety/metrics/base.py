@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 class Metric(Protocol):
     """A function of one model's answers; frozen, so that its parameters name what was measured.
 
-    `support` is the range of one score. Two more class attributes may be left out: `takes` is the
-    kind of item that the metric scores, `measures` the kind of thing that the score is about
-    (`kinds.py`). A working example, to be registered as an entry point of the group
-    `pytest_llmsafety.metrics`:
+    `support` is the range of one score, `takes` the kind of item that the metric scores, and
+    `measures` the kind of thing that the score is about, which may be empty
+    (assertions/applicability.py). A working example, to be registered as an entry point of the
+    group `pytest_llmsafety.metrics`:
 
         >>> from dataclasses import dataclass
         >>> from typing import ClassVar
@@ -29,6 +29,8 @@ class Metric(Protocol):
         ...     name: ClassVar[str] = "shouting"
         ...     higher_is_better: ClassVar[bool] = False
         ...     support: ClassVar[tuple[float, float]] = (0.0, 1.0)
+        ...     takes: ClassVar[type[Item]] = Item
+        ...     measures: ClassVar[str] = ""
         ...     def requests(self, item):
         ...         return (Generate(item.prompt, key=item.id),)
         ...     def scores(self, items, responses):
@@ -44,6 +46,8 @@ class Metric(Protocol):
     name: ClassVar[str]
     higher_is_better: ClassVar[bool]
     support: ClassVar[tuple[float, float]]
+    takes: ClassVar[Any]  # a class of items, or a union of some
+    measures: ClassVar[str]
 
     def requests(self, item: Any) -> tuple[Request, ...]:  # noqa: ANN401 - its own kind of item
         """Return the requests that a model answers for one item."""

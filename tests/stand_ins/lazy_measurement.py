@@ -23,6 +23,8 @@ class SpokenNumber:
     name = "spoken number"
     higher_is_better = True
     support = (0.0, 1.0)
+    takes = Item
+    measures = ""
 
     def requests(self, item):
         """The item's id, so that the engine can look it up."""

@@ -25,6 +25,8 @@ class Shouting:
     name: ClassVar[str] = "shouting"
     higher_is_better: ClassVar[bool] = False
     support: ClassVar[tuple[float, float]] = (0.0, 1.0)
+    takes: ClassVar[type[Item]] = Item
+    measures: ClassVar[str] = ""
 
     def requests(self, item):
         """One continuation."""
