@@ -11,7 +11,7 @@ from pytest_llmsafety.assertions.means import group_verdict
 from pytest_llmsafety.assertions.paired_scores import bias_ratios, clusters, comparable, means
 from pytest_llmsafety.errors import ConfigurationError, NotComparableError
 from pytest_llmsafety.metrics.base import part
-from pytest_llmsafety.stats import Criterion, Decision, Ratio, decide_mean, decide_ratio_change
+from pytest_llmsafety.stats import Decision, Ratio, decide_mean, decide_ratio_change
 from pytest_llmsafety.stats.groups import combine
 from pytest_llmsafety.types import BBQItem
 
@@ -51,13 +51,12 @@ def assess_bbq(measured: Measured, claim: Claim, *, ambiguous: bool) -> Verdict:
     if len(undefined) == len(rows):
         message = f"s_DIS of {finished.dataset} is undefined: only 'unknown' was answered."
         raise NotComparableError(message)
-    scope = finished.settings.scope
     decide = decide_ambiguous if ambiguous else decide_disambiguated
     claim = for_groups(finished, claim, rows)
     judged = {name: row for name, row in rows.items() if name not in undefined}
     joint = combine(
-        {name: decide(row, claim.about(name), scope) for name, row in judged.items()},
-        Criterion(claim.margin, claim.confidence, scope),
+        {name: decide(row, claim.about(name)) for name, row in judged.items()},
+        claim.criterion(),
     )
     figure = means if ambiguous else bias_ratios
 
@@ -112,7 +111,7 @@ def without_guessing(result: Verdict, pairs: Sequence[PairedScore]) -> Verdict:
     return doubted(result, reason, "compress less")
 
 
-def decide_ambiguous(pairs: Sequence[PairedScore], claim: Claim, scope: str) -> Decision:
+def decide_ambiguous(pairs: Sequence[PairedScore], claim: Claim) -> Decision:
     """Return the decision on the rise of s_AMB of one category, with templates as clusters."""
     return decide_mean(
         [pair.worsening_of(higher_is_better=False) for pair in pairs],
@@ -120,12 +119,12 @@ def decide_ambiguous(pairs: Sequence[PairedScore], claim: Claim, scope: str) -> 
         support=SUPPORT,
         clusters=clusters(pairs),
         confidence=claim.confidence,
-        scope=scope,
+        scope=claim.scope,
         worst=claim.worst_in(pairs, SUPPORT),
     )
 
 
-def decide_disambiguated(pairs: Sequence[PairedScore], claim: Claim, scope: str) -> Decision:
+def decide_disambiguated(pairs: Sequence[PairedScore], claim: Claim) -> Decision:
     """Return the decision on the rise of s_DIS of one category, with templates as clusters."""
     dense, compressed = (
         Ratio(values, [abs(value) for value in values])
@@ -138,6 +137,6 @@ def decide_disambiguated(pairs: Sequence[PairedScore], claim: Claim, scope: str)
         clusters=clusters(pairs) or [pair.item.id for pair in pairs],
         support=SUPPORT,
         confidence=claim.confidence,
-        scope=scope,
+        scope=claim.scope,
         worst=claim.worst_in(pairs, SUPPORT),
     )

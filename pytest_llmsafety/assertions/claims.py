@@ -28,25 +28,31 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from pytest_llmsafety.assertions.sequential import Measured
-    from pytest_llmsafety.measurements.measurement import PairedScore, Settings
+    from pytest_llmsafety.measurements.measurement import PairedScore
     from pytest_llmsafety.stats import ScorerAccuracy
     from pytest_llmsafety.types import Item
 
 
 FLIPS, AGREEMENT, RATIO = OTHERS
-"""Quantities other than a measurement's own score that assertions of this package judge."""
+"""Quantities other than a measurement's own score that assertions of this package gate."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Claim:
     """What an assertion wants shown: a margin, and how surely.
 
-    `by_group` are margins of single groups, in place of `margin`. `quantity` names what is judged
-    where it is not the measurement's own score (`flips`): its margin is on another scale, so the
-    run gives it as `NAME.quantity` and not as `NAME`. `worst` is the largest change of an unseen
-    cluster that is possible, as a share of the largest change that the score allows: 1 assumes
-    nothing, and None leaves it to the statistics. `gate` settles all of them before it asks a
-    judge; `keys` are the margins of the run that it applied.
+    `quantity` names what the margin is about, where that is not the measurement's own score
+    (`flips`): the run then gives its margin as `NAME.quantity` and not as `NAME`. `worst` is the
+    largest possible change of an unseen cluster, as a share of the largest change that the score
+    allows: 1 assumes nothing, and None leaves it to the statistics.
+
+    `gate` fills in the rest from the settings of the run. `by_group` are margins of single groups,
+    in place of `margin`. `scope` is `population` or `suite`. `keys` are the margins of the run that
+    replaced the assertion's own.
+
+    Raises:
+        ConfigurationError: a margin, confidence or `worst` outside its range.
+
     """
 
     margin: float
@@ -55,9 +61,10 @@ class Claim:
     quantity: str = ""
     worst: float | None = None
     keys: tuple[str, ...] = ()
+    scope: str = "population"
 
     def __post_init__(self) -> None:
-        """Refuse, before anything is asked, what no verdict can be about."""
+        """Check the numbers before any model is asked."""
         for name, value, high in (
             ("margin", self.margin, math.inf),
             ("confidence", self.confidence, 1.0),
@@ -85,6 +92,7 @@ class Claim:
             by_group=applied.by_group,
             worst=settings.worst or self.worst,
             keys=(key,) if applied.by_name else (),
+            scope=settings.scope,
         )
 
     def about(self, group: str) -> Claim:
@@ -92,10 +100,15 @@ class Claim:
         own = dict(self.by_group).get(group, self.margin)
         return dataclasses.replace(self, margin=own, by_group=())
 
-    def worst_in(self, pairs: Sequence[PairedScore], support: tuple[float, float]) -> float | None:
-        """Return the largest change of an unseen cluster in the unit of the values, where given.
+    def criterion(self, accuracy: ScorerAccuracy | None = None) -> Criterion:
+        """Return what a decision has to show, given how often the scorer is right."""
+        return Criterion(self.margin, self.confidence, self.scope, accuracy)
 
-        None where each item stands alone: the range of its change is known.
+    def worst_in(self, pairs: Sequence[PairedScore], support: tuple[float, float]) -> float | None:
+        """Return the largest change of an unseen cluster in the unit of the values.
+
+        None where `worst` was not given, and where each item is a unit: the range of its change is
+        known.
         """
         labels = clusters(pairs)
         if self.worst is None or labels is None or len(set(labels)) == len(labels):
@@ -104,7 +117,7 @@ class Claim:
 
 
 def is_number(value: object) -> bool:
-    """Return whether a value is a number and no truth value."""
+    """Return whether a value is an int or a float, and not a bool."""
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
@@ -115,9 +128,10 @@ def require_known(name: str, value: str, known: Sequence[str]) -> None:
 
 
 def for_groups(measured: Measured, claim: Claim, names: Iterable[str]) -> Claim:
-    """The claim about these groups. Raises UnknownNameError for a margin of none of them.
+    """Return the claim with the margins of these groups only.
 
-    On the built-in model, whose groups are its own, the margins of a project's groups wait.
+    Raises UnknownNameError for a margin of another group. With the built-in model, which has groups
+    of its own, such margins of a project are ignored.
     """
     known = sorted(names)
     unknown = [group for group, _ in claim.by_group if group not in known]
@@ -130,14 +144,28 @@ def for_groups(measured: Measured, claim: Claim, names: Iterable[str]) -> Claim:
 
 @dataclasses.dataclass(frozen=True)
 class Quantity:
-    """What is judged of each pair: a number inside `support`, larger is worse."""
+    """What a claim is about: a number for each pair, inside `support`; larger is worse."""
 
     of: Callable[[PairedScore], float]
     support: tuple[float, float]
 
 
-def corrected(decision: Decision, criterion: Criterion) -> Decision:
-    """A decision on the scale of the truth, where the scorer's errors are known."""
+def worsening(measured: Measured) -> Quantity:
+    """Return the change of an item's score, turned so that larger is worse."""
+    higher = measured.higher_is_better
+    return Quantity(lambda pair: pair.worsening_of(higher), delta_support(measured))
+
+
+def _fewest_units(criterion: Criterion, quantity: Quantity) -> int:
+    """Return the units of which identical outputs surely pass at some look.
+
+    That is twice the rule of three.
+    """
+    return 2 * rule_of_three(criterion.pass_margin, worst=quantity.support[1])
+
+
+def _corrected(decision: Decision, criterion: Criterion) -> Decision:
+    """Return a decision on true changes, where the scorer's errors are known."""
     if criterion.scorer_accuracy is None:
         return decision
     return correct(
@@ -148,67 +176,49 @@ def corrected(decision: Decision, criterion: Criterion) -> Decision:
     )
 
 
-def surely_enough(criterion: Criterion, quantity: Quantity) -> int:
-    """Units of which identical outputs surely pass at some look: twice the rule of three."""
-    return 2 * rule_of_three(criterion.pass_margin, worst=quantity.support[1])
-
-
-def worsening(measured: Measured) -> Quantity:
-    """The change of an item's score."""
-    higher = measured.higher_is_better
-    return Quantity(lambda pair: pair.worsening_of(higher), delta_support(measured))
-
-
 @dataclasses.dataclass(frozen=True)
 class MeanClaim:
-    """The mean of a quantity is below the margin."""
+    """The claim that the mean of a quantity is below the margin."""
 
     quantity: Quantity
     claim: Claim
-    settings: Settings
     accuracy: ScorerAccuracy | None = None
 
-    @property
-    def criterion(self) -> Criterion:
-        """What has to be shown, and how surely."""
-        claim = self.claim
-        return Criterion(claim.margin, claim.confidence, self.settings.scope, self.accuracy)
-
     def at_once(self, pairs: Sequence[PairedScore]) -> Decision:
-        """Decide when all items have been asked, with clusters as units where there are any."""
+        """Decide after all items were asked, with clusters as units where there are any."""
         return decide_mean(
             [self.quantity.of(pair) for pair in pairs],
             margin=self.claim.margin,
             support=self.quantity.support,
             clusters=clusters(pairs),
             confidence=self.claim.confidence,
-            scope=self.settings.scope,
+            scope=self.claim.scope,
             worst=self.claim.worst_in(pairs, self.quantity.support),
             scorer_accuracy=self.accuracy,
         )
 
     def sequential_test(self, items: Sequence[Item]) -> _PairedTest | str:
-        """The sequential test on `items`, or why there is none."""
+        """Return the sequential test on `items`, or why there is none."""
         sizes = [len(unit) for unit in units_of(items)]
-        clustered, scope = len(sizes) < len(items), self.settings.scope
-        # A large unit takes as much room for the bets as its size says.
+        clustered, scope = len(sizes) < len(items), self.claim.scope
+        # The stake on a large unit is smaller, so that more units are needed.
         largest = max(sizes) * len(sizes) / sum(sizes)
-        fewest = math.ceil(surely_enough(self.criterion, self.quantity) * largest)
+        criterion = self.claim.criterion(self.accuracy)
+        fewest = math.ceil(_fewest_units(criterion, self.quantity) * largest)
         why = obstacle(len(sizes), clustered=clustered, scope=scope, fewest=fewest)
-        return why or _PairedTest(self, sizes)
+        return why or _PairedTest(self.quantity, criterion, sizes)
 
 
 class _PairedTest:
-    """A sequential test of one mean, which is given pairs."""
+    """A sequential test of one mean that takes pairs; `sizes` are all units' sizes."""
 
-    def __init__(self, claim: MeanClaim, sizes: Sequence[int]) -> None:
-        """Start before the first item; `sizes` are the units' of the whole suite."""
-        self._quantity = claim.quantity
-        self._criterion = criterion = claim.criterion
+    def __init__(self, quantity: Quantity, criterion: Criterion, sizes: Sequence[int]) -> None:
+        self._quantity = quantity
+        self._criterion = criterion
         self._test = SequentialTest(
             margin=criterion.pass_margin,
             fail_margin=criterion.fail_margin,
-            support=claim.quantity.support,
+            support=quantity.support,
             n_max=len(sizes),
             confidence=criterion.remaining_confidence,
             scope=criterion.scope,
@@ -217,7 +227,7 @@ class _PairedTest:
         )
 
     def update(self, pairs: Sequence[PairedScore]) -> Outcome:
-        """See the next items, whole units of them."""
+        """Add the next pairs, whole units of them, and return the outcome."""
         rows = {pair.item.id: self._quantity.of(pair) for pair in pairs}
         units = units_of([pair.item for pair in pairs])
         return self._test.update(
@@ -227,29 +237,22 @@ class _PairedTest:
         )
 
     def decision(self) -> Decision:
-        """The decision so far."""
-        return corrected(self._test.decision(), self._criterion)
+        """Return the decision so far."""
+        return _corrected(self._test.decision(), self._criterion)
 
 
 @dataclasses.dataclass(frozen=True)
 class GroupsClaim:
-    """The mean of a quantity is below the margin in every group, or between groups."""
+    """The claim that the mean of a quantity is below the margin in every group."""
 
     quantity: Quantity
     claim: Claim
-    settings: Settings
     accuracy: ScorerAccuracy | None = None
     contrast: str = "worst"
     correction: str = "holm"
 
-    @property
-    def criterion(self) -> Criterion:
-        """What has to be shown, and how surely."""
-        claim = self.claim
-        return Criterion(claim.margin, claim.confidence, self.settings.scope, self.accuracy)
-
     def at_once(self, pairs: Sequence[PairedScore]) -> GroupDecision:
-        """Decide when all items have been asked."""
+        """Decide after all items were asked."""
         grouped = [pair for pair in pairs if pair.item.groups]
         return decide_groups(
             [self.quantity.of(pair) for pair in grouped],
@@ -259,7 +262,7 @@ class GroupsClaim:
             support=self.quantity.support,
             clusters=clusters(grouped),
             confidence=self.claim.confidence,
-            scope=self.settings.scope,
+            scope=self.claim.scope,
             contrast=self.contrast,
             correction=self.correction,
             worst=self.claim.worst_in(grouped, self.quantity.support),
@@ -267,7 +270,7 @@ class GroupsClaim:
         )
 
     def sequential_test(self, items: Sequence[Item]) -> _PairedGroupTest | str:
-        """The sequential test on `items`, or why there is none."""
+        """Return the sequential test on `items`, or why there is none."""
         if self.contrast != "worst" or self.correction != "holm":
             return "all items were asked: only the worst group by Holm can be stopped early"
         if self.claim.by_group:
@@ -276,34 +279,34 @@ class GroupsClaim:
             return "all items were asked: groups of clustered items cannot be stopped early"
         sizes = Counter(group for item in items for group in item.groups)
         smallest = min(sizes, key=lambda group: sizes[group])
-        fewest = surely_enough(self.criterion, self.quantity)
-        why = obstacle(sizes[smallest], clustered=False, scope=self.settings.scope, fewest=fewest)
-        return f"{why} in {smallest}" if why else _PairedGroupTest(self, sizes)
+        criterion = self.claim.criterion(self.accuracy)
+        fewest = _fewest_units(criterion, self.quantity)
+        why = obstacle(sizes[smallest], clustered=False, scope=self.claim.scope, fewest=fewest)
+        return f"{why} in {smallest}" if why else _PairedGroupTest(self.quantity, criterion, sizes)
 
 
 class _PairedGroupTest:
-    """A sequential test of all groups, which is given pairs."""
+    """A sequential test of all groups that takes pairs; `sizes` are the groups' sizes."""
 
-    def __init__(self, claim: GroupsClaim, sizes: Counter[str]) -> None:
-        """Start before the first item; `sizes` are the groups' of the whole suite."""
-        self._quantity = claim.quantity
-        self._criterion = criterion = claim.criterion
+    def __init__(self, quantity: Quantity, criterion: Criterion, sizes: Counter[str]) -> None:
+        self._quantity = quantity
+        self._criterion = criterion
         self._test = GroupSequentialTest(
             sizes,
             margin=criterion.pass_margin,
             fail_margin=criterion.fail_margin,
-            support=claim.quantity.support,
+            support=quantity.support,
             confidence=criterion.remaining_confidence,
             scope=criterion.scope,
         )
 
     def update(self, pairs: Sequence[PairedScore]) -> Outcome:
-        """See the next items."""
+        """Add the next pairs, and return the outcome of all groups together."""
         values = [self._quantity.of(pair) for pair in pairs]
         return self._test.update(values, [pair.item.groups for pair in pairs])
 
     def decision(self) -> GroupDecision:
-        """The decision so far."""
+        """Return the joint decision so far."""
         joint = self._test.decision()
-        rescaled = {name: corrected(one, self._criterion) for name, one in joint.decisions.items()}
+        rescaled = {name: _corrected(one, self._criterion) for name, one in joint.decisions.items()}
         return dataclasses.replace(joint, decisions=rescaled, margin=self._criterion.margin)

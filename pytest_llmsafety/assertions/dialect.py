@@ -53,14 +53,11 @@ def assess_dialect(measured: Measured, claim: Claim) -> Verdict:
         return dataclasses.replace(assess_perplexity(measured, claim), aspect="odds")
     require_groups(measured)
     finished = measured.all()
-    pairs, scope = comparable(finished), finished.settings.scope
+    pairs = comparable(finished)
     claim = for_groups(finished, claim, groups(pairs))
     joint = combine(
-        {
-            name: decide_rise(members(pairs, name), claim.about(name), scope)
-            for name in groups(pairs)
-        },
-        Criterion(math.log1p(claim.margin), claim.confidence, scope),
+        {name: decide_rise(members(pairs, name), claim.about(name)) for name in groups(pairs)},
+        Criterion(math.log1p(claim.margin), claim.confidence, claim.scope),
     )
     result = with_gaps(as_ratio(group_verdict(finished, claim, joint, perplexities_of)))
     return noted(result, NO_RANGE if finished.settings.early_stop else "")

@@ -70,7 +70,7 @@ def assess_flips(measured: Measured, claim: Claim, *, direction: str = "any") ->
     def figure(pairs: Sequence[PairedScore]) -> tuple[float, float]:
         return 0.0, sum(map(flips, pairs)) / len(pairs)
 
-    claimed = MeanClaim(Quantity(flips, (0.0, 1.0)), claim, measured.settings)
+    claimed = MeanClaim(Quantity(flips, (0.0, 1.0)), claim)
     finished, decision, note = decide(measured, claimed)
     scored = [pair for pair in finished.pairs if not pair.missing]
     turns = [flip(pair, higher_is_better=higher) for pair in scored]

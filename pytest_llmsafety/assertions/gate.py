@@ -1,17 +1,31 @@
-"""The gate: it applies a run's settings to a claim, judges a measurement and raises unless PASS."""
+"""The gate: it applies a run's settings to a claim, gets the verdict and raises unless PASS."""
 
 from __future__ import annotations
 
+import dataclasses
+import math
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from pytest_llmsafety.assertions.guards import compressed_enough
+from pytest_llmsafety.assertions.claims import AGREEMENT, FLIPS
+from pytest_llmsafety.assertions.guards import (
+    assuming_nothing,
+    compressed_enough,
+    noted,
+    of_enough_items,
+)
 from pytest_llmsafety.assertions.message import message
 from pytest_llmsafety.assertions.power_plan import Plan, plan
-from pytest_llmsafety.assertions.run_settings import counted, settled
 from pytest_llmsafety.assertions.verdict import Verdict
-from pytest_llmsafety.errors import NothingScoredError, SafetyFailure, SafetyInconclusive
+from pytest_llmsafety.errors import (
+    ConfigurationError,
+    NothingScoredError,
+    SafetyFailure,
+    SafetyInconclusive,
+)
 from pytest_llmsafety.measurements.lazy_measurement import LazyMeasurement
+from pytest_llmsafety.measurements.look_history import look_note
+from pytest_llmsafety.metrics.perplexity import exp
 from pytest_llmsafety.stats import Outcome
 
 if TYPE_CHECKING:
@@ -22,6 +36,8 @@ if TYPE_CHECKING:
 
     Assess = Callable[[Measured, Claim], Verdict]
     Observer = Callable[[Verdict | Plan], None]
+
+SLACK = 1e-9
 
 _observers: list[tuple[Observer, frozenset[str]]] = []
 """Not a context variable, so that verdicts of threads and pools are observed, too."""
@@ -39,26 +55,17 @@ def gate(measurement: Measured, claim: Claim, assess: Assess) -> Verdict:
     cannot be compared, and ConfigurationError for a claim or a measurement that does not fit.
     """
     claim = claim.of(measurement)
+    require_reach(measurement, claim)
     if measurement.settings.plan and isinstance(measurement, LazyMeasurement):
-        planned, verdict = plan(measurement, lambda imagined: settled(imagined, claim, assess))
+        planned, verdict = plan(measurement, lambda identical: _assessed(identical, claim, assess))
         for callback, _ in (*_observers,):
             callback(planned)
         return verdict
     try:
-        verdict = compressed_enough(measurement, settled(measurement, claim, assess))
+        verdict = compressed_enough(measurement, _assessed(measurement, claim, assess))
     except NothingScoredError as error:
         return conclude(_unscored(measurement, str(error)))
     return conclude(counted(measurement, claim, verdict))
-
-
-def _unscored(measurement: Measured, reason: str) -> Verdict:
-    return Verdict.unmeasured(
-        measurement.name,
-        measurement.pair,
-        reason,
-        dataset=measurement.dataset,
-        reproduce=measurement.settings.reproduce,
-    )
 
 
 def conclude(verdict: Verdict) -> Verdict:
@@ -89,3 +96,95 @@ def observe(callback: Observer, *, tolerate: frozenset[str] = frozenset()) -> It
     finally:
         place = next(n for n, known in enumerate(_observers) if known is entry)
         del _observers[place]
+
+
+def _assessed(measured: Measured, claim: Claim, assess: Assess) -> Verdict:
+    """Return the verdict of `assess`, after the rules that hold for every assertion."""
+    result = assess(measured, claim)
+    require_obedience(measured, claim, result)
+    result = dataclasses.replace(result, margins_used=(*claim.keys, *_group_keys(claim, result)))
+    result = of_enough_items(noted(result, _worst_note(claim, result)))
+    return assuming_nothing(measured, claim, result)
+
+
+def _unscored(measurement: Measured, reason: str) -> Verdict:
+    return Verdict.unmeasured(
+        measurement.name,
+        measurement.pair,
+        reason,
+        dataset=measurement.dataset,
+        reproduce=measurement.settings.reproduce,
+    )
+
+
+def _worst_note(claim: Claim, result: Verdict) -> str:
+    if claim.worst is None or result.scope == "suite":
+        return ""
+    share = "as much as" if claim.worst == 1 else f"{claim.worst:.0%} of what"
+    return f"worst={claim.worst:g}: an unseen cluster may get worse by {share} a score allows"
+
+
+def require_reach(measured: Measured, claim: Claim) -> None:
+    """Raise ConfigurationError for a margin that no change of the score can exceed."""
+    low, high = (0.0, 1.0) if claim.quantity in {FLIPS, AGREEMENT} else measured.support
+    known = claim.quantity in {"", FLIPS, AGREEMENT}
+    if known and claim.margin >= high - low:
+        what = f"{measured.name}.{claim.quantity}" if claim.quantity else measured.name
+        text = (
+            f"the margin {claim.margin:g} of {what} can never be exceeded: its scores range from "
+            f"{low:g} to {high:g}. Expected a smaller one, such as 0.02."
+        )
+        raise ConfigurationError(text)
+
+
+def require_obedience(measured: Measured, claim: Claim, result: Verdict) -> None:
+    """Raise ConfigurationError where a verdict rests on another claim than the one given."""
+    decision = result.decision
+    if decision is None:
+        return
+    margins = {claim.margin, *dict(claim.by_group).values()}
+    sampled = decision.worst_unseen is not None and not decision.sequential
+    obeyed = {
+        "margin": any(math.isclose(result.margin, margin) for margin in margins),
+        "confidence": decision.confidence >= claim.confidence - SLACK,
+        "scope": result.scope == claim.scope and not (claim.scope == "suite" and sampled),
+    }
+    wrong = [name for name, ok in obeyed.items() if not ok]
+    if wrong:
+        text = (
+            f"the assertion on {measured.name} did not use the {wrong[0]} that the run states: it "
+            f"decided with margin {result.margin:g}, confidence {decision.confidence:g} and scope "
+            f"{result.scope}. Expected margin {claim.margin:g}, confidence {claim.confidence:g} "
+            f"and scope {claim.scope}: pass on the claim that the function is given."
+        )
+        raise ConfigurationError(text)
+
+
+def _group_keys(claim: Claim, result: Verdict) -> Iterator[str]:
+    """Yield `NAME GROUP` for each group that was decided by its own margin."""
+    own = dict(claim.by_group)
+    for one in result.groups:
+        margin = one.decision.margin
+        if one.group in own and any(
+            math.isclose(own[one.group], each) for each in (margin, exp(margin) - 1)
+        ):
+            yield f"{result.measurement} {one.group}"
+
+
+def counted(measured: Measured, claim: Claim, result: Verdict) -> Verdict:
+    """Return the verdict with the number of looks at its gate, where looks are counted.
+
+    The same gate is the same model, compression, measurement, data, scorer, assertion and margin.
+    Another look at it has another seed, limit, order, error rate or scope.
+    """
+    looks = getattr(measured, "looks", None)
+    if not isinstance(measured, LazyMeasurement) or looks is None or result.decision is None:
+        return result
+    about = (result.measurement, result.aspect, bool(result.groups), result.data_digest)
+    same = [*measured.identity(), *about, result.scorer, claim.margin, [*map(list, claim.by_group)]]
+    settings = measured.settings
+    look = [claim.scope, settings.early_stop, claim.confidence, claim.worst]
+    look += [settings.seed, repr(settings.scorer_accuracy), measured.first_request]
+    look += [item.id for item in measured.items]
+    number = looks.count(same, look)
+    return noted(dataclasses.replace(result, look=number), look_note(number))

@@ -63,7 +63,7 @@ def assess_preference(measured: Measured, claim: Claim, *, per_group: bool = Fal
     if per_group:
         result = assess_groups(measured, claim, quantity=LOSS)
     else:
-        finished, decision, note = decide(measured, MeanClaim(LOSS, claim, measured.settings))
+        finished, decision, note = decide(measured, MeanClaim(LOSS, claim))
         result = noted(verdict(finished, claim, decision, means), note)
     return _checked_judge(result, [p for p in asked(measured, result.n_asked) if not p.missing])
 

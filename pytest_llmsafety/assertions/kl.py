@@ -50,7 +50,7 @@ def assess_kl(measured: Measured, claim: Claim) -> Verdict:
         margin=claim.margin,
         clusters=clusters(pairs) or [pair.item.id for pair in pairs],
         confidence=claim.confidence,
-        scope=finished.settings.scope,
+        scope=claim.scope,
     )
     result = verdict(finished, claim, decision, per_token)
     for note in (bound_note(known.get(MASS)), read_note(known.get(READ))):

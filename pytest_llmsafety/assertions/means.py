@@ -87,7 +87,7 @@ def assess_quantity(
     def share(pairs: Pairs) -> tuple[float, float]:
         return 0.0, sum(map(quantity.of, pairs)) / len(pairs)
 
-    claimed = MeanClaim(quantity, claim, measured.settings)
+    claimed = MeanClaim(quantity, claim)
     taken, decision, note = decide(measured, claimed)
     shown = [pair for pair in taken.pairs if not pair.missing and quantity.of(pair)]
     result = verdict(taken, claim, decision, share, shown)
@@ -99,7 +99,7 @@ def assess_mean(measured: Measured, claim: Claim, claims: type[MeanClaim] = Mean
 
     `claims` is the kind of claim that decides it.
     """
-    claimed = claims(worsening(measured), claim, measured.settings, accuracy(measured))
+    claimed = claims(worsening(measured), claim, accuracy(measured))
     taken, decision, note = decide(measured, claimed)
     result = verdict(taken, claim, decision, means)
     if result.outcome is not Outcome.FAIL and (full := no_room(taken, result)):
@@ -130,7 +130,7 @@ def assess_groups(
     unused = OWN_CHANGE if claim.by_group and contrast != "worst" else ""
     claim = dataclasses.replace(claim, by_group=() if unused else claim.by_group)
     harm = quantity or worsening(measured)
-    claimed = GroupsClaim(harm, claim, measured.settings, accuracy(measured), contrast, correction)
+    claimed = GroupsClaim(harm, claim, accuracy(measured), contrast, correction)
     taken, joint, note = decide(measured, claimed)
     result = group_verdict(taken, claim, joint, partial(contrasted, contrast))
     result = dataclasses.replace(result, aspect=ASPECTS[contrast], contrast=contrast)
@@ -166,7 +166,7 @@ def assess_group_ratios(measured: Measured, claim: Claim, correction: str) -> Ve
         highest=taken.support[1],
         clusters=clusters(pairs),
         confidence=claim.confidence,
-        scope=taken.settings.scope,
+        scope=claim.scope,
         worst=claim.worst_in(pairs, delta_support(taken)),
     )
     logs = {name: in_logs(decision) for name, decision in joint.decisions.items()}
@@ -254,7 +254,7 @@ def verdict(
         compressed=compressed,
         noise=noise(taken, figure),
         p_fail=fail_p_value(decision) if len(scored) == len(taken.pairs) else 1.0,
-        scope=taken.settings.scope,
+        scope=claim.scope,
         n_scored=len(scored),
         n_asked=len(taken.pairs),
         n_suite=taken.n_suite,

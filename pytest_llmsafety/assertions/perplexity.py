@@ -37,12 +37,12 @@ def assert_perplexity_ratio(
 def assess_perplexity(measured: Measured, claim: Claim) -> Verdict:
     """Return the verdict on the ratio of perplexities, compressed / dense, to 1 + margin."""
     taken = measured.all()
-    decision = decide_rise(comparable(taken), claim, taken.settings.scope)
+    decision = decide_rise(comparable(taken), claim)
     result = as_ratio(verdict(taken, claim, decision, perplexities))
     return noted(result, NO_RANGE if taken.settings.early_stop else "")
 
 
-def decide_rise(pairs: Sequence[PairedScore], claim: Claim, scope: str) -> Decision:
+def decide_rise(pairs: Sequence[PairedScore], claim: Claim) -> Decision:
     """Return the decision on the ratio of perplexities of some texts, each token counted once."""
     return decide_ratio(
         [pair.worsening_of(higher_is_better=False) for pair in pairs],
@@ -50,7 +50,7 @@ def decide_rise(pairs: Sequence[PairedScore], claim: Claim, scope: str) -> Decis
         max_ratio=1 + claim.margin,
         clusters=clusters(pairs) or [pair.item.id for pair in pairs],
         confidence=claim.confidence,
-        scope=scope,
+        scope=claim.scope,
     )
 
 

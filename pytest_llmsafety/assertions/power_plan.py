@@ -7,8 +7,8 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pytest_llmsafety.assertions.guards import FEWEST_OF_A_SUITE
 from pytest_llmsafety.assertions.paired_scores import delta_support
-from pytest_llmsafety.assertions.run_settings import FEWEST_OF_A_SUITE
 from pytest_llmsafety.codec import from_plain, to_plain
 from pytest_llmsafety.measurements.measurement import Measurement, PairedScore
 from pytest_llmsafety.metrics.kl import KL
@@ -105,7 +105,7 @@ Power = tuple[int | None, tuple[float | None, float | None], str]
 
 def _power(measured: LazyMeasurement, verdict: Verdict, decision: Decision) -> Power:
     """Units to pass, changes that are found, and what that rests on."""
-    if measured.settings.scope == "suite":
+    if verdict.scope == "suite":
         found = exp(decision.margin) if verdict.is_ratio else decision.margin
         return FEWEST_OF_A_SUITE, (found, found), "nothing, as these items are all there are"
     worst = decision.worst_unseen

@@ -18,7 +18,7 @@ from pytest_llmsafety.assertions.paired_scores import clusters, comparable
 from pytest_llmsafety.errors import ConfigurationError
 from pytest_llmsafety.metrics.base import part
 from pytest_llmsafety.metrics.unqover import COMPARATIVE
-from pytest_llmsafety.stats import Criterion, Decision, Outcome, decide_mean
+from pytest_llmsafety.stats import Decision, Outcome, decide_mean
 from pytest_llmsafety.stats.crossed import decide_crossed
 from pytest_llmsafety.stats.groups import combine
 from pytest_llmsafety.stats.multiple_testing import fail_p_value
@@ -59,7 +59,7 @@ class ChoicesClaim(MeanClaim):
             margin=self.claim.margin,
             support=self.quantity.support,
             confidence=self.claim.confidence,
-            scope=self.settings.scope,
+            scope=self.claim.scope,
             worst=self.claim.worst_in(pairs, self.quantity.support),
         )
 
@@ -80,15 +80,13 @@ def assess_subjects(measured: Measured, claim: Claim) -> Verdict:
         raise ConfigurationError(message)
     finished = measured.all()
     pairs = comparable(finished)
-    scope = finished.settings.scope
-    half = 1 - (1 - claim.confidence) / 2
     claim = for_groups(finished, claim, subjects(pairs))
-    criteria = {name: Criterion(claim.about(name).margin, half, scope) for name in subjects(pairs)}
+    half = dataclasses.replace(claim, confidence=1 - (1 - claim.confidence) / 2)
     decisions = {
-        subject: decide_subject(questions_about(pairs, subject), subject, criterion, claim)
-        for subject, criterion in criteria.items()
+        subject: decide_subject(questions_about(pairs, subject), subject, half.about(subject))
+        for subject in subjects(pairs)
     }
-    joint = combine(decisions, Criterion(claim.margin, half, scope))
+    joint = combine(decisions, half.criterion())
 
     def figure(subject: str, some: Sequence[PairedScore]) -> tuple[float, float]:
         dense, compressed = gammas(questions_about(some, subject), subject)
@@ -101,17 +99,9 @@ def assess_subjects(measured: Measured, claim: Claim) -> Verdict:
     return noted(result, ALL_PAIRS) if finished.settings.early_stop else result
 
 
-def decide_subject(
-    pairs: Sequence[PairedScore], subject: str, criterion: Criterion, claim: Claim | None = None
-) -> Decision:
-    """Return the decision on the rise of one subject's |gamma|.
-
-    `criterion` has half of the claim's error rate, and the `claim` its `worst`.
-    """
-    worst = None if claim is None else claim.worst_in(pairs, SUPPORT)
-    decided = {
-        (t, s): contrast(pairs, subject, (t, s), criterion, worst) for t in SIGNS for s in SIGNS
-    }
+def decide_subject(pairs: Sequence[PairedScore], subject: str, claim: Claim) -> Decision:
+    """Return the decision on the rise of one subject's |gamma|; `claim` has half the error rate."""
+    decided = {(t, s): contrast(pairs, subject, (t, s), claim) for t in SIGNS for s in SIGNS}
     dense, compressed = gammas(pairs, subject)
     t, s = (1 if compressed >= 0 else -1), (1 if dense >= 0 else -1)
     if all(any(decided[t, s].outcome is Outcome.PASS for s in SIGNS) for t in SIGNS):
@@ -123,11 +113,7 @@ def decide_subject(
 
 
 def contrast(
-    pairs: Sequence[PairedScore],
-    subject: str,
-    signs: tuple[int, int],
-    criterion: Criterion,
-    worst: float | None = None,
+    pairs: Sequence[PairedScore], subject: str, signs: tuple[int, int], claim: Claim
 ) -> Decision:
     """Return the decision whether t g_c - s g_d of one subject is below the margin."""
     t, s = signs
@@ -138,12 +124,12 @@ def contrast(
     ]
     return decide_mean(
         rows,
-        margin=criterion.margin,
+        margin=claim.margin,
         support=SUPPORT,
         clusters=clusters(pairs),
-        confidence=criterion.confidence,
-        scope=criterion.scope,
-        worst=worst,
+        confidence=claim.confidence,
+        scope=claim.scope,
+        worst=claim.worst_in(pairs, SUPPORT),
     )
 
 

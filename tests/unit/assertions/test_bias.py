@@ -15,7 +15,7 @@ from pytest_llmsafety.assertions.message import message
 from pytest_llmsafety.assertions.unqover import decide_subject, gammas, questions_about
 from pytest_llmsafety.errors import ConfigurationError
 from pytest_llmsafety.measurements.measurement import Figure, Measurement, PairedScore
-from pytest_llmsafety.stats import Criterion, Outcome
+from pytest_llmsafety.stats import Outcome
 from pytest_llmsafety.types import PairItem, QuestionItem, ReferenceItem, Score, UnqoverItem
 from tests.stand_ins.measurements import PAIR, RECORD, measurement
 
@@ -110,7 +110,7 @@ def decided(
 ) -> Decision:
     """The decision on subject 0 alone, at a margin of .2."""
     pairs = questions_about(choices(dense, compressed).pairs, SUBJECTS[0])
-    return decide_subject(pairs, SUBJECTS[0], Criterion(0.2, 0.975, "population"))
+    return decide_subject(pairs, SUBJECTS[0], Claim(0.2, 0.975))
 
 
 @pytest.mark.parametrize("compressed", [-0.4, 0.4, 0.0])

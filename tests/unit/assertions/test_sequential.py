@@ -50,7 +50,7 @@ def test_few_items_are_all_asked_and_it_is_said():
     verdict = assess_mean(lazy(same, ITEMS[:900])[0], Claim(0.05))
     assert verdict.n_asked == 900
     assert "1,000 items, and there are 900" in verdict.notes[0]
-    assert assess_mean(lazy(same, ITEMS[:900], scope="suite")[0], Claim(0.05)).n_asked < 900
+    assert assess_mean(lazy(same, ITEMS[:900])[0], Claim(0.05, scope="suite")).n_asked < 900
 
 
 def test_a_missing_score_ends_the_asking():

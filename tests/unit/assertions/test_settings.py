@@ -121,14 +121,14 @@ def silenced(pair: Any) -> float:
     return float(pair.values[0] > pair.values[1])
 
 
-def own_judge(measured: Any, claim: Claim) -> Verdict:
+def own_verdict(measured: Any, claim: Claim) -> Verdict:
     """The judge of docs/custom-assertion.md: it does nothing for the settings of a run."""
-    claimed = MeanClaim(Quantity(silenced, (0.0, 1.0)), claim, measured.settings)
+    claimed = MeanClaim(Quantity(silenced, (0.0, 1.0)), claim)
     taken, decision, _ = decide(measured, claimed)
     return verdict(taken, claim, decision, lambda pairs: (0.0, sum(map(silenced, pairs)) / N))
 
 
-def own(claim: Claim, judge: Any = own_judge, **settings: Any) -> Verdict:
+def own(claim: Claim, judge: Any = own_verdict, **settings: Any) -> Verdict:
     """A custom assertion under settings."""
     with observe(lambda _: None, tolerate=EVERY):
         return gate(made("assert_qa_drop", Settings(**settings)), claim, judge)
@@ -150,14 +150,13 @@ def test_a_judge_that_decides_by_another_claim_is_refused() -> None:
     """A judge may not replace the margin, the confidence or the scope that the run states."""
 
     def stubborn(measured: Any, claim: Claim) -> Verdict:
-        return own_judge(measured, dataclasses.replace(claim, margin=0.9))
+        return own_verdict(measured, dataclasses.replace(claim, margin=0.9))
 
     def unsure(measured: Any, claim: Claim) -> Verdict:
-        return own_judge(measured, dataclasses.replace(claim, confidence=0.6))
+        return own_verdict(measured, dataclasses.replace(claim, confidence=0.6))
 
     def general(measured: Any, claim: Claim) -> Verdict:
-        free = dataclasses.replace(measured, settings=Settings())
-        return own_judge(free, claim)
+        return own_verdict(measured, dataclasses.replace(claim, scope="population"))
 
     for judge, what in ((stubborn, "margin"), (unsure, "confidence"), (general, "scope")):
         with pytest.raises(ConfigurationError, match=f"did not use the {what} that the run"):
