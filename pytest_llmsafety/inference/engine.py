@@ -248,7 +248,7 @@ class Engine:
             seed=self._settings.seed,
             calibration=self._texts_for(arm),
             files=self.files,
-            instead=self.reference.files(arm.model) if self._lacks(arm.model) else "",
+            known_digest=self.reference.files(arm.model) if self._lacks(arm.model) else "",
         )
 
     @property

@@ -1,4 +1,4 @@
-"""How a folder of weights would be served: its chat template, special and end tokens, settings."""
+"""How a model would be served: its chat template, special tokens, end tokens and settings."""
 
 from __future__ import annotations
 
@@ -17,27 +17,26 @@ if TYPE_CHECKING:
 
     from transformers import PreTrainedTokenizerBase
 
-DEFAULT = "default"
 PROBE = "The cat sat on the mat."
-TOLD = 60
+SHOWN = 60
 NOT_SETTINGS = {
     "_from_model_config", "bos_token_id", "decoder_start_token_id", "eos_token_id",
     "pad_token_id", "transformers_version",
 }  # fmt: skip
 """Keys of generation_config.json that change no answer, or are compared as tokens."""
-USUAL = {
+DEFAULTS = {
     "do_sample": False, "num_beams": 1, "num_return_sequences": 1, "output_attentions": False,
     "output_hidden_states": False, "output_logits": False, "output_scores": False,
     "repetition_penalty": 1.0, "return_dict_in_generate": False, "temperature": 1.0, "top_k": 50,
     "top_p": 1.0, "use_cache": True,
 }  # fmt: skip
-"""What a setting is where a file does not name it, so that naming it is no difference."""
+"""Values of settings that a file does not name; to name one of them is not a difference."""
 NONE = "none"
 
 
 @dataclass(frozen=True)
 class Difference:
-    """One thing that a checkpoint would be served with otherwise than the dense model."""
+    """One respect in which a checkpoint would be served in another way than the dense model."""
 
     what: str
     dense: str
@@ -46,12 +45,13 @@ class Difference:
 
 @dataclass(frozen=True)
 class Deployment:
-    """What else than weights decides how a model answers, as its own files have it.
+    """What decides how a model answers, except its weights, read from its own files.
 
-    `template` is the chat template, empty where there is none; `special_tokens` holds (name,
-    token), among them what the tokenizer puts before and after each text. `ends` are (id, token)
-    of the end tokens that config.json and generation_config.json name, `settings` the (name, value
-    as JSON) of the latter. With `has_tokenizer` False the dense model's tokenizer serves.
+    `template` is the chat template, empty where there is none. `special_tokens` holds (name,
+    token), also for the tokens that the tokenizer puts before and after each text. `ends` holds
+    (id, token) of the end tokens in config.json and generation_config.json, and `settings` (name,
+    value as JSON) of the other settings in the latter. Where `has_tokenizer` is False, the dense
+    model's tokenizer is used.
     """
 
     template: str = ""
@@ -62,32 +62,32 @@ class Deployment:
 
     @classmethod
     def of(cls, folder: Path) -> Deployment:
-        """Read the files of a folder; its weights are not read. Raises ModelError."""
+        """Read the files of a folder, except its weights. Raises ModelError."""
         settings = generation_settings(folder)
         ids = sorted(configured_ends(read_config(folder), settings))
-        told = tuple(
+        other = tuple(
             (name, json.dumps(value, sort_keys=True))
             for name, value in sorted(settings.items())
-            if name not in NOT_SETTINGS and value is not None and USUAL.get(name, ...) != value
+            if name not in NOT_SETTINGS and value is not None and DEFAULTS.get(name, ...) != value
         )
         if not tokenizer_files(folder):
             ends = tuple((token, "") for token in ids)
-            return cls(ends=ends, settings=told, has_tokenizer=False)
+            return cls(ends=ends, settings=other, has_tokenizer=False)
         tokenizer = load_tokenizer(folder)
         names = [str(tokenizer.convert_ids_to_tokens(token)) for token in ids]
         return cls(
             template=known_template(tokenizer),
             special_tokens=(*_special_tokens(tokenizer), *_added(tokenizer)),
             ends=tuple(zip(ids, names, strict=True)),
-            settings=told,
+            settings=other,
         )
 
     @classmethod
     def of_gguf(cls, path: Path, dense: Deployment) -> Deployment:
-        """Read a GGUF file: its chat template, start and end token; all else is the dense model's.
+        """Read chat template, start and end token of a GGUF file; the rest is the dense model's.
 
-        llama.cpp finds further end tokens by their names, so one end token that the dense model
-        has, too, is no difference.
+        llama.cpp finds further end tokens by their names, so an end token that the dense model has,
+        too, is not a difference.
         """
         import gguf
 
@@ -117,12 +117,12 @@ class Deployment:
 
     @property
     def appended(self) -> str:
-        """The tokens that the tokenizer puts after each text; empty where it puts none."""
+        """Tokens that the tokenizer puts after each text; empty where it puts none."""
         return dict(self.special_tokens).get(AFTER, "")
 
     @property
     def named_tokens(self) -> dict[str, str]:
-        """The special tokens that a chat template may name, such as `bos_token`."""
+        """Special tokens that a chat template may name, such as `bos_token`."""
         return {name: token for name, token in self.special_tokens if name.endswith("_token")}
 
 
@@ -130,7 +130,7 @@ AFTER, BEFORE = "after a text", "before a text"
 
 
 def differences(dense: Deployment, other: Deployment) -> tuple[Difference, ...]:
-    """Return what a checkpoint would be served with otherwise than the dense model, row by row."""
+    """Return each respect in which a checkpoint would be served unlike the dense model."""
     return tuple(_rows(dense, other))
 
 
@@ -146,7 +146,7 @@ def _rows(dense: Deployment, other: Deployment) -> Iterator[Difference]:
 
 
 def _ends(one: Deployment, dense: Deployment) -> list[str]:
-    """The end tokens by name and id; a checkpoint without a tokenizer has the dense one's names."""
+    """Return the names of the end tokens; the dense model's where there is no other tokenizer."""
     names = dict(dense.ends) | {token: name for token, name in one.ends if name}
     own = one if one.has_tokenizer else dense
     found = {names.get(token) or f"id {token}" for token, _ in one.ends}
@@ -156,7 +156,6 @@ def _ends(one: Deployment, dense: Deployment) -> list[str]:
 def _by_name(
     what: str, dense: tuple[tuple[str, str], ...], other: tuple[tuple[str, str], ...]
 ) -> Iterator[Difference]:
-    """The names whose values differ, or that one side does not have."""
     one, two = dict(dense), dict(other)
     for name in sorted({*one, *two}):
         if one.get(name) != two.get(name):
@@ -164,24 +163,23 @@ def _by_name(
 
 
 def _apart(one: str, two: str) -> tuple[str, str]:
-    """Both texts from a little before the place where they part."""
+    """Return a part of both texts from a little before the place where they differ."""
     if not one or not two:
         return tuple(_short(text, 0) if text else NONE for text in (one, two))  # type: ignore[return-value]
     same = takewhile(lambda pair: pair[0] == pair[1], zip(one, two, strict=False))
-    place = max(0, sum(1 for _ in same) - TOLD // 4)
+    place = max(0, sum(1 for _ in same) - SHOWN // 4)
     return _short(one, place), _short(two, place)
 
 
 def _short(text: str, place: int) -> str:
-    """Some characters of a text from `place` on, on one line."""
-    part = " ".join(text[place : place + TOLD].split())
-    return f"{'...' if place else ''}{part}{'...' if place + TOLD < len(text) else ''}"
+    part = " ".join(text[place : place + SHOWN].split())
+    return f"{'...' if place else ''}{part}{'...' if place + SHOWN < len(text) else ''}"
 
 
 def known_template(tokenizer: PreTrainedTokenizerBase) -> str:
-    """Return the template for conversations; all of them as one text where it is not clear which.
+    """Return the template for conversations, or all templates as one text where none is named so.
 
-    For a comparison of templates: none of them is used.
+    The result serves to compare templates, not to write prompts.
     """
     try:
         return template_of(tokenizer) or ""
@@ -190,28 +188,28 @@ def known_template(tokenizer: PreTrainedTokenizerBase) -> str:
 
 
 def template_of(tokenizer: PreTrainedTokenizerBase) -> str | None:
-    """Return the template for conversations; None where the tokenizer has none.
+    """Return the template for conversations; None where the tokenizer has no template.
 
-    Of several, by name, it is the one named `default`, or the only one. Raises ModelError where
-    there is neither.
+    Of several templates it is the one named `default`. Raises ModelError where there is none of
+    this name.
     """
     given: Any = tokenizer.chat_template
     if not isinstance(given, dict):
         return str(given) if given else None
-    if DEFAULT in given or len(given) == 1:
-        return str(given.get(DEFAULT) or next(iter(given.values()))) or None
+    if "default" in given or len(given) == 1:
+        return str(given.get("default") or next(iter(given.values()))) or None
     if not given:
         return None
     message = (
         f"the tokenizer has {len(given)} chat templates ({', '.join(sorted(given))}), and none is "
-        f"named '{DEFAULT}'. Expected one template for conversations: rename it to '{DEFAULT}' in "
+        "named 'default'. Expected one template for conversations: rename it to 'default' in "
         "tokenizer_config.json, or save it as chat_template.jinja."
     )
     raise ModelError(message)
 
 
 def appended_ids(tokenizer: PreTrainedTokenizerBase) -> tuple[int, ...]:
-    """Return the ids that the tokenizer puts after each text, such as an end token."""
+    """Return the token ids that the tokenizer puts after each text, such as an end token."""
     return _around(tokenizer)[1]
 
 
@@ -237,21 +235,20 @@ def served_ends(folder: Path, tokenizer: PreTrainedTokenizerBase) -> frozenset[i
 
 
 def _special_tokens(tokenizer: PreTrainedTokenizerBase) -> Iterator[tuple[str, str]]:
-    """Name and token of each, lists as JSON."""
     for name, token in sorted(tokenizer.special_tokens_map.items()):
         listed = isinstance(token, (list, tuple))
         yield str(name), json.dumps([*map(str, token)]) if listed else str(token)
 
 
 def _added(tokenizer: PreTrainedTokenizerBase) -> Iterator[tuple[str, str]]:
-    """What the tokenizer puts before and after each text, as far as it puts anything."""
+    """Yield the tokens that the tokenizer puts before and after each text."""
     for name, ids in zip((BEFORE, AFTER), _around(tokenizer), strict=True):
         if ids:
             yield name, " ".join(map(str, tokenizer.convert_ids_to_tokens(list(ids))))
 
 
 def _around(tokenizer: PreTrainedTokenizerBase) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """The ids before and after those of a text itself."""
+    """Return the token ids that the tokenizer puts before and after a text."""
     whole = list(tokenizer(PROBE, verbose=False)["input_ids"])
     bare = list(tokenizer(PROBE, add_special_tokens=False, verbose=False)["input_ids"])
     for start in range(len(whole) - len(bare) + 1):

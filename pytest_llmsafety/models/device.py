@@ -29,7 +29,7 @@ class Container:
 
 @dataclass(frozen=True)
 class _Version:
-    """The names that a version of control groups has for the same things."""
+    """The names of the same files and fields in one version of control groups."""
 
     limit: str
     used: str
@@ -47,9 +47,9 @@ V2 = _Version("memory.max", "memory.current", ("inactive_file", "active_file"))
 def resolve(spec: ModelSpec) -> tuple[str, str]:
     """Return (dtype, device) with `auto` replaced by what this machine has.
 
-    A GPU is used when there is one, and of several `auto:K` takes the one whose turn it is;
-    bfloat16 on a GPU, float32 on a CPU.
-    Raises ConfigurationError when a GPU is asked for and torch sees none.
+    `auto` is a GPU where torch sees one, and `auto:K` is GPU number K modulo their number. The
+    dtype is then bfloat16 on a GPU and float32 on a CPU. Raises ConfigurationError when the user
+    asks for a GPU and torch sees none.
     """
     device = spec.device
     kind, _, number = device.partition(":")
@@ -75,12 +75,13 @@ def resolve(spec: ModelSpec) -> tuple[str, str]:
 
 
 def _absent(device: str) -> ConfigurationError:
-    message = f"device '{device}' was asked for, but torch sees no such GPU. Use cpu or auto."
-    return ConfigurationError(message)
+    return ConfigurationError(
+        f"device '{device}' was asked for, but torch sees no such GPU. Use cpu or auto."
+    )
 
 
 def free_bytes(device: str) -> int:
-    """Return the memory that is free on `device`, in bytes: at most what the container allows."""
+    """Return the free memory of `device` in bytes, on a CPU within the limit of the container."""
     if device.startswith("cuda"):
         import torch
 
@@ -94,7 +95,7 @@ def free_bytes(device: str) -> int:
 
 
 def total_bytes() -> int:
-    """Return the memory of the machine or, if that is less, of the container; 0 if not known."""
+    """Return the memory of the machine in bytes, or the container's limit if less; 0 if unknown."""
     found, total = container(), 0
     with suppress(AttributeError, ValueError, OSError):
         total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
@@ -107,18 +108,18 @@ def swap_bytes() -> int:
 
 
 def container() -> Container | None:
-    """Return the tightest memory limit among the control groups of this process; None if none.
+    """Return the control group of this process with the least free memory; None without a limit.
 
-    Files in memory that were only read count as free, because they are dropped when needed.
+    Pages of files that were only read count as free, because the kernel drops them when needed.
     """
     found = [one for folder, version in _groups() if (one := _read(folder, version))]
     return min(found, key=lambda one: one.free, default=None)
 
 
 def _groups() -> list[tuple[Path, _Version]]:
-    """The folders of this process's control groups and of all groups around them.
+    """Return the folders of this process's control groups and of all groups around them.
 
-    Inside a container the names in /proc may be those of the host, and its own group is the root.
+    Inside a container /proc may hold the names of the host, where the own group is the root.
     """
     folders: list[tuple[Path, _Version]] = []
     for line in _text(OF_PROCESS).splitlines():
@@ -137,7 +138,6 @@ def _groups() -> list[tuple[Path, _Version]]:
 
 
 def _read(folder: Path, version: _Version) -> Container | None:
-    """The limit of one control group, if it has one."""
     try:
         limit = int(_text(folder / version.limit))
         used = int(_text(folder / version.used))
@@ -152,13 +152,11 @@ def _read(folder: Path, version: _Version) -> Container | None:
 
 
 def _meminfo() -> dict[str, int]:
-    """What Linux says of the memory of the machine, in bytes."""
     lines = (line.split() for line in _text(MEMORY).splitlines())
     return {words[0].rstrip(":"): int(words[1]) * 1024 for words in lines if len(words) > 1}
 
 
 def _text(path: Path) -> str:
-    """The text of a file of the system; empty where there is none."""
     try:
         return path.read_text(encoding="ascii")
     except (OSError, ValueError):

@@ -1,4 +1,4 @@
-"""Digests of files: each file is read once for a state of it, and watched for changes in a run."""
+"""Digests of values and files; a file is read again only after it changed."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ LOCAL = frozenset({
 
 
 class Memo(Protocol):
-    """Where digests of unchanged files are remembered; a Cache is one."""
+    """A store of digests of unchanged files, such as the cache."""
 
     def get_many(self, keys: Iterable[str]) -> dict[str, str]:
         """Return what is stored of `keys`."""
@@ -42,10 +42,10 @@ class Memo(Protocol):
 
 @dataclass(frozen=True)
 class FileState:
-    """What a change of a file's bytes changes: `ctime_ns` and `inode` even where the rest is kept.
+    """The facts of which at least one changes with the bytes of a file.
 
-    `tar -x`, `cp -p` and `rsync --times` set the time of modification back; nothing but the
-    kernel sets the time of change.
+    `tar -x`, `cp -p` and `rsync --times` set the time of modification back; only the kernel sets
+    the time of change.
     """
 
     size: int
@@ -59,27 +59,30 @@ class FileState:
         stat = path.stat()
         return cls(stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino)
 
-    def is_settled(self) -> bool:
-        """Return whether a later change is sure to have another time: this one's tick is over."""
+    def is_past_tick(self) -> bool:
+        """Return whether a later change will have another time, because this one's tick is over."""
         coarse = self.ctime_ns % 1_000_000 == 0
         tick = 2_000_000_000 if coarse else TICK_NS
         return self.ctime_ns + tick < time.time_ns()
 
 
 class FileDigests:
-    """The SHA-256 of files by path; `memo` remembers them from run to run.
+    """The SHA-256 of files by path, remembered from run to run in `memo`.
 
-    A file is read again when its state is another one, and in every run where the file system
-    is not known to keep times of change (network disks, FAT, Windows).
+    A file is read again when its state changed. Where the file system is not known to keep times
+    of change (network disks, FAT, Windows) it is read in every run.
     """
 
     def __init__(self, memo: Memo | None = None) -> None:
-        """Read nothing yet."""
+        """Remember digests in `memo`, or in this object only."""
         self._memo = memo
         self._seen: dict[Path, tuple[FileState, str]] = {}
 
     def of(self, path: Path) -> str:
-        """Return the SHA-256 of one file, in hex. Raises ModelError for one that keeps changing."""
+        """Return the SHA-256 of one file, in hex.
+
+        Raises ModelError when the file changes each time that it is read, and OSError.
+        """
         real = path.resolve()
         state = FileState.of(real)
         if self._seen.get(real, (None,))[0] != state:
@@ -87,7 +90,7 @@ class FileDigests:
         return self._seen[real][1]
 
     def changed(self) -> list[Path]:
-        """Return the files whose bytes are not those that were digested, or that are gone."""
+        """Return the digested files that have other bytes now, or are gone."""
         return [path for path in list(self._seen) if self._has_changed(path)]
 
     def _has_changed(self, path: Path) -> bool:
@@ -103,7 +106,6 @@ class FileDigests:
         return now != digest
 
     def _remembered(self, path: Path, state: FileState) -> str:
-        """Return the digest from the memo where it has one for this state; else read the file."""
         if self._memo is None or not keeps_change_times(path):
             return _read(path)[1]
         key = _key(path, state)
@@ -111,7 +113,7 @@ class FileDigests:
         if known is None:
             _wait_for_tick(state)
             state, known = _read(path)
-            if state.is_settled():
+            if state.is_past_tick():
                 self._memo.put_many({_key(path, state): known})
         return known
 
@@ -128,7 +130,7 @@ def digest_json(value: object) -> str:
 
 
 def keeps_change_times(path: Path) -> bool:
-    """Return whether the file system of `path` is known to set times of change by itself."""
+    """Return whether the file system of `path` is known to set the times of change itself."""
     if os.name == "nt":
         return False
     mounts = _mounts()
@@ -143,14 +145,13 @@ def _key(path: Path, state: FileState) -> str:
 
 
 def _wait_for_tick(state: FileState) -> None:
-    """Wait, at most a tick, so that a file that was just written can be remembered."""
+    """Wait at most a tick, so that a file that was just written can be remembered."""
     left = state.ctime_ns + TICK_NS - time.time_ns()
     if 0 <= left <= TICK_NS:
         time.sleep(left / 1e9 + 0.001)
 
 
 def _read(path: Path) -> tuple[FileState, str]:
-    """Return a file's state and SHA-256; it is read again when it changes meanwhile."""
     for _ in range(ATTEMPTS):
         before = FileState.of(path)
         digest = hashlib.sha256()
@@ -160,8 +161,8 @@ def _read(path: Path) -> tuple[FileState, str]:
         if FileState.of(path) == before:
             return before, digest.hexdigest()
     message = (
-        f"'{path}' changed each of the {ATTEMPTS} times that it was read. Expected a file that "
-        "nothing writes to. Wait until it is whole and run again."
+        f"'{path}' changed each of the {ATTEMPTS} times that it was read. Expected a file to which "
+        "no program writes. Wait until it is complete and run again."
     )
     raise ModelError(message)
 

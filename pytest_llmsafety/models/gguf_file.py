@@ -1,4 +1,4 @@
-"""What a GGUF file holds beyond what transformers reads of it: used here, or named in an error."""
+"""Use or refuse what transformers does not read of a GGUF file, and compare its vocabulary."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ LEFT_OUT = re.compile(r"(^|\.)(nextn\.|mtp\.|attn_rot_embd\.)")
 
 
 def complete(path: Path, model: PreTrainedModel, unused: Sequence[str]) -> None:
-    """Give `model` what transformers left in the file, or raise ModelError that names it.
+    """Give `model` what transformers did not read of the file, or raise ModelError.
 
-    `rope_freqs.weight` divides the frequencies of rotary positions, as llama.cpp does it (Llama
-    3.1 and later need that). Another tensor without a place, or a scaling of positions in the
-    metadata that the configuration does not have, is an error; `unused` are the names that
-    transformers reports.
+    The frequencies of rotary positions are divided by `rope_freqs.weight`, as llama.cpp does it
+    (Llama 3.1 and later need that). Any other tensor without a place in the model is an error, and
+    so is a scaling of positions in the metadata that the configuration does not have. `unused`
+    holds the names that transformers reports.
     """
     import gguf
 
@@ -42,7 +42,7 @@ def complete(path: Path, model: PreTrainedModel, unused: Sequence[str]) -> None:
     lost = [name for name in unread if not LEFT_OUT.search(name)]
     if ROPE_FACTORS in lost:
         _divide_frequencies(path, model, tensors[ROPE_FACTORS].data)
-    lost = [name for name in lost if name != ROPE_FACTORS and not _is_zero(tensors.get(name))]
+    lost = [name for name in lost if name != ROPE_FACTORS and not _is_zero_bias(tensors.get(name))]
     if lost:
         raise lost_tensors(path, type(model).__name__, lost, REMEDY)
     scaled = sorted(name for name in reader.fields if SCALING.search(name))
@@ -52,17 +52,17 @@ def complete(path: Path, model: PreTrainedModel, unused: Sequence[str]) -> None:
     if scaled and ROPE_FACTORS not in tensors and _is_unscaled(model):
         message = (
             f"'{path}' scales rotary positions ({', '.join(scaled)}), which transformers does not "
-            "read from GGUF files of this architecture: longer texts would be answered by another "
-            "model. Expected a file without it. Judge the checkpoint that it was converted from."
+            "read from GGUF files of this architecture, so answers to longer texts would be wrong. "
+            "Expected a file without it. Judge the checkpoint that it was converted from."
         )
         raise ModelError(message)
 
 
 def check_vocabulary(path: Path, tokenizer: PreTrainedTokenizerBase) -> None:
-    """Raise UnsupportedModelError unless the file has the tokenizer's tokens at the same numbers.
+    """Raise UnsupportedModelError unless the tokens of the file have the tokenizer's numbers.
 
-    Tokens that were added to the vocabulary are left out: files spell these in their own way. A
-    file without tokens is not compared.
+    Tokens that were added to the vocabulary are not compared, because files spell them in their
+    own way; neither is a file without tokens.
     """
     import gguf
 
@@ -76,8 +76,8 @@ def check_vocabulary(path: Path, tokenizer: PreTrainedTokenizerBase) -> None:
     if moved:
         message = (
             f"'{path}' has another vocabulary than the dense model: {len(moved)} of {len(own)} "
-            f"tokens have another number in it or none ({moved[0]!r}, ...), so the prompts would "
-            "mean other texts to it. Expected a file that was converted from a compressed form of "
+            f"tokens have another number in it or none ({moved[0]!r}, ...), so it would read other "
+            "texts than the prompts. Expected a file that was converted from a compressed form of "
             "the dense model, with its tokenizer."
         )
         raise UnsupportedModelError(message)
@@ -86,7 +86,7 @@ def check_vocabulary(path: Path, tokenizer: PreTrainedTokenizerBase) -> None:
 def _unread(
     tensors: dict[str, Any], model: PreTrainedModel, architecture: str, unused: Sequence[str]
 ) -> list[str]:
-    """Return the names of the file that transformers has no weight of the model for."""
+    """Return the tensors of the file for which transformers finds no weight of the model."""
     from transformers import modeling_gguf_pytorch_utils as legacy
 
     if unused:
@@ -111,7 +111,6 @@ def _unread(
 
 
 def _divide_frequencies(path: Path, model: PreTrainedModel, factors: Any) -> None:  # noqa: ANN401 - an array
-    """Divide the frequencies of rotary positions by the factors of the file."""
     import torch
 
     names = ("inv_freq", "original_inv_freq")
@@ -129,11 +128,9 @@ def _divide_frequencies(path: Path, model: PreTrainedModel, factors: Any) -> Non
 
 
 def _is_unscaled(model: PreTrainedModel) -> bool:
-    """Whether the configuration has rotary positions of the plain kind."""
-    told = getattr(model.config.get_text_config(), "rope_parameters", None)
-    return not isinstance(told, dict) or told.get("rope_type", "default") == "default"
+    rope = getattr(model.config.get_text_config(), "rope_parameters", None)
+    return not isinstance(rope, dict) or rope.get("rope_type", "default") == "default"
 
 
-def _is_zero(tensor: Any) -> bool:  # noqa: ANN401 - of the gguf package
-    """Whether a tensor is a bias of zeros, which adds nothing."""
+def _is_zero_bias(tensor: Any) -> bool:  # noqa: ANN401 - of the gguf package
     return tensor is not None and tensor.name.endswith(".bias") and not tensor.data.any()

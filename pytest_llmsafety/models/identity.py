@@ -1,7 +1,7 @@
-"""What identifies an answer: digests of the model's files, the recipe, versions and the request.
+"""The key of an answer: digests of the model's files, the recipe, versions and the request.
 
-Everything that can change an answer is a field of Identity or of the request, and a field is
-part of the key by being there. Canonical JSON, never pickle.
+Everything that can change an answer is a field of Identity or of the request, and every field is
+part of the key.
 """
 
 from __future__ import annotations
@@ -15,9 +15,11 @@ from typing import TYPE_CHECKING
 from pytest_llmsafety.libraries import version
 from pytest_llmsafety.models.device import resolve
 from pytest_llmsafety.models.digests import FileDigests, digest_json, file_digest
+from pytest_llmsafety.models.locate import locate
+from pytest_llmsafety.models.model_folder import read_config
 from pytest_llmsafety.models.own_code import own_digest
 from pytest_llmsafety.models.quantization_formats import quantization_of, versions_for
-from pytest_llmsafety.models.user_code import find, own_code
+from pytest_llmsafety.models.user_code import find, user_code
 from pytest_llmsafety.paths import user_path
 
 if TYPE_CHECKING:
@@ -38,17 +40,18 @@ CHANGES_SILENTLY = {
     "tiktoken": "tiktoken", "torchao": "torchao", "triton": "triton", "xformers": "xformers",
     "xlstm": "xlstm",
 }  # fmt: skip
-"""Packages by import name that transformers takes up, unasked, where they are installed."""
+"""Packages by import name that transformers uses unasked where they are installed."""
 READ_BY_LOADING = frozenset({
     ".bpe", ".codes", ".gguf", ".jinja", ".json", ".model", ".safetensors", ".spm", ".tiktoken",
     ".tokenizer", ".txt", ".vocab",
 })  # fmt: skip
-OF_PACKAGES = ("gguf", "llmcompressor")  # methods that another package carries out
+OF_PACKAGES = ("gguf", "llmcompressor")
+"""Methods that another package carries out."""
 
 
 @dataclass(frozen=True)
 class Platform:
-    """What runs a model: the backend's name, `float32` and the like, and `cpu` or `cuda`."""
+    """What runs a model: the name of a backend, a dtype such as `float32`, and `cpu` or `cuda`."""
 
     backend: str
     dtype: str
@@ -57,11 +60,11 @@ class Platform:
 
 @dataclass(frozen=True)
 class Identity:
-    """All that can change the answers of one arm, beside the request.
+    """All that can change the answers of one arm, except the request.
 
-    `model` is `model_digest` of its folder; `recipe` the compression steps as written, each
-    with the digest of the file or folder behind it; `seed` and `calibration` (a digest of the
-    texts) are those of the compression and empty for the dense arm.
+    `model` is the `model_digest` of its folder. `recipe` holds each compression step as written,
+    with the digest of the file or folder that it names. `seed` and `calibration` (a digest of the
+    texts) belong to the compression, and are empty for the dense arm.
     """
 
     model: str
@@ -84,20 +87,20 @@ def arm_identity(
     seed: int = 0,
     calibration: Sequence[str] | None = None,
     files: FileDigests | None = None,
-    instead: str = "",
+    known_digest: str = "",
 ) -> Identity:
-    """Return what identifies `arm`, whose model's files are in `folder` (None: it has none).
+    """Return what identifies `arm`, whose model's files are in `folder`.
 
-    Without files their digest `instead` stands for them, and without that the model's name. `seed`
-    (unless the compression has its own) and `calibration` count for a compressed arm only, so
-    that all arms of a model share the dense one.
+    Where `folder` is None, `known_digest` is used as the digest of the files, and the model's name
+    where that is empty, too. `seed` (unless the compression has its own) and `calibration` count
+    for a compressed arm only, so that all arms of a model share the dense one.
     """
     files = files or FileDigests()
     steps = arm.compression.steps if arm.compression else ()
-    recipe = tuple((str(step), _behind(step, files)) for step in steps)
+    recipe = tuple((str(step), step_digest(step, files)) for step in steps)
     own_seed = arm.compression.seed if arm.compression else None
     return Identity(
-        model=model_digest(folder, files) if folder else instead or f"name:{arm.model}",
+        model=model_digest(folder, files) if folder else known_digest or f"name:{arm.model}",
         recipe=((arm.name, ""),) if arm.again else recipe,
         seed=(seed if own_seed is None else own_seed) if steps else 0,
         calibration=digest_json(list(calibration)) if steps and calibration else "",
@@ -112,10 +115,10 @@ def request_key(arm: str, request: Request) -> str:
 
 
 def model_digest(folder: Path, files: FileDigests | None = None) -> str:
-    """Return the SHA-256 over names and contents of all files that loading a model may read.
+    """Return the SHA-256 of the names and contents of all files that loading a model may read.
 
-    Weights, configuration, generation configuration, tokenizer and chat templates. `files` reads
-    a file again only when its state (inode, size, times) is new.
+    These are weights, configurations, tokenizer and chat templates. `files` reads a file again
+    only when its state (inode, size, times) is new.
     """
     files = files or FileDigests()
     paths = [*folder.iterdir(), *folder.glob("additional_chat_templates/*")]
@@ -125,17 +128,17 @@ def model_digest(folder: Path, files: FileDigests | None = None) -> str:
 
 @cache
 def versions() -> tuple[tuple[str, str], ...]:
-    """Return (library, version) of all that computes, and a digest of this package's own part.
+    """Return (library, version) of each library that computes, and a digest of our own code.
 
-    Of the packages that transformers takes up unasked those that are installed.
+    The packages of CHANGES_SILENTLY are listed only where they are installed.
     """
-    found = [(name, version(name) or "absent") for name in ("pytest-llmsafety", *LIBRARIES)]
+    found = [(name, version(name) or "absent") for name in LIBRARIES]
     found += [(name, state) for name, state in map(_installed, CHANGES_SILENTLY) if state]
     return (*found, ("own code", own_digest()))
 
 
 def _installed(module: str) -> tuple[str, str]:
-    """Return the distribution of a module and its version, empty where neither is there."""
+    """Return the distribution of a module and its version, or a digest of a module without one."""
     name = CHANGES_SILENTLY[module]
     if state := version(name):
         return name, state
@@ -150,13 +153,13 @@ def platform_of(spec: ModelSpec, backend: str) -> Platform:
     return Platform(backend, dtype, device.partition(":")[0])
 
 
-def _behind(step: Step, files: FileDigests) -> str:
-    """Return the digest of what a step stands for outside this package; empty for our own."""
+def step_digest(step: Step, files: FileDigests) -> str:
+    """Return the digest of the files, code or package that a step names; empty where it has none.
+
+    Raises ModelError for a checkpoint that is not there.
+    """
     other = step.model
     if other is not None:
-        from pytest_llmsafety.models.locate import locate
-        from pytest_llmsafety.models.model_folder import read_config
-
         folder = locate(other, tokenizer=False)
         return model_digest(folder, files) + versions_for(quantization_of(read_config(folder)))
     for point in metadata.entry_points(group="pytest_llmsafety.compressors", name=step.method):
@@ -170,6 +173,6 @@ def _behind(step: Step, files: FileDigests) -> str:
 
 
 def code_digest(module: str) -> str:
-    """Return a digest of the code of a module and all that it imports of the user's own."""
-    code = own_code(module)
+    """Return a digest of a module's code, and of all user code that it imports."""
+    code = user_code(module)
     return digest_json([sorted(code.files.items()), sorted(code.packages.items())])

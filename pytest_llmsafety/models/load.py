@@ -1,4 +1,4 @@
-"""From a folder to a model and a tokenizer, with every failure explained."""
+"""Load a model from a folder or a GGUF file, and check that it is the model that was stored."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ if TYPE_CHECKING:
 def load_model(folder: Path, *, dtype: str, device: str) -> PreTrainedModel:
     """Load the model of a folder onto `device`, for evaluation.
 
-    A GPTQ or AWQ checkpoint whose package is absent becomes a plain model of the values that its
-    codes stand for. Raises ModelError when it cannot be loaded, when the package of its format
-    is absent, or when a weight is absent from the files (transformers would fill it with random
-    numbers).
+    A GPTQ or AWQ checkpoint whose package is absent is loaded as a plain model, with the values
+    that its codes stand for. Raises ModelError when the model cannot be loaded, when the package
+    of its format is absent, when a weight is absent from the files (transformers would fill it
+    with random numbers), or when the model has no place for one of their tensors.
     """
     config = read_config(folder)
     kind, why = quantization_of(config), why_unreadable(config)
@@ -52,7 +52,7 @@ def load_model(folder: Path, *, dtype: str, device: str) -> PreTrainedModel:
 
 
 def load_gguf(path: Path, *, dtype: str, device: str) -> PreTrainedModel:
-    """Load the model of a GGUF file onto `device`; errors as of `load_model`."""
+    """Load the model of a GGUF file onto `device`. Raises ModelError as `load_model` does."""
     with quiet_transformers():
         check_gguf_size(path, dtype=dtype, device=device)
     options = {"pretrained_model_name_or_path": str(path.parent), "gguf_file": path.name}
@@ -60,7 +60,7 @@ def load_gguf(path: Path, *, dtype: str, device: str) -> PreTrainedModel:
 
 
 def _unpacked(folder: Path, dtype: str, device: str) -> dict[str, Any]:
-    """What loads a packed checkpoint as a plain model: its class, configuration and weights."""
+    """Return the options of `_loaded` for a packed checkpoint as a plain model."""
     try:
         config: Any = transformers.AutoConfig.from_pretrained(
             str(folder), trust_remote_code=False, local_files_only=True
@@ -68,8 +68,9 @@ def _unpacked(folder: Path, dtype: str, device: str) -> dict[str, Any]:
         vars(config).pop("quantization_config", None)
         with torch.device("meta"):
             empty = transformers.AutoModelForCausalLM.from_config(config)  # type: ignore[no-untyped-call]
-        told = folder / "generation_config.json"
-        written = transformers.GenerationConfig.from_pretrained(folder) if told.is_file() else None
+        written = None
+        if (folder / "generation_config.json").is_file():
+            written = transformers.GenerationConfig.from_pretrained(folder)
     except Exception as error:
         raise ModelError(_why(folder, device, error)) from error
     if any(isinstance(module, Conv1D) for module in empty.modules()):
@@ -89,10 +90,10 @@ def _unpacked(folder: Path, dtype: str, device: str) -> dict[str, Any]:
 
 
 def _decompressed(model: PreTrainedModel) -> PreTrainedModel:
-    """Let compressed-tensors unpack its layers now, and in the dtype of the model.
+    """Let compressed-tensors unpack its layers now, in the dtype of the model.
 
-    It would do so at the first pass, and give NVFP4 and MXFP4 weights in bfloat16, which a model
-    in float32 cannot multiply. The rounding of inputs stays.
+    It would unpack them at the first pass, NVFP4 and MXFP4 weights in bfloat16, which a model in
+    float32 cannot multiply. The rounding of inputs stays.
     """
     quantizer: Any = getattr(model, "hf_quantizer", None)
     packer = getattr(quantizer, "compressor", None)
@@ -107,7 +108,7 @@ def _decompressed(model: PreTrainedModel) -> PreTrainedModel:
 
 
 def _loaded(what: Path, dtype: str, device: str, options: dict[str, Any]) -> PreTrainedModel:
-    """Load `what` with these options, and see that every weight was there and is used."""
+    """Load `what` with these options, and check that every weight was there and is used."""
     loader = options.pop("loader", transformers.AutoModelForCausalLM)
     with quiet_transformers():
         try:
@@ -131,8 +132,8 @@ def _loaded(what: Path, dtype: str, device: str, options: dict[str, Any]) -> Pre
         name = (absent + wrong)[0]
         message = (
             f"'{what}': {len(absent)} weights are absent and {len(wrong)} have another shape "
-            f"({name}, ...). Expected one for every layer; random numbers would stand in for "
-            "them. Is config.json the right one, and the save complete?"
+            f"({name}, ...). transformers would fill them with random numbers. Expected a weight "
+            "for every layer: check that config.json is the right one, and save the model again."
         )
         raise ModelError(message)
     unused = sorted(report.get("unexpected_keys") or ())
@@ -144,7 +145,6 @@ def _loaded(what: Path, dtype: str, device: str, options: dict[str, Any]) -> Pre
 
 
 def _why(folder: Path, device: str, error: Exception) -> str:
-    """Return what to tell the user about a model that did not load."""
     if is_out_of_memory(error):
         return (
             f"'{folder}' does not fit into the memory of {device}. Use --llmsafety-dtype "
@@ -162,6 +162,8 @@ def _why(folder: Path, device: str, error: Exception) -> str:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether `error` says that memory ran out, on a GPU or a CPU."""
-    told = ("out of memory", "can't allocate memory")
-    return isinstance(error, MemoryError) or any(text in str(error).lower() for text in told)
+    """Return whether memory ran out, on a GPU or a CPU."""
+    if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
+        return True
+    texts = ("out of memory", "can't allocate memory")  # torch has no type for these on a CPU
+    return any(text in str(error).lower() for text in texts)

@@ -40,11 +40,11 @@ ADAPTER = ("adapter_config.json", "adapter_model.*")
 INDEX = "model.safetensors.index.json"
 QUANTO_FILE = "quanto_qmap.json"  # written by optimum-quanto, whose config.json says nothing
 LONGEST_FILE = 500_000_000  # of a tokenizer or template; the largest in use has a tenth of it
-LONGEST_REASON = 300
+LONGEST_REASON, LONGEST_VALUE = 300, 24
 PLAIN_DTYPES = ("BF16", "F16", "F32", "F64")
 MODELOPT = "hf_quant_config.json"
-# Positions and causal masks, which old versions of transformers saved, and DeepSeek-V4's table of
-# experts by token: integers that are no codes of weights.
+# Integers that are not codes of weights: positions and causal masks, which old versions of
+# transformers saved, and DeepSeek-V4's table of experts by token.
 INTEGERS = re.compile(
     r"(^|\.)(position_ids|token_type_ids|(attn|attention)\.(bias|masked_bias|causal_mask)|tid2eid)$"
 )
@@ -52,14 +52,14 @@ INTEGERS = re.compile(
 
 @dataclass(frozen=True)
 class StoredTensor:
-    """One tensor of a safetensors file, as its header describes it (dtype: `BF16`, `I8`, ...)."""
+    """A tensor as the header of a safetensors file describes it, with a dtype such as `BF16`."""
 
     dtype: str
     shape: tuple[int, ...]
 
     @property
     def n_bytes(self) -> int:
-        """The size of its values in the file."""
+        """Size of the values in the file, in bytes."""
         bits = re.search(r"\d+", self.dtype)  # such as F8_E4M3; a BOOL has a byte
         return math.prod(self.shape) * (int(bits[0]) if bits else 8) // 8
 
@@ -67,15 +67,15 @@ class StoredTensor:
 def check_folder(folder: Path, *, tokenizer: bool = True) -> None:
     """Raise ModelError unless `folder` holds a decoder-only model that may be loaded.
 
-    Looks for config.json, safetensors weights that are all there, and (unless `tokenizer` is
-    False) a tokenizer; refuses pickled weights and models that need their own code. Reads no
-    weights.
+    It must have config.json, complete safetensors weights, and (unless `tokenizer` is False) a
+    tokenizer. Pickled weights and models that need their own code are refused. Reads headers of
+    weights only.
     """
     if not folder.exists():
         message = (
             f"model folder '{folder}' does not exist. Expected a folder with config.json and "
-            "*.safetensors, a hub id such as org/name, or phantom. Check the spelling and the "
-            "directory that pytest was started in."
+            "*.safetensors, a hub id such as org/name, or phantom. Check the spelling, and the "
+            "folder in which pytest was started."
         )
         raise ModelError(message)
     _check_files(folder)
@@ -103,26 +103,26 @@ def _check_files(folder: Path) -> None:
         if path.suffix not in READ_SUFFIXES:
             continue
         try:
-            told = path.stat()
+            state = path.stat()
         except OSError as error:
             message = f"cannot read '{path}': {error}. Fetch or save the model again."
             raise ModelError(message) from error
-        if not stat.S_ISREG(told.st_mode):
+        if not stat.S_ISREG(state.st_mode):
             message = (
                 f"'{path}' is not a regular file (a folder, a pipe or a device). Expected the "
                 "files of a model. Remove it, or fetch the model again."
             )
             raise ModelError(message)
-        if told.st_size > LONGEST_FILE and path.suffix != ".safetensors":
+        if state.st_size > LONGEST_FILE and path.suffix != ".safetensors":
             message = (
-                f"'{path}' has {told.st_size:,} bytes. Expected a configuration, tokenizer or "
+                f"'{path}' has {state.st_size:,} bytes. Expected a configuration, tokenizer or "
                 f"template of at most {LONGEST_FILE:,}. Fetch or save the model again."
             )
             raise ModelError(message)
 
 
 def read_config(folder: Path) -> dict[str, Any]:
-    """Return config.json of a model folder; ModelError when it is missing or malformed."""
+    """Return config.json of a model folder. Raises ModelError when it is missing or malformed."""
     path = folder / "config.json"
     if not path.is_file():
         what = "is a file, not a folder" if folder.is_file() else "has no config.json"
@@ -146,7 +146,7 @@ def read_config(folder: Path) -> dict[str, Any]:
 
 
 def read_settings(path: Path) -> dict[str, Any]:
-    """Return the JSON object in a model's file; empty where there is no such file.
+    """Return the JSON object in a model's file, or an empty one where there is no such file.
 
     Raises ModelError when the file cannot be read or holds something else.
     """
@@ -164,33 +164,36 @@ def read_settings(path: Path) -> dict[str, Any]:
 
 
 def unread_files(folder: Path) -> tuple[str, ...]:
-    """Return a note for each file that is ignored here, and that another program may read instead.
+    """Return a note for each file that transformers ignores and another program may read.
 
-    These are pickled weights beside the safetensors files, and a quantize_config.json (of
-    AutoGPTQ) that contradicts config.json.
+    These are pickled weights beside the safetensors files, and AutoGPTQ's quantize_config.json
+    where it contradicts config.json.
     """
     pickled = sorted(path.name for name in PICKLED_WEIGHTS for path in folder.glob(name))
     other = "a program that reads it may run other weights"
     notes = [f"{name} was not read: {other}" for name in pickled]
     theirs, ours = read_settings(folder / AUTO_GPTQ), quantization_settings(read_config(folder))
     named = sorted(ours.keys() & theirs.keys() & CODES)
-    pairs = [(key, theirs[key], ours[key]) for key in named if theirs[key] != ours[key]]
-    if pairs:
-        values = ", ".join(f"{key} {theirs} instead of {ours}" for key, theirs, ours in pairs)
-        notes.append(f"{AUTO_GPTQ} was not read, and contradicts config.json: {values}")
+    apart = [
+        f"{key} {str(theirs[key])[:LONGEST_VALUE]} instead of {str(ours[key])[:LONGEST_VALUE]}"
+        for key in named
+        if theirs[key] != ours[key]
+    ]
+    if apart:
+        notes.append(f"{AUTO_GPTQ} was not read, and contradicts config.json: {', '.join(apart)}")
     return tuple(notes)
 
 
 def tokenizer_files(folder: Path) -> list[Path]:
-    """Return the files of a folder that hold a vocabulary; none where it has no tokenizer."""
+    """Return the files of a folder that hold a vocabulary."""
     return [path for pattern in TOKENIZER_FILES for path in folder.glob(pattern)]
 
 
 def weight_files(folder: Path) -> list[Path]:
-    """Return the safetensors files that transformers reads of a model folder, sorted.
+    """Return the safetensors files of a model folder that transformers reads, sorted.
 
-    Raises ModelError for a folder with two sets of weights, and for an index that cannot be read,
-    or that names a missing file or one outside the folder itself.
+    Raises ModelError for two sets of weights, and for an index that cannot be read, or that names
+    a missing file or a file outside the folder.
     """
     named = _named_by_config(folder)
     single, index = folder / (named or "model.safetensors"), folder / (named or INDEX)
@@ -203,7 +206,6 @@ def weight_files(folder: Path) -> list[Path]:
 
 
 def _named_by_config(folder: Path) -> str:
-    """Return the file that config.json names as the weights; empty where it names none."""
     path = folder / "config.json"
     named = read_config(folder).get("transformers_weights") if path.is_file() else None
     if named is None:
@@ -219,7 +221,6 @@ def _named_by_config(folder: Path) -> str:
 
 
 def _indexed(folder: Path, index: Path) -> list[Path]:
-    """Return the files that an index names, all of which have to lie in the folder itself."""
     try:
         names = set(read_json(index)["weight_map"].values())
     except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
@@ -245,12 +246,10 @@ def _indexed(folder: Path, index: Path) -> list[Path]:
 
 
 def _is_weight_file(name: str) -> bool:
-    """Whether `name` is that of a safetensors file without a folder, on any system."""
     return name.endswith(".safetensors") and not re.search(r"[/\\:\x00]", name)
 
 
 def _two_sets(folder: Path, one: str, other: str) -> ModelError:
-    """Return the error for a folder in which two programs may read different weights."""
     return ModelError(
         f"'{folder}' holds two sets of weights: {one} and {other}. One program reads the first, "
         "another one the second, so a verdict would not say which was judged. Keep the files of "
@@ -259,7 +258,7 @@ def _two_sets(folder: Path, one: str, other: str) -> ModelError:
 
 
 def count_parameters(folder: Path) -> int:
-    """Return the number of stored values of a model, read from the safetensors headers.
+    """Return the number of values in the safetensors files of a model, from their headers.
 
     Raises ModelError for a file whose header or length is wrong.
     """
@@ -267,10 +266,9 @@ def count_parameters(folder: Path) -> int:
 
 
 def stored_tensors(folder: Path) -> dict[str, StoredTensor]:
-    """Return every tensor of the files that transformers reads, by its name there.
+    """Return every tensor of the files that transformers reads, by its name in the files.
 
-    Raises ModelError for a file whose header or length is wrong, and for a name that two files
-    hold.
+    Raises ModelError for a file whose header or length is wrong, and for a tensor in two files.
     """
     found: dict[str, StoredTensor] = {}
     for path in weight_files(folder):
@@ -371,16 +369,15 @@ def _check_format(folder: Path, config: dict[str, Any]) -> None:
     if codes:
         name, dtype = codes[0]
         message = (
-            f"'{folder}' holds {len(codes)} tensors that are no plain floating-point numbers "
-            f"({name}: {dtype}, ...), and config.json names no quantization format that says what "
-            "they stand for. transformers would load the codes as if they were the weights. Add "
-            "the quantization_config of the tool that wrote them, or save the dequantized weights."
+            f"'{folder}' holds {len(codes)} tensors that are not plain floating-point numbers "
+            f"({name}: {dtype}, ...), and config.json does not name their quantization format. "
+            "transformers would load the codes as if they were the weights. Add the "
+            "quantization_config of the tool that wrote them, or save the dequantized weights."
         )
         raise ModelError(message)
 
 
 def _is_native(config: dict[str, Any]) -> bool:
-    """Whether transformers itself knows the model type, so that its own code is not needed."""
     from transformers import CONFIG_MAPPING
 
     return config.get("model_type") in CONFIG_MAPPING

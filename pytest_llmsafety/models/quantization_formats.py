@@ -1,4 +1,4 @@
-"""Which packages a quantized checkpoint needs, and whether they are installed."""
+"""The formats of quantized checkpoints: what config.json says, and which packages read them."""
 
 from __future__ import annotations
 
@@ -39,21 +39,21 @@ UNREADABLE = {
         "codes stand for into a plain model, save that, and judge the folder: checkpoint:FOLDER"
     ),
 }
-"""Formats that no installed package makes readable here, and what can be done."""
+"""Formats that cannot be read here with any package, and what to do."""
 EXTRAS = {"bitsandbytes": "bnb", "compressed-tensors": "compressed-tensors", "gguf": "gguf"}
 
 
 def quantization_of(config: Mapping[str, Any]) -> str:
-    """The name of the format that config.json tells, such as `gptq`; empty for plain weights."""
-    told = quantization_settings(config)
-    if not told:
+    """Return the name of the format in config.json, such as `gptq`; empty for plain weights."""
+    settings = quantization_settings(config)
+    if not settings:
         return ""
-    bits = any(told.get(name) for name in ("load_in_4bit", "load_in_8bit"))
-    return str(told.get("quant_method") or ("bitsandbytes" if bits else "unnamed"))
+    bits = any(settings.get(name) for name in ("load_in_4bit", "load_in_8bit"))
+    return str(settings.get("quant_method") or ("bitsandbytes" if bits else "unnamed"))
 
 
 def is_known(name: str) -> bool:
-    """Whether transformers reads the format `name`; it would ignore an unknown one."""
+    """Return whether transformers reads the format `name`; it ignores an unknown one."""
     if name in PACKAGES or name in WITHOUT_PACKAGE:
         return True
     from transformers.quantizers.auto import AUTO_QUANTIZATION_CONFIG_MAPPING
@@ -62,47 +62,47 @@ def is_known(name: str) -> bool:
 
 
 def quantization_settings(config: Mapping[str, Any]) -> dict[str, Any]:
-    """What config.json tells of its format; empty for plain weights."""
+    """Return the settings of the format in config.json; empty for plain weights."""
     text = config.get("text_config")
-    told = config.get("quantization_config") or config.get("compression_config")
-    told = told or (text.get("quantization_config") if isinstance(text, dict) else None)
-    return told if isinstance(told, dict) else {}
+    settings = config.get("quantization_config") or config.get("compression_config")
+    settings = settings or (text.get("quantization_config") if isinstance(text, dict) else None)
+    return settings if isinstance(settings, dict) else {}
 
 
 def unpacked_here(config: Mapping[str, Any]) -> bool:
-    """Whether packed.py reads the checkpoint: quanto's own files, or words of an absent package.
+    """Return whether unpack.py reads the checkpoint, because quanto or no installed package does.
 
-    It can where every layer has the same bits, in 32-bit words, of a layout in UNPACKED.
+    All its layers must have the same bits, in 32-bit words, in a layout of UNPACKED.
     """
-    told, kind = quantization_settings(config), quantization_of(config)
+    settings, kind = quantization_settings(config), quantization_of(config)
     if kind == QUANTO:
         return True
-    words, layout = packed_as(told)
+    words, layout = packed_as(settings)
     if words not in UNPACKED or not lacking(kind):
         return False
     bits, layouts = UNPACKED[words]
-    mixed = told.get("dynamic") or told.get("extra_config")
-    plain = not mixed and told.get("pack_dtype", "int32") in {"int32", "torch.int32"}
-    return plain and layout in layouts and told.get("bits", told.get("w_bit")) in bits
+    mixed = settings.get("dynamic") or settings.get("extra_config")
+    plain = not mixed and settings.get("pack_dtype", "int32") in {"int32", "torch.int32"}
+    return plain and layout in layouts and settings.get("bits", settings.get("w_bit")) in bits
 
 
-def packed_as(told: Mapping[str, Any]) -> tuple[str, str]:
-    """Return the format whose words the codes are in and its layout, for a format that says so."""
-    kind = str(told.get("quant_method", ""))
+def packed_as(settings: Mapping[str, Any]) -> tuple[str, str]:
+    """Return the format whose words hold the codes, and its layout; empty where not known."""
+    kind = str(settings.get("quant_method", ""))
     if _family(kind) == "auto-round":
-        return AUTO_ROUND.get(str(told.get("packing_format")), ("", ""))
-    if told.get("is_marlin_format"):
+        return AUTO_ROUND.get(str(settings.get("packing_format")), ("", ""))
+    if settings.get("is_marlin_format"):
         return kind, MARLIN
-    names = [told.get(name) for name in ("checkpoint_format", "format", "version")]
-    usual = UNPACKED[kind][1][0] if kind in UNPACKED else ""
-    return kind, next((str(name).lower() for name in names if name), usual)
+    names = [settings.get(name) for name in ("checkpoint_format", "format", "version")]
+    default = UNPACKED[kind][1][0] if kind in UNPACKED else ""
+    return kind, next((str(name).lower() for name in names if name), default)
 
 
-def rounds_inputs(told: Mapping[str, Any]) -> bool:
-    """Whether the kernels of the format round the inputs of layers, too, as config.json has it."""
-    if told.get("quant_method") in {"fp8", "mxfp8", "fbgemm_fp8"}:
-        return bool(told.get("activation_scheme", "dynamic"))
-    bits = told.get("act_bits")
+def rounds_inputs(settings: Mapping[str, Any]) -> bool:
+    """Return whether the kernels of the format round the inputs of layers, too."""
+    if settings.get("quant_method") in {"fp8", "mxfp8", "fbgemm_fp8"}:
+        return bool(settings.get("activation_scheme", "dynamic"))
+    bits = settings.get("act_bits")
     return isinstance(bits, int) and bits < HALF_BITS
 
 
@@ -122,12 +122,12 @@ def why_unreadable(config: Mapping[str, Any]) -> str:
 
 
 def missing_for(config: Mapping[str, Any]) -> str:
-    """What to install before a checkpoint can be loaded; empty when it can."""
+    """Return what to install before a checkpoint can be loaded; empty when it can."""
     return "" if unpacked_here(config) else lacking(quantization_of(config))
 
 
 def lacking(name: str) -> str:
-    """What to install for the format `name`; empty when nothing is missing or known."""
+    """Return what to install for the format `name`; empty when nothing is missing or known."""
     family = _family(name)
     missing = [package for package in PACKAGES.get(family, ()) if not version(package)]
     if not missing:
@@ -137,11 +137,11 @@ def lacking(name: str) -> str:
 
 
 def versions_for(name: str) -> str:
-    """The versions of the packages that compute the format `name`, as one text."""
+    """Return the versions of the packages that compute the format `name`, as one text."""
     packages = PACKAGES.get(_family(name), ())
     return " ".join(f"{package}=={version(package) or 'absent'}" for package in packages)
 
 
 def _family(name: str) -> str:
-    """The known format that `name` is, `bitsandbytes` for `bitsandbytes_4bit`; else empty."""
+    """Return the known format of a name: `bitsandbytes` for `bitsandbytes_4bit`; else empty."""
     return next((known for known in PACKAGES if name.startswith(known)), "")

@@ -1,7 +1,7 @@
-"""How large the model is that config.json describes: compared with the files before it is built.
+"""Compare the size of the model that config.json describes with its files, and with free memory.
 
 transformers builds what config.json says, and fills what the files lack with random numbers. A
-wrong or hostile number there would take hours or all memory.
+wrong or hostile number in it would take hours, or all memory.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ LAYERS = ("num_hidden_layers", "num_layers", "n_layer", "n_layers", "decoder_lay
 EXPERTS = ("num_experts", "num_local_experts", "n_routed_experts", "moe_num_experts")
 MOST_EXPERTS = 100_000
 READABLE, LARGEST = 1e15, 1e300
-SLACK = 2  # tied weights may be stored once, and absent ones are named when the model is loaded
+SLACK = 2  # tied weights may be stored once; absent ones are named when the model is loaded
 GIGABYTE = 1e9
 REMEDY = "Does it belong to these weights? Fetch or save the model again."
 
 
 def check_size(folder: Path, config: Mapping[str, Any], *, dtype: str, device: str) -> None:
-    """Raise ModelError when config.json describes more than the files hold, or than memory does.
+    """Raise ModelError when config.json describes more than the files or the free memory hold.
 
-    Builds the model without its weights.
+    Builds the model without its weights, on torch's `meta` device.
     """
     stored = stored_tensors(folder)
     kind = quantization_of(config)
@@ -47,7 +47,7 @@ def check_size(folder: Path, config: Mapping[str, Any], *, dtype: str, device: s
 
 
 def check_gguf_size(path: Path, *, dtype: str, device: str) -> None:
-    """Raise ModelError when the metadata of a GGUF file describe more than its tensors hold."""
+    """Raise ModelError when a GGUF file describes more than its tensors, or than memory holds."""
     import gguf
     import transformers
 
@@ -71,13 +71,12 @@ def _check_counts(says: str, config: Mapping[str, Any], n_tensors: int) -> None:
     """Raise ModelError for more layers than tensors, or for more experts than any model has."""
     for name, number in _counts(config):
         if number > (n_tensors if name in LAYERS else MOST_EXPERTS):
-            told = f"{number:,}" if number < READABLE else f"{number:.3g}"
-            message = f"{says} says {name} = {told}, and the files hold {n_tensors:,} tensors. "
+            shown = f"{number:,}" if number < READABLE else f"{number:.3g}"
+            message = f"{says} says {name} = {shown}, and the files hold {n_tensors:,} tensors. "
             raise ModelError(message + REMEDY)
 
 
 def _check_values(says: str, described: int, held: int) -> None:
-    """Raise ModelError for a model of many more values than the files hold."""
     if described > SLACK * held:
         message = (
             f"{says} describes a model of {described:.3g} values, and the files hold {held:.3g}. "
@@ -86,7 +85,6 @@ def _check_values(says: str, described: int, held: int) -> None:
 
 
 def _counts(config: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
-    """Name and value of the numbers that say how many modules a model has."""
     text = config.get("text_config")
     for part in (config, text if isinstance(text, dict) else {}):
         for name in (*LAYERS, *EXPERTS):
@@ -96,7 +94,7 @@ def _counts(config: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
 
 
 def _described(folder: str, **options: str) -> int:
-    """Values of the model that a configuration describes; 0 where it cannot be built."""
+    """Return the number of values of the described model; 0 where it cannot be built."""
     import torch
     import transformers
 
@@ -112,21 +110,19 @@ def _described(folder: str, **options: str) -> int:
 
 
 def _capacity(stored: Mapping[str, StoredTensor], *, packed: bool) -> int:
-    """How many values the files can stand for: a code has at least one bit."""
+    """Return how many values the files can stand for: a code has at least one bit."""
     if packed:
         return sum(8 * tensor.n_bytes for tensor in stored.values())
     return sum(math.prod(tensor.shape) for tensor in stored.values())
 
 
 def _width(dtype: str) -> int:
-    """Bytes of a number."""
     import torch
 
     return int(getattr(torch, dtype).itemsize)
 
 
 def _check_memory(folder: Path, needed: int, dtype: str) -> None:
-    """Raise ModelError when the weights alone are more than the memory that is free."""
     free, limit = free_bytes("cpu"), container()
     room = free + (0 if limit else swap_bytes())
     if not free or needed <= room:

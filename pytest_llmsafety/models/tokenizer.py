@@ -19,17 +19,17 @@ PROBE = (
     "Somewhere behind the harbour an old librarian explained, unhurriedly and with considerable "
     "enthusiasm, why uninterrupted conversations about extraordinary expeditions were impossible."
 )
-"""Words of many tokens: a tokenizer that draws its splits draws other ones each time."""
+"""Words of many tokens: a tokenizer that splits texts at random splits these in many ways."""
 DRAWS = 4
 LONGEST_REASON = 200
 Parts = tuple[tuple[str, str], ...]
-IRRELEVANT = frozenset({"trim_offsets", "type_id"})  # places in the text, kinds of segments
+IRRELEVANT = frozenset({"trim_offsets", "type_id"})  # offsets in the text, kinds of segments
 
 
 def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
-    """Load the tokenizer of a model folder, with its chat template wherever that lies.
+    """Load the tokenizer of a model folder, with the chat template of any of its files.
 
-    Raises ModelError when that fails, and for a tokenizer that splits a text at random.
+    Raises ModelError when that fails, and for a tokenizer that splits texts at random.
     """
     import transformers
 
@@ -42,7 +42,7 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
         message = (
             f"cannot load the tokenizer of '{folder}': {type(error).__name__}: "
             f"{first_line(error)}. Expected files written by tokenizer.save_pretrained(). "
-            "Save it again beside the weights."
+            "Save it again, into the folder of the weights."
         )
         raise ModelError(message) from error
     if not tokenizer.chat_template:
@@ -53,7 +53,7 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
 
 
 def _check_config(folder: Path) -> None:
-    """Raise ModelError when it is config.json that transformers does not take."""
+    """Raise ModelError when the fault is in config.json."""
     import transformers
 
     try:
@@ -64,7 +64,7 @@ def _check_config(folder: Path) -> None:
     except Exception as error:
         why = " ".join(str(error).split())[:LONGEST_REASON]
         message = (
-            f"transformers {transformers.__version__} does not take '{folder / 'config.json'}': "
+            f"transformers {transformers.__version__} refuses '{folder / 'config.json'}': "
             f"{type(error).__name__}: {why}. Expected the configuration of a decoder-only model "
             "that it knows. Fetch or save the model again."
         )
@@ -72,7 +72,7 @@ def _check_config(folder: Path) -> None:
 
 
 def _check_fixed(tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
-    """Raise ModelError for a tokenizer that gives one text different tokens."""
+    """Raise ModelError for a tokenizer that turns one text into different tokens."""
     inner = getattr(getattr(tokenizer, "backend_tokenizer", None), "model", None)
     dropout = getattr(inner, "dropout", None)
     if not dropout:
@@ -90,27 +90,27 @@ def _check_fixed(tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
 
 
 def rules_of(tokenizer: PreTrainedTokenizerBase) -> Parts:
-    """Return (name, digest) of every part of a tokenizer that decides about tokens.
+    """Return (name, digest) of every part of a tokenizer that decides which tokens a text becomes.
 
-    Vocabulary, merges, added tokens, normalizer, pre-tokenizer, and the special tokens put around
-    a text. Left out is what says nothing about tokens: padding, truncation, the decoder, versions
-    and the order of keys. A tokenizer that only Python computes has a vocabulary alone.
+    These are vocabulary, merges, added tokens, normalizer, pre-tokenizer, and the special tokens
+    around a text. Padding, truncation, the decoder, versions and the order of keys do not count.
+    A tokenizer that runs in Python alone has a vocabulary only.
     """
     whole: dict[str, Any] = {"vocabulary": tokenizer.get_vocab()}
     backend: Any = getattr(tokenizer, "backend_tokenizer", None)
     if backend is not None and hasattr(backend, "to_str"):
-        told = json.loads(backend.to_str())
-        model = dict(told["model"])
+        parts = json.loads(backend.to_str())
+        model = dict(parts["model"])
         if isinstance(model.get("vocab"), list):  # pieces with their scores
             whole["scores"] = model["vocab"]
         model.pop("vocab", None)
         whole |= {
             "merges": model.pop("merges", None),
             "model": model,
-            "added tokens": sorted(told["added_tokens"] or [], key=lambda token: token["id"]),
-            "normalizer": told["normalizer"],
-            "pre-tokenizer": told["pre_tokenizer"],
-            "special tokens around a text": _around(told["post_processor"]),
+            "added tokens": sorted(parts["added_tokens"] or [], key=lambda token: token["id"]),
+            "normalizer": parts["normalizer"],
+            "pre-tokenizer": parts["pre_tokenizer"],
+            "special tokens around a text": _around(parts["post_processor"]),
         }
     return tuple(
         (name, digest_json(value if name == "vocabulary" else plain(value)))
@@ -119,7 +119,7 @@ def rules_of(tokenizer: PreTrainedTokenizerBase) -> Parts:
 
 
 def plain(value: Any) -> Any:  # noqa: ANN401 - a JSON value
-    """Return a JSON value without what says nothing about tokens; empty is as good as absent."""
+    """Return a JSON value without settings that change no tokens; empty ones count as absent."""
     if isinstance(value, dict):
         kept = {key: plain(one) for key, one in value.items() if key not in IRRELEVANT}
         return {key: one for key, one in kept.items() if not _is_empty(one)} or None
@@ -129,19 +129,19 @@ def plain(value: Any) -> Any:  # noqa: ANN401 - a JSON value
 
 
 def _is_empty(value: object) -> bool:
-    """Whether a setting says nothing; the number 0 does say something."""
+    """Return whether a setting counts as absent; the number 0 does not."""
     return value is None or value is False or value in ("", [], {})
 
 
 def _around(processor: Any) -> list[Any]:  # noqa: ANN401 - a JSON value
-    """Return what a post-processor puts before and after one text (`A`), in token ids."""
+    """Return the token ids that a post-processor puts before and after one text (`A`)."""
     if processor is None or processor["type"] == "ByteLevel":
         return []
     if processor["type"] == "Sequence":
         return [one for part in processor["processors"] for one in _around(part)]
     if processor["type"] != "TemplateProcessing":
         return [processor]
-    ids = {name: told["ids"] for name, told in processor["special_tokens"].items()}
+    ids = {name: token["ids"] for name, token in processor["special_tokens"].items()}
     pieces = [
         ids.get(piece["SpecialToken"]["id"], []) if "SpecialToken" in piece else "A"
         for piece in processor["single"]

@@ -1,12 +1,11 @@
-"""GPTQ and AWQ checkpoints without their packages, and quanto's own: codes become plain weights.
+"""Turn the codes of GPTQ, AWQ and quanto checkpoints into plain weights, without their packages.
 
 A layer is stored as `qweight`, `qzeros` and `scales` [groups, outputs], and with GPTQ often
-`g_idx`, the group of each input. 32-bit words hold the codes, lowest bits first: GPTQ's those of
-neighbouring inputs [inputs * bits / 32, outputs], AWQ's (GEMM) those of eight neighbouring outputs
-[inputs, outputs / 8] in the order 0 2 4 6 1 3 5 7. A weight is scale * (code - zero point);
-GPTQ's first format stores each zero point less 1. The layouts are those of AutoGPTQ 0.7.1,
-GPTQModel 7.7.0 and AutoAWQ 0.2.9. AutoRound uses them, too. What reads a config.json alone is in
-formats.py.
+`g_idx`, the group of each input. 32-bit words hold the codes, lowest bits first. A word of GPTQ
+holds the codes of neighbouring inputs [inputs * bits / 32, outputs]; a word of AWQ (GEMM) holds
+eight neighbouring outputs [inputs, outputs / 8] in the order 0 2 4 6 1 3 5 7. A weight is
+scale * (code - zero point); GPTQ's first format stores each zero point less 1. AutoGPTQ 0.7.1,
+GPTQModel 7.7.0 and AutoAWQ 0.2.9 write these layouts, and AutoRound uses them, too.
 
 optimum-quanto stores a layer as `weight._data`, the codes [outputs, inputs] in 8 bits, or
 `weight._data._data`, bytes with 4 or 2 codes of groups of inputs, and `weight._scale`, where it
@@ -28,25 +27,25 @@ if TYPE_CHECKING:
 
     import torch
 
-AWQ_PLACES = (0, 4, 1, 5, 2, 6, 3, 7)  # of the outputs 0 1 2 ... in their word
+AWQ_PLACES = (0, 4, 1, 5, 2, 6, 3, 7)  # where the outputs 0 1 2 ... are in their word
 PARTS = ("qweight", "qzeros", "scales", "g_idx")
 
 
 def dense_state(
     folder: Path, dtype: torch.dtype, shapes: Mapping[str, tuple[int, ...]]
 ) -> dict[str, torch.Tensor]:
-    """Every tensor of a checkpoint by name, packed layers as one plain weight in `dtype`.
+    """Return every tensor of a checkpoint by name, each packed layer as one weight in `dtype`.
 
-    `shapes` are those of the plain model. Raises ModelError for a layer that lacks a part, or
-    whose zero points are ambiguous.
+    `shapes` holds the shapes of the plain model's parameters. Raises ModelError for a layer that
+    lacks a part, or whose zero points are ambiguous.
     """
     from safetensors.torch import load_file
 
-    told = quantization_settings(read_config(folder))
+    settings = quantization_settings(read_config(folder))
     state = {
         name: tensor for path in weight_files(folder) for name, tensor in load_file(path).items()
     }
-    if told["quant_method"] == QUANTO:
+    if settings["quant_method"] == QUANTO:
         return _quanto_state(folder, state, dtype, shapes)
     for layer in [name.removesuffix(".qweight") for name in state if name.endswith(".qweight")]:
         parts = {part: state.pop(f"{layer}.{part}", None) for part in PARTS}
@@ -54,16 +53,16 @@ def dense_state(
         if lacking:
             message = f"'{folder}': {layer} has no {lacking[0]}. Fetch or save the model again."
             raise ModelError(message)
-        state[f"{layer}.weight"] = dense_weight(layer, parts, told).to(dtype)
+        state[f"{layer}.weight"] = dense_weight(layer, parts, settings).to(dtype)
     return state
 
 
-def dense_weight(layer: str, parts: Mapping[str, Any], told: Mapping[str, Any]) -> torch.Tensor:
-    """The weight [outputs, inputs] in float32 that the codes of one layer stand for."""
+def dense_weight(layer: str, parts: Mapping[str, Any], settings: Mapping[str, Any]) -> torch.Tensor:
+    """Return the weight [outputs, inputs] in float32 that the codes of one layer stand for."""
     import torch
 
-    bits = int(told.get("bits") or told["w_bit"])
-    words, layout = packed_as(told)
+    bits = int(settings.get("bits") or settings["w_bit"])
+    words, layout = packed_as(settings)
     if words == "awq":
         found = codes(parts["qweight"], bits, AWQ_PLACES).T
         zeros = codes(parts["qzeros"], bits, AWQ_PLACES)
@@ -71,11 +70,11 @@ def dense_weight(layer: str, parts: Mapping[str, Any], told: Mapping[str, Any]) 
         found = codes(parts["qweight"].T, bits, range(32 // bits))
         zeros = codes(parts["qzeros"], bits, range(32 // bits))
         if layout != "gptq_v2":
-            zeros = _whole(layer, zeros, bits)
+            zeros = _zero_points(layer, zeros, bits)
     scales, inputs = parts["scales"].float(), found.shape[1]
     group = parts["g_idx"]
     if group is None:
-        size = int(told.get("group_size") or told.get("q_group_size") or -1)
+        size = int(settings.get("group_size") or settings.get("q_group_size") or -1)
         group = torch.arange(inputs) // (size if size > 0 else inputs)
     group = group.long()
     weight: torch.Tensor = scales.T[:, group] * (found - zeros.T[:, group])
@@ -88,7 +87,7 @@ def _quanto_state(
     dtype: torch.dtype,
     shapes: Mapping[str, tuple[int, ...]],
 ) -> dict[str, torch.Tensor]:
-    """The same for quanto's files. Refuses scales of inputs and outputs other than 1."""
+    """Unpack quanto's files. Raises ModelError for a scale of inputs or outputs other than 1."""
     import torch
 
     for name in [n.removesuffix("._scale") for n in state if n.endswith(".weight._scale")]:
@@ -118,7 +117,7 @@ def _quanto_state(
 
 
 def codes(words: torch.Tensor, bits: int, places: Sequence[int]) -> torch.Tensor:
-    """The codes in words [..., n], neighbours of the last dimension: [..., n * 32 / bits]."""
+    """Return the codes [..., n * 32 / bits] that the words [..., n] hold."""
     import torch
 
     shifts = bits * torch.tensor(places)
@@ -126,11 +125,11 @@ def codes(words: torch.Tensor, bits: int, places: Sequence[int]) -> torch.Tensor
     return found.flatten(-2)
 
 
-def _whole(layer: str, zeros: torch.Tensor, bits: int) -> torch.Tensor:
-    """The zero points of which 1 was taken before they were packed.
+def _zero_points(layer: str, zeros: torch.Tensor, bits: int) -> torch.Tensor:
+    """Return the zero points, of which the format gptq subtracts 1 before it packs them.
 
-    A zero point of 0 became -1, which spoils its neighbours in ways on which AutoGPTQ and
-    GPTQModel do not agree, so it is an error.
+    A zero point of 0 became -1, which changes its neighbours in a word, and AutoGPTQ and GPTQModel
+    read it differently. So it is an error.
     """
     if int(zeros.max()) == 2**bits - 1:
         message = (

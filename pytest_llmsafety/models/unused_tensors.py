@@ -1,7 +1,7 @@
-"""Tensors of a file for which the loaded model has no place, and the few that may be left out.
+"""Refuse a model folder with tensors for which the loaded model has no place.
 
-transformers leaves such tensors out without an error. Where one of them is a scale, a bias, a block
-or a head, the model that answers is another one than the model that was stored.
+transformers ignores such tensors without an error. Where one of them is a scale, a bias, a block or
+a head, the model that answers is not the model that was stored. A few kinds may be left out.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ CACHE_SCALE = re.compile(r"\.([kvq]|prob)(_proj)?[._](output_)?(scale|zero_point
 
 @dataclass(frozen=True)
 class Harmless:
-    """Names of tensors that a model can do without, and why."""
+    """Names of tensors that change no answer, and the reason."""
 
     names: re.Pattern[str]
     reason: str
@@ -55,7 +55,7 @@ HARMLESS = (
     ),
     Harmless(
         re.compile(r"(attn|attention)\.(bias|masked_bias|causal_mask)$"),
-        "the causal mask, which every decoder makes anew (a bias of numbers is a vector)",
+        "the causal mask, which every decoder builds itself (a bias of an output is a vector)",
     ),
     Harmless(re.compile(r"(^|\.)version$"), "the version of a program's format"),
 )
@@ -67,11 +67,11 @@ def check_used(
     unused: Sequence[str],
     state: Mapping[str, torch.Tensor],
 ) -> None:
-    """Raise ModelError that names the tensors of a folder which the model has no place for.
+    """Raise ModelError that names the tensors of a folder for which the model has no place.
 
-    `unused` are the names that transformers reports, `state` the tensors where they were unpacked
-    here. What is in HARMLESS, what the architecture itself leaves out (parts for images or sound,
-    layers that predict further tokens), and a bias of zeros, may be left out.
+    `unused` holds the names that transformers reports, `state` the tensors where they were unpacked
+    here. Tensors in HARMLESS, parts that the architecture leaves out (for images or sound, or to
+    predict further tokens) and biases of zeros may be left out.
     """
     if state:
         _check_lost(folder, model, [name for name in unused if name in state and state[name].any()])
@@ -91,7 +91,7 @@ def check_used(
 
 
 def may_be_left_out(name: str, config: Mapping[str, Any], stored: StoredTensor | None) -> bool:
-    """Whether a text model answers the same without the tensor `name`."""
+    """Return whether a text model answers the same without the tensor `name`."""
     for harmless in HARMLESS:
         if harmless.names.search(name):
             vector = stored is not None and len(stored.shape) == 1 and name.endswith(".bias")
@@ -104,7 +104,7 @@ def may_be_left_out(name: str, config: Mapping[str, Any], stored: StoredTensor |
 
 
 def _predicts_more(name: str, config: Mapping[str, Any]) -> bool:
-    """Whether a tensor is of the layers that predict further tokens, which config.json declares."""
+    """Return whether a tensor belongs to layers for further tokens that config.json declares."""
     text = config.get("text_config")
     texts = [config, text if isinstance(text, dict) else {}]
     more = next((part[key] for part in texts for key in PREDICTS_MORE if part.get(key)), 0)
@@ -117,7 +117,7 @@ def _predicts_more(name: str, config: Mapping[str, Any]) -> bool:
 
 
 def _is_zero_bias(folder: Path, name: str) -> bool:
-    """Whether a tensor is a bias of zeros, which adds nothing: AutoGPTQ and others write these."""
+    """Return whether a tensor is a bias of zeros, as AutoGPTQ and others write them."""
     from safetensors import safe_open
 
     if not name.endswith("bias"):
@@ -130,7 +130,6 @@ def _is_zero_bias(folder: Path, name: str) -> bool:
 
 
 def _check_lost(what: Path, model: PreTrainedModel, lost: Sequence[str]) -> None:
-    """Raise ModelError unless `lost` is empty."""
     if lost:
         raise lost_tensors(what, type(model).__name__, lost, _remedy(lost, model.config))
 
@@ -141,13 +140,12 @@ def lost_tensors(what: Path, architecture: str, lost: Sequence[str], remedy: str
     count = "1 tensor" if len(lost) == 1 else f"{len(lost)} tensors"
     return ModelError(
         f"'{what}': {architecture} has no place for {count} of the files "
-        f"({', '.join(lost[:NAMED])}{more}). They would be left out, so the model that answers "
-        f"would not be the one that was stored. {remedy}"
+        f"({', '.join(lost[:NAMED])}{more}). Without them the model that answers would not be "
+        f"the model that was stored. {remedy}"
     )
 
 
 def _remedy(lost: Sequence[str], config: Any) -> str:  # noqa: ANN401 - a configuration of transformers
-    """Return what to do about tensors of these names."""
     blocks = getattr(config.get_text_config(), "num_hidden_layers", None)
     found = [int(match[3]) for match in map(BLOCK.search, lost) if match]
     if any("scale" in name or "zero" in name or name.endswith("g_idx") for name in lost):

@@ -1,7 +1,7 @@
-"""What a user's function is made of: the files that it imports, and whether it reads others.
+"""The files that a user's function is made of, and signs that it reads others.
 
-Files are found and parsed without running them. What cannot be seen so (data that is opened,
-modules that are imported by a computed name) is noticed by name, and again while the code runs.
+Files are found and parsed without running them. Data that the code opens and modules that it
+imports by a computed name cannot be found so; they are noticed by name, and while the code runs.
 """
 
 from __future__ import annotations
@@ -36,16 +36,16 @@ NAMES = frozenset({
     "read_text", "run_module", "run_path", "safe_load", "safe_open", "spec_from_file_location",
     "system", "urlopen", "urlretrieve",
 })  # fmt: skip
-"""What reads files, the environment or code of a computed name, called or passed on."""
+"""Names in code that reads files, the environment, or modules of a computed name."""
 ATTRIBUTES = frozenset({"open"})
 EVENTS = frozenset({"open", "subprocess.Popen", "os.system", "socket.connect", "sqlite3.connect"})
 
 
 @dataclass
-class OwnCode:
-    """The code behind a module: digests of its `files` by module name, `packages` with their state.
+class UserCode:
+    """The code of a module: digests of its `files` by module name, `packages` with their state.
 
-    `doubts` says what it does that no digest of its code can tell, such as reading a data file.
+    `doubts` names what a digest of the code cannot cover, such as reading a data file.
     """
 
     files: dict[str, str] = field(default_factory=dict)
@@ -53,25 +53,24 @@ class OwnCode:
     doubts: list[str] = field(default_factory=list)
 
 
-def own_code(module: str) -> OwnCode:
-    """Return the code that importing and calling `module` may run, found without running it.
+def user_code(module: str) -> UserCode:
+    """Return the user's code that importing and calling `module` may run, found without running it.
 
-    Own code is what lies outside the standard library and the installed packages, and the
-    top-level package of `module` wherever it lies. What runs is what was there when the module
-    was imported: from then on an edit changes nothing in this process.
+    User code lies outside the standard library and the installed packages; the top-level package
+    of `module` counts wherever it lies. For a module that is imported already, the result is
+    what was found then: a later edit does not change what this process runs.
     """
     return _imported[module] if module in _imported else _look(module)
 
 
 def doubt_about(module: str) -> str:
-    """Return the first reason why its code does not tell what `module` does; empty if it does."""
-    return next(iter([*own_code(module).doubts, *_observed.get(module, [])]), "")
+    """Return the first thing that `module` does and its digest cannot cover; empty if none."""
+    return next(iter([*user_code(module).doubts, *_observed.get(module, [])]), "")
 
 
-def _look(module: str) -> OwnCode:
-    """Find the files of a module and all that they import."""
+def _look(module: str) -> UserCode:
     PathFinder.invalidate_caches()
-    found = OwnCode()
+    found = UserCode()
     root = module.partition(".")[0]
     waiting = [module]
     done: set[str] = set()
@@ -90,8 +89,8 @@ def _look(module: str) -> OwnCode:
     return found
 
 
-def _look_at(name: str, root: str, found: OwnCode) -> list[str]:
-    """Add one module to `found`; return the names of those that it imports."""
+def _look_at(name: str, root: str, found: UserCode) -> list[str]:
+    """Add one module to `found`, and return the names of the modules that it imports."""
     top = name.partition(".")[0]
     spec = None if top in {*sys.builtin_module_names, COUNTED_ELSEWHERE} else find(name)
     if spec is None or not spec.origin or not spec.has_location:
@@ -117,7 +116,7 @@ def _look_at(name: str, root: str, found: OwnCode) -> list[str]:
 
 
 def _imports(tree: ast.AST, package: str) -> Iterator[str]:
-    """Yield every module that the code imports, wherever in it; names that may be modules, too."""
+    """Yield every name that the code imports and that may be a module."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -134,7 +133,6 @@ def _imports(tree: ast.AST, package: str) -> Iterator[str]:
 
 
 def _all_of(package: str) -> Iterator[str]:
-    """Yield the modules of a package, which `import *` may import."""
     spec = find(package)
     for folder in (spec.submodule_search_locations or []) if spec else []:
         for path in Path(folder).iterdir() if Path(folder).is_dir() else ():
@@ -154,7 +152,7 @@ def _reads(tree: ast.AST) -> Iterator[tuple[int, str]]:
 
 
 def find(module: str) -> ModuleSpec | None:
-    """Return where a module lies, as `python -m` in the current folder would find it."""
+    """Return the import spec of a module, found as `python -m` in the start folder finds it."""
     path = [str(start_folder()), *sys.path]
     spec = None
     for number, _ in enumerate(parts := module.split(".")):
@@ -167,7 +165,7 @@ def find(module: str) -> ModuleSpec | None:
 
 
 def _elsewhere(name: str, path: list[str]) -> ModuleSpec | None:
-    """Return what the finders of editable installs know of a module."""
+    """Ask the finders of editable installs."""
     for finder in sys.meta_path:
         if getattr(finder, "__module__", "").startswith("__editable__"):
             found = finder.find_spec(name, path)
@@ -177,43 +175,39 @@ def _elsewhere(name: str, path: list[str]) -> ModuleSpec | None:
 
 
 def _is_foreign(path: Path) -> bool:
-    """Return whether a file belongs to an installed package or to Python."""
     return any(part in INSTALLED for part in path.parts) or _is_standard(path)
 
 
 def _is_standard(path: Path) -> bool:
-    """Return whether a file belongs to Python's own library."""
     installed = any(part in INSTALLED for part in path.parts)
     return not installed and any(path.is_relative_to(place) for place in _standard())
 
 
 @cache
 def _standard() -> tuple[str, ...]:
-    """Return the folders of Python's own library, with links resolved or not."""
     places = [sysconfig.get_path(name) for name in ("stdlib", "platstdlib")]
     return tuple({*places, *map(os.path.realpath, places)})
 
 
 @cache
 def _distributions() -> dict[str, list[str]]:
-    """Return the installed distributions by the name under which they are imported."""
     return dict(metadata.packages_distributions())
 
 
 def _state_of(package: str) -> str:
-    """Return versions of the distributions that hold a package, and a digest of their files.
+    """Return the versions of the distributions that hold a package, with digests of their files.
 
-    The list that pip writes holds a digest of each file: a new build of the same version counts.
+    pip's list of files holds a digest of each, so that a new build of the same version counts.
     """
-    told = []
+    states = []
     for name in sorted({*_distributions().get(package, [])}):
         found = metadata.distribution(name)
         listed = (found.read_text("RECORD") or "").encode()
-        told.append(f"{name}=={found.version} {hashlib.sha256(listed).hexdigest()[:16]}")
-    return ", ".join(told)
+        states.append(f"{name}=={found.version} {hashlib.sha256(listed).hexdigest()[:16]}")
+    return ", ".join(states)
 
 
-_imported: dict[str, OwnCode] = {}
+_imported: dict[str, UserCode] = {}
 _observed: dict[str, list[str]] = {}
 _watched: list[str] = []
 _hooked: list[bool] = []
@@ -221,9 +215,9 @@ _hooked: list[bool] = []
 
 @contextmanager
 def watched(module: str) -> Iterator[None]:
-    """Notice what `module` opens or imports, while the block runs, that its digest does not hold.
+    """Notice what `module` opens or imports in the block and its digest does not cover.
 
-    Python calls what watches for it until the process ends, so this is installed when first used.
+    An audit hook of Python stays until the process ends, so it is added at the first use.
     """
     if not _hooked:
         _hooked.append(True)
@@ -241,7 +235,6 @@ def watched(module: str) -> Iterator[None]:
 
 
 def _notice(event: str, arguments: tuple[Any, ...]) -> None:
-    """Take an event of Python's; called for each one in the process."""
     if not _watched or event not in EVENTS:
         return
     what = event
@@ -251,13 +244,13 @@ def _notice(event: str, arguments: tuple[Any, ...]) -> None:
             return
         what = f"it opens '{Path(os.fsdecode(path)).name}'"
     for module in _watched:
-        told = _observed.setdefault(module, [])
-        if what not in told:
-            told.append(what)
+        noticed = _observed.setdefault(module, [])
+        if what not in noticed:
+            noticed.append(what)
 
 
 def _reads_data(path: Any, mode: Any) -> bool:  # noqa: ANN401 - whatever was given to `open`
-    """Return whether opening this can bring in something that is neither code nor the system's."""
+    """Return whether a file is data: neither code nor a file of Python or of the system."""
     text = os.path.abspath(os.fsdecode(path))  # noqa: PTH100 - resolves no link, asks no disk
     if isinstance(mode, str) and "r" not in mode and "+" not in mode:
         return False
@@ -272,8 +265,8 @@ def _reads_data(path: Any, mode: Any) -> bool:  # noqa: ANN401 - whatever was gi
 
 
 def _notice_modules(module: str, before: set[str]) -> None:
-    """See that what was imported of the user's meanwhile is what was found, byte by byte."""
-    known = {*own_code(module).files.values()}
+    """Notice modules imported since `before` whose bytes `_look` did not find."""
+    known = {*user_code(module).files.values()}
     root = module.partition(".")[0]
     for name in {*sys.modules} - before:
         origin = getattr(getattr(sys.modules[name], "__spec__", None), "origin", None)

@@ -181,7 +181,7 @@ def test_codes_without_a_format_are_refused(folder, dtype):
     save_file(tensors, folder / "model.safetensors")
     check_folder(folder)
     save_file({"a": torch.zeros(3, 4).to(dtype)}, folder / "model.safetensors")
-    fails(folder, "1 tensors", "names no quantization format", "quantization_config")
+    fails(folder, "1 tensors", "quantization_config", "does not name their quantization format")
 
 
 @pytest.mark.parametrize("part", ["quantization_config", "text_config"])

@@ -7,7 +7,7 @@ import zipfile
 
 import pytest
 
-from pytest_llmsafety.models.user_code import doubt_about, own_code, watched
+from pytest_llmsafety.models.user_code import doubt_about, user_code, watched
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def test_plain_code_raises_no_doubt(module):
     """What only computes with installed packages is told by its code and their versions."""
     name, path = module
     path.write_text("import math\nimport torch\nimport numpy as np\ndef prune(model): model.eval()")
-    found = own_code(name)
+    found = user_code(name)
     assert set(found.files) == {name}
     assert set(found.packages) == {"torch", "numpy"}
     assert not doubt_about(name)

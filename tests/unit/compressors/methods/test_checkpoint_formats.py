@@ -14,7 +14,7 @@ from pytest_llmsafety.compressors import check, compress
 from pytest_llmsafety.errors import ConfigurationError, ModelError, UnsupportedModelError
 from pytest_llmsafety.models import quantization_formats
 from pytest_llmsafety.models.digests import FileDigests
-from pytest_llmsafety.models.identity import _behind
+from pytest_llmsafety.models.identity import step_digest
 from pytest_llmsafety.models.load import load_gguf, load_model
 from pytest_llmsafety.specs import CompressionSpec
 from tests.stand_ins.foreign_checkpoints import (
@@ -270,7 +270,7 @@ def test_version_of_the_package_is_part_of_the_key(tmp_path, monkeypatch):
     found = set()
     for version in ("1", "2"):
         monkeypatch.setattr(quantization_formats, "version", lambda _, version=version: version)
-        found.add(_behind(step, FileDigests()))
+        found.add(step_digest(step, FileDigests()))
     assert len(found) == 2
 
 

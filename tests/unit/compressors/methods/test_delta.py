@@ -16,7 +16,7 @@ from pytest_llmsafety.errors import (
     NothingCompressed,
     UnsupportedModelError,
 )
-from pytest_llmsafety.models.identity import _behind
+from pytest_llmsafety.models.identity import step_digest
 from pytest_llmsafety.specs import CompressionSpec, Step
 from tests.stand_ins.random_models import letter_tokenizer, random_model
 
@@ -259,10 +259,10 @@ def test_the_contents_of_base_are_part_of_the_key(base):
     """Another weight in BASE's file is another digest, so no stored answer is used for it."""
     folder = base("llama")
     step = CompressionSpec.parse(f"delta:{folder}:1").steps[0]
-    before = _behind(step, None)
+    before = step_digest(step, None)
     weights = load_file(folder / "model.safetensors")
     assert len(before) == 64
     assert weights
     config = folder / "config.json"
     config.write_text(config.read_text() + " ")
-    assert _behind(step, None) != before
+    assert step_digest(step, None) != before
