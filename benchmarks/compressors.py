@@ -214,7 +214,7 @@ def once(
     """Load, compress, and note the time; the model then rests on the CPU."""
     import torch
 
-    from pytest_llmsafety.compressors.watch import process_peak_bytes
+    from pytest_llmsafety.compressors.record.cost import process_peak_bytes
 
     on_gpu = options.device.startswith("cuda")
     side.model = None

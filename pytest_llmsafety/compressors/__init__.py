@@ -6,11 +6,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pytest_llmsafety.compressors.base import Compressor, Context
+from pytest_llmsafety.compressors.failure import whole_or_unusable
 from pytest_llmsafety.compressors.record import CompressionRecord
 from pytest_llmsafety.compressors.record.chain import merged, require_changes, with_coverage
-from pytest_llmsafety.compressors.record.coverage import remember
+from pytest_llmsafety.compressors.record.cost import measured
+from pytest_llmsafety.compressors.record.coverage import parameter_facts
 from pytest_llmsafety.compressors.record.file_sizes import as_stored, stored_dense
-from pytest_llmsafety.compressors.watch import measured, whole_or_unusable
 from pytest_llmsafety.errors import ConfigurationError, UnknownNameError
 from pytest_llmsafety.registry import Registry
 from pytest_llmsafety.specs import ALPHAPRUNING, DENSE, CompressionSpec, Step
@@ -128,22 +129,22 @@ def compress(
     check(spec)
     seed = seed if spec.seed is None else spec.seed
     compresses = all(compressor_for(step).compresses for step in spec.steps)
-    remembered = (dense.remembered if dense else remember(model)) if compresses else ()
-    context = Context(tokenizer, calibration, seed, device, dense=dense, parameters=remembered)
+    before = (dense.parameter_facts if dense else parameter_facts(model)) if compresses else ()
+    context = Context(tokenizer, calibration, seed, device, dense=dense, parameters=before)
     context = replace(context, progress=progress) if progress else context
     stored, dense_bits = stored_dense(model), 8.0 * next(model.parameters()).element_size()
     records: list[CompressionRecord] = []
     with measured(model) as cost, whole_or_unusable(model, spec) as done:
-        for step, before in steps_to_run(spec):
+        for step, repaired in steps_to_run(spec):
             compressor = compressor_for(step)
-            records.append(compressor.compress(model, step, replace(context, before=before)))
+            records.append(compressor.compress(model, step, replace(context, before=repaired)))
             done.append(step)
     require_changes(model, spec, records)
     record = replace(merged(spec, records), seconds=cost.seconds, peak_bytes=cost.peak_bytes)
-    record = with_coverage(record, model, remembered)
+    record = with_coverage(record, model, before)
     if spec.steps[0].method in REPLACE:
         return record
-    parameters = {one.layer: (one.name, one.count) for one in remembered}
+    parameters = {one.layer: (one.name, one.count) for one in before}
     return as_stored(record, stored, dense_bits, parameters)
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from pytest_llmsafety.compressors.parameters import Parameters
     from pytest_llmsafety.compressors.record import CompressionRecord
-    from pytest_llmsafety.compressors.record.coverage import Remembered
+    from pytest_llmsafety.compressors.record.coverage import ParameterFacts
     from pytest_llmsafety.compressors.record.dense_facts import DenseFacts
     from pytest_llmsafety.specs import Step
     from pytest_llmsafety.types import CalibrationTexts
@@ -37,7 +37,7 @@ class Context:
         progress: called with what is done, how much of it is done, and of how much.
         before: the step before and its compressor, for a method with `repairs_step_before`.
         dense: facts about the dense model, when the model given is a finished checkpoint already.
-        parameters: what record/coverage.py remembers of each parameter of the dense model.
+        parameters: facts about each parameter of the dense model (record/coverage.py).
 
     """
 
@@ -48,7 +48,7 @@ class Context:
     progress: Callable[[str, int, int], None] = _silent
     before: tuple[Step, Compressor] | None = None
     dense: DenseFacts | None = None
-    parameters: Sequence[Remembered] = ()
+    parameters: Sequence[ParameterFacts] = ()
 
 
 class Compressor:

@@ -141,7 +141,9 @@ class LayerCompressor(Compressor):
                     context.progress(block.name, block.index, len(blocks))
                     done += self._solve_block(block, None, values, amounts)
             skipped = outside(model, blocks)
-            return recorded(step, values, done, before=before, skipped=skipped, amounts=amounts)
+            return record_of_layers(
+                step, values, done, before=before, skipped=skipped, amounts=amounts
+            )
         drawn = calibration.draw(model, context, values)
         self.prepare(model, blocks, drawn.ids, values=values, context=context)
         visits = walk(model, blocks, drawn.ids, device=context.device, progress=context.progress)
@@ -152,7 +154,9 @@ class LayerCompressor(Compressor):
         names = {one.layer.name for one in done}
         missed = tuple((one.name, UNREACHED) for one in layers if one.name not in names)
         skipped = (*missed, *outside(model, blocks))
-        record = recorded(step, values, done, before=before, skipped=skipped, amounts=amounts)
+        record = record_of_layers(
+            step, values, done, before=before, skipped=skipped, amounts=amounts
+        )
         return replace(record, calibration=drawn.rows())
 
     def _solve_block(
@@ -186,7 +190,7 @@ def allocated(values: Values, amount: float | None) -> Values:
     return replace(values, bits=int(amount)) if values.bits else replace(values, sparsity=amount)
 
 
-def recorded(
+def record_of_layers(
     step: Step,
     values: Values,
     done: Sequence[LayerChange],

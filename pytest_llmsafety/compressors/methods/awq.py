@@ -19,7 +19,7 @@ from pytest_llmsafety.compressors.layer_compressor import (
     allocated,
     apply,
     check_groups,
-    recorded,
+    record_of_layers,
 )
 from pytest_llmsafety.compressors.layerwise import allocation
 from pytest_llmsafety.compressors.layerwise.allocation import ALLOC
@@ -144,7 +144,9 @@ class Awq(Compressor):
                 plans.append(planned(visit, own, found[visit.block.name]))
             done += plans[-1].carry_out()
         skipped = outside(model, blocks)
-        record = recorded(step, values, done, before=before, skipped=skipped, amounts=amounts)
+        record = record_of_layers(
+            step, values, done, before=before, skipped=skipped, amounts=amounts
+        )
         notes = (*record.notes, folded(plans))
         return replace(record, calibration=drawn.rows(), notes=notes)
 

@@ -15,7 +15,7 @@ from pytest_llmsafety.compressors.record.architecture import (
     matrices_of,
     same_body,
 )
-from pytest_llmsafety.compressors.record.coverage import BODY, altered, current, remember
+from pytest_llmsafety.compressors.record.coverage import BODY, altered, current, parameter_facts
 from pytest_llmsafety.compressors.record.file_sizes import of_folder, of_gguf, stored_bytes
 from pytest_llmsafety.errors import ConfigurationError, ModelError
 from pytest_llmsafety.models.locate import locate
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
     from pytest_llmsafety.compressors.base import Context
-    from pytest_llmsafety.compressors.record.coverage import Remembered
+    from pytest_llmsafety.compressors.record.coverage import ParameterFacts
     from pytest_llmsafety.compressors.record.file_sizes import OnDisk
     from pytest_llmsafety.specs import Step
 
@@ -156,7 +156,7 @@ class Dense:
 
     architecture: Architecture
     n_bytes: int
-    parameters: Sequence[Remembered]
+    parameters: Sequence[ParameterFacts]
 
     @classmethod
     def of(cls, model: PreTrainedModel, context: Context) -> Dense:
@@ -164,8 +164,8 @@ class Dense:
         facts = context.dense
         if facts:
             architecture = Architecture(facts.architecture, facts.sizes, facts.settings)
-            return cls(architecture, facts.n_bytes, context.parameters or facts.remembered)
-        parameters = context.parameters or remember(model)
+            return cls(architecture, facts.n_bytes, context.parameters or facts.parameter_facts)
+        parameters = context.parameters or parameter_facts(model)
         return cls(Architecture.of(model), stored_bytes(model), parameters)
 
 
@@ -235,7 +235,7 @@ def record_of(
 
 
 def _sizes(
-    model: PreTrainedModel, parameters: Sequence[Remembered], stored: OnDisk
+    model: PreTrainedModel, parameters: Sequence[ParameterFacts], stored: OnDisk
 ) -> tuple[dict[str, float], tuple[str, ...]]:
     """Return the bytes of each parameter on disk, and a note where the files name some otherwise.
 
@@ -265,7 +265,7 @@ def _check_readable(step: Step, why: str) -> None:
         raise ConfigurationError(message)
 
 
-def _sparsity(model: PreTrainedModel, one: Remembered) -> float:
+def _sparsity(model: PreTrainedModel, one: ParameterFacts) -> float:
     now = current(model, one)
     return 0.0 if now is None else 1 - int(now.count_nonzero()) / now.numel()
 

@@ -16,7 +16,12 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_llmsafety.compressors import calibration
 from pytest_llmsafety.compressors.base import Compressor
-from pytest_llmsafety.compressors.layer_compressor import LayerChange, Solved, apply, recorded
+from pytest_llmsafety.compressors.layer_compressor import (
+    LayerChange,
+    Solved,
+    apply,
+    record_of_layers,
+)
 from pytest_llmsafety.compressors.layerwise.compensation import Hessian, factored, sweep
 from pytest_llmsafety.compressors.layerwise.grid import find_grid
 from pytest_llmsafety.compressors.layerwise.layers import (
@@ -133,7 +138,7 @@ class Delta(Compressor):
                     same.append((layer.name, "equal to BASE"))
         values = replace(budget.values, keys=_recorded_keys(step, budget))
         skipped = (*same, *outside(model, blocks))
-        record = recorded(step, values, done, before=before, skipped=skipped)
+        record = record_of_layers(step, values, done, before=before, skipped=skipped)
         kept = "BASE is needed as well; what is outside these layers is kept as fine-tuned"
         return replace(record, calibration=rows, notes=(*record.notes, *notes, kept))
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_llmsafety.compressors import calibration
 from pytest_llmsafety.compressors.base import Compressor
-from pytest_llmsafety.compressors.layer_compressor import LayerChange, recorded
+from pytest_llmsafety.compressors.layer_compressor import LayerChange, record_of_layers
 from pytest_llmsafety.compressors.layerwise.layers import Layer, linear_layers, weight_of
 from pytest_llmsafety.compressors.parameters import Parameters, Values
 from pytest_llmsafety.compressors.record.coverage import fingerprint, plain_values
@@ -90,7 +90,7 @@ class LlmCompressor(Compressor):
             if name in dense
         ]
         values = Values(keys=(("recipe", step.parameter),))
-        record = recorded(step, values, done, before=before, skipped=())
+        record = record_of_layers(step, values, done, before=before, skipped=())
         by = f"carried out by llmcompressor {version('llmcompressor')}"
         return replace(record, calibration=drawn.rows(), notes=(*record.notes, by))
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_llmsafety.compressors import calibration
 from pytest_llmsafety.compressors.base import Compressor
-from pytest_llmsafety.compressors.layer_compressor import LayerChange, recorded
+from pytest_llmsafety.compressors.layer_compressor import LayerChange, record_of_layers
 from pytest_llmsafety.compressors.layerwise.gradients import differentiable
 from pytest_llmsafety.compressors.layerwise.layers import (
     Layer,
@@ -104,7 +104,7 @@ class LlmPruner(Compressor):
             for layer in layers
         ]
         skipped = outside(model, decoder_blocks(model))
-        record = recorded(step, values, done, before=before, skipped=skipped)
+        record = record_of_layers(step, values, done, before=before, skipped=skipped)
         if plan.heads_stay:
             whole = {name for name in shapes if name.endswith(ATTENTION)}
             skipped = tuple((name, plan.heads_stay) for name in shapes if name in whole)

@@ -11,7 +11,12 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from pytest_llmsafety.compressors.base import Compressor
-from pytest_llmsafety.compressors.layer_compressor import LayerChange, Solved, apply, recorded
+from pytest_llmsafety.compressors.layer_compressor import (
+    LayerChange,
+    Solved,
+    apply,
+    record_of_layers,
+)
 from pytest_llmsafety.compressors.layerwise.experts import left_dense, routers
 from pytest_llmsafety.compressors.layerwise.layers import (
     Layer,
@@ -74,7 +79,7 @@ class QuantoCompressor(Compressor):
                 done.append(apply(layer, Solved(quantized.values, bits)))
                 groups[layer.name] = quantized.group_size
         skipped = (("output embedding", "kept dense"), *left_dense(model).items())
-        record = recorded(step, Values(), done, before=before, skipped=skipped)
+        record = record_of_layers(step, Values(), done, before=before, skipped=skipped)
         return replace(
             record,
             parameters=(("library", "optimum-quanto"), ("weights", self.qtype)),

@@ -10,7 +10,7 @@ from pytest_llmsafety.compressors.record.coverage import (
     BODY,
     EMBEDDING,
     HEAD,
-    Remembered,
+    ParameterFacts,
     current,
     distinct_parameters,
 )
@@ -94,17 +94,17 @@ class Architecture:
 
 
 def another_architecture(
-    model: PreTrainedModel, dense: Architecture, parameters: Sequence[Remembered]
+    model: PreTrainedModel, dense: Architecture, parameters: Sequence[ParameterFacts]
 ) -> str:
     """Return how `model` differs in architecture from the dense one; empty where it does not.
 
-    `parameters` are those remembered of the dense model.
+    `parameters` are the facts about those of the dense model.
     """
     parts = Architecture.of(model).differences(dense) or _other_parameters(parameters, model)
     return f"another architecture: {', '.join(parts)}" if parts else ""
 
 
-def same_body(parameters: Sequence[Remembered], model: PreTrainedModel) -> bool:
+def same_body(parameters: Sequence[ParameterFacts], model: PreTrainedModel) -> bool:
     """Return whether all parameters between embedding and head have a counterpart of the same size.
 
     Only then is there a share of the parameters that changed.
@@ -112,7 +112,7 @@ def same_body(parameters: Sequence[Remembered], model: PreTrainedModel) -> bool:
     return all(_has_counterpart(one, model) for one in parameters if one.place == BODY)
 
 
-def _has_counterpart(one: Remembered, model: PreTrainedModel) -> bool:
+def _has_counterpart(one: ParameterFacts, model: PreTrainedModel) -> bool:
     module_name, _, leaf = one.name.rpartition(".")
     try:
         module: Any = model.get_submodule(module_name)
@@ -127,14 +127,14 @@ def _has_counterpart(one: Remembered, model: PreTrainedModel) -> bool:
     return not count or len(one.shape) != 2 or count == one.count  # noqa: PLR2004 - a matrix
 
 
-def matrices_of(model: PreTrainedModel) -> list[Remembered]:
+def matrices_of(model: PreTrainedModel) -> list[ParameterFacts]:
     """Return every matrix of a model, with its values packed or plain, without digests."""
     import torch
 
     none = torch.empty(0)
     head = model.get_output_embeddings()  # type: ignore[no-untyped-call]
     places = {id(head): HEAD, id(model.get_input_embeddings()): EMBEDDING}
-    found: list[Remembered] = []
+    found: list[ParameterFacts] = []
     layers: tuple[str, ...] = ()
     for name, module in model.named_modules():
         weight = getattr(module, "weight", None)
@@ -142,14 +142,14 @@ def matrices_of(model: PreTrainedModel) -> list[Remembered]:
         if _packed_count(module) and not plain:
             shape = (int(module.out_features), int(module.in_features))
             found.append(
-                Remembered(f"{name}.weight", places.get(id(module), BODY), shape, (), none)
+                ParameterFacts(f"{name}.weight", places.get(id(module), BODY), shape, (), none)
             )
             layers = (*layers, f"{name}.")
     for name, parameter in distinct_parameters(model):
         if parameter.dim() > 1 and not name.startswith(layers):
             module = model.get_submodule(name.rpartition(".")[0])
             place = places.get(id(module), BODY)
-            found.append(Remembered(name, place, tuple(parameter.shape), (), none))
+            found.append(ParameterFacts(name, place, tuple(parameter.shape), (), none))
     return found
 
 
@@ -188,7 +188,9 @@ def _difference(name: str, mine: str, theirs: str) -> str:
     return f"{name} {mine} instead of {theirs}" if counts else f"other {name}"
 
 
-def _other_parameters(parameters: Sequence[Remembered], model: PreTrainedModel) -> tuple[str, ...]:
+def _other_parameters(
+    parameters: Sequence[ParameterFacts], model: PreTrainedModel
+) -> tuple[str, ...]:
     """Return how the parameters differ where the sizes do not: more, fewer, other shapes."""
     theirs = {one.name: one.shape for one in parameters}
     mine = {name: tuple(value.shape) for name, value in distinct_parameters(model)}

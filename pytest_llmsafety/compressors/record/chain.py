@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
     from pytest_llmsafety.compressors.record import CompressionRecord
-    from pytest_llmsafety.compressors.record.coverage import Remembered
+    from pytest_llmsafety.compressors.record.coverage import ParameterFacts
     from pytest_llmsafety.specs import CompressionSpec
 
 LOST_ZEROS = 0.01
@@ -73,7 +73,7 @@ def merged(spec: CompressionSpec, records: list[CompressionRecord]) -> Compressi
 
 
 def with_coverage(
-    record: CompressionRecord, model: PreTrainedModel, dense: Sequence[Remembered]
+    record: CompressionRecord, model: PreTrainedModel, dense: Sequence[ParameterFacts]
 ) -> CompressionRecord:
     """Return the record with the share of all parameters that changed since the dense model.
 

@@ -6,7 +6,12 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from pytest_llmsafety.compressors.record import CompressionRecord
-from pytest_llmsafety.compressors.record.coverage import UNCHANGED, altered, current, remember
+from pytest_llmsafety.compressors.record.coverage import (
+    UNCHANGED,
+    altered,
+    current,
+    parameter_facts,
+)
 from pytest_llmsafety.compressors.record.file_sizes import dense_bytes
 
 if TYPE_CHECKING:
@@ -22,11 +27,11 @@ class Changes:
     """The parameters of a model before a change, to compare with those after it."""
 
     def __init__(self, model: PreTrainedModel, step: Step) -> None:
-        """Remember the weights as they are now."""
+        """Keep facts about the weights as they are now."""
         self.model = model
         self.step = step
         self.bytes_before = dense_bytes(model)
-        self.before = remember(model)
+        self.before = parameter_facts(model)
 
     def record(
         self, *, bits: float | None = None, notes: tuple[str, ...] = ()
@@ -56,7 +61,7 @@ def _zeros(values: torch.Tensor | None) -> float:
 
 @contextmanager
 def changes(model: PreTrainedModel, step: Step) -> Iterator[Changes]:
-    """Remember the model's weights while the body of the `with` changes them."""
+    """Keep facts about the model's weights while the body of the `with` changes them."""
     import torch
 
     with torch.no_grad():

@@ -1,7 +1,7 @@
 """Compare a compressed model with the dense one: which parameters changed, and which stayed.
 
-Every parameter of the dense model is remembered by a digest of each of its matrices and by a few
-of its values. After the compression the model is compared with that. A stack of experts counts
+`ParameterFacts` holds for every parameter of the dense model a digest of each of its matrices and a
+few of its values. After the compression the model is compared with these. A stack of experts counts
 matrix by matrix. A matrix with any changed value counts whole, because pruning leaves most values
 alone. A matrix whose values moved by at most a rounding counts as one that stayed, unless it is
 stored in fewer bits.
@@ -32,7 +32,7 @@ BODY, EMBEDDING, HEAD = "between embedding and head", "input embedding", "output
 STACK = 3
 """Dimensions of a parameter that holds one matrix for each expert."""
 SAMPLE, SAMPLE_OF_STACK = 4096, 512
-"""Values remembered of a matrix."""
+"""Values kept of a matrix."""
 FEW = 64
 """Of these, the values that a baseline keeps."""
 ULP = 2.0**-7
@@ -53,8 +53,8 @@ VECTORS = "norms, biases and other vectors"
 
 
 @dataclass(frozen=True)
-class Remembered:
-    """One parameter of a dense model.
+class ParameterFacts:
+    """What is kept of one parameter of a dense model, to compare with after a change.
 
     `place` is BODY, EMBEDDING or HEAD. `digests` holds one digest for each matrix of the
     parameter: a stack of experts [experts, rows, columns] has as many as experts, any other
@@ -81,7 +81,7 @@ class Remembered:
         return self.name, self.place, self.shape, self.digests, samples
 
     @classmethod
-    def of(cls, row: Row) -> Remembered:
+    def of(cls, row: Row) -> ParameterFacts:
         """Read what `row` returned."""
         import torch
 
@@ -108,11 +108,11 @@ class Coverage:
     kept: tuple[Kept, ...]
 
 
-def remember(model: PreTrainedModel) -> tuple[Remembered, ...]:
+def parameter_facts(model: PreTrainedModel) -> tuple[ParameterFacts, ...]:
     """Return what identifies every parameter, shared ones once; keeps no copy of them."""
     places = _places(model)
     return tuple(
-        Remembered(
+        ParameterFacts(
             name,
             places.get(parameter.data_ptr(), BODY),
             tuple(parameter.shape),
@@ -125,12 +125,12 @@ def remember(model: PreTrainedModel) -> tuple[Remembered, ...]:
 
 
 def compare(
-    dense: Sequence[Remembered],
+    dense: Sequence[ParameterFacts],
     model: PreTrainedModel,
     layers: Iterable[tuple[str, float, float]] = (),
     skipped: Iterable[tuple[str, str]] = (),
 ) -> Coverage:
-    """Return what differs between `model` and what is remembered of the dense one.
+    """Return what differs between `model` and the facts about the dense one.
 
     `layers` holds (layer, stored bits, sparsity), and `skipped` (layer, reason) of the record.
     """
@@ -158,11 +158,11 @@ def compare(
 
 
 def altered(
-    dense: Sequence[Remembered], model: PreTrainedModel
-) -> tuple[list[Remembered], list[Remembered]]:
+    dense: Sequence[ParameterFacts], model: PreTrainedModel
+) -> tuple[list[ParameterFacts], list[ParameterFacts]]:
     """Return the parameters of which any value changed, however little, and the others."""
-    changed: list[Remembered] = []
-    same: list[Remembered] = []
+    changed: list[ParameterFacts] = []
+    same: list[ParameterFacts] = []
     for one in dense:
         now = current(model, one)
         parts = () if now is None else _matrices(now)
@@ -298,7 +298,7 @@ def _samples(parts: Sequence[torch.Tensor]) -> torch.Tensor:
     return torch.stack(rows)
 
 
-def _kept(one: Remembered, model: PreTrainedModel, bits: float | None) -> dict[str, int]:
+def _kept(one: ParameterFacts, model: PreTrainedModel, bits: float | None) -> dict[str, int]:
     now = current(model, one)
     if now is None:
         return {REPLACED: len(one.digests)} if _is_elsewhere(model, one) else {}
@@ -337,7 +337,7 @@ def _halves() -> tuple[torch.dtype, torch.dtype]:
     return torch.bfloat16, torch.float16
 
 
-def current(model: PreTrainedModel, one: Remembered) -> torch.Tensor | None:
+def current(model: PreTrainedModel, one: ParameterFacts) -> torch.Tensor | None:
     """Return the values that a parameter has now; None where they are packed, replaced or gone."""
     import torch
 
@@ -352,7 +352,7 @@ def current(model: PreTrainedModel, one: Remembered) -> torch.Tensor | None:
     return values if values is not None and values.is_floating_point() else None
 
 
-def _is_elsewhere(model: PreTrainedModel, one: Remembered) -> bool:
+def _is_elsewhere(model: PreTrainedModel, one: ParameterFacts) -> bool:
     """Return whether a module has as many plain values as the parameter had, in other shapes.
 
     Experts that were taken out of their stack are an example. Nobody can see whether they changed,
@@ -366,7 +366,7 @@ def _is_elsewhere(model: PreTrainedModel, one: Remembered) -> bool:
     return sum(value.numel() for value in _floats(module)) >= one.count
 
 
-def _owner(model: PreTrainedModel, one: Remembered) -> tuple[torch.nn.Module | None, str]:
+def _owner(model: PreTrainedModel, one: ParameterFacts) -> tuple[torch.nn.Module | None, str]:
     """Return the module that had a parameter, None where it is gone, and the name in it."""
     name, _, leaf = one.name.rpartition(".")
     try:
@@ -394,14 +394,14 @@ def _tensor() -> type[torch.Tensor]:
     return torch.Tensor
 
 
-def _reason(one: Remembered, why: str, reasons: Mapping[str, str], matrices: int) -> str:
+def _reason(one: ParameterFacts, why: str, reasons: Mapping[str, str], matrices: int) -> str:
     """Return why a parameter stayed: the reason of the method where it gives one."""
     if matrices < len(one.digests):
         return f"a part of its stack: {why}"
     return reasons.get(one.layer, reasons.get(one.name, why)) if why == UNCHANGED else why
 
 
-def _pattern(one: Remembered) -> str:
+def _pattern(one: ParameterFacts) -> str:
     """Return the name of a parameter with `*` for its block; all vectors have one name."""
     if one.place == BODY and len(one.shape) < 2:  # noqa: PLR2004 - a matrix has two dimensions
         return VECTORS

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pytest_llmsafety.compressors.record.architecture import Architecture
-from pytest_llmsafety.compressors.record.coverage import Remembered, Row, remember
+from pytest_llmsafety.compressors.record.coverage import ParameterFacts, Row, parameter_facts
 from pytest_llmsafety.compressors.record.file_sizes import stored_bytes
 from pytest_llmsafety.errors import BaselineError
 from pytest_llmsafety.models.digests import digest_json
@@ -40,13 +40,13 @@ class DenseFacts:
             found.settings,
             stored_bytes(model),
             tokenizer_parts(tokenizer),
-            tuple(one.row for one in remember(model)),
+            tuple(one.row for one in parameter_facts(model)),
         )
 
     @property
-    def remembered(self) -> tuple[Remembered, ...]:
+    def parameter_facts(self) -> tuple[ParameterFacts, ...]:
         """Return the parameters, for a comparison."""
-        return tuple(map(Remembered.of, self.parameters))
+        return tuple(map(ParameterFacts.of, self.parameters))
 
     def check(self, tokenizer: PreTrainedTokenizerBase, what: str, *, served: bool = False) -> None:
         """Raise BaselineError unless the tokenizer of `what` is the same.

@@ -28,11 +28,11 @@ from pytest_llmsafety.compressors.record.coverage import (
     REPLACED,
     ROUNDED,
     VECTORS,
-    Remembered,
+    ParameterFacts,
     compare,
     fingerprint,
+    parameter_facts,
     percent,
-    remember,
     share_text,
 )
 from pytest_llmsafety.errors import NothingCompressed
@@ -111,7 +111,7 @@ def test_all_matrices_but_embedding_and_head_change_under_int4(llama):
 def test_what_changed_and_what_is_listed_as_kept_are_all_parameters(data, family):
     """The list names all that a compression leaves, and the shares sum to 1."""
     model = copy.deepcopy(dense_model(family))
-    dense = remember(model)
+    dense = parameter_facts(model)
     counts = {one.name: (one.count, one.place, one.layer) for one in dense}
     chosen = data.draw(st.sets(st.sampled_from(sorted(counts))))
     for name, parameter in model.named_parameters():
@@ -147,8 +147,8 @@ def test_experts_in_an_embedding_lie_between_embedding_and_head():
 def test_tied_weights_count_once():
     """A head that is the embedding counts once."""
     model = LlamaForCausalLM(LlamaConfig(**SIZES, tie_word_embeddings=True))
-    assert [one.place for one in remember(model)].count(EMBEDDING) == 1
-    assert not any(one.name.startswith("lm_head") for one in remember(model))
+    assert [one.place for one in parameter_facts(model)].count(EMBEDDING) == 1
+    assert not any(one.name.startswith("lm_head") for one in parameter_facts(model))
 
 
 def test_pruned_matrices_count_whole(llama):
@@ -244,12 +244,12 @@ def test_packed_and_replaced_weights_count(llama):
 
         return change
 
-    dense = remember(llama)
+    dense = parameter_facts(llama)
     share = 2 * 32 * 64 / sum(one.count for one in dense if one.place == BODY)
     replace(Packed)(llama.requires_grad_(requires_grad=False))
     assert compare(dense, llama).body == pytest.approx(share)
     other = LlamaForCausalLM(llama.config).requires_grad_(requires_grad=False)
-    dense = remember(other)
+    dense = parameter_facts(other)
     replace(Wrapper)(other)
     assert compare(dense, other).body == 0
 
@@ -273,8 +273,8 @@ def test_a_compressed_copy_that_is_returned_is_named(llama, own):
 
 def test_what_is_remembered_survives_a_file(llama):
     """A baseline keeps fewer values of a parameter, and the same digests."""
-    dense = remember(llama)
-    again = [Remembered.of(one.row) for one in dense]
+    dense = parameter_facts(llama)
+    again = [ParameterFacts.of(one.row) for one in dense]
     assert compare(again, llama).changed == 0
     compress(llama, "int4")
     assert compare(again, llama).body == compare(dense, llama).body > 0.98
@@ -304,7 +304,7 @@ def test_experts_taken_out_of_their_stack_are_not_counted(mixtral):
             self.gates = torch.nn.ParameterList(experts.gate_up_proj.detach().clone().unbind(0))
             self.downs = torch.nn.ParameterList(experts.down_proj.detach().clone().unbind(0))
 
-    dense = remember(mixtral)
+    dense = parameter_facts(mixtral)
     for block in mixtral.model.layers:
         block.mlp.experts = Apart(block.mlp.experts)
     found = compare(dense, mixtral)
@@ -314,7 +314,7 @@ def test_experts_taken_out_of_their_stack_are_not_counted(mixtral):
 
 def test_a_weight_that_is_rounded_at_each_pass_has_changed(llama):
     """compressed-tensors leaves the values and marks the module."""
-    dense = remember(llama)
+    dense = parameter_facts(llama)
     scheme = types.SimpleNamespace(weights=types.SimpleNamespace(num_bits=4))
     llama.model.layers[0].mlp.up_proj.quantization_scheme = scheme
     assert compare(dense, llama).body > 0
