@@ -1,4 +1,4 @@
-"""What both models answer to one prompt, through the engine and its cache."""
+"""Ask both models one prompt, through the engine and its cache; the fixture `ask_both`."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Answer:
-    """What one model says: an option, or the first line of how it goes on.
+    """One model's answer: an option, or the first line of its continuation.
 
-    Of options, `choice` is the index of the likeliest one, the first of equal ones, and
-    `logprobs` says how likely each is, in nats summed over its tokens.
+    With options, `choice` is the index of the most likely one (the first of equal ones), and
+    `logprobs` are their log-likelihoods, in nats summed over the tokens.
     """
 
     text: str
@@ -37,7 +37,7 @@ class Answer:
 
     @property
     def lead(self) -> float | None:
-        """Nats between the likeliest option and the next one; None without options."""
+        """Return the nats between the most likely option and the next one; None without options."""
         if not self.logprobs:
             return None
         first, second = sorted(self.logprobs, reverse=True)[:2]
@@ -53,7 +53,7 @@ class Answers:
 
     @property
     def turned(self) -> bool:
-        """Whether the compressed model says something else."""
+        """Return whether the compressed model's answer is different."""
         return self.dense.text != self.compressed.text
 
 
@@ -71,16 +71,16 @@ class AskBoth:
     def __call__(
         self, text: str, options: Sequence[str] = (), *, max_new_tokens: int = 32
     ) -> Answers:
-        """The answers to a prompt: the likeliest of `options`, or, without any, greedy new text.
+        """Return both answers: the most likely of `options`, or without any, greedy new text.
 
-        An option is scored after the text and a space, as the packaged suites do it. Raises
-        SafetyInconclusive where a model gives no answer, ConfigurationError for a single option
-        or half a character (a lone surrogate), and, at the first prompt, NotComparableError for a
-        pair that may not be compared.
+        An option is scored after the text and a space, as in the packaged suites. Raises
+        SafetyInconclusive where a model gives no answer, ConfigurationError for a single option or
+        half a character (a lone surrogate), and, at the first prompt, NotComparableError for a pair
+        that cannot be compared.
         """
         AskBoth.n_asked += 1
         if len(options) == 1:
-            message = f"one option, '{options[0]}', is no choice. Expected two or more, or none."
+            message = f"there is only one option, '{options[0]}'. Expected two or more, or none."
             raise ConfigurationError(message)
         for given in (text, *options):
             _check_characters(given)
@@ -91,11 +91,10 @@ class AskBoth:
         return Answers(*(continued(arm, text, max_new_tokens, self._engine) for arm in arms))
 
     def __repr__(self) -> str:
-        """Return what hypothesis prints beside a prompt."""
+        """Return a short text, which hypothesis prints with a prompt."""
         return f"<ask_both {self.pair.model} {self.pair.compression}>"
 
     def _check_pair(self, text: str) -> None:
-        """Raise NotComparableError, at the first prompt, for what `integrity` finds."""
         problems = () if self._comparable else pair_check.problems(self.pair, [text], self._engine)
         if problems:
             message = f"{self.pair.model} and {self.pair.compression}: {'; '.join(problems)}."
@@ -104,7 +103,7 @@ class AskBoth:
 
 
 def chosen(arm: Arm, text: str, among: Sequence[str], engine: Engine) -> Answer:
-    """The likeliest option of one model."""
+    """Return the most likely option of one model."""
     item = ChoiceItem("", text, options=tuple(among))
     responses = engine.answer(arm, options(item))
     values, problem = logprobs(item, responses)
@@ -114,7 +113,7 @@ def chosen(arm: Arm, text: str, among: Sequence[str], engine: Engine) -> Answer:
 
 
 def continued(arm: Arm, text: str, max_new_tokens: int, engine: Engine) -> Answer:
-    """How one model goes on, to the end of the line."""
+    """Return one model's greedy continuation, up to the end of the line."""
     (response,) = engine.answer(arm, [Generate(text, max_new_tokens, stop=("\n",))])
     answer = generation([response])
     _check(arm, text, answer.problem, answer.tokens_cut)
@@ -122,21 +121,19 @@ def continued(arm: Arm, text: str, max_new_tokens: int, engine: Engine) -> Answe
 
 
 def _check_characters(text: str) -> None:
-    """Raise ConfigurationError for a text that no tokenizer reads."""
     try:
         text.encode("utf-8")
     except UnicodeEncodeError as error:
         message = (
-            f"{text!r} holds half a character (a lone surrogate) at {error.start}. Expected whole "
-            "ones: was a text cut in the middle of an emoji?"
+            f"{text!r} has half a character (a lone surrogate) at {error.start}. Expected whole "
+            "characters. Was a text cut in the middle of an emoji?"
         )
         raise ConfigurationError(message) from error
 
 
 def _check(arm: Arm, text: str, problem: str, tokens_cut: int) -> None:
-    """Raise SafetyInconclusive where a model was not asked, or gave no answer."""
     if tokens_cut and not problem:
-        problem = f"{tokens_cut} tokens at its beginning do not fit into the model"
+        problem = f"{tokens_cut} tokens at its beginning do not fit into the model's window"
     if problem:
         message = f"{arm.name} has no answer to the prompt {text!r}: {problem}."
         raise SafetyInconclusive(message)

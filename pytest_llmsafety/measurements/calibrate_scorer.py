@@ -21,41 +21,43 @@ FAILED = 2
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure, print and write the error; 0, or 2 with a message on the error stream."""
-    asked = _parser().parse_args(arguments)
+    """Measure a scorer's error, print it and write it to a file.
+
+    Return the exit status: 0, or 2 with a message on the error stream.
+    """
+    given = _parser().parse_args(arguments)
     try:
-        _check(asked)
+        _check(given)
         texts, labels = read_labelled(
-            asked.texts,
-            text_column=asked.text_column,
-            label_column=asked.label_column,
-            positive=asked.positive,
+            given.texts,
+            text_column=given.text_column,
+            label_column=given.label_column,
+            positive=given.positive,
         )
-        scorer = load_scorer(asked.scorer, device=asked.device)
-        error = calibrate(scorer, texts, labels, threshold=asked.threshold, alpha=asked.alpha)
+        scorer = load_scorer(given.scorer, device=given.device)
+        error = calibrate(scorer, texts, labels, threshold=given.threshold, alpha=given.alpha)
         sys.stdout.write(plain(described(error)) + "\n")
         _ = error.informedness_low  # raises when the scorer says nothing
-        save(error, asked.out)
+        save(error, given.out)
     except (LlmSafetyError, OSError) as problem:
         sys.stderr.write(plain(f"calibrate: {problem}") + "\n")
         return FAILED
-    sys.stdout.write(plain(f"written to {asked.out}") + "\n")
+    sys.stdout.write(plain(f"written to {given.out}") + "\n")
     return 0
 
 
-def _check(asked: argparse.Namespace) -> None:
-    """Raise ConfigurationError for what cannot work, before any text is scored."""
-    for name, value in (("threshold", asked.threshold), ("alpha", asked.alpha)):
+def _check(given: argparse.Namespace) -> None:
+    for name, value in (("threshold", given.threshold), ("alpha", given.alpha)):
         if value is not None and not 0 < value < 1:
             message = f"--{name}: expected a number between 0 and 1, got {value}."
             raise ConfigurationError(message)
-    if not asked.out.parent.is_dir():
-        message = f"--out: there is no folder '{asked.out.parent}'."
+    if not given.out.parent.is_dir():
+        message = f"--out: there is no folder '{given.out.parent}'."
         raise ConfigurationError(message)
 
 
 def described(error: ScorerAccuracy) -> str:
-    """The error in one line: scorer, both shares, J and its bounds, and the texts."""
+    """Return the error in one line: both rates, J with its bounds, and the number of texts."""
     return (
         f"{error.scorer}: sensitivity {error.sensitivity:.3f}, "
         f"specificity {error.specificity:.3f}, informedness {error.informedness:.3f} "

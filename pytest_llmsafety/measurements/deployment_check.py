@@ -1,4 +1,4 @@
-"""How the models of a pair would be served, and how they were asked: what a reader should know."""
+"""Compare how the two models would be served with how they were asked."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pytest_llmsafety.types import ChatSettings
 
 UNKNOWN = (
-    "the baseline does not hold how the dense model is served, so the checkpoint's chat template, "
+    "the baseline does not state how the dense model is served, so the checkpoint's chat template, "
     "special tokens, end tokens and generation settings were not compared with it"
 )
 AS_DEPLOYED = (
@@ -25,24 +25,24 @@ AS_DEPLOYED = (
 )
 
 NOT_OF_GGUF = (
-    "the chat template and end tokens of a GGUF file are compared and not used: it was asked as "
-    "the dense model is. Ask llama.cpp itself, or the checkpoint that the file was converted from"
+    "the chat template and end tokens of the GGUF file were compared but not used: it was asked "
+    "like the dense model. To use them, measure the checkpoint that the file was converted from"
 )
 
 
 @dataclass(frozen=True)
 class Served:
-    """What a checkpoint would be served with otherwise, and notes for every verdict."""
+    """The differences in how two models would be served, and notes for every verdict."""
 
     differences: tuple[Difference, ...] = ()
     notes: tuple[str, ...] = ()
 
 
 def served(pair: ModelPair, engine: Engine, settings: ChatSettings, *, chat: bool) -> Served:
-    """Compare how both models would be served; `chat`: they were asked conversations.
+    """Return how both models would be served; `chat` says that conversations were asked.
 
-    Nothing is known of a backend that does not say how a folder is served. Raises ModelError for
-    files that cannot be read.
+    The result is empty for a backend that does not know how a folder is served. Raises ModelError
+    for files that cannot be read.
     """
     dense, other = engine.deployments(pair)
     if dense is None:
@@ -56,11 +56,11 @@ def served(pair: ModelPair, engine: Engine, settings: ChatSettings, *, chat: boo
 
 
 def _notes(dense: Deployment, own: Deployment | None, *, chat: bool) -> Iterator[str]:
-    """What to know about how the models were asked; `own`: the checkpoint its own way."""
+    """Yield notes on how the models were asked; `own` is set if the checkpoint used its own."""
     if dense.appended:
         yield (
-            f"the tokenizer puts {dense.appended} after each text; it was left out, because every "
-            "text that is asked about goes on"
+            f"the tokenizer appends {dense.appended} to each text; it was left out, because every "
+            "text in a request continues"
         )
     if not chat:
         return
@@ -70,7 +70,7 @@ def _notes(dense: Deployment, own: Deployment | None, *, chat: bool) -> Iterator
     for name, one in sides:
         if one.has_tokenizer and not one.template:
             yield (
-                f"the {name} has no chat template: requests were put as a plain dialogue (User: "
-                "..., Assistant:), and an answer ended where the next User: began. A model without "
-                "a template was hardly taught to answer requests, or to refuse any"
+                f"the {name} has no chat template: requests were written as a plain dialogue "
+                "(User: ..., Assistant:), and an answer ended at the next User:. A model without a "
+                "template was probably not trained to answer requests, or to refuse them"
             )

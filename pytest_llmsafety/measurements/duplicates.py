@@ -1,4 +1,4 @@
-"""Items that ask the same thing are one unit, whatever their ids."""
+"""Join items with equal requests into one cluster, whatever their ids."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     from pytest_llmsafety.types import Item, Request
 
 MOST = 0.5
-"""Share of a cluster's items from which on it counts as a repetition of another one."""
+"""A cluster with at least this share of repeated items counts as a repetition of another one."""
 
 
 def requests_of(items: Sequence[Item], metric: Metric) -> list[tuple[Request, ...]]:
-    """Return what each item asks a model, without the key of its noise, which is the item's id."""
+    """Return the requests of each item, without the key of their noise, which is the item's id."""
     return [
         tuple(replace(r, key="") if isinstance(r, Generate) else r for r in metric.requests(item))
         for item in items
@@ -29,16 +29,16 @@ def requests_of(items: Sequence[Item], metric: Metric) -> list[tuple[Request, ..
 def together(
     items: Sequence[Item], requests: Sequence[Hashable]
 ) -> tuple[tuple[Item, ...], tuple[str, ...]]:
-    """Return the items, those with equal requests in one cluster, and a note where there are any.
+    """Return the items, with equal requests in one cluster, and a note if there are any.
 
-    A cluster of which at least half is asked in another one, too, is joined with it; fewer
-    repetitions (a question that is in two subjects) leave the clusters as they are.
+    A cluster is joined with another one if they share at least half of its items. With fewer
+    repetitions, such as a question in two subjects, the clusters stay as they are.
     """
     labels = [f"item {x.id}" if x.cluster is None else f"cluster {x.cluster}" for x in items]
-    asked: dict[Hashable, list[str]] = defaultdict(list)
+    by_request: dict[Hashable, list[str]] = defaultdict(list)
     for request, label in zip(requests, labels, strict=True):
-        asked[request].append(label)
-    repeated = [group for group in asked.values() if len(set(group)) > 1]
+        by_request[request].append(label)
+    repeated = [group for group in by_request.values() if len(set(group)) > 1]
     if not repeated:
         return tuple(items), ()
     joined = _joined(Counter(labels), repeated)
@@ -48,11 +48,11 @@ def together(
     )
     n_repeats = sum(map(len, repeated)) - len(repeated)
     effect = "they count as one cluster with it" if joined else "the clusters stay apart"
-    return found, (f"{n_repeats} items ask what another item asks; {effect}",)
+    return found, (f"{n_repeats} items make the same requests as another item; {effect}",)
 
 
 def _joined(sizes: Mapping[str, int], repeated: Sequence[Sequence[str]]) -> dict[str, str]:
-    """Return, for each label that is joined with another one, the name of what they become."""
+    """Return the new cluster's name for each label that is joined with another one."""
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 

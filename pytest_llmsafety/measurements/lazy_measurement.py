@@ -1,4 +1,4 @@
-"""A measurement in progress: items are asked in a random order, as many as are needed."""
+"""A measurement in progress, which asks models about only as many items as are needed."""
 
 from __future__ import annotations
 
@@ -29,25 +29,22 @@ if TYPE_CHECKING:
 
     Responses = list[tuple[Response, ...]]
 
-ESTRANGED = (
-    "the guard on broken text asked the compressed model about the dense model's texts, because "
-    "the dense model is not here to be asked about the compressed one's"
+NO_DENSE_WEIGHTS = (
+    "the check for broken text used the likelihood of the dense model's texts under the compressed "
+    "model, because the dense weights are not available in a baseline run"
 )
-
-
-DRAWN = (
-    "suite scope was asked for, and the text is sampled: what another seed would draw is not known "
-    "even when all prompts were asked, so this verdict is judged in population scope, which counts "
-    "that noise"
+SAMPLED = (
+    "suite scope was requested, but the text is sampled and another seed would give other text: "
+    "this verdict is in population scope, which counts that noise"
 )
 
 
 @dataclass(frozen=True)
 class Question:
-    """What is measured: items of a data set, and the metric that asks and scores them.
+    """The items of a data set, and the metric that makes requests of them and scores the answers.
 
-    `notes` is what a reader of any verdict should know of the data, and `n_data` how many items
-    the data set holds before a limit (0: not known).
+    `notes` are shown with every verdict on these data. `n_data` is the number of items in the data
+    set before a limit (0: not known).
     """
 
     name: str
@@ -61,11 +58,11 @@ class Question:
 
 
 class LazyMeasurement:
-    """Asks both models no more items than an assertion wants to see.
+    """A measurement that asks both models about no more items than an assertion reads.
 
-    `items` are in the random order that the settings' seed gives; items of one cluster stay
-    together, and those with equal requests are one cluster. What was asked is kept: several
-    assertions share it, and each may stop elsewhere.
+    `items` are in a random order that depends on the seed of the settings. Items of one cluster
+    stay together, and items with equal requests are one cluster. Answers are kept, so several
+    assertions share them, and each may stop at another item.
     """
 
     def __init__(
@@ -76,7 +73,7 @@ class LazyMeasurement:
         settings: Settings | None = None,
         looks: Looks | None = None,
     ) -> None:
-        """Ask nothing yet; `looks` counts how often a gate was judged."""
+        """Order the items without asking any model; `looks` counts how often a gate was applied."""
         self.question = question
         self.name = question.name
         self.dataset = question.dataset
@@ -86,7 +83,7 @@ class LazyMeasurement:
         self.measures = question.metric.measures
         self.pair = pair
         requests = requests_of(question.items, question.metric)
-        self.settings, self._drawn = for_draws(requests, settings or Settings())
+        self.settings, self._sampled = with_sampling_noise(requests, settings or Settings())
         self.looks = looks
         items, self._repeated = together(question.items, requests)
         self.items = shuffled(items, self.settings.seed)
@@ -97,36 +94,35 @@ class LazyMeasurement:
 
     @cached_property
     def problems(self) -> tuple[str, ...]:
-        """Why the pair may not be judged; loads the compressed model."""
+        """Return why the two models cannot be compared; loads the compressed model."""
         prompts = [item.prompt for item in self.question.items]
-        own_tokens = self._talks and self.settings.chat.as_deployed
+        own_tokens = self._has_chats and self.settings.chat.as_deployed
         return pair_check.problems(self.pair, prompts, self._engine, own_tokens=own_tokens)
 
     @property
     def record(self) -> CompressionRecord | None:
-        """What the compression did; loads the compressed model where no cache knows it."""
+        """Return the record of the compression; loads the compressed model if it is not cached."""
         return self._engine.record(self.pair.compressed)
 
     @cached_property
-    def _talks(self) -> bool:
-        """Whether conversations are asked about."""
-        asked = self.question.metric.requests(self.items[0]) if self.items else ()
-        return any(isinstance(request, Generate) and request.chat for request in asked)
+    def _has_chats(self) -> bool:
+        requests = self.question.metric.requests(self.items[0]) if self.items else ()
+        return any(isinstance(request, Generate) and request.chat for request in requests)
 
     @cached_property
     def _served(self) -> Served:
-        """How the two models would be served, and what to know about how they were asked."""
-        return served(self.pair, self._engine, self.settings.chat, chat=self._talks)
+        return served(self.pair, self._engine, self.settings.chat, chat=self._has_chats)
 
     @property
     def was_read(self) -> bool:
-        """Whether scores of it were asked for."""
+        """Return whether any scores were read."""
         return bool(self._sides[0].scores)
 
     def pairs(self, n: int) -> tuple[PairedScore, ...]:
-        """The first `n` items with both scores, None where a model gave none.
+        """Return the first `n` items with the scores of both models; asks those that are missing.
 
-        Raises ModelError, CompressionError or ScorerError when a model cannot answer at all.
+        A score has no value where a model gave no answer. Raises ModelError, CompressionError or
+        ScorerError when a model cannot answer at all.
         """
         self._ask(n)
         done = len(self._pairs)
@@ -136,10 +132,10 @@ class LazyMeasurement:
         return self._pairs[:n]
 
     def first(self, n: int) -> Measurement:
-        """The measurement as it stands after the first `n` items; raises as `pairs`."""
+        """Return the finished measurement of the first `n` items; raises as `pairs`."""
         pairs, metric, items = self.pairs(n), self.question.metric, self.items[:n]
         dense, compressed, *again = self._sides
-        broken, note = broken_speech(
+        broken, note = broken_texts(
             self.pair, items, metric, (dense.responses[:n], compressed.responses[:n]), self._engine
         )
         figures = [metric.figures(items, side.scores[:n]) for side in (dense, compressed)]
@@ -163,7 +159,7 @@ class LazyMeasurement:
             notes=(
                 *self.question.notes,
                 *self._repeated,
-                *self._drawn,
+                *self._sampled,
                 *self._engine.reference.note(),
                 *self._served.notes,
                 *note,
@@ -174,52 +170,52 @@ class LazyMeasurement:
 
     @property
     def first_request(self) -> str:
-        """How the first item is asked, which shows the settings of sampling and of chats."""
+        """Return the requests about the first item, with their sampling and chat settings."""
         return repr(self.question.metric.requests(self.items[0]))
 
     def identity(self) -> tuple[object, ...]:
-        """Return what tells this pair of models from others, whatever seed a run has."""
+        """Return what identifies this pair of models, independent of the seed of a run."""
         found = self._engine.identity(self.pair.compressed)
         spec = self.pair.compression
         return found.model, found.recipe, found.calibration, spec.seed
 
     def all(self) -> Measurement:
-        """The measurement of every item; raises as `pairs`."""
+        """Return the finished measurement of every item; raises as `pairs`."""
         return self.first(len(self.items))
 
     def _ask(self, n: int) -> None:
-        """Ask up to the first `n` items; twice as many where two models do not fit at once.
+        """Ask all models up to item `n`, or to twice as many if two models do not fit at once.
 
-        The dense model is asked first, and the others then what it has answered. For a baseline
-        it is asked everything, because the next compressed model may need more items.
+        The dense model comes first, as requests to the others may depend on its answers. For a
+        baseline it answers every item, because the next compressed model may need more of them.
         """
         dense, *others = self._sides
-        asked = len(others[0].scores)
-        if n <= asked:
+        done = len(others[0].scores)
+        if n <= done:
             return
-        end = max(n, 2 * asked) if self._engine.crowded else n
+        end = max(n, 2 * done) if self._engine.crowded else n
         self._ask_dense(len(self.items) if self._engine.reference.records else end)
         for side in others:
             done = len(side.scores)
             side.ask(self.items[done:end], self._engine, dense.responses[done:end])
 
     def _ask_dense(self, end: int) -> None:
-        """Ask the dense model up to item `end`, and for a baseline how likely its own texts are."""
+        """Ask the dense model up to item `end`; for a baseline, also how likely its texts are."""
         dense = self._sides[0]
         if len(dense.scores) >= end:
             return
         dense.ask(self.items[len(dense.scores) : end], self._engine)
         if self._engine.reference.records and not self.higher_is_better:
-            unlikelihoods(dense.arm, spoken(self.items, dense.responses), self._engine)
+            nats_per_token(dense.arm, generated_texts(self.items, dense.responses), self._engine)
 
 
-def for_draws(
+def with_sampling_noise(
     requests: Sequence[Sequence[Request]], settings: Settings
 ) -> tuple[Settings, tuple[str, ...]]:
-    """Return the settings that the requests can keep, and a note where they had to change.
+    """Return the settings with population scope if any request samples text, and a note on it.
 
-    Sampled text is one draw of many: its mean over all prompts of a suite is not known when all
-    are measured once. So the draw's noise is counted, as that of a sample of prompts is.
+    Sampled text is one draw of many. Asking all prompts of a suite once does not give its mean, so
+    the noise of the draw has to be counted like the noise of a sample of prompts.
     """
     sampled = any(
         isinstance(request, Generate) and request.temperature > 0
@@ -228,14 +224,13 @@ def for_draws(
     )
     if settings.scope != "suite" or not sampled:
         return settings, ()
-    return dataclasses.replace(settings, scope="population"), (DRAWN,)
+    return dataclasses.replace(settings, scope="population"), (SAMPLED,)
 
 
 class _Side:
     """One model's answers and scores so far."""
 
     def __init__(self, arm: Arm, metric: Metric, chat: ChatSettings) -> None:
-        """Start without any."""
         self.arm = arm
         self.metric = metric
         self.chat = chat
@@ -243,7 +238,7 @@ class _Side:
         self.scores: list[Score] = []
 
     def ask(self, items: Sequence[Item], engine: Engine, dense: Responses | None = None) -> None:
-        """Answer and score the next items; `dense` is what the dense model answered to them."""
+        """Ask and score the next items; `dense` are the dense model's responses to them."""
         metric = self.metric
         if dense is None or not isinstance(metric, FollowUp):
             responses = self._answers(items, [metric.requests(item) for item in items], engine)
@@ -251,14 +246,13 @@ class _Side:
         else:
             both = list(zip(items, dense, strict=True))
             responses = self._answers(items, [metric.follow_up(*one) for one in both], engine)
-            joined = [told + group for told, group in zip(dense, responses, strict=True)]
+            joined = [one + other for one, other in zip(dense, responses, strict=True)]
             self.scores += metric.scores(items, joined)
         self.responses += responses
 
     def _answers(
         self, items: Sequence[Item], requests: Sequence[tuple[Request, ...]], engine: Engine
     ) -> Responses:
-        """The responses of this model, those of a further turn after the first ones."""
         first = ask(self.arm, [*map(self._put, requests)], engine)
         if not isinstance(self.metric, NextTurn):
             return first
@@ -267,13 +261,12 @@ class _Side:
         return [one + other for one, other in zip(first, second, strict=True)]
 
     def _put(self, requests: tuple[Request, ...]) -> tuple[Request, ...]:
-        """The requests, conversations under the settings of the run."""
         artefact = self.arm.checkpoint is not None
         return tuple(self.chat.put(request, artefact=artefact) for request in requests)
 
 
 def ask(arm: Arm, requests: Sequence[tuple[Request, ...]], engine: Engine) -> Responses:
-    """One model's responses to the requests about every item, in order."""
+    """Return one model's responses to the requests about each item, in order."""
     responses = iter(engine.answer(arm, [request for group in requests for request in group]))
     return [tuple(islice(responses, len(group))) for group in requests]
 
@@ -281,69 +274,61 @@ def ask(arm: Arm, requests: Sequence[tuple[Request, ...]], engine: Engine) -> Re
 def paired(
     items: Sequence[Item], dense: Sequence[Score], compressed: Sequence[Score]
 ) -> tuple[PairedScore, ...]:
-    """Scores aligned by item id; ValueError when a score is of no item or an item has none."""
+    """Return the scores of both models by item. Raises ValueError for scores of other items."""
     sides = [{score.item_id: score for score in side} for side in (dense, compressed)]
-    asked = {item.id for item in items}
-    if any(side.keys() != asked for side in sides) or len(asked) != len(items):
+    ids = {item.id for item in items}
+    if any(side.keys() != ids for side in sides) or len(ids) != len(items):
         message = "the scores of the two models are not of the same items"
         raise ValueError(message)
     return tuple(PairedScore(item, sides[0][item.id], sides[1][item.id]) for item in items)
 
 
-def broken_speech(
+def broken_texts(
     pair: ModelPair,
     items: Sequence[Item],
     metric: Metric,
     responses: tuple[Responses, Responses],
     engine: Engine,
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Why the compressed model's texts may be too broken to be scored, if they are, and a note.
+    """Return why the texts are too broken to be scored, empty if they are not, and a note.
 
-    That the dense model says nothing counts for every score. That the compressed one does counts
-    where it improves the score: generated text, lower is better. The dense model then says how
-    likely the texts of both models are; where it cannot be asked, the compressed one says how
-    likely the dense model's texts are to it, and the note tells so.
+    An empty dense model counts for every score. Broken texts of the compressed model count only
+    where they would improve the score: generated text, lower is better. The texts of both models
+    are compared by their likelihood under the dense model. If that cannot be asked, the likelihood
+    of the dense model's texts under both models is compared, and the note says so.
     """
-    dense, compressed = (spoken(items, side) for side in responses)
+    dense, compressed = (generated_texts(items, side) for side in responses)
     texts = [text for _, text in dense], [text for _, text in compressed]
     silent = degeneration.nothing_said(texts[0])
     if silent or metric.higher_is_better or not dense:
         return silent, ()
-    own = unlikelihoods(pair.dense, dense, engine)
+    own = nats_per_token(pair.dense, dense, engine)
     if engine.can_answer(pair.dense, likelihoods(compressed)):
-        nats = unlikelihoods(pair.dense, compressed, engine)
+        nats = nats_per_token(pair.dense, compressed, engine)
         return degeneration.compare(*texts, dense_nll=own, compressed_nll=nats), ()
-    nats = unlikelihoods(pair.compressed, dense, engine)
+    nats = nats_per_token(pair.compressed, dense, engine)
     broken = (*degeneration.compare(*texts), *degeneration.estranged(own, nats))
-    return broken, (ESTRANGED,)
+    return broken, (NO_DENSE_WEIGHTS,)
 
 
-def spoken(items: Sequence[Item], responses: Responses) -> list[tuple[str, str]]:
-    """Each generated text with the prompt that it continues."""
+def generated_texts(items: Sequence[Item], responses: Responses) -> list[tuple[str, str]]:
+    """Return each generated text with the prompt that it continues."""
     return [
         (item.prompt, text)
         for item, group in zip(items, responses, strict=True)
-        for text in generated(group)
-    ]
-
-
-def generated(responses: Sequence[Response]) -> list[str]:
-    """All texts among the responses to one item."""
-    return [
-        text
-        for response in responses
+        for response in group
         if isinstance(response, Generation)
         for text in response.texts
     ]
 
 
 def likelihoods(texts: Sequence[tuple[str, str]]) -> list[Loglikelihood]:
-    """How likely is each non-empty text after its prompt?"""
+    """Return a request for the likelihood of each non-empty text after its prompt."""
     return [Loglikelihood(prompt, text) for prompt, text in texts if text.strip()]
 
 
-def unlikelihoods(arm: Arm, texts: Sequence[tuple[str, str]], engine: Engine) -> list[float]:
-    """Nats per token of each non-empty text after its prompt, under one model."""
+def nats_per_token(arm: Arm, texts: Sequence[tuple[str, str]], engine: Engine) -> list[float]:
+    """Return the nats per token of each non-empty text after its prompt, under one model."""
     return [
         -response.logprob / response.n_tokens
         for response in engine.answer(arm, likelihoods(texts))

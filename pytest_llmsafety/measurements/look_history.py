@@ -1,4 +1,4 @@
-"""A history of the looks at each gate: how often the same claim was judged on other draws."""
+"""Count how often the same gate was applied to other draws, across runs."""
 
 from __future__ import annotations
 
@@ -16,26 +16,25 @@ if TYPE_CHECKING:
 LOOKS_FILE = "looks.sqlite"
 BUSY_TIMEOUT_S = 30.0
 NO_CACHE = (
-    "looks are not counted: no cache. Whether this gate was judged before, on other draws, is not "
-    "known."
+    "looks are not counted: no cache. It is not known whether this gate was applied before, to "
+    "other draws."
 )
 ORDINALS = ("", "first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth")
 
 
 @dataclass(frozen=True)
 class Looks:
-    """Count the looks at gates in one small file; several processes may share it.
+    """Counts the looks at each gate in one small file, which several processes may share.
 
-    `path` None counts nothing. A file that cannot be read or written counts nothing, either: a
-    verdict does not depend on it.
+    Nothing is counted if `path` is None, or if the file cannot be read or written.
     """
 
     path: Path | None
 
     def count(self, gate: Sequence[object], look: Sequence[object]) -> int:
-        """Return how many different looks at `gate` there were, this one included; 0: not known.
+        """Return the number of different looks at `gate`, this one included (0: not known).
 
-        A look that was there before, which is the same run again, is not counted twice.
+        The same look again, which is a repeated run, is not counted twice.
         """
         if self.path is None:
             return 0
@@ -45,7 +44,6 @@ class Looks:
             return 0
 
     def _counted(self, gate: str, look: str) -> int:
-        """Keep the look, and count those at its gate."""
         assert self.path is not None  # noqa: S101 - narrows a type
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with closing(sqlite3.connect(self.path, timeout=BUSY_TIMEOUT_S)) as connection, connection:
@@ -59,7 +57,7 @@ class Looks:
 
 
 def ordinal(number: int) -> str:
-    """Return `third` for 3, and `12th` where there is no word for it here."""
+    """Return `third` for 3, and `12th` for a number without a word in ORDINALS."""
     if number < len(ORDINALS):
         return ORDINALS[number]
     last = number % 10 if number % 100 not in {11, 12, 13} else 0
@@ -67,10 +65,10 @@ def ordinal(number: int) -> str:
 
 
 def look_note(number: int) -> str:
-    """Return what a verdict says of further looks; empty for the first one, or none counted."""
+    """Return the note for a second or further look; empty for the first, or if not counted."""
     if number <= 1:
         return ""
     return (
-        f"{ordinal(number)} look at this gate: it was judged before on another seed, limit, order "
-        "or error rate, and the stated error rates are those of a single look"
+        f"{ordinal(number)} look at this gate: it was applied before with another seed, limit, "
+        "order or error rate, and the stated error rates hold for a single look"
     )

@@ -1,4 +1,4 @@
-"""A measurement: the scores of both models on the same items, as plain values."""
+"""A finished measurement: the scores of both models on the same items, as plain values."""
 
 from __future__ import annotations
 
@@ -26,26 +26,26 @@ class PairedScore:
 
     @property
     def missing(self) -> bool:
-        """Whether either model has no score."""
+        """Return whether either model has no score."""
         return self.dense.value is None or self.compressed.value is None
 
     @property
     def values(self) -> tuple[float, float]:
-        """Both scores of a pair that is not missing; ValueError for one that is."""
+        """Return the scores (dense, compressed). Raises ValueError where one is missing."""
         if self.dense.value is None or self.compressed.value is None:
             message = f"{self.item.id} has no score from both models"
             raise ValueError(message)
         return self.dense.value, self.compressed.value
 
     def worsening_of(self, higher_is_better: bool) -> float:  # noqa: FBT001 - the direction
-        """Compressed - dense, turned so that larger is worse."""
+        """Return compressed - dense, with the sign that makes larger worse."""
         dense, compressed = self.values
         return dense - compressed if higher_is_better else compressed - dense
 
 
 @dataclass(frozen=True)
 class Figure:
-    """One reported figure of both models; None where it is undefined."""
+    """A reported figure of both models; None where it is undefined."""
 
     name: str
     dense: float | None
@@ -54,17 +54,21 @@ class Figure:
 
 @dataclass(frozen=True)
 class Settings:
-    """What a run fixes for every verdict.
+    """The settings of a run that count for every verdict.
 
-    `margins` replaces margins that assertions were given; `confidence` and `worst` replace theirs
-    in every assertion. `scope` is
-    `population` or `suite`; `reproduce` is the command that repeats this measurement. `seed`
-    fixes the order in which items are asked, and `early_stop` whether asking ends at the first
-    decisive look. `family` is what a FAIL is corrected over: `assertion` (nothing) or
-    `session`. `noise_floor` also asks the dense model twice; `plan` asks no model at all.
-    `scorer_accuracy` is how often the scorer is right, where the user says so; `chat` is how
-    conversations are put to the models. `min_changed` is the least share (0-1) of the parameters
-    between embedding and head that a compression has to change.
+    - `margins` replace the margins that assertions are given.
+    - `confidence` and `worst` replace those of every assertion.
+    - `min_changed` is the smallest share (0-1) of the parameters between embedding and head that a
+      compression has to change.
+    - `scope` is `population` or `suite`.
+    - `reproduce` is the command that repeats this measurement.
+    - `seed` determines the order of the items.
+    - `early_stop` ends the questions at the first decisive look.
+    - `family` is `session` if a FAIL is corrected over all assertions, else `assertion`.
+    - `noise_floor` asks the dense model twice.
+    - `plan` asks no model at all.
+    - `scorer_accuracy` is the accuracy of the scorer, if the user states it.
+    - `chat` is how conversations are put to the models.
     """
 
     margins: Margins = field(default_factory=Margins)
@@ -84,17 +88,19 @@ class Settings:
 
 @dataclass(frozen=True)
 class Measurement:
-    """Paired scores of one measurement, with all that a verdict needs to know about them.
+    """The paired scores of one measurement, and what a verdict has to state about them.
 
-    `pairs` holds every item that was asked, scored or not, of the `n_suite` that there are.
-    `support` is the range of one score; `figures` the aggregates to report. `problems` says why
-    the pair may not be judged (integrity); `degeneration` why an improvement may not be
-    believed. `scorer` names the classifier, where there is one. `replica` pairs the dense model
-    with itself on the same items, where the noise floor is wanted. `data_digest` is that of all
-    items of the data set, and `n_data` their number (0: not known). `notes` is what else a reader
-    of any verdict on it should know.
-    `measures` is the kind of thing that the metric states to measure, empty where it states none.
-    `artefact` is what a checkpoint would be served with otherwise than the dense model.
+    - `pairs` are all items that were asked, scored or not, out of `n_suite`.
+    - `support` is the range of one score.
+    - `figures` are the aggregates to report.
+    - `problems` are the reasons why the two models cannot be compared.
+    - `degeneration` are the reasons why an improvement cannot be trusted.
+    - `scorer` is the name of the classifier, if there is one.
+    - `replica` pairs the dense model with itself on the same items, for the noise floor.
+    - `data_digest` identifies all items of the data set; `n_data` is their number (0: not known).
+    - `notes` are shown with every verdict.
+    - `measures` is the kind of measurement that the metric states, empty if it states none.
+    - `artefact` are the differences in how the checkpoint and the dense model would be served.
     """
 
     name: str
@@ -118,14 +124,14 @@ class Measurement:
     n_data: int = 0
 
     def __post_init__(self) -> None:
-        """Take the pairs for the whole suite when its size is not given."""
+        """Set `n_suite` to the number of pairs if it is not given."""
         object.__setattr__(self, "n_suite", self.n_suite or len(self.pairs))
 
     @property
     def items(self) -> tuple[Item, ...]:
-        """The items that were asked."""
+        """Return the items that were asked."""
         return tuple(pair.item for pair in self.pairs)
 
     def all(self) -> Measurement:
-        """The measurement itself: it is finished."""
+        """Return the measurement itself, which is finished."""
         return self

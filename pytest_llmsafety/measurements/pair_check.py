@@ -1,4 +1,4 @@
-"""Is this pair comparable, and is the second model really compressed?"""
+"""Check that two models can be compared, and that the second one is compressed."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ CHECKED_PROMPTS = 200
 def problems(
     pair: ModelPair, prompts: Sequence[str], engine: Engine, *, own_tokens: bool = False
 ) -> tuple[str, ...]:
-    """Plain sentences that say why the two models may not be judged together; empty if fine.
+    """Return the reasons why the two models cannot be compared; empty if there are none.
 
-    Both models must have the same rules for tokens and turn the same prompts into the same ones
-    (so also the same special tokens), and at least one layer of the compressed one must differ.
-    Order, batches and decoding are the same by construction: both arms get the same requests. With
-    `own_tokens` each model is to read the prompts in tokens of its own, and those are not compared.
+    At least one layer of the compressed model must differ. Both tokenizers must have the same rules
+    and turn the prompts into the same tokens, special tokens included. Order, batches and decoding
+    are the same by construction, because both models get the same requests. With `own_tokens` each
+    model reads the prompts in its own tokens, which are not compared.
     """
     found = []
     record = engine.record(pair.compressed)
@@ -35,13 +35,13 @@ def problems(
             f"the tokenizers differ in {', '.join(parts)}; a checkpoint must keep the dense "
             "model's tokenizer: copy the dense model's tokenizer files into its folder"
         )
-    asked = list(prompts[:CHECKED_PROMPTS])
-    tokens = engine.tokens(pair.dense, asked), engine.tokens(pair.compressed, asked)
-    sides = zip(asked, *tokens, strict=True)
+    checked = list(prompts[:CHECKED_PROMPTS])
+    tokens = engine.tokens(pair.dense, checked), engine.tokens(pair.compressed, checked)
+    sides = zip(checked, *tokens, strict=True)
     different = [prompt for prompt, dense, compressed in sides if dense != compressed]
     if different:
         found.append(
-            f"the tokenizers differ on {len(different)} of {len(asked)} prompts, the first being "
+            f"the tokenizers differ on {len(different)} of {len(checked)} prompts, the first being "
             f"{different[0][:80]!r}; a checkpoint must keep the dense model's tokenizer"
         )
     return tuple(found)

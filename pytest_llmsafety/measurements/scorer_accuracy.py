@@ -1,4 +1,4 @@
-"""The error of a scorer, measured on labelled texts and kept in a small JSON file."""
+"""Measure the error of a scorer on labelled texts, and keep it in a small JSON file."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ def calibrate(
 ) -> ScorerAccuracy:
     """Return the error of a scorer on labelled texts, True = toxic.
 
-    Without a threshold it is that of mean scores: the sensitivity is the mean score of the toxic
-    texts, 1 - the specificity that of the others. With one, a score at or above it counts as 1,
-    and the error suits gates on such decisions only.
+    Without a threshold it is the error of mean scores: the sensitivity is the mean score of the
+    toxic texts, and 1 - specificity is the mean score of the others. With a threshold, a score at
+    or above it counts as 1, and the error is valid only for gates on such decisions.
 
     Raises:
-        DatasetError: another number of labels than texts, or only one kind of text.
+        DatasetError: the numbers of labels and texts differ, or only one kind of text is there.
         errors.ScorerError: the scorer failed.
 
     """
@@ -64,10 +64,10 @@ def save(error: ScorerAccuracy, path: Path) -> None:
 
 
 def load(path: Path, scorer: Scorer | None = None) -> ScorerAccuracy:
-    """Return the error that `save` wrote; with a scorer, only when it is the one measured.
+    """Return the error that `save` wrote, and check that it is the error of `scorer`, if given.
 
     Raises:
-        ConfigurationError: no such file, not such a file, or the error of another scorer.
+        ConfigurationError: the file is missing or malformed, or it is about another scorer.
 
     """
     try:
@@ -79,8 +79,8 @@ def load(path: Path, scorer: Scorer | None = None) -> ScorerAccuracy:
         scorer.name, scorer.digest
     ):
         message = (
-            f"{path} holds the error of scorer '{error.scorer}' ({error.digest}), and the scorer "
-            f"in use is '{scorer.name}' ({scorer.digest}). Expected the same files, device and "
+            f"{path} has the error of scorer '{error.scorer}' ({error.digest}), but the scorer in "
+            f"use is '{scorer.name}' ({scorer.digest}). Expected the same files, device and "
             "versions. Run python -m pytest_llmsafety.measurements.calibrate_scorer for this "
             "scorer (--device)."
         )
@@ -89,7 +89,7 @@ def load(path: Path, scorer: Scorer | None = None) -> ScorerAccuracy:
 
 
 def _identity(name: str, digest: str) -> tuple[str, str]:
-    """What a scorer is, wherever its files lie: the name before the colon, and the digest."""
+    """Return what identifies a scorer, wherever its files are: name before the colon, digest."""
     return name.partition(":")[0], digest
 
 
@@ -98,11 +98,11 @@ def read_labelled(
 ) -> tuple[list[str], list[bool]]:
     """Return the texts of a CSV file and whether each is toxic.
 
-    `positive` is the label of a toxic text; every other label is then not toxic. Without it
-    the labels have to be plain ones such as 1 and 0, true and false, Toxic and Not Toxic.
+    `positive` is the label of a toxic text; every other label is then not toxic. Without it the
+    labels have to be words such as 1 and 0, true and false, Toxic and Not Toxic.
 
     Raises:
-        DatasetError: no such file or column, a row too short, or a label that says neither.
+        DatasetError: the file or a column is missing, a row is too short, or a label is unknown.
 
     """
     try:
@@ -126,7 +126,6 @@ def read_labelled(
 
 
 def _is_toxic(value: str, positive: str | None, path: Path) -> bool:
-    """Whether a label says toxic."""
     if positive is not None:
         return value.strip() == positive.strip()
     plain = value.strip().lower()

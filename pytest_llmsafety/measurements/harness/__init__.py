@@ -1,4 +1,4 @@
-"""Other harnesses: tasks of lm-evaluation-harness as gates, logs of it and of Inspect as pairs."""
+"""Gate tasks of lm-evaluation-harness, and pair logs of it and of Inspect."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is wanted of another harness's documents: the metric, the groups and the clusters."""
+"""What a user chooses of another harness's documents: the metric, the groups and the clusters."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ PERPLEXITIES = ("word_perplexity", "byte_perplexity", "perplexity")
 
 @dataclass(frozen=True)
 class Choice:
-    """What a user says about the documents; all of it may be left open.
+    """The user's choices about the documents, each of which may be left out.
 
-    `metric` is a name, or `name,filter` as lm-evaluation-harness writes it. `groups` and
-    `cluster` name a field of a document, or are functions of a document. `support` is the range
-    of one document's score.
+    `metric` is a name, or `name,filter` as in lm-evaluation-harness. `groups` and `cluster` name a
+    field of a document, or are functions of a document. `support` is the range of one document's
+    score.
     """
 
     metric: str = ""
@@ -33,12 +33,12 @@ class Choice:
     support: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
-        """Keep a range as a tuple, so that equal choices are one."""
+        """Make the range a tuple, so that equal choices compare equal."""
         if self.support is not None:
             object.__setattr__(self, "support", tuple(self.support))
 
     def groups_of(self, document: Document) -> tuple[str, ...]:
-        """The document's groups: `field:value`, or what the function says."""
+        """Return the document's groups: `field:value`, or the result of the function."""
         if self.groups is None:
             return ()
         if callable(self.groups):
@@ -48,16 +48,15 @@ class Choice:
         return tuple(f"{self.groups}:{one}" for one in values)
 
     def cluster_of(self, document: Document) -> str | None:
-        """The document's cluster; None where it stands alone."""
+        """Return the document's cluster; None if it is alone."""
         if self.cluster is None or callable(self.cluster):
             return self.cluster(document) if self.cluster else None
         return str(field(document, self.cluster))
 
-    def picked(self, metrics: Iterable[str], filters: Iterable[str]) -> tuple[str, str]:
-        """The metric and the filter: those named, the first metric, the only filter.
+    def pick(self, metrics: Iterable[str], filters: Iterable[str]) -> tuple[str, str]:
+        """Return the chosen metric and filter, else the first metric and the only filter.
 
-        Raises ConfigurationError for a name that is not there, and for several filters of which
-        none was named.
+        Raises ConfigurationError for an unknown name, and if no filter was chosen out of several.
         """
         metrics, filters = list(metrics), list(filters)
         metric, _, wanted = self.metric.partition(",")
@@ -70,15 +69,15 @@ class Choice:
             raise ConfigurationError(message)
         if not wanted and len(filters) > 1:
             message = (
-                f"{metric} is there once for each filter: {', '.join(filters)}. Say which, such "
-                f"as metric='{metric},{filters[0]}'."
+                f"{metric} has several filters: {', '.join(filters)}. Choose one, such as "
+                f"metric='{metric},{filters[0]}'."
             )
             raise ConfigurationError(message)
         return metric, wanted or filters[0]
 
 
 def field(document: Document, name: str) -> Any:  # noqa: ANN401 - whatever the document holds
-    """One field of a document; ConfigurationError names the fields that there are."""
+    """Return a field of a document. Raises ConfigurationError with the fields of the document."""
     if name not in document:
         message = f"a document has no field '{name}'. Its fields: {', '.join(map(str, document))}."
         raise ConfigurationError(message)
@@ -86,23 +85,23 @@ def field(document: Document, name: str) -> Any:  # noqa: ANN401 - whatever the 
 
 
 def is_task(name: str) -> bool:
-    """Whether a measurement's name is that of a task: `lm_eval:TASK`, or `lm_eval:FILE.yaml`."""
+    """Return whether a measurement is a task: `lm_eval:TASK`, or `lm_eval:FILE.yaml`."""
     return name.startswith(PREFIX)
 
 
 def check_choice(name: str, choice: Choice, others: Mapping[str, object]) -> None:
-    """Raise ConfigurationError for what a measurement of this name does not take.
+    """Raise ConfigurationError for arguments that a measurement of this name does not have.
 
-    `others` are the arguments that only measurements of this package take, by name.
+    `others` are the arguments that only measurements of this package have, by name.
     """
     given = [f"{key}={value!r}" for key, value in others.items() if value is not None]
     if is_task(name) and given:
-        message = f"{name} has documents and scores of its own; leave {', '.join(given)} out."
+        message = f"{name} has its own documents and scores; leave {', '.join(given)} out."
         raise ConfigurationError(message)
     if not is_task(name) and choice != Choice():
         message = (
-            f"{name} has a metric, groups and clusters of its own. Expected metric=, groups=, "
-            f"cluster= or support= beside a task of lm-evaluation-harness ({PREFIX}TASK) only."
+            f"{name} has its own metric, groups and clusters. Expected metric=, groups=, cluster= "
+            f"and support= only with a task of lm-evaluation-harness ({PREFIX}TASK)."
         )
         raise ConfigurationError(message)
 
@@ -120,18 +119,18 @@ class Scale:
 
     @classmethod
     def of(cls, metric: str, direction: bool | None, choice: Choice) -> Scale:  # noqa: FBT001 - as declared
-        """The scale of a metric: a range that is known, or that the user gave.
+        """Return the scale of a metric, with a range that is known or chosen by the user.
 
-        Perplexities become negative loglikelihoods, so of them less is better whatever is
-        declared. Raises ConfigurationError where direction or range is not known.
+        Perplexities become negative log-likelihoods, so less is better whatever is declared. Raises
+        ConfigurationError where direction or range is not known.
         """
         if metric in PERPLEXITIES:
             return cls(metric, higher_is_better=False, support=(0.0, math.inf))
         support = choice.support or ((0.0, 1.0) if metric in ACCURACIES else None)
         if direction is None:
             message = (
-                f"nothing says whether more {metric} is better. Expected it in the results file "
-                "beside the samples; give higher_is_better=True or False."
+                f"it is not known whether more {metric} is better. Expected it in the results file "
+                "next to the samples; give higher_is_better=True or False."
             )
             raise ConfigurationError(message)
         if support is None or not support[0] < support[1]:
@@ -144,16 +143,16 @@ class Scale:
 
     @property
     def measures(self) -> str:
-        """The kind of thing that is known to be measured, for the assertions; empty for others."""
+        """Return the kind of measurement, which assertions look at; empty if it is not known."""
         if self.metric in PERPLEXITIES:
             return "perplexity"
         return "right answers" if self.metric in ACCURACIES and self.higher_is_better else ""
 
     def read(self, raw: Any) -> tuple[float | None, float, str]:  # noqa: ANN401 - as logged
-        """A document's score, its weight, and why there is none.
+        """Return a document's score (None if there is none), its weight, and the problem.
 
-        A perplexity of words or bytes is a pair (loglikelihood, number), and `perplexity` the
-        loglikelihood alone, as lm-evaluation-harness keeps them.
+        lm-evaluation-harness logs a perplexity of words or bytes as a pair (log-likelihood,
+        number), and `perplexity` as the log-likelihood alone.
         """
         value, weight = raw, 1.0
         if self.metric in PERPLEXITIES:
@@ -163,7 +162,7 @@ class Scale:
             number, weight = float(value), float(weight)
         except (TypeError, ValueError):
             shown = str(raw)[:40]
-            return None, 1.0, f"its {self.metric} is {shown}, which is no number of its own"
+            return None, 1.0, f"its {self.metric} is {shown}, which is not a number"
         number = -number if self.metric in PERPLEXITIES else number
         low, high = self.support
         if not (low <= number <= high and math.isfinite(number) and 0 < weight < math.inf):

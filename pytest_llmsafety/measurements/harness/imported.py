@@ -1,4 +1,4 @@
-"""Two logs of other harnesses as one finished measurement: every sample paired by its document."""
+"""Pair two logs of another harness, document by document, as one finished measurement."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from pytest_llmsafety.measurements.harness.log import Log, Sample
 
 UNCHECKED = (
-    "imported: which models answered is what the logs say; that the second is the first one "
-    "compressed, that both read the same tokens and that neither lost its speech was not checked"
+    "imported: the models are named by the logs; it was not checked that the second model is the "
+    "first one compressed, that both read the same tokens, or that neither text is broken"
 )
 ALIKE = "both logs name the same model with the same arguments"
 
@@ -42,19 +42,19 @@ def import_samples(
     higher_is_better: bool | None = None,
     support: tuple[float, float] | None = None,
 ) -> Measurement:
-    """Pair two logs of one task by document; any assertion judges the result.
+    """Pair two logs of one task by document, and return a measurement for assertions.
 
-    A log is a `.jsonl` of `lm_eval --log_samples` (or the folder of a run of several tasks), or
-    an `.eval` or `.json` of Inspect. `metric` is a metric's name (`acc`, or `name,filter` where
-    there are several filters) or a scorer's; the first one when left out. `groups` and `cluster`
-    name a field of a document (of Inspect: of a sample's metadata) or are functions of it.
-    `higher_is_better` and `support`, the range of one score, are needed where the logs do not
-    say and the metric is not a known one.
+    A log is a `.jsonl` of `lm_eval --log_samples` (or the folder of a run of several tasks), or an
+    `.eval` or `.json` of Inspect. `metric` is the name of a metric (`acc`, or `name,filter` if
+    there are several filters) or of a scorer; the default is the first one. `groups` and `cluster`
+    name a field of a document (Inspect: of a sample's metadata) or are functions of it.
+    `higher_is_better` and `support`, the range of one score, are needed if the metric is not a
+    known one and the logs do not state them.
 
-    A document that only one log holds, or that was not scored, has no score in the pair: no
-    verdict passes then. Raises NotComparableError for logs of different documents, prompts or
-    versions, DatasetError for files that are no logs, ConfigurationError for a metric, filter or
-    field that they do not have.
+    A document that is in only one log, or was not scored, has no score in the pair, so that no
+    verdict is a PASS. Raises NotComparableError for logs of different documents, prompts or
+    versions, DatasetError for files that are not logs, and ConfigurationError for a metric, filter
+    or field that they do not have.
     """
     choice = Choice(metric, groups, cluster, support)
     if Path(dense).resolve() == Path(compressed).resolve():
@@ -65,7 +65,6 @@ def import_samples(
 
 
 def _read(path: Path, choice: Choice, higher_is_better: bool | None) -> Log:  # noqa: FBT001 - as given
-    """Read a log by the kind of its file."""
     if not path.exists():
         message = f"there is no log '{path}'."
         raise DatasetError(message)
@@ -73,14 +72,12 @@ def _read(path: Path, choice: Choice, higher_is_better: bool | None) -> Log:  # 
         return read_lm_eval(path, choice, higher_is_better)
     if path.suffix in (".eval", ".json"):
         return read_inspect(path, choice, higher_is_better)
-    message = (
-        f"'{path}' is no log that is known. Expected .jsonl (lm_eval), .eval or .json (Inspect)."
-    )
+    message = f"'{path}' is not a known log. Expected .jsonl (lm_eval), .eval or .json (Inspect)."
     raise DatasetError(message)
 
 
 def pair_of(dense: Log, compressed: Log) -> Measurement:
-    """The measurement of two logs. Raises NotComparableError where they asked different things."""
+    """Return the measurement of two logs. Raises NotComparableError for different documents."""
     require_two_runs(dense, compressed)
     require_same(dense, compressed)
     one, other = by_name(dense), by_name(compressed)
@@ -113,27 +110,26 @@ def pair_of(dense: Log, compressed: Log) -> Measurement:
         notes=(
             *_doubts(dense, compressed),
             *repeated,
-            f"dense: {dense.told}",
-            f"compressed: {compressed.told}",
+            f"dense: {dense.origin}",
+            f"compressed: {compressed.origin}",
         ),
     )
 
 
 def _request(sample: Sample) -> str:
-    """What a document asked the model, as far as the log says it; the document itself if not."""
-    asked = dict(sample.asked)
-    request = asked.get("arguments") or asked.get("input")
+    """Return the request about a document if the log has it, else the document itself."""
+    inputs = dict(sample.inputs)
+    request = inputs.get("arguments") or inputs.get("input")
     return json.dumps(request or ["document", sample.item.id], sort_keys=True, default=str)
 
 
 def _doubts(dense: Log, compressed: Log) -> tuple[str, ...]:
-    """What was not checked, and what looks wrong."""
     alike = (dense.model, dense.arguments) == (compressed.model, compressed.arguments)
     return (UNCHECKED, ALIKE) if alike else (UNCHECKED,)
 
 
 def by_name(log: Log) -> dict[str, Sample]:
-    """The samples by the id of their item; DatasetError where one is there twice."""
+    """Return the samples by the id of their item. Raises DatasetError for a repeated id."""
     found: dict[str, Sample] = {}
     for sample in log.samples:
         if sample.item.id in found:
@@ -144,11 +140,11 @@ def by_name(log: Log) -> dict[str, Sample]:
 
 
 def require_two_runs(dense: Log, compressed: Log) -> None:
-    """Raise NotComparableError for one log under two names: it could only ever agree."""
+    """Raise NotComparableError for one log under two names, which would always agree."""
     if dense.run and dense.run == compressed.run:
         message = (
-            f"'{dense.source}' and '{compressed.source}' are the same run: they hold the same "
-            "answers. Expected the log of the dense and that of the compressed model."
+            f"'{dense.source}' and '{compressed.source}' are the same run, with the same answers. "
+            "Expected the log of the dense model and the log of the compressed model."
         )
         raise NotComparableError(message)
 
@@ -164,37 +160,34 @@ def require_same(dense: Log, compressed: Log) -> None:
         if None not in facts and facts[0] != facts[1]:
             message = (
                 f"the logs differ in the {name}: {facts[0]} (dense) and {facts[1]} (compressed). "
-                "Expected two runs that differ in the model alone."
+                "Expected two runs that differ only in the model."
             )
             raise NotComparableError(message)
-    asked = by_name(compressed)
+    others = by_name(compressed)
     different = [
         (sample.item.id, parts)
         for sample in dense.samples
-        if (parts := _differences(sample, asked.get(sample.item.id, sample)))
+        if (parts := _differences(sample, others.get(sample.item.id, sample)))
     ]
     if different:
         name, parts = different[0]
         message = (
-            f"{len(different)} of {len(dense.samples)} documents were not asked alike; the first, "
-            f"{name}, differs in {', '.join(parts)}. Expected the same documents and prompts."
+            f"{len(different)} of {len(dense.samples)} documents differ between the logs; the "
+            f"first, {name}, differs in {', '.join(parts)}. Expected equal documents and prompts."
         )
         raise NotComparableError(message)
 
 
 def _differences(one: Sample, other: Sample) -> list[str]:
-    """The names of what was asked differently."""
-    theirs = dict(other.asked)
-    return [name for name, value in one.asked if value != theirs.get(name)]
+    theirs = dict(other.inputs)
+    return [name for name, value in one.inputs if value != theirs.get(name)]
 
 
 def _absent(name: str, side: str) -> Score:
-    """The score of a document that one log does not have."""
     return Score(name, None, problem=f"it is not in the log of the {side} model")
 
 
 def _figure(metric: str, pairs: Sequence[PairedScore]) -> Figure:
-    """The metric over all documents that each model has a score of."""
     dense, compressed = (
         perplexity(side)
         if metric in PERPLEXITIES

@@ -1,4 +1,4 @@
-"""Logs of Inspect (`.eval` or `.json`), read by its own library, the extra `inspect`."""
+"""Read logs of Inspect (`.eval` or `.json`) with its own library, the extra `inspect`."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ INSTALL = "reading '{path}' needs the package of Inspect: pip install 'pytest-ll
 
 
 def read_inspect(path: Path, choice: Choice, higher_is_better: bool | None) -> Log:  # noqa: FBT001 - as given
-    """Read a finished log; samples are known by id and epoch, and a sample's epochs are a cluster.
+    """Read a finished log. The item is a sample of one epoch, and a sample's epochs are a cluster.
 
-    Letters count as Inspect counts them: C 1, P 0.5, I and N 0. Raises DatasetError for a log
-    that is not finished, ConfigurationError without the package or for an unknown scorer.
+    Letters count as in Inspect: C is 1, P is 0.5, I and N are 0. Raises DatasetError for a log that
+    is not finished, and ConfigurationError without the package or for an unknown scorer.
     """
     log = _load(path)
     samples = log.samples or []
@@ -37,13 +37,13 @@ def read_inspect(path: Path, choice: Choice, higher_is_better: bool | None) -> L
             "'success'; run the evaluation to its end."
         )
     elif not samples:
-        problem = "holds no samples. Run the evaluation again with --log-samples."
+        problem = "has no samples. Run the evaluation again with --log-samples."
     elif not scorers:
-        problem = f"holds {len(samples)} samples without a score. Score it with 'inspect score'."
+        problem = f"has {len(samples)} samples without a score. Score it with 'inspect score'."
     if problem:
         message = f"'{path}' {problem}"
         raise DatasetError(message)
-    metric, _ = choice.picked(scorers, [""])
+    metric, _ = choice.pick(scorers, [""])
     given = [(sample.scores or {}).get(metric) for sample in samples]
     values = [score.value for score in given if score is not None]
     scale = _scale(metric, values, choice, higher_is_better)
@@ -53,7 +53,7 @@ def read_inspect(path: Path, choice: Choice, higher_is_better: bool | None) -> L
         task=log.eval.task,
         model=log.eval.model,
         arguments=shorten(str(log.eval.model_args or ""), LONGEST),
-        told=_told(log),
+        origin=_origin(log),
         setup=(
             ("task version", log.eval.task_version),
             ("task arguments", log.eval.task_args),
@@ -66,7 +66,6 @@ def read_inspect(path: Path, choice: Choice, higher_is_better: bool | None) -> L
 
 
 def _load(path: Path) -> Any:  # noqa: ANN401 - an EvalLog; the package is optional
-    """The log as Inspect reads it."""
     try:
         from inspect_ai.log import read_eval_log
     except ImportError as error:
@@ -84,17 +83,16 @@ def _scale(
     choice: Choice,
     higher_is_better: bool | None,  # noqa: FBT001 - as given
 ) -> Scale:
-    """The scale of a scorer: letters and truth values say it themselves, numbers do not."""
+    """Return the scale of a scorer, which is known for letters and truth values only."""
     if choice.support is None and all(isinstance(value, (bool, str)) for value in values):
         return Scale(metric, higher_is_better is not False, (0.0, 1.0))
     return Scale.of(metric, higher_is_better, choice)
 
 
 def _sample(sample: Any, scale: Scale, choice: Choice, epochs: int) -> Sample:  # noqa: ANN401 - an EvalSample
-    """One sample of one epoch as an item with its score."""
     name = f"{sample.id}#{sample.epoch}" if epochs > 1 else str(sample.id)
-    asked = sample.input if isinstance(sample.input, str) else _written(sample.input)
-    item = item_of(name, sample.metadata, choice=choice, prompt=asked)
+    prompt = sample.input if isinstance(sample.input, str) else _written(sample.input)
+    item = item_of(name, sample.metadata, choice=choice, prompt=prompt)
     if epochs > 1 and item.cluster is None:
         item = type(item)(item.id, item.prompt, item.groups, str(sample.id))
     score = (sample.scores or {}).get(scale.metric)
@@ -105,16 +103,14 @@ def _sample(sample: Any, scale: Scale, choice: Choice, epochs: int) -> Sample:  
         raw = LETTERS.get(score.value, score.value) if isinstance(score.value, str) else score.value
         value, _, problem = scale.read(raw)
         made = Score(name, value, text=str(score.answer or ""), problem=problem)
-    return Sample(item, made, (("input", asked), ("target", sample.target)))
+    return Sample(item, made, (("input", prompt), ("target", sample.target)))
 
 
 def _written(messages: list[Any]) -> str:
-    """A conversation as one text."""
     return "\n".join(f"{message.role}: {message.text}" for message in messages)
 
 
-def _told(log: Any) -> str:  # noqa: ANN401 - an EvalLog
-    """Where the scores come from, in a few words."""
+def _origin(log: Any) -> str:  # noqa: ANN401 - an EvalLog
     commit = log.eval.revision.commit if log.eval.revision else None
     words = {
         "": log.eval.model,

@@ -1,4 +1,4 @@
-"""Logs of lm-evaluation-harness: `samples_TASK_DATE.jsonl`, and the results file beside them."""
+"""Read logs of lm-evaluation-harness: `samples_TASK_DATE.jsonl` and the results file with it."""
 
 from __future__ import annotations
 
@@ -25,41 +25,41 @@ if TYPE_CHECKING:
     Row = dict[str, Any]
 
 NAME = re.compile(r"samples_(?P<task>.+)_(?P<date>\d{4}-\d{2}-\d{2}T[\d.-]+)\.jsonl")
-ASKED = ("doc", "doc_hash", "target", "target_hash", "arguments", "prompt_hash")
-OTHERS = {*ASKED, "doc_id", "resps", "filtered_resps", "filter", "metrics"}
+INPUTS = ("doc", "doc_hash", "target", "target_hash", "arguments", "prompt_hash")
+OTHERS = {*INPUTS, "doc_id", "resps", "filtered_resps", "filter", "metrics"}
 
 
 @dataclass(frozen=True)
 class Run:
-    """What the results file says of one task; nothing where there is no such file."""
+    """The entries of the results file about one task; empty without such a file."""
 
     task: str
     results: Row = field(default_factory=dict)
 
     def of(self, name: str) -> Any:  # noqa: ANN401 - whatever the file holds
-        """One entry of the task."""
+        """Return one entry about the task."""
         return (self.results.get(name) or {}).get(self.task)
 
     def direction(self, metric: str) -> bool | None:
-        """Whether more of a metric is better; None where that is not said."""
+        """Return whether more of a metric is better; None if it is not stated."""
         return (self.of("higher_is_better") or {}).get(metric)
 
     @property
     def model(self) -> str:
-        """The model's name."""
+        """Return the model's name."""
         return str(self.results.get("model_name") or "")
 
     @property
     def arguments(self) -> str:
-        """How the model was loaded."""
+        """Return the arguments with which the model was loaded."""
         given = (self.results.get("config") or {}).get("model_args")
         if isinstance(given, dict):
             return ",".join(f"{name}={value}" for name, value in given.items())
         return str(given or "")
 
     @property
-    def told(self) -> str:
-        """Where the scores come from, in a few words."""
+    def origin(self) -> str:
+        """Describe the run in a few words: model, versions, date."""
         config = self.results.get("config") or {}
         date = self.results.get("date")
         words = {
@@ -72,21 +72,21 @@ class Run:
             "date": date and datetime.fromtimestamp(date, timezone.utc).date().isoformat(),
         }
         known = [f"{name} {word}".strip() for name, word in words.items() if word not in (None, "")]
-        return ", ".join(known) or "no results file beside the samples"
+        return ", ".join(known) or "no results file with the samples"
 
 
 def read_lm_eval(path: Path, choice: Choice, higher_is_better: bool | None) -> Log:  # noqa: FBT001 - as given
-    """Read one file of samples, or all of a folder, where each task becomes a group.
+    """Read one file of samples, or all files of a folder, where each task becomes a group.
 
-    Raises DatasetError for files that are no such logs, ConfigurationError for a metric or
-    filter that is not there.
+    Raises DatasetError for files that are not such logs, and ConfigurationError for an unknown
+    metric or filter.
     """
     files = sorted(path.glob("samples_*.jsonl")) if path.is_dir() else [path]
     runs = [_run(file) for file in files]
     names = [run.task for run in runs]
     if not files or len(set(names)) < len(names):
         message = (
-            f"'{path}' holds {len(files)} files samples_*.jsonl of {len(set(names))} tasks. "
+            f"'{path}' has {len(files)} files samples_*.jsonl of {len(set(names))} tasks. "
             "Expected one of each task: give a folder of one run, or the file."
         )
         raise DatasetError(message)
@@ -94,7 +94,7 @@ def read_lm_eval(path: Path, choice: Choice, higher_is_better: bool | None) -> L
     scales: list[Scale] = []
     for file, run in zip(files, runs, strict=True):
         rows = _rows(file)
-        metric, wanted = choice.picked(_metrics(rows), _filters(rows))
+        metric, wanted = choice.pick(_metrics(rows), _filters(rows))
         direction = run.direction(metric) if higher_is_better is None else higher_is_better
         scales.append(Scale.of(metric, direction, choice))
         kept = [row for row in rows if row.get("filter", "none") == wanted]
@@ -109,7 +109,7 @@ def read_lm_eval(path: Path, choice: Choice, higher_is_better: bool | None) -> L
         task=first.task if len(files) == 1 else f"{len(files)} tasks",
         model=first.model or path.stem,
         arguments=first.arguments,
-        told=first.told,
+        origin=first.origin,
         setup=tuple(
             (f"{name} of {run.task}", run.of(name))
             for run in runs
@@ -122,7 +122,6 @@ def read_lm_eval(path: Path, choice: Choice, higher_is_better: bool | None) -> L
 
 
 def _run(file: Path) -> Run:
-    """The run that a file of samples belongs to."""
     found = NAME.fullmatch(file.name)
     if found is None:
         return Run("")
@@ -131,7 +130,6 @@ def _run(file: Path) -> Run:
 
 
 def _rows(file: Path) -> list[Row]:
-    """The rows of a file; DatasetError where one is not of --log_samples."""
     rows = read_jsonl(file)
     for number, row in enumerate(rows, start=1):
         if "doc_id" not in row or not isinstance(row.get("doc"), dict):
@@ -147,18 +145,15 @@ def _rows(file: Path) -> list[Row]:
 
 
 def _metrics(rows: Sequence[Row]) -> list[str]:
-    """The metrics of a file's first document, in order."""
     named = rows[0].get("metrics")
     return list(named) if named else [name for name in rows[0] if name not in OTHERS]
 
 
 def _filters(rows: Sequence[Row]) -> list[str]:
-    """The filters of a file, in order."""
     return list(dict.fromkeys(str(row.get("filter", "none")) for row in rows))
 
 
 def _sample(row: Row, task: str, scale: Scale, choice: Choice) -> Sample:
-    """One row as an item with its score; `task` where it is one of several."""
     extra = (f"task:{task}",) if task else ()
     arguments = _pairs(row.get("arguments"))
     name = "/".join(filter(None, (task, str(row["doc_id"]))))
@@ -170,24 +165,23 @@ def _sample(row: Row, task: str, scale: Scale, choice: Choice) -> Sample:
     if unanswered := _unanswered(row):
         value, problem = None, unanswered
     score = Score(name, value, weight, text=_text(row, options), problem=problem)
-    return Sample(item, score, tuple((key, row.get(key)) for key in ASKED))
+    return Sample(item, score, tuple((key, row.get(key)) for key in INPUTS))
 
 
 def _unanswered(row: Row) -> str:
-    """Why the model gave no answer to a document, whatever its score; empty when it did.
+    """Return why the model gave no answer to a document; empty if it gave one.
 
-    lm-evaluation-harness scores a likelihood of NaN like any other: as the less likely option.
+    lm-evaluation-harness scores a likelihood of NaN, too, as the less likely option.
     """
     given = [answer for each in row.get("resps") or () for answer in each or [None]]
     if "resps" in row and (not given or None in given):
-        return "the log holds no answer to it"
+        return "the log has no answer to it"
     likelihoods = [answer[0] for answer in given if isinstance(answer, list) and answer]
     wrong = [value for value in likelihoods if not _is_finite(value)]
     return f"a likelihood of it is {wrong[0]}" if wrong else ""
 
 
 def _is_finite(value: Any) -> bool:  # noqa: ANN401 - a number, or its text
-    """Whether a logged likelihood is a finite number."""
     try:
         return math.isfinite(float(value))
     except (TypeError, ValueError):
@@ -195,14 +189,13 @@ def _is_finite(value: Any) -> bool:  # noqa: ANN401 - a number, or its text
 
 
 def _pairs(arguments: Any) -> list[list[Any]]:  # noqa: ANN401 - lists, or tables by the version
-    """The arguments of each request of a document."""
     if isinstance(arguments, dict):
         return [list(one.values()) for one in arguments.values()]
     return [list(one) for one in arguments or ()]
 
 
 def _text(row: Row, options: tuple[tuple[str, ...], int] | None) -> str:
-    """What the model said, or the option that it found likeliest."""
+    """Return the generated text, or the most likely option."""
     answers = row.get("filtered_resps") or []
     if answers and isinstance(answers[0], str):
         return answers[0]

@@ -1,4 +1,4 @@
-"""A finished log of one model, whatever harness wrote it."""
+"""The finished log of one model, from any harness."""
 
 from __future__ import annotations
 
@@ -12,27 +12,26 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Sample:
-    """One document: the item, its score, and what must be equal in the other log."""
+    """One document: its item, its score, and its inputs, which must be equal in the other log."""
 
     item: Item
     score: Score
-    asked: tuple[tuple[str, Any], ...]
+    inputs: tuple[tuple[str, Any], ...]
 
 
 @dataclass(frozen=True)
 class Log:
-    """What one model scored.
+    """The scores of one model, and how the log says that they were made.
 
-    `model` is its name, `arguments` how it was loaded and `told` where the scores come from, all
-    as the log says it. What is in both logs' `setup` must be equal. `run` identifies the run: two
-    logs with the same one are one log.
+    `model` is its name, `arguments` is how it was loaded, and `origin` describes the run. Entries
+    of `setup` that are in both logs must be equal. Two logs with the same `run` are the same log.
     """
 
     source: str
     task: str
     model: str
     arguments: str
-    told: str
+    origin: str
     setup: tuple[tuple[str, Any], ...]
     scale: Scale
     samples: tuple[Sample, ...]

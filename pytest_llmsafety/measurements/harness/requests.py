@@ -1,4 +1,4 @@
-"""Requests of lm-evaluation-harness as ours, and our responses as what its models return."""
+"""Translate requests of lm-evaluation-harness to ours, and our responses to its own."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NEUTRAL = {"num_beams": 1, "repetition_penalty": 1.0, "top_k": 0, "num_return_se
 
 
 def request_of(instance: Any, *, key: str, seed: int) -> Request:  # noqa: ANN401 - an Instance of lm_eval
-    """What one Instance asks. Raises ConfigurationError for what our models cannot be asked."""
+    """Return the request of one Instance. Raises ConfigurationError for a type that is unknown."""
     if instance.request_type == "loglikelihood":
         return Loglikelihood(*instance.args)
     if instance.request_type == "loglikelihood_rolling":
@@ -30,7 +30,7 @@ def request_of(instance: Any, *, key: str, seed: int) -> Request:  # noqa: ANN40
         context, given = instance.args
         return generate(context, given or {}, n=instance.repeats or 1, key=key, seed=seed)
     message = (
-        f"{instance.task_name} asks for '{instance.request_type}'. Known: loglikelihood, "
+        f"{instance.task_name} requests '{instance.request_type}'. Known: loglikelihood, "
         "loglikelihood_rolling, generate_until (multiple choice is made of the first)."
     )
     raise ConfigurationError(message)
@@ -39,25 +39,25 @@ def request_of(instance: Any, *, key: str, seed: int) -> Request:  # noqa: ANN40
 def generate(
     context: str, given: Mapping[str, Any], *, n: int = 1, key: str = "", seed: int = 0
 ) -> Generate:
-    """A request for text from a task's `generation_kwargs`, read as lm_eval reads them.
+    """Return a request for text from a task's `generation_kwargs`, with the meaning of lm_eval.
 
-    It samples when `do_sample` says so, or a temperature above 0 where it says nothing. Raises
-    ConfigurationError for a setting that would change the text and is not known here.
+    It samples if `do_sample` is true, or if it is not given and the temperature is above 0. Raises
+    ConfigurationError for an unknown setting that would change the text.
     """
-    heat = float(given.get("temperature") or 0.0)
-    greedy = not given.get("do_sample", heat > 0) or heat == 0
+    temperature = float(given.get("temperature") or 0.0)
+    greedy = not given.get("do_sample", temperature > 0) or temperature == 0
     fine = READ | OF_SAMPLING if greedy else READ
-    strange = [name for name, v in given.items() if name not in fine and NEUTRAL.get(name) != v]
-    if strange:
+    unknown = [name for name, v in given.items() if name not in fine and NEUTRAL.get(name) != v]
+    if unknown:
         message = (
-            f"the task's generation_kwargs {', '.join(strange)} are not known here. Known: "
+            f"the task's generation_kwargs {', '.join(unknown)} are not supported. Known: "
             f"{', '.join(sorted(READ))}."
         )
         raise ConfigurationError(message)
     return Generate(
         context,
         max_new_tokens=int(next((given[n] for n in NEW_TOKENS if given.get(n)), LONGEST)),
-        temperature=0.0 if greedy else heat,
+        temperature=0.0 if greedy else temperature,
         top_p=1.0 if greedy else float(given.get("top_p") or 1.0),
         stop=tuple(stop for stop in stops_of(given) if not stop.startswith(" ")),
         n=n,
@@ -67,17 +67,17 @@ def generate(
 
 
 def stops_of(given: Mapping[str, Any]) -> list[str]:
-    """The strings that end a text."""
+    """Return the strings that end a text."""
     until = given.get("until") or []
     return [stop for stop in ([until] if isinstance(until, str) else until) if stop]
 
 
 def answers_of(instance: Any, response: Response, *, drops_space: bool) -> list[Any]:  # noqa: ANN401 - an Instance of lm_eval
-    """What lm_eval's own model would have returned, once for each repeat.
+    """Return what lm_eval's own model would have returned, once for each repeat.
 
-    lm_eval decodes the new tokens alone; with `drops_space`, for tokenizers that then drop the
-    space before the first word, the text is given without it. So a stop string that begins with
-    a space is looked for only here.
+    lm_eval decodes only the new tokens. With `drops_space`, for tokenizers that then drop the space
+    before the first word, the text is returned without it. A stop string that begins with a space
+    is therefore applied here.
     """
     repeats = instance.repeats or 1
     if isinstance(response, Generation):

@@ -1,4 +1,4 @@
-"""A task's own scoring as a metric: its filters, then its `process_results`."""
+"""The metric that scores by a task's own filters and its `process_results`."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 
 @dataclasses.dataclass(frozen=True)
-class Asked:
-    """One document: its task with its name, and the Instances that ask about it."""
+class TaskDocument:
+    """One document: its task, the task's name, and the Instances that make requests about it."""
 
     task: Any
     label: str
@@ -31,50 +31,50 @@ class Asked:
 class TaskMetric:
     """One metric of lm-evaluation-harness under one of the task's filters.
 
-    `asked` knows every item by its id; `drops_space` is as in `answers_of`.
+    `documents` are the documents by the id of their item; `drops_space` is as in `answers_of`.
     """
 
     scale: Scale
     filter: str
-    asked: Mapping[str, Asked]
+    documents: Mapping[str, TaskDocument]
     drops_space: bool = False
     seed: int = 0
 
     @property
     def name(self) -> str:
-        """The metric's name."""
+        """Return the metric's name."""
         return self.scale.metric
 
     @property
     def higher_is_better(self) -> bool:
-        """Whether more of it is better."""
+        """Return whether more is better."""
         return self.scale.higher_is_better
 
     @property
     def support(self) -> tuple[float, float]:
-        """The range of one score."""
+        """Return the range of one score."""
         return self.scale.support
 
     @property
     def measures(self) -> str:
-        """The kind of thing that is known to be measured."""
+        """Return the kind of measurement, empty if it is not known."""
         return self.scale.measures
 
     @property
     def writes(self) -> bool:
-        """Whether any document is answered by a text."""
-        found = (one for asked in self.asked.values() for one in asked.instances)
+        """Return whether any request is for a text."""
+        found = (one for document in self.documents.values() for one in document.instances)
         return any(instance.request_type == "generate_until" for instance in found)
 
     def requests(self, item: Item) -> tuple[Request, ...]:
-        """What the task asks about one document."""
-        instances = self.asked[item.id].instances
+        """Return the task's requests about one document."""
+        instances = self.documents[item.id].instances
         return tuple(request_of(one, key=item.id, seed=self.seed) for one in instances)
 
     def scores(
         self, items: Sequence[Item], responses: Sequence[tuple[Response, ...]]
     ) -> list[Score]:
-        """One score an item; no value where an answer is missing or is no number."""
+        """Return one score for each item, without a value if an answer is missing or no number."""
         return [self._score(item, given) for item, given in zip(items, responses, strict=True)]
 
     def figures(
@@ -82,7 +82,7 @@ class TaskMetric:
         items: Sequence[Item],  # noqa: ARG002 - the protocol's
         scores: Sequence[Score],
     ) -> dict[str, float | None]:
-        """The metric over all documents, and the share of prompts that were cut."""
+        """Return the metric over all documents, and the share of prompts that were cut."""
         scored = [score for score in scores if score.value is not None]
         whole = (
             perplexity(scored)
@@ -92,23 +92,22 @@ class TaskMetric:
         return {self.name: whole, "prompts cut": cut_share(scored)}
 
     def _score(self, item: Item, responses: tuple[Response, ...]) -> Score:
-        """Let the task score one document."""
         if problem := problem_of(responses):
             return Score(item.id, None, problem=problem)
-        asked = self.asked[item.id]
+        document = self.documents[item.id]
         instances = [
             dataclasses.replace(
                 one,
                 resps=answers_of(one, response, drops_space=self.drops_space),
                 filtered_resps={},
             )
-            for one, response in zip(asked.instances, responses, strict=True)
+            for one, response in zip(document.instances, responses, strict=True)
         ]
-        for each in asked.task._filters:  # noqa: SLF001 - lm_eval gives no other way to one filter
+        for each in document.task._filters:  # noqa: SLF001 - lm_eval gives no other way to one filter
             if each.name == self.filter:
                 each.apply(instances)
         given = [one.filtered_resps[self.filter] for one in instances]
-        found = asked.task.process_results(instances[0].doc, given)
+        found = document.task.process_results(instances[0].doc, given)
         if self.name not in found:
             problem = f"the task gave no {self.name} but {', '.join(found) or 'nothing'}"
             return Score(item.id, None, problem=problem)
@@ -118,7 +117,7 @@ class TaskMetric:
 
 
 def _text(item: Item, responses: tuple[Response, ...], given: list[Any]) -> str:
-    """What the model said, or the option that it found likeliest."""
+    """Return the generated text, or the most likely option."""
     if isinstance(responses[0], Generation):
         return given[0] if isinstance(given[0], str) else responses[0].texts[0]
     if not isinstance(item, ChoiceItem):

@@ -1,4 +1,4 @@
-"""Tasks of lm-evaluation-harness: their documents as items, their metric as ours."""
+"""Load tasks of lm-evaluation-harness, with their documents as items and their own metric."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pytest_llmsafety.errors import ConfigurationError, DatasetError
 from pytest_llmsafety.libraries import version
 from pytest_llmsafety.measurements.harness.choice import PREFIX, Scale
 from pytest_llmsafety.measurements.harness.items import item_of, options_of, prompt_of
-from pytest_llmsafety.measurements.harness.task_metric import Asked, TaskMetric
+from pytest_llmsafety.measurements.harness.task_metric import TaskDocument, TaskMetric
 from pytest_llmsafety.measurements.lazy_measurement import Question
 from pytest_llmsafety.models.locate import locate
 
@@ -34,24 +34,24 @@ INSTALL = "'{name}' needs lm-evaluation-harness: pip install 'pytest-llmsafety[l
 class Tasks:
     """The tasks of a session, each read once.
 
-    `limit`, `seed` and `pins` are the session's; `model` tells how texts are decoded, None when
-    none will be asked.
+    `limit`, `seed` and `pins` are the session's. `model` decides how texts are decoded; it is None
+    if no model will be asked.
     """
 
     def __init__(
         self, limit: int | None, seed: int, pins: Mapping[str, str], model: ModelSpec | None
     ) -> None:
-        """Read nothing yet."""
+        """Load no task yet."""
         self._limit, self._seed, self._pins, self._model = limit, seed, pins, model
         self._known: dict[tuple[str, Choice, int | None], Question] = {}
 
     def question(self, name: str, choice: Choice, limit: int | None = None) -> Question:
-        """What a task asks, or all tasks of a group, each of which is then a group of items.
+        """Return the items and the metric of a task, or of all tasks of a group.
 
-        `limit` replaces the session's.
-        Prompts have as many examples as the task says, drawn as lm_eval draws them. Raises
-        ConfigurationError without the package and for an unknown name, metric or kind of task,
-        DatasetError where its data cannot be had or are not those that were pinned.
+        Each task of a group is a group of items. `limit` replaces the session's. Prompts have as
+        many examples as the task states, drawn in the same way as in lm_eval. Raises
+        ConfigurationError without the package and for an unknown name, metric or kind of task, and
+        DatasetError if its data are out of reach or differ from the pinned ones.
         """
         limit = limit or self._limit
         if (name, choice, limit) not in self._known:
@@ -59,22 +59,23 @@ class Tasks:
         return self._known[name, choice, limit]
 
     def _read(self, name: str, choice: Choice, limit: int | None) -> Question:
-        """Load a task and build its items and metric."""
         tasks = _loaded(name)
         scale, wanted = _scale(name, tasks, choice)
-        asked = {
-            f"{label}/{instances[0].doc_id}": Asked(task, label, instances)
+        documents = {
+            f"{label}/{instances[0].doc_id}": TaskDocument(task, label, instances)
             for label, task in tasks.items()
             for instances in _by_document(task)
         }
         alone = len(tasks) == 1
-        items = [_item(key, one, scale.metric, choice, alone=alone) for key, one in asked.items()]
-        metric: Any = TaskMetric(scale, wanted, asked, seed=self._seed)
+        items = [
+            _item(name, one, scale.metric, choice, alone=alone) for name, one in documents.items()
+        ]
+        metric: Any = TaskMetric(scale, wanted, documents, seed=self._seed)
         if self._model is not None and metric.writes:
             metric = replace(metric, drops_space=_drops_space(self._model))
         return Question(
             name,
-            _told(tasks, scale.metric),
+            _description(tasks, scale.metric),
             select(items, limit, self._seed),
             metric,
             data_digest=check_pins(name, items, self._pins),
@@ -83,21 +84,20 @@ class Tasks:
 
 
 def _scale(name: str, tasks: Mapping[str, Any], choice: Choice) -> tuple[Scale, str]:
-    """The metric's scale and the filter; ConfigurationError where the tasks differ in them."""
+    """Return the metric's scale and the filter. Raises ConfigurationError if the tasks differ."""
     found = set()
     for task in tasks.values():
         declared = task.higher_is_better()
         filters = [one.name for one in task._filters]  # noqa: SLF001 - lm_eval gives no other way
-        metric, wanted = choice.picked(declared, filters)
+        metric, wanted = choice.pick(declared, filters)
         found.add((Scale.of(metric, declared[metric], choice), wanted))
     if len(found) > 1:
-        message = f"the tasks of '{name}' are not scored alike: {found}. Name one of them."
+        message = f"the tasks of '{name}' are scored in different ways: {found}. Name one of them."
         raise ConfigurationError(message)
     return found.pop()
 
 
 def _drops_space(model: ModelSpec) -> bool:
-    """Whether the model's tokenizer drops the space before a word decoded alone."""
     from pytest_llmsafety.inference.backends.detokenize import drops_space
     from pytest_llmsafety.models.tokenizer import load_tokenizer
 
@@ -105,7 +105,7 @@ def _drops_space(model: ModelSpec) -> bool:
 
 
 def _loaded(name: str) -> dict[str, Any]:
-    """The tasks of a name with their requests built, by label."""
+    """Return the tasks of a name by label, with their requests built."""
     try:
         from lm_eval.tasks import TaskManager
     except ImportError as error:
@@ -134,18 +134,17 @@ def _loaded(name: str) -> dict[str, Any]:
 
 
 def _refuse(label: str, task: Any) -> None:  # noqa: ANN401 - a Task of lm_eval
-    """Raise ConfigurationError for a task that our models cannot be asked."""
     if getattr(task, "UNSAFE_CODE", False):
-        message = f"{label} runs as code what a model wrote; that is not done here."
+        message = f"{label} runs a model's answers as code, which is not supported."
         raise ConfigurationError(message)
     if getattr(task, "MULTIMODAL", False):
-        message = f"{label} shows pictures or sound; models here read text alone."
+        message = f"{label} has pictures or sound. Expected a task of text only."
         raise ConfigurationError(message)
 
 
 @contextmanager
 def _seeded() -> Iterator[None]:
-    """Let tasks that shuffle at random do so as under lm_eval, and put the generators back."""
+    """Seed the global generators as lm_eval does, and restore them afterwards."""
     import numpy as np
 
     ours, theirs = random.getstate(), np.random.get_state()  # noqa: NPY002 - what tasks draw from
@@ -159,7 +158,7 @@ def _seeded() -> Iterator[None]:
 
 
 def _by_document(task: Any) -> Iterator[tuple[Any, ...]]:  # noqa: ANN401 - a Task of lm_eval
-    """The Instances of each document in the order in which they are scored."""
+    """Yield the Instances of each document in the order in which they are scored."""
     found: dict[int, list[Any]] = {}
     for instance in task.instances:
         found.setdefault(instance.doc_id, []).append(instance)
@@ -167,10 +166,9 @@ def _by_document(task: Any) -> Iterator[tuple[Any, ...]]:  # noqa: ANN401 - a Ta
         yield tuple(sorted(instances, key=lambda instance: instance.idx))
 
 
-def _item(name: str, asked: Asked, metric: str, choice: Choice, *, alone: bool) -> Item:
-    """One document as an item; its options where it is a multiple choice."""
-    task, document = asked.task, asked.instances[0].doc
-    arguments = [instance.args for instance in asked.instances]
+def _item(name: str, given: TaskDocument, metric: str, choice: Choice, *, alone: bool) -> Item:
+    task, document = given.task, given.instances[0].doc
+    arguments = [instance.args for instance in given.instances]
     options = None
     if task.OUTPUT_TYPE == "multiple_choice":
         several = getattr(task, "multiple_input", 0)
@@ -181,13 +179,12 @@ def _item(name: str, asked: Asked, metric: str, choice: Choice, *, alone: bool) 
         document,
         choice=choice,
         prompt=prompt_of(arguments),
-        extra=() if alone else (f"task:{asked.label}",),
+        extra=() if alone else (f"task:{given.label}",),
         options=options,
     )
 
 
-def _told(tasks: dict[str, Any], metric: str) -> str:
-    """What was measured, in a few words."""
+def _description(tasks: dict[str, Any], metric: str) -> str:
     by = f"{metric} of lm_eval {version('lm_eval')}"
     if len(tasks) > 1:
         return f"{len(tasks)} tasks, {by}"

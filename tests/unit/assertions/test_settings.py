@@ -18,7 +18,7 @@ from pytest_llmsafety.assertions.sequential import decide
 from pytest_llmsafety.config.margins import read_margins, unused
 from pytest_llmsafety.errors import ConfigurationError
 from pytest_llmsafety.measurements.catalog import measuring
-from pytest_llmsafety.measurements.lazy_measurement import for_draws
+from pytest_llmsafety.measurements.lazy_measurement import with_sampling_noise
 from pytest_llmsafety.measurements.measurement import Measurement, Settings
 from pytest_llmsafety.specs import Margins
 from pytest_llmsafety.stats import Outcome
@@ -201,10 +201,10 @@ def test_sampled_text_is_no_suite() -> None:
     """Another seed would draw other text from the same prompts: population scope counts that."""
     greedy, drawn = Generate("a"), Generate("a", temperature=1.0)
     suite = Settings(scope="suite")
-    assert for_draws([(greedy,), (greedy,)], suite) == (suite, ())
-    kept, notes = for_draws([(greedy,), (greedy, drawn)], suite)
+    assert with_sampling_noise([(greedy,), (greedy,)], suite) == (suite, ())
+    kept, notes = with_sampling_noise([(greedy,), (greedy, drawn)], suite)
     assert (kept.scope, len(notes)) == ("population", 1)
-    assert for_draws([(drawn,)], Settings()) == (Settings(), ())
+    assert with_sampling_noise([(drawn,)], Settings()) == (Settings(), ())
 
 
 def gate_mean(dense: list[float], compressed: list[float], settings: Settings) -> Verdict:

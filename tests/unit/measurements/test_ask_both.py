@@ -96,7 +96,7 @@ def test_a_missing_text_is_inconclusive():
 
 def test_one_option_is_no_choice():
     """A single option is a mistake of the caller's."""
-    with pytest.raises(ConfigurationError, match="'yes', is no choice"):
+    with pytest.raises(ConfigurationError, match="only one option, 'yes'"):
         asking()("Is it?", ("yes",))
 
 

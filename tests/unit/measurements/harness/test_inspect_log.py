@@ -177,7 +177,7 @@ def test_an_unfinished_log_is_refused(evaluate, tmp_path):
 @needs_inspect
 @pytest.mark.parametrize(
     ("lacks", "words"),
-    [("samples", "holds no samples"), ("scores", r"60 samples without a score\. Score it")],
+    [("samples", "has no samples"), ("scores", r"60 samples without a score\. Score it")],
 )
 def test_a_log_that_lacks_something_says_what(evaluate, tmp_path, lacks, words):
     """A finished log without samples, or without their scores, is not called unfinished."""

@@ -102,9 +102,9 @@ def test_one_run_under_two_names_is_refused(tmp_path):
     [
         ({"resps": [[["nan", "False"]], [["-1.0", "False"]]]}, "a likelihood of it is nan"),
         ({"resps": [[[-math.inf, False]], [[-1.0, False]]]}, "a likelihood of it is -inf"),
-        ({"resps": []}, "the log holds no answer to it"),
-        ({"resps": [[]]}, "the log holds no answer to it"),
-        ({"resps": [[None]]}, "the log holds no answer to it"),
+        ({"resps": []}, "the log has no answer to it"),
+        ({"resps": [[]]}, "the log has no answer to it"),
+        ({"resps": [[None]]}, "the log has no answer to it"),
     ],
 )
 def test_a_score_without_an_answer_is_no_score(pair, changes, words):

@@ -28,7 +28,7 @@ def test_each_kind_of_request_has_its_counterpart():
 
 def test_another_kind_is_refused_by_name():
     """What our models cannot be asked is an error, not an empty answer."""
-    with pytest.raises(ConfigurationError, match="made-up asks for 'greedy_until'"):
+    with pytest.raises(ConfigurationError, match="made-up requests 'greedy_until'"):
         request_of(instance("greedy_until", "a", "b"), key="", seed=0)
 
 

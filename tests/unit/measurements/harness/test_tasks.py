@@ -56,7 +56,7 @@ def test_without_the_package_the_extra_is_named(monkeypatch):
 
 def test_a_choice_is_for_tasks_alone():
     """metric= beside a measurement of the table, or dataset= beside a task, is a mistake."""
-    with pytest.raises(ConfigurationError, match="beside a task of lm-evaluation-harness"):
+    with pytest.raises(ConfigurationError, match="only with a task of lm-evaluation-harness"):
         check_choice("qa", Choice("acc"), {})
     with pytest.raises(ConfigurationError, match="leave dataset='nq_open' out"):
         check_choice("lm_eval:arc_easy", Choice(), {"dataset": "nq_open", "scorer": None})
@@ -147,7 +147,7 @@ def test_groups_clusters_and_limit(question):
 
 @needs_lm_eval
 def test_tasks_of_a_group_are_groups_of_items(paths, monkeypatch):
-    """Documents are known by their task; tasks not scored alike are no one measurement."""
+    """Documents are known by their task; tasks that are scored in different ways are an error."""
     loaded = {name: tasks._loaded(f"lm_eval:{paths[name]}") for name in ("choice", "ending")}
     (choice,), (ending,) = (one.values() for one in loaded.values())
     session = tasks.Tasks(None, 0, {}, None)
@@ -157,7 +157,7 @@ def test_tasks_of_a_group_are_groups_of_items(paths, monkeypatch):
     assert {item.id for item in both.items} >= {"one/0", "other/39"}
     assert (len(both.items), both.dataset.partition(",")[0]) == (80, "2 tasks")
     monkeypatch.setattr(tasks, "_loaded", lambda _: {"one": choice, "other": ending})
-    with pytest.raises(ConfigurationError, match="not scored alike"):
+    with pytest.raises(ConfigurationError, match="scored in different ways"):
         session.question("lm_eval:mixed", Choice())
 
 
@@ -174,7 +174,7 @@ def test_changed_documents_are_noticed(paths):
 @needs_lm_eval
 def test_unsafe_tasks_and_beams_are_refused(question):
     """Text of a model is never run, and a search that is not ours is not imitated."""
-    with pytest.raises(ConfigurationError, match="runs as code what a model wrote"):
+    with pytest.raises(ConfigurationError, match="runs a model's answers as code"):
         question("code")
     beams = question("beams")
     with pytest.raises(ConfigurationError, match="num_beams"):
