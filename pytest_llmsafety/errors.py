@@ -1,10 +1,10 @@
 """The exception tree of the package.
 
-Each says what happened, what was expected, and what to do.
+Each message says what happened, what was expected, and what to do.
 
     LlmSafetyError
-    |-- ConfigurationError        what the user asked for cannot be done as written
-    |   `-- UnknownNameError      a name that no table knows, with the closest known ones
+    |-- ConfigurationError        the run cannot be done as the user configured it
+    |   `-- UnknownNameError      a name is in no table; says the closest known one
     |-- ModelError                a model cannot be found, loaded or trusted
     |-- CompressionError          a compressor could not do its work
     |   |-- NothingCompressed     it ran, and not one layer changed
@@ -12,22 +12,22 @@ Each says what happened, what was expected, and what to do.
     |   |-- GroupSizeError        the group size does not divide a layer's inputs
     |   |-- AllocationError       amounts by layer that do not fit the model
     |   |-- CalibrationError      too few calibration tokens, or nothing to read them with
-    |   `-- UnsupportedModelError its layers cannot be found, or not be compressed one by one
+    |   `-- UnsupportedModelError its layers cannot be found, or not be compressed singly
     |-- EndpointError             a model behind an address refuses to answer
     |-- DatasetError              items are missing, malformed or not the pinned ones
     |-- ScorerError               a scorer is absent or failed; never a score of 0
-    |-- NoCounterpartError        the built-in model was taught nothing that could be measured
-    |-- NoJudgeError              a measurement wants a judge, and none was named
+    |-- NoCounterpartError        the built-in model was not taught what a measurement asks
+    |-- NoJudgeError              a measurement needs a judge, and the run has none
     |-- CacheError                a stored response is corrupt
-    |-- BaselineError             a baseline cannot be read, does not match, or lacks what is asked
+    |-- BaselineError             a baseline cannot be read, does not match, or lacks answers
     |-- StatisticsError           degenerate numbers reached a formula (also a ValueError)
     |-- NotComparableError        the two models of a pair may not be judged together
     |   `-- NothingScoredError    not one item has a score from both
-    `-- PlanOnlyError             a session that only plans was asked for scores
+    `-- PlanOnlyError             a run that only plans was asked for scores
 
     SafetyAssertionError (AssertionError)
-    |-- SafetyFailure             shown to be worse than the margin
-    `-- SafetyInconclusive        neither shown to be within the margin nor beyond it
+    |-- SafetyFailure             shown to be worse by more than the margin
+    `-- SafetyInconclusive        shown neither to stay within the margin nor to exceed it
 """
 
 from __future__ import annotations
@@ -44,11 +44,11 @@ class LlmSafetyError(Exception):
 
 
 class ConfigurationError(LlmSafetyError):
-    """What the user asked for cannot be done as written."""
+    """The run cannot be done as the user configured it."""
 
 
 class UnknownNameError(ConfigurationError):
-    """A name that no table knows; the message lists the known ones and the closest."""
+    """A name is in no table; the message lists the known names and the closest one."""
 
     def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
         """Say that `name` is not a known `kind` (`compressor`, `metric`, ...)."""
@@ -58,7 +58,7 @@ class UnknownNameError(ConfigurationError):
 
 
 def did_you_mean(name: str, known: Sequence[str]) -> str:
-    """The end of a message about a name that is not known: the closest one, if any is close."""
+    """Return the end of a message about an unknown name: the closest known one, if any is close."""
     close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
     return f" Did you mean '{close[0]}'?" if close else ""
 
@@ -98,7 +98,7 @@ class CalibrationError(CompressionError):
 
 
 class UnsupportedModelError(CompressionError):
-    """A model whose layers cannot be found, or not be compressed one by one."""
+    """The layers of a model cannot be found, or not be compressed singly."""
 
 
 class EndpointError(LlmSafetyError):
@@ -114,19 +114,19 @@ class ScorerError(LlmSafetyError):
 
 
 class NoCounterpartError(LlmSafetyError):
-    """The built-in model was taught nothing of what a measurement asks."""
+    """The built-in model was not taught what a measurement asks."""
 
 
 class NoJudgeError(LlmSafetyError):
-    """A measurement wants a judge, and none was named."""
+    """A measurement needs a judge, and the run has none."""
 
 
 class CacheError(LlmSafetyError):
-    """A stored response is corrupt; the message says how to drop it."""
+    """A stored response is corrupt; the message says how to delete it."""
 
 
 class BaselineError(LlmSafetyError):
-    """A baseline cannot be read, is of something else, or lacks what is asked."""
+    """A baseline cannot be read, does not match the run, or lacks answers."""
 
 
 class StatisticsError(LlmSafetyError, ValueError):
@@ -142,7 +142,7 @@ class NothingScoredError(NotComparableError):
 
 
 class PlanOnlyError(LlmSafetyError):
-    """A session that only plans asks no model, so there are no scores."""
+    """A run that only plans asks no model, so there are no scores."""
 
 
 class SafetyAssertionError(AssertionError):
@@ -150,8 +150,8 @@ class SafetyAssertionError(AssertionError):
 
 
 class SafetyFailure(SafetyAssertionError):  # noqa: N818 - a verdict, not a malfunction
-    """The compressed model was shown to be worse than the margin."""
+    """The compressed model was shown to be worse by more than the margin."""
 
 
 class SafetyInconclusive(SafetyAssertionError):  # noqa: N818 - a verdict, not a malfunction
-    """Neither shown to be within the margin nor shown to exceed it."""
+    """The compressed model was shown neither to stay within the margin nor to exceed it."""

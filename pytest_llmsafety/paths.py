@@ -1,4 +1,4 @@
-"""Files and folders that options name, read into paths."""
+"""Paths that a user gives, and files that are written whole or not at all."""
 
 from __future__ import annotations
 
@@ -17,35 +17,35 @@ PARTIAL = ".partial"
 """The end of the name of a file that is being written."""
 CACHE_FILE = "answers.sqlite"
 MODELS_FOLDER = "models"
-"""What is in the folder of --llmsafety-cache: answers, and compressed models."""
-
+"""In the folder of --llmsafety-cache: the file of answers, and the folder of compressed models."""
 
 _start: list[Path] = []
-"""The folder that this run was started in, innermost last; a test may change the current one."""
+"""The folders in which runs were started, the innermost last; a test may change the current one."""
 
 
 def count_from(folder: Path) -> Callable[[], None]:
-    """Count relative paths from `folder` until the function that is returned is called."""
+    """Count the user's relative paths from `folder` until the returned function is called."""
     _start.append(folder)
     return lambda: _start.remove(folder)
 
 
 def start_folder() -> Path:
-    """Return the folder that relative paths of the user count from."""
+    """Return the folder from which the user's relative paths count."""
     return _start[-1] if _start else Path.cwd()
 
 
 def as_given(path: Path) -> Path:
-    """Return a path relative to the folder that the run was started in, where it lies below it."""
+    """Return a path relative to the folder in which the run was started, if it lies below it."""
     start = start_folder()
     return path.relative_to(start) if path.is_relative_to(start) else path
 
 
 def user_path(text: str | os.PathLike[str]) -> Path:
-    """Return the path that the user wrote, `~` replaced by their home folder.
+    """Return the path that the user wrote, with `~` replaced by their home folder.
 
-    A relative one counts from the folder that the run was started in, wherever a test is now.
-    Raises ConfigurationError where nobody knows that folder: HOME is not set in some containers.
+    A relative path counts from the folder in which the run was started, also when a test changed
+    the current folder. Raises ConfigurationError where the home folder is not known: some
+    containers do not set HOME.
     """
     path = os.path.expanduser(text)  # noqa: PTH111 - Path.expanduser raises RuntimeError
     if path.startswith("~"):
@@ -58,7 +58,7 @@ def user_path(text: str | os.PathLike[str]) -> Path:
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Put `content` in a file beside `path`, then rename it: no reader ever sees half of it.
+    """Write `content` to a new file in the same folder and rename it, so that no reader sees half.
 
     A full disk or a killed process leaves the old file as it was. The permissions of an existing
     file and a symbolic link to it stay. Raises OSError.
@@ -83,7 +83,7 @@ def write_whole(path: Path, content: bytes) -> None:
 
 
 def _keep_permissions(old: Path, new: Path) -> None:
-    """Give a new file the mode and owner of the one that it replaces, or those of any new file."""
+    """Give a new file the mode and owner of the replaced file, or the defaults of a new one."""
     try:
         stat = old.stat()
     except FileNotFoundError:
@@ -98,7 +98,7 @@ def _keep_permissions(old: Path, new: Path) -> None:
 
 
 def require_writable(folder: Path) -> None:
-    """Make a folder; OSError where no file can be written into it."""
+    """Make a folder. Raises OSError where no file can be written into it."""
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryFile(dir=folder):
         pass

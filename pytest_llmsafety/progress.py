@@ -1,4 +1,4 @@
-"""How far a run is: a bar on a terminal, a line a minute in a log."""
+"""Show how far a run is: a bar on a terminal, a line a minute in a log."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Progress:
-    """How far a run is, told to nobody."""
+    """Show nothing; the base of the classes that show how far a run is."""
 
     @contextmanager
     def bar(self, what: str, total: int) -> Iterator[Progress]:  # noqa: ARG002 - the others'
@@ -32,11 +32,11 @@ class Progress:
         """Show what a user should know now."""
 
     def close(self) -> None:
-        """Let go of what it is shown on."""
+        """Close the file on which progress is shown."""
 
 
 class Bar(Progress):
-    """What runs, how far it is and the time left, on a terminal."""
+    """Show the work, its progress and the time left on a terminal."""
 
     def __init__(self, file: TextIO) -> None:
         """Show on `file`: pytest captures sys.stderr."""
@@ -81,7 +81,7 @@ class Bar(Progress):
             self._bar.update(requests)
 
     def note(self, text: str) -> None:
-        """Write a line above the bar, without breaking it."""
+        """Write a line above the bar."""
         from tqdm import tqdm
 
         tqdm.write(plain(text), file=self._file)
@@ -92,10 +92,10 @@ class Bar(Progress):
 
 
 class Log(Progress):
-    """Lines in a log that nobody watches: the first after a minute, then one a minute."""
+    """Write a line a minute into a log; the first after a minute."""
 
     def __init__(self, file: TextIO, *, who: str = "", seconds: float = 60.0) -> None:
-        """Count from now; there are `seconds` between lines. `who` is a process of several."""
+        """Start to count; there are `seconds` between lines. `who` names one process of several."""
         self._file, self._seconds, self._last = file, seconds, monotonic()
         self._start = f"llmsafety {who}".rstrip()
         self._what, self._done, self._total = "", 0, 0
@@ -107,16 +107,16 @@ class Log(Progress):
         yield self
 
     def stage(self, what: str, done: int, total: int) -> None:
-        """Tell it if it is time."""
-        self._tell(f"{what}: {done:,} of {total:,}")
+        """Write a line if it is time."""
+        self._write(f"{what}: {done:,} of {total:,}")
 
     def advance(self, requests: int) -> None:
-        """Tell the number of finished requests if it is time."""
+        """Write the number of finished requests if it is time."""
         self._done += requests
-        self._tell(f"{self._what}: {self._done:,} of {self._total:,} requests")
+        self._write(f"{self._what}: {self._done:,} of {self._total:,} requests")
 
     def note(self, text: str) -> None:
-        """Tell it, whatever the time."""
+        """Write a line at once."""
         self._file.write(f"\n{self._start}: {plain(text)}\n")  # below the dots of pytest
         self._file.flush()
 
@@ -124,7 +124,7 @@ class Log(Progress):
         """Close the file."""
         self._file.close()
 
-    def _tell(self, text: str) -> None:
+    def _write(self, text: str) -> None:
         now = monotonic()
         if now - self._last >= self._seconds:
             self._last = now
@@ -132,9 +132,10 @@ class Log(Progress):
 
 
 def on_stderr(who: str = "") -> Progress:
-    """On the stderr of now, which pytest captures later; nothing where that is no file.
+    """Return progress on the current stderr, which pytest captures later.
 
-    A process of several, `who`, writes lines and draws no bar.
+    Without a file behind stderr nothing is shown. `who` names one process of several, which writes
+    lines and draws no bar.
     """
     try:
         file = os.fdopen(os.dup(sys.stderr.fileno()), "w", encoding="utf-8")

@@ -1,4 +1,4 @@
-"""The nouns that travel down the line: items, requests, responses, scores."""
+"""The values that travel from data sets to verdicts: items, requests, responses and scores."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 @dataclass(frozen=True)
 class CalibrationTexts:
-    """Texts that a compressor may look at, and where they are from in a few words."""
+    """Texts for a compressor's calibration; `source` says in a few words where they are from."""
 
     texts: tuple[str, ...]
     source: str
@@ -18,11 +18,11 @@ class CalibrationTexts:
 
 @dataclass(frozen=True)
 class Item:
-    """One unit of pairing: what both models are asked, and of whom.
+    """One unit of pairing: the prompt for both models, and the groups that it is about.
 
     `groups` holds `axis:group` labels (`gender:women`); an item in two groups counts once in
     each and once overall. `cluster` names the template, passage or document that the item
-    shares with others; None when it stands alone.
+    shares with others; None where it shares none.
     """
 
     id: str
@@ -33,14 +33,14 @@ class Item:
 
 @dataclass(frozen=True)
 class SubjectItem(Item):
-    """A beginning about someone; `term` is how the prompt names them, empty where it does not."""
+    """A beginning of a text about someone; `term` is the prompt's word for them, if any."""
 
     term: str = ""
 
 
 @dataclass(frozen=True)
 class ChoiceItem(Item):
-    """A question whose answer is one of `options`; `label` is the index of the right one."""
+    """A question with several `options`; `label` is the index of the right one."""
 
     options: tuple[str, ...] = ()
     label: int = 0
@@ -48,18 +48,18 @@ class ChoiceItem(Item):
 
 @dataclass(frozen=True)
 class TruthItem(ChoiceItem):
-    """A question of which several options are right; `label` is the best of those in `right`."""
+    """A question with several right options; `right` holds their indices, `label` the best one."""
 
     right: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
 class BBQItem(ChoiceItem):
-    """A BBQ question: which option is the biased one (`target`), which says unknown.
+    """A BBQ question; `target` is the index of the biased option, `unknown` of "not known".
 
-    `target` is BBQ's `target_loc`: the stereotyped group in questions of negative polarity,
-    the other person in the others; None where the authors give none (the item then counts
-    for accuracy only).
+    `target` is BBQ's `target_loc`: the stereotyped group in questions of negative polarity, and
+    the other person in other questions. It is None where the authors give none; the item then
+    counts for accuracy only.
     """
 
     category: str = ""
@@ -71,10 +71,10 @@ class BBQItem(ChoiceItem):
 
 @dataclass(frozen=True)
 class UnqoverItem(Item):
-    """One UnQover question about two `subjects` that its text tells nothing about.
+    """One UnQover question about two `subjects`, whose text does not give the answer.
 
     `asked` holds four prompts: the question with the subjects in this order and in the other
-    one, then the negated question in both orders. `options[i]` answers with `subjects[i]`, which
+    order, then the negated question in both orders. `options[i]` answers with `subjects[i]`, which
     is also a group of the item.
     """
 
@@ -86,7 +86,7 @@ class UnqoverItem(Item):
 
 @dataclass(frozen=True)
 class PairItem(Item):
-    """Two texts after the same `context`: `more` stereotyping, and `less`."""
+    """Two texts after the same `context`: one with `more` stereotype, one with `less`."""
 
     context: str = ""
     more: str = ""
@@ -95,7 +95,7 @@ class PairItem(Item):
 
 @dataclass(frozen=True)
 class TripleItem(PairItem):
-    """A pair with a text that makes no sense there; `target` is the term that it is about."""
+    """A pair with a third, unrelated text; `target` is the term that the texts are about."""
 
     unrelated: str = ""
     target: str = ""
@@ -103,9 +103,9 @@ class TripleItem(PairItem):
 
 @dataclass(frozen=True)
 class ReferenceItem(Item):
-    """Whom a pronoun stands for, in a sentence with the stereotype and in one against it.
+    """A pronoun to resolve, in a sentence with the stereotype and in one against it.
 
-    `pro` and `anti` are the two prompts, `labels` the right one of `options` in each.
+    `pro` and `anti` are the two prompts, and `labels` the index of the right option in each.
     """
 
     pro: str = ""
@@ -116,16 +116,16 @@ class ReferenceItem(Item):
 
 @dataclass(frozen=True)
 class QuestionItem(Item):
-    """A question answered in free text; any of `answers` counts as right."""
+    """A question with an answer in free text; any of `answers` counts as right."""
 
     answers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class GuiseItem(Item):
-    """The same words in two dialects: after `prompt` and after `other` come the same traits.
+    """The same words in two dialects, each followed by the same traits.
 
-    `prompt` is in the dialect that prejudice is about, `other` in the standard one.
+    `prompt` is in the dialect that prejudice is about, and `other` in the standard dialect.
     """
 
     other: str = ""
@@ -135,21 +135,21 @@ class GuiseItem(Item):
 
 @dataclass(frozen=True)
 class PassageItem(QuestionItem):
-    """A question after its passage (`prompt`); `closed_book` is the same without the passage."""
+    """A question after its passage (`prompt`); `closed_book` is the question without it."""
 
     closed_book: str = ""
 
 
 @dataclass(frozen=True)
 class RequestItem(Item):
-    """Something that a user asks of an assistant; `harmful`: it should be refused."""
+    """A user's request to an assistant, which should refuse it where it is `harmful`."""
 
     harmful: bool = True
 
 
 @dataclass(frozen=True)
 class ConversationItem(Item):
-    """What a user says turn by turn; `references` are right answers, as far as there are any."""
+    """A user's `turns` of a conversation; `references` holds right answers where they are known."""
 
     turns: tuple[str, ...] = ()
     references: tuple[str, ...] = ()
@@ -157,7 +157,7 @@ class ConversationItem(Item):
 
 @dataclass(frozen=True)
 class TextItem(Item):
-    """A document to be predicted; `prompt` is its text."""
+    """A document whose text, `prompt`, a model predicts token by token."""
 
 
 # ------------------------------------------------------------------------- requests
@@ -165,11 +165,10 @@ class TextItem(Item):
 
 @dataclass(frozen=True)
 class Loglikelihood:
-    """How likely is `continuation` after `context`?
+    """Ask how likely `continuation` is after `context`.
 
-    With an empty `context` the continuation is a whole document: it is scored after the
-    BOS token, in sliding windows where it is longer than the model's context, each token
-    exactly once.
+    With an empty `context` the continuation is a whole document. It is scored after the BOS
+    token, in sliding windows where it is longer than the model's context, each token once.
     """
 
     context: str
@@ -178,16 +177,16 @@ class Loglikelihood:
 
 @dataclass(frozen=True)
 class Generate:
-    """Continue `context` by at most `max_new_tokens` tokens, `n` times.
+    """Ask for `n` continuations of `context`, each of at most `max_new_tokens` tokens.
 
     `temperature` 0 is greedy. `stop` strings end a text and are cut from it. `key` names the
-    item and `seed` the run: together with the number of the sample and of the step they fix
-    the noise of sampling, so a text depends on neither its batch nor the model beside it.
+    item and `seed` the run. With the numbers of the sample and of the step they fix the noise of
+    sampling, so that a text depends on neither its batch nor the other model.
 
-    With `chat` the context is what a user says, put as the model's chat template puts it; `turns`
-    were said before, by the user and the model in turn. `template` holds arguments of the template
-    (name, value as JSON), `think_end` what ends a thought where it is no usual tag, and
-    `as_deployed` asks a checkpoint through its own template and end tokens.
+    With `chat` the context is a user's message, written as the model's chat template writes it,
+    after the earlier `turns` of user and model. `template` holds arguments of the template (name,
+    value as JSON). `think_end` ends a thought where the model uses a tag that is not known. With
+    `as_deployed` a checkpoint is asked through its own template and end tokens.
     """
 
     context: str
@@ -207,11 +206,11 @@ class Generate:
 
 @dataclass(frozen=True)
 class NextTokens:
-    """How likely is each next token at every place of a document's first `max_tokens` tokens?
+    """Ask for the next-token distribution at each of a document's first `max_tokens` places.
 
-    The places are those at which Loglikelihood predicts the document, the first one after the
-    start token. Told of are the `top` likeliest tokens of each place, or, where `at` holds token
-    ids for every place, those.
+    These are the places at which Loglikelihood predicts the document; the first one is after the
+    start token. The response holds the `top` most likely tokens of each place, or the token ids
+    that `at` holds for each place.
     """
 
     text: str
@@ -225,10 +224,10 @@ Request = Loglikelihood | Generate | NextTokens
 
 @dataclass(frozen=True)
 class ChatSettings:
-    """How a run puts conversations to its models.
+    """How a run asks its models for an answer in a conversation.
 
-    `template` and `think_end` are as in Generate; `answer_tokens` replaces the length of answers
-    that a metric asks for. With `as_deployed` a checkpoint is asked as it would be served.
+    `template` and `think_end` are as in Generate. `answer_tokens` replaces the metric's length of
+    answers. With `as_deployed` a checkpoint is asked as it would be served.
     """
 
     template: tuple[tuple[str, str], ...] = ()
@@ -237,9 +236,9 @@ class ChatSettings:
     as_deployed: bool = False
 
     def put(self, request: Request, *, artefact: bool = False) -> Request:
-        """Return a conversation under these settings, and any other request as it is.
+        """Return a conversation under these settings, and any other request unchanged.
 
-        `artefact`: it goes to a checkpoint, which may have a template of its own.
+        `artefact` is True for a request to a checkpoint, which may have its own template.
         """
         if not isinstance(request, Generate) or not request.chat:
             return request
@@ -259,10 +258,10 @@ class ChatSettings:
 class Likelihood:
     """Answer to Loglikelihood.
 
-    `logprob` in nats, summed over the `n_tokens` tokens of the continuation; `is_greedy`:
-    every one of them was the model's first choice. `tokens_cut` counts context tokens that
-    did not fit and were dropped from the left (0: nothing was). `problem` is a plain sentence
-    when there is no answer (`logprob` is then None): a missing answer is never a number.
+    `logprob` is in nats, summed over the `n_tokens` tokens of the continuation. `is_greedy` says
+    whether each of them was the most likely token. `tokens_cut` counts context tokens that did not
+    fit and were cut from the left. Where there is no answer, `logprob` is None and `problem` says
+    why in a sentence.
     """
 
     logprob: float | None
@@ -276,8 +275,8 @@ class Likelihood:
 class Generation:
     """Answer to Generate: new text only, one entry per sample.
 
-    `finished` tells for each text whether it ended by itself (a stop string or the end
-    token) and not by length. `problem` as in Likelihood; `texts` is then empty.
+    `finished` says for each text whether it ended at a stop string or end token, and not because
+    of its length. Where there is no answer, `texts` is empty and `problem` says why.
     """
 
     texts: tuple[str, ...]
@@ -289,12 +288,12 @@ class Generation:
 
 @dataclass(frozen=True)
 class Distributions:
-    """Answer to NextTokens: at each place the natural logs of the next token's probabilities.
+    """Answer to NextTokens: natural logs of the next token's probabilities at each place.
 
-    `logprobs` are those of the tokens `ids` (none: of those that the request names), `rest` that
-    of all others together (None where there are no others), and `first` is the likeliest token.
-    `tokens_left` counts the document's tokens behind the last place. `problem` as in Likelihood;
-    there are then no places.
+    `logprobs` belong to the tokens `ids`, or to the tokens of the request where `ids` is empty.
+    `rest` is the log of the probability of all other tokens together (None where there are no
+    others), and `first` the most likely token. `tokens_left` counts the document's tokens after
+    the last place. Where there is no answer there are no places, and `problem` says why.
     """
 
     ids: tuple[tuple[int, ...], ...] = ()
@@ -313,10 +312,10 @@ Response = Likelihood | Generation | Distributions
 
 @dataclass(frozen=True)
 class Score:
-    """What a metric makes of one model's answers to one item.
+    """A metric's score of one model's answers to one item.
 
     `value` is None when the item could not be scored, and `problem` then says why. `weight`
-    is the item's share in a weighted mean (tokens, for perplexity). `parts` holds further
+    is the item's weight in a mean (its tokens, for perplexity). `parts` holds further
     figures of the same item by name. `text` is the answer as shown among the worst items.
     """
 
