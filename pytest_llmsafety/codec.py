@@ -21,15 +21,17 @@ SHOWN = 40
 
 def to_plain(value: Any) -> Any:  # noqa: ANN401 - any field of a dataclass
     """Return dataclasses as dicts, tuples as lists and enums as their values, all the way down."""
+    if type(value) in SCALARS:
+        return value
+    if isinstance(value, (list, tuple)):
+        if SCALARS.keys() >= set(map(type, value)):  # long rows of token ids and probabilities
+            return [*value]
+        return [*map(to_plain, value)]
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {
             field.name: to_plain(getattr(value, field.name)) for field in dataclasses.fields(value)
         }
-    if isinstance(value, Enum):
-        return value.value
-    if isinstance(value, (list, tuple)):
-        return [*map(to_plain, value)]
-    return value
+    return value.value if isinstance(value, Enum) else value
 
 
 def from_plain(kind: Any, value: Any, *named: type) -> Any:  # noqa: ANN401 - an instance of `kind`

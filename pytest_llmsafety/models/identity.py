@@ -12,6 +12,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pytest_llmsafety.codec import to_plain
 from pytest_llmsafety.libraries import version
 from pytest_llmsafety.models.device import resolve
 from pytest_llmsafety.models.digests import FileDigests, digest_json, file_digest
@@ -111,7 +112,7 @@ def arm_identity(
 
 def request_key(arm: str, request: Request) -> str:
     """Return the key under which the answer of the arm with digest `arm` is stored."""
-    return digest_json({"arm": arm, "kind": type(request).__name__, "request": asdict(request)})
+    return digest_json({"arm": arm, "kind": type(request).__name__, "request": to_plain(request)})
 
 
 def model_digest(folder: Path, files: FileDigests | None = None) -> str:
