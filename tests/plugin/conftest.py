@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import hypothesis.internal.observability  # noqa: F401
 import matplotlib.backends.backend_svg  # noqa: F401
 import pytest
 
-# pytester forgets what a project's run imported, and numpy cannot be imported twice.
+# pytester forgets what a project's run imported: numpy cannot be imported twice, and the others
+# would take most of the time of a session.
 import pytest_llmsafety.assertions.gate
-import pytest_llmsafety.reports.folder  # noqa: F401
+import pytest_llmsafety.compressors.methods.quanto
+import pytest_llmsafety.measurements.ask_both
+import pytest_llmsafety.reports.folder
+import pytest_llmsafety.reports.terminal  # noqa: F401
 from tests.unit.reports.valid_reports import every_report_is_valid
 
 __all__ = ["every_report_is_valid"]
