@@ -6,7 +6,7 @@ import functools
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
-from pytest_llmsafety.inference.dense_source import Reference
+from pytest_llmsafety.inference.dense_source import DenseSource
 from pytest_llmsafety.measurements.lazy_measurement import LazyMeasurement, Question
 from pytest_llmsafety.measurements.measurement import Settings
 from pytest_llmsafety.types import Generate, Generation, Item, Score
@@ -61,7 +61,7 @@ class Engine:
     deltas: FloatArray
     of_record: CompressionRecord
     crowded: bool = False
-    reference: Reference = field(default_factory=Reference)
+    dense_source: DenseSource = field(default_factory=DenseSource)
 
     def answer(self, arm: Arm, requests: Sequence[Generate]) -> list[Response]:
         """Return the scores of one model, as texts."""

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from pytest_llmsafety.assertions.claims import Claim
 from pytest_llmsafety.assertions.means import assess_mean
 from pytest_llmsafety.config.options import Options
-from pytest_llmsafety.session.resources import Workbench
+from pytest_llmsafety.session.resources import Resources
 from pytest_llmsafety.specs import CompressionSpec, ModelSpec
 from pytest_llmsafety.stats import Outcome
 
@@ -41,16 +41,16 @@ def verdicts(asked: argparse.Namespace, seed: int) -> list[Verdict]:
         limit=asked.limit,
         scope=asked.scope,
     )
-    workbench = Workbench(options)
+    resources = Resources(options)
     try:
         return [
             assess_mean(
-                workbench.measure(asked.measure, spec, dataset=asked.dataset), Claim(asked.margin)
+                resources.measure(asked.measure, spec, dataset=asked.dataset), Claim(asked.margin)
             )
             for spec in specs
         ]
     finally:
-        workbench.close()
+        resources.close()
 
 
 def arguments() -> argparse.Namespace:

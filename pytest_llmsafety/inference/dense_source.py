@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pytest_llmsafety.types import Request
 
 
-class Reference:
+class DenseSource:
     """The dense `model` of a session, and the `baseline` whose answers stand for its own.
 
     With `records` everything that it is asked is in `kept` afterwards. `beside` holds the keys

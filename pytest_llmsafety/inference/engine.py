@@ -18,7 +18,7 @@ from pytest_llmsafety.inference.backends.thinking import answered
 from pytest_llmsafety.inference.cache import Cache
 from pytest_llmsafety.inference.cached_loop import complete
 from pytest_llmsafety.inference.codec import decode, encode
-from pytest_llmsafety.inference.dense_source import Reference
+from pytest_llmsafety.inference.dense_source import DenseSource
 from pytest_llmsafety.models.digests import FileDigests, digest_json
 from pytest_llmsafety.models.identity import (
     arm_identity,
@@ -73,7 +73,7 @@ class Engine:
         """Load nothing yet."""
         self.cache = cache
         self.files = FileDigests(cache)
-        self.reference = Reference()
+        self.dense_source = DenseSource()
         self.progress = progress or Progress()
         self.models_loaded = 0
         self.one_model = False
@@ -102,7 +102,7 @@ class Engine:
         """
         digest = self.digest(arm)
         keys = [request_key(digest, request) for request in requests]
-        texts = self.reference.known(arm, keys)
+        texts = self.dense_source.known(arm, keys)
         found = {key: decode(key, text) for key, text in texts.items()}
         asked = {key: r for key, r in zip(keys, requests, strict=True) if key not in found}
         found |= complete(
@@ -113,9 +113,9 @@ class Engine:
             f"{arm.model} {arm.name}",
         )
         self._check_unchanged()
-        if self.reference.records:
+        if self.dense_source.records:
             self._describe(arm)
-            self.reference.keep(arm, {key: encode(found[key]) for key in keys})
+            self.dense_source.keep(arm, {key: encode(found[key]) for key in keys})
         return [answer_of(r, found[key]) for key, r in zip(keys, requests, strict=True)]
 
     def can_answer(self, arm: Arm, requests: Sequence[Request]) -> bool:
@@ -124,7 +124,7 @@ class Engine:
             return True
         keys = [request_key(self.digest(arm), request) for request in requests]
         stored = self.cache.get_many(keys)
-        return all(key in stored or self.reference.has(key) for key in keys)
+        return all(key in stored or self.dense_source.has(key) for key in keys)
 
     def record(self, arm: Arm) -> CompressionRecord | None:
         """Return what compression did to `arm`; None for the dense arm.
@@ -165,10 +165,10 @@ class Engine:
         self.digest(arm)  # before the files are read, so that a change is noticed
         keys = [self._about(Arm(arm.model), f"tokens of {text}") for text in texts]
         if own is None and self._lacks(arm.model):
-            return self.reference.tokens(keys)
+            return self.dense_source.tokens(keys)
         ids = self.backend_of(arm.model).tokens(own or self.folder(arm.model), texts)
         pairs = zip(keys, ids, strict=True)
-        self.reference.keep(arm, {key: json.dumps(one) for key, one in pairs})
+        self.dense_source.keep(arm, {key: json.dumps(one) for key, one in pairs})
         return ids
 
     def tokenizer_differences(self, arm: Arm) -> tuple[str, ...]:
@@ -216,12 +216,12 @@ class Engine:
         dense = Arm(model)
         key = self._about(dense, DEPLOYMENT)
         if self._lacks(model):
-            text = self.reference.baseline and self.reference.baseline.entries.get(key)
+            text = self.dense_source.baseline and self.dense_source.baseline.entries.get(key)
             return decode(key, text) if text else None
         if model not in self._deployments:
             self._deployments[model] = self.backend_of(model).deployment(self.folder(model))
         found = self._deployments[model]
-        self.reference.keep(dense, {key: encode(found)} if found else {})
+        self.dense_source.keep(dense, {key: encode(found)} if found else {})
         return found
 
     def digest(self, arm: Arm) -> str:
@@ -235,7 +235,7 @@ class Engine:
             raise PlanOnlyError(message)
         if arm not in self._digests:
             identity = self.identity(arm)
-            self.reference.check(arm, identity)
+            self.dense_source.check(arm, identity)
             self._digests[arm] = identity.digest()
         return self._digests[arm]
 
@@ -248,7 +248,7 @@ class Engine:
             seed=self._settings.seed,
             calibration=self._texts_for(arm),
             files=self.files,
-            known_digest=self.reference.files(arm.model) if self._lacks(arm.model) else "",
+            known_digest=self.dense_source.files(arm.model) if self._lacks(arm.model) else "",
         )
 
     @property
@@ -289,8 +289,8 @@ class Engine:
         self, arm: Arm, requests: list[Request]
     ) -> Iterator[Sequence[tuple[int, Response]]]:
         """Yield the backend's answers, batch by batch."""
-        if self._lacks(arm.model) and self.reference.speaks_for(arm):
-            raise self.reference.missing(requests)
+        if self._lacks(arm.model) and self.dense_source.speaks_for(arm):
+            raise self.dense_source.missing(requests)
         answered: set[int] = set()
         for batch in self._load(arm).answer(requests):
             self._check_unchanged()
@@ -311,7 +311,7 @@ class Engine:
         """Return the arm's backend; other arms are freed first where they have to be."""
         if arm not in self._loaded:
             facts = self._about(Arm(arm.model), FACTS)
-            told = self.reference.facts(arm, facts) if self._lacks(arm.model) else None
+            told = self.dense_source.facts(arm, facts) if self._lacks(arm.model) else None
             while self._loaded and (told or not self._has_room(arm)):
                 self._free(next(iter(self._loaded)))
                 self._squeezed = True
@@ -385,18 +385,18 @@ class Engine:
         """Keep what is to be remembered of the dense model, which is loaded if need be."""
         dense = Arm(arm.model)
         key = self._about(dense, FACTS)
-        if key in self.reference.kept or not self.reference.speaks_for(arm):
+        if key in self.dense_source.kept or not self.dense_source.speaks_for(arm):
             return
         text = self.cache.get_many([key]).get(key)
         facts = None if text else self._load(dense).facts()
         if facts:
             text = encode(facts)
             self.cache.put_many({key: text})
-        self.reference.keep(dense, {key: text} if text else {})
+        self.dense_source.keep(dense, {key: text} if text else {})
 
     def _lacks(self, model: ModelSpec) -> str:
         """Return why the files of the dense model cannot be used; empty where they can."""
-        return self.reference.lacks(model) if self.backend_of(model).reads_folder else ""
+        return self.dense_source.lacks(model) if self.backend_of(model).reads_folder else ""
 
     def _own_tokenizer(self, arm: Arm) -> Path | None:
         """Return the folder of a checkpoint with a tokenizer; None where the dense one's counts."""

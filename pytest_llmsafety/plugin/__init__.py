@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from pytest_llmsafety.measurements.ask_both import AskBoth
     from pytest_llmsafety.measurements.harness.choice import Cluster, Groups
     from pytest_llmsafety.measurements.lazy_measurement import LazyMeasurement
-    from pytest_llmsafety.session.resources import Workbench
+    from pytest_llmsafety.session.resources import Resources
     from pytest_llmsafety.specs import CompressionSpec, ModelPair
 
 SESSION = pytest.StashKey[SafetySession]()
@@ -120,9 +120,9 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 @pytest.fixture(scope="session")
-def llmsafety_workbench(pytestconfig: pytest.Config) -> Workbench:
-    """The workbench of this session."""
-    return pytestconfig.stash[SESSION].workbench
+def llmsafety_resources(pytestconfig: pytest.Config) -> Resources:
+    """The resources of this session."""
+    return pytestconfig.stash[SESSION].resources
 
 
 @pytest.fixture(scope="session")
@@ -135,24 +135,24 @@ def llmsafety_compression(request: pytest.FixtureRequest) -> CompressionSpec:
 
 
 @pytest.fixture(scope="session")
-def model_pair(llmsafety_compression: CompressionSpec, llmsafety_workbench: Workbench) -> ModelPair:
+def model_pair(llmsafety_compression: CompressionSpec, llmsafety_resources: Resources) -> ModelPair:
     """The dense and the compressed model, as values without weights."""
-    return llmsafety_workbench.pair(llmsafety_compression)
+    return llmsafety_resources.pair(llmsafety_compression)
 
 
 @pytest.fixture(scope="session")
-def ask_both(llmsafety_compression: CompressionSpec, llmsafety_workbench: Workbench) -> AskBoth:
+def ask_both(llmsafety_compression: CompressionSpec, llmsafety_resources: Resources) -> AskBoth:
     """Ask both models one prompt: `ask_both(text)` to go on, `ask_both(text, options)` to choose.
 
     The answers come from the cache where it has them.
     """
-    return llmsafety_workbench.ask_both(llmsafety_compression)
+    return llmsafety_resources.ask_both(llmsafety_compression)
 
 
 @pytest.fixture
 def measure(
     llmsafety_compression: CompressionSpec,
-    llmsafety_workbench: Workbench,
+    llmsafety_resources: Resources,
     request: pytest.FixtureRequest,
 ) -> Callable[..., LazyMeasurement]:
     """Measure both models: `measure("toxicity")`, or `measure("bbq", dataset="phantom-bbq")`.
@@ -164,7 +164,7 @@ def measure(
     """
     options = request.config.stash[SESSION].options.under(marker.override(request.node))
     command = options.command(invocation.address(request.node), llmsafety_compression)
-    pair = llmsafety_workbench.pair(llmsafety_compression)
+    pair = llmsafety_resources.pair(llmsafety_compression)
 
     def make(
         name: str,
@@ -183,11 +183,11 @@ def measure(
         check_choice(name, choice, {"dataset": dataset, "scorer": scorer, "shots": shots})
         with not_decided(name, pair, dataset=dataset or "", reproduce=command):
             if is_task(name):
-                made = llmsafety_workbench.measure_task(
+                made = llmsafety_resources.measure_task(
                     name, llmsafety_compression, choice, reproduce=command, options=options
                 )
             else:
-                made = llmsafety_workbench.measure(
+                made = llmsafety_resources.measure(
                     name,
                     llmsafety_compression,
                     dataset=dataset,

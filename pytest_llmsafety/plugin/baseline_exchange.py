@@ -39,4 +39,4 @@ class Sharing:
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:  # noqa: ANN401 - a WorkerController of xdist
         """Take it, on the controller."""
-        self.session.release.take(getattr(node, "workeroutput", {}).get(SHARE))
+        self.session.baseline_update.take(getattr(node, "workeroutput", {}).get(SHARE))

@@ -134,7 +134,7 @@ class Selection:
 
     def pytest_deselected(self, items: Sequence[pytest.Item]) -> None:
         """Count the safety tests that -k and others leave out."""
-        self.session.release.deselected += sum(map(is_safety_test, items))
+        self.session.baseline_update.deselected += sum(map(is_safety_test, items))
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> None:

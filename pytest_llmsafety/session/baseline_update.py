@@ -14,21 +14,21 @@ if TYPE_CHECKING:
 
     from pytest_llmsafety.config.options import Options
     from pytest_llmsafety.inference.baseline_file import Baseline
-    from pytest_llmsafety.inference.dense_source import Reference
+    from pytest_llmsafety.inference.dense_source import DenseSource
     from pytest_llmsafety.reports.run import SafetyTest, Since
-    from pytest_llmsafety.session.resources import Workbench
+    from pytest_llmsafety.session.resources import Resources
 
 WHOLE = (0, 1, 6)  # exit statuses of a run that came to its end
 USAGE_ERROR = 4
 
 
-def share(reference: Reference, deselected: int = 0) -> str:
-    """What one process heard of the dense model, for `Release.take` in another one."""
+def share(reference: DenseSource, deselected: int = 0) -> str:
+    """What one process heard of the dense model, for `BaselineUpdate.take` in another one."""
     told = {"kept": reference.kept, "beside": sorted(reference.beside), "deselected": deselected}
     return json.dumps(told)
 
 
-class Release:
+class BaselineUpdate:
     """Gathers what is needed for `since`, which a run with a baseline shows at its end."""
 
     def __init__(self, options: Options) -> None:
@@ -48,17 +48,17 @@ class Release:
         self.deselected = max(self.deselected, told.get("deselected", 0))
         self._lost += text is None
 
-    def told(self, bench: Workbench) -> tuple[tuple[str, str], ...]:
+    def told(self, resources: Resources) -> tuple[tuple[str, str], ...]:
         """Name and digest of the dense model's files as the baseline has them, if it stands in."""
         if self.options.baseline is None:
             return ()
-        reference = bench.engine.reference
+        reference = resources.engine.dense_source
         if reference.baseline is None or not reference.absent:
             return ()
         return ((reference.baseline.model, reference.baseline.identity.model),)
 
     def finish(
-        self, bench: Workbench, tests: Iterable[SafetyTest], exit_status: int, *, cut: str = ""
+        self, resources: Resources, tests: Iterable[SafetyTest], exit_status: int, *, cut: str = ""
     ) -> int:
         """Compare with the baseline, write the new one where asked to; the status to exit with.
 
@@ -68,7 +68,7 @@ class Release:
         tests = sorted(tests, key=lambda test: test.nodeid)
         if self.options.baseline is None or self.options.plan or not tests:
             return exit_status
-        self.take(share(bench.engine.reference))
+        self.take(share(resources.engine.dense_source))
         from pytest_llmsafety.inference.baseline_file import pinned
         from pytest_llmsafety.redaction import without_access
         from pytest_llmsafety.reports.baseline_diff import compared, rows
@@ -76,12 +76,12 @@ class Release:
         place, _ = pinned(self.options.baseline)
         now = rows(tests)
         written = problem = ""
-        before = self._before(bench)
+        before = self._before(resources)
         if self.options.update_baseline:
             try:
                 self._check(tests, exit_status, cut)
                 self._check_whole(before)
-                written = self._write(bench.baseline(now, self._kept))
+                written = self._write(resources.baseline(now, self._kept))
             except BaselineError as error:
                 problem = str(error)
                 sys.stderr.write(f"\nERROR: {plain(problem)}\n")
@@ -96,12 +96,12 @@ class Release:
         )
         return exit_status or (USAGE_ERROR if problem else 0)
 
-    def _before(self, bench: Workbench) -> Baseline | None:
+    def _before(self, resources: Resources) -> Baseline | None:
         """The baseline that the run used, or the one that it is about to replace."""
         from pytest_llmsafety.inference.baseline_file import pinned, read
 
         if not self.options.update_baseline:
-            return bench.engine.reference.baseline
+            return resources.engine.dense_source.baseline
         try:
             return read(pinned(self.options.baseline or "")[0])
         except BaselineError:

@@ -9,7 +9,7 @@ from pytest_llmsafety.compressors.model_store import GIGABYTE, Store
 from pytest_llmsafety.datasets.calibration import load_calibration
 from pytest_llmsafety.errors import BaselineError
 from pytest_llmsafety.inference.baseline_file import UPDATE, read
-from pytest_llmsafety.inference.dense_source import Reference
+from pytest_llmsafety.inference.dense_source import DenseSource
 from pytest_llmsafety.paths import MODELS_FOLDER
 from pytest_llmsafety.redaction import without_access
 from pytest_llmsafety.types import CalibrationTexts
@@ -34,16 +34,16 @@ def calibration(options: Options) -> CalibrationTexts | None:
     return None
 
 
-def reference(options: Options) -> Reference:
+def reference(options: Options) -> DenseSource:
     """What is known of the dense model: from the baseline, unless that is to be written.
 
     Raises BaselineError for one that cannot be read, or of another seed: with that, other items are
     drawn and other texts sampled, and none of its answers would be of use.
     """
     if options.baseline is None or options.plan:
-        return Reference(options.model)
+        return DenseSource(options.model)
     if options.update_baseline:
-        return Reference(options.model, records=True)
+        return DenseSource(options.model, records=True)
     baseline = read(options.baseline)
     if baseline.seed not in (None, options.seed):
         message = (
@@ -52,7 +52,7 @@ def reference(options: Options) -> Reference:
             f"{baseline.seed}, or write the baseline again with {UPDATE}."
         )
         raise BaselineError(message)
-    return Reference(options.model, baseline)
+    return DenseSource(options.model, baseline)
 
 
 def store(options: Options) -> Store | None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from pytest_llmsafety.inference.engine import Engine
 
-    Consult = Callable[[Sequence[Generate]], list[Generation]]
+    AskJudge = Callable[[Sequence[Generate]], list[Generation]]
 
 KEY = "LLMSAFETY_JUDGE_KEY"
 ROOM = 4096
@@ -34,15 +34,15 @@ def check_judge(judge: str | None, engine: Engine) -> None:
         engine.folder(ModelSpec.parse(judge))
 
 
-def consultant(
+def judge_client(
     judge: str, engine: Engine, model: ModelSpec, chat: ChatSettings | None = None
-) -> Consult:
+) -> AskJudge:
     """What asks `judge`: `URL#MODEL`, or a folder or hub id, on the device of `model`.
 
     With `chat`, the settings of its conversations, it is asked one question on trial.
     """
-    consult = _asking(judge, engine, model)
-    return consult if chat is None else OnTrial(consult, chat)
+    ask_judge = _asking(judge, engine, model)
+    return ask_judge if chat is None else OnTrial(ask_judge, chat)
 
 
 class OnTrial:
@@ -52,9 +52,9 @@ class OnTrial:
     more with room for ROOM tokens, which all others then get, unless the settings say how many.
     """
 
-    def __init__(self, consult: Consult, chat: ChatSettings) -> None:
+    def __init__(self, ask_judge: AskJudge, chat: ChatSettings) -> None:
         """Ask nothing yet."""
-        self._consult = consult
+        self._ask_judge = ask_judge
         self._chat = chat
         self._tried = False
         self._silence = ""
@@ -66,7 +66,7 @@ class OnTrial:
             self._tried = True
         if self._silence:
             return [Generation((), problem=self._silence)] * len(requests)
-        return self._consult([*map(self._put, requests)])
+        return self._ask_judge([*map(self._put, requests)])
 
     def _put(self, request: Generate) -> Generate:
         """The question under the settings."""
@@ -76,10 +76,10 @@ class OnTrial:
 
     def _try(self, question: Generate) -> None:
         """Find out whether the judge gives a verdict, and how much room it needs."""
-        (answer,) = self._consult([question])
+        (answer,) = self._ask_judge([question])
         cut = bool(answer.finished) and not all(answer.finished)
         if not preferred(answer)[0] and cut and self._chat.answer_tokens is None:
-            (longer,) = self._consult([replace(question, max_new_tokens=ROOM)])
+            (longer,) = self._ask_judge([replace(question, max_new_tokens=ROOM)])
             if preferred(longer)[0]:
                 self._chat, answer = replace(self._chat, answer_tokens=ROOM), longer
         verdict, why = preferred(answer)
@@ -89,7 +89,7 @@ class OnTrial:
             )
 
 
-def _asking(judge: str, engine: Engine, model: ModelSpec) -> Consult:
+def _asking(judge: str, engine: Engine, model: ModelSpec) -> AskJudge:
     """What asks a judge as it is told to."""
     if is_address(judge):
         endpoint = Endpoint.parse(judge, os.environ.get(KEY, ""))

@@ -1,4 +1,4 @@
-"""The workbench of a session: from a measurement's name to one that can be asked."""
+"""The resources of a session: from a measurement's name to one that can be asked."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from pytest_llmsafety.models.locate import locate
 from pytest_llmsafety.paths import CACHE_FILE
 from pytest_llmsafety.session.compressor_resources import calibration, reference, store
 from pytest_llmsafety.session.items import SessionItems
-from pytest_llmsafety.session.judge import check_judge, consultant
+from pytest_llmsafety.session.judge import check_judge, judge_client
 from pytest_llmsafety.session.scorers import SessionScorers
 from pytest_llmsafety.specs import CORE, Arm, ModelPair
 
@@ -42,13 +42,13 @@ if TYPE_CHECKING:
     from pytest_llmsafety.measurements.harness.choice import Choice
     from pytest_llmsafety.metrics.scorers.base import Scorer
     from pytest_llmsafety.progress import Progress
-    from pytest_llmsafety.session.judge import Consult
+    from pytest_llmsafety.session.judge import AskJudge
     from pytest_llmsafety.specs import CompressionSpec, ModelSpec
     from pytest_llmsafety.stats import ScorerAccuracy
     from pytest_llmsafety.types import Item
 
 
-class Workbench:
+class Resources:
     """Holds what is shared by all tests of a session: the engine, items and scorers."""
 
     def __init__(self, options: Options, progress: Progress | None = None) -> None:
@@ -65,7 +65,7 @@ class Workbench:
         )
         self.engine.one_model = options.one_model
         self.engine.only_plans = options.plan
-        self.engine.reference = reference(options)
+        self.engine.dense_source = reference(options)
         self.scorers = SessionScorers(options.model, options.scorer)
         self._items = SessionItems(options.data, dict(options.pins), options.seed)
         self._tasks = Tasks(
@@ -117,9 +117,9 @@ class Workbench:
         if self.options.update_baseline and not self.options.baseline:
             message = "--llmsafety-update-baseline names no file. Add --llmsafety-baseline=FILE."
             raise ConfigurationError(message)
-        if not self.engine.reference.absent:
+        if not self.engine.dense_source.absent:
             self.engine.folder(self.model)
-        if self.engine.reference.baseline:
+        if self.engine.dense_source.baseline:
             self.engine.digest(Arm(self.model))
         check_judge(self.options.judge, self.engine)
         for other in (step.model for spec in specs for step in spec.steps):
@@ -247,7 +247,7 @@ class Workbench:
         """The metric of a recipe, and the name of its scorer where it has one."""
         arguments = dict(recipe.phantom_arguments) if self.model.is_phantom else {}
         if recipe.metric == "judge":
-            arguments["ask_judge"] = self.consult()
+            arguments["ask_judge"] = self.ask_judge()
         if scorer in {"", RULES}:
             return METRICS.load(recipe.metric)(**arguments), ""
         arguments["classify"] = lambda texts: self.engine.classify(self.scorers.load(scorer), texts)
@@ -260,7 +260,7 @@ class Workbench:
         """Return the loaded scorer; None where the session only plans."""
         return None if self.options.plan else self.scorers.load(scorer)
 
-    def consult(self) -> Consult:
+    def ask_judge(self) -> AskJudge:
         """What asks the judge that the options name. Raises NoJudgeError without one."""
         if self.options.judge is None:
             message = (
@@ -270,7 +270,7 @@ class Workbench:
             )
             raise NoJudgeError(message)
         chat = self.options.judge_chat
-        return consultant(self.options.judge, self.engine, self.model, chat)
+        return judge_client(self.options.judge, self.engine, self.model, chat)
 
     def baseline(self, rows: tuple[Row, ...], entries: Mapping[str, str]) -> Baseline:
         """A baseline of this session's dense model, with these verdicts and entries."""

@@ -1,4 +1,4 @@
-"""One session's safety tests: its workbench, what each test came to, the reports."""
+"""One session's safety tests: its resources, what each test came to, the reports."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_llmsafety.escapes import plain
 from pytest_llmsafety.libraries import version
 from pytest_llmsafety.paths import as_given
-from pytest_llmsafety.session.baseline_update import Release, share
+from pytest_llmsafety.session.baseline_update import BaselineUpdate, share
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pytest_llmsafety.progress import Progress
     from pytest_llmsafety.reports.gaps import Gap
     from pytest_llmsafety.reports.run import Run, SafetyTest
-    from pytest_llmsafety.session.resources import Workbench
+    from pytest_llmsafety.session.resources import Resources
 
 FORGIVEN = {"skip": "skipped", "pass": "passed"}
 BADNESS = {"error": 3, "failed": 3, "inconclusive": 2, "passed": 1, "xpassed": 1}
@@ -45,7 +45,7 @@ class SafetySession:
     def __init__(
         self, options: Options, progress: Progress | None = None, *, command: str = ""
     ) -> None:
-        """Start empty; nothing heavy is imported before `workbench` is asked for."""
+        """Start empty; nothing heavy is imported before `resources` is asked for."""
         self.options = options
         self.command = command
         self.written: list[Path] = []
@@ -55,14 +55,14 @@ class SafetySession:
         self._checked = False
         self._models: tuple[tuple[str, str], ...] = ()
         self.gaps: tuple[Gap, ...] = ()
-        self.release = Release(options)
+        self.baseline_update = BaselineUpdate(options)
 
     @cached_property
-    def workbench(self) -> Workbench:
-        """The workbench of this process, made when it is first needed."""
-        from pytest_llmsafety.session.resources import Workbench
+    def resources(self) -> Resources:
+        """The resources of this process, made when it is first needed."""
+        from pytest_llmsafety.session.resources import Resources
 
-        return Workbench(self.options, self._progress)
+        return Resources(self.options, self._progress)
 
     def preflight(self) -> None:
         """Check, once, all that can be checked before the first test; raises LlmSafetyError."""
@@ -76,7 +76,7 @@ class SafetySession:
                 from pytest_llmsafety.inference.baseline_file import check_target
 
                 check_target(self.options.baseline)
-            self.workbench.preflight(self.options.compressions)
+            self.resources.preflight(self.options.compressions)
             if self.options.report and not self.options.plan:
                 self._models = self._digests()
                 self._begin_reports(self.options.report)
@@ -166,9 +166,9 @@ class SafetySession:
 
     def share(self) -> str:
         """What this process heard of the dense model; for the controller of xdist."""
-        if "workbench" not in vars(self):
+        if "resources" not in vars(self):
             return "{}"
-        return share(self.workbench.engine.reference, self.release.deselected)
+        return share(self.resources.engine.dense_source, self.baseline_update.deselected)
 
     def inconclusive(self) -> list[SafetyTest]:
         """Tests that did not pass because nothing could be shown either way."""
@@ -190,12 +190,12 @@ class SafetySession:
         written turns success into a usage error.
         """
         folder = self.options.report
-        if "workbench" in vars(self):
-            exit_status = self.release.finish(
-                self.workbench, self._tests.values(), exit_status, cut=cut
+        if "resources" in vars(self):
+            exit_status = self.baseline_update.finish(
+                self.resources, self._tests.values(), exit_status, cut=cut
             )
             exit_status = self._see_models_unchanged(exit_status)
-            self.workbench.close()
+            self.resources.close()
         if folder is None:
             return exit_status
         # where nothing ran nothing is written, unless an older report would be taken for this one
@@ -225,13 +225,13 @@ class SafetySession:
         """Name and digest of each model whose files the run will read, for the report."""
         from pytest_llmsafety.reports.provenance import models
 
-        told = self.release.told(self.workbench)
+        told = self.baseline_update.told(self.resources)
         model = None if told else self.options.model
-        return told + models(model, self.options.compressions, self.workbench.engine.files)
+        return told + models(model, self.options.compressions, self.resources.engine.files)
 
     def _see_models_unchanged(self, exit_status: int) -> int:
         """Turn success into a usage error where a file is not the one that a report names."""
-        changed = self.workbench.engine.files.changed()
+        changed = self.resources.engine.files.changed()
         if not changed:
             return exit_status
         why = plain(
@@ -249,7 +249,7 @@ class SafetySession:
             tests=tuple(self._tests.values()),
             exit_status=exit_status,
             plans=tuple(chain(*self._plans.values())),
-            since=self.release.since,
+            since=self.baseline_update.since,
             gaps=self.gaps,
             settings=self.options.settings(),
             unused_margins=self._unused_margins(),
@@ -285,8 +285,8 @@ class SafetySession:
 
         policy = self.options.inconclusive
         lines = summary(self.run(PASSED), width=width, inconclusive=policy, verbose=verbose)
-        if self.release.since:
+        if self.baseline_update.since:
             from pytest_llmsafety.reports.baseline_diff import lines as changes
 
-            lines += ["", *changes(self.release.since, width)]
+            lines += ["", *changes(self.baseline_update.since, width)]
         return [*lines, "", *(f"report: {as_given(path)}" for path in self.written)]

@@ -1,4 +1,4 @@
-"""A project for pytester whose workbench is a fake: verdicts are made by hand, no model runs."""
+"""A project for pytester whose resources are a fake: verdicts are made by hand, no model runs."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from pytest_llmsafety.models.digests import FileDigests
 from pytest_llmsafety.specs import ModelPair
 
 
-class Workbench:
+class Resources:
     """Writes down what it is asked; the model `absent` has no weights."""
 
     cache = None
@@ -70,7 +70,7 @@ def note(line):
 
 
 module = types.ModuleType("pytest_llmsafety.session.resources")
-module.Workbench = Workbench
+module.Resources = Resources
 sys.modules["pytest_llmsafety.session.resources"] = module
 '''
 
@@ -103,7 +103,7 @@ def judge(measurement, outcome):
 
 @pytest.fixture
 def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
-    """A folder with the fake workbench; its tests call `judge(measure(...), outcome)`."""
+    """A folder with the fake resources; its tests call `judge(measure(...), outcome)`."""
     monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)  # ours, where we run under xdist
     pytester.makeconftest(FAKE)
     pytester.makepyfile(judge=JUDGE)
@@ -127,7 +127,7 @@ def outcomes(project: pytest.Pytester) -> Callable[..., pytest.Pytester]:
 
 @pytest.fixture
 def notes(project: pytest.Pytester) -> Callable[[], list[str]]:
-    """What the fake workbench was asked, in order."""
+    """What the fake resources were asked, in order."""
 
     def read() -> list[str]:
         path: Path = project.path / "notes.txt"

@@ -59,8 +59,8 @@ def test_a_relative_model_is_found_wherever_a_test_is(project: pytest.Pytester) 
         def elsewhere(tmp_path, monkeypatch):
             monkeypatch.chdir(tmp_path)
 
-        def test_it(measure, llmsafety_workbench, request):
-            options = llmsafety_workbench.options
+        def test_it(measure, llmsafety_resources, request):
+            options = llmsafety_resources.options
             assert user_path("./m") == request.config.invocation_params.dir / "m"
             assert options.cache.is_absolute()
             assert dict(options.settings())["cache"] == "answers"

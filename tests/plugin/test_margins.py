@@ -1,4 +1,4 @@
-"""Margins of pyproject.toml and of the command line, as they reach the workbench."""
+"""Margins of pyproject.toml and of the command line, as they reach the resources."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import pytest
 
 GIVEN = ("--model=phantom", "--compress=int4", "-s")
 PRINTS = """
-def test_margins(measure, llmsafety_workbench):
-    print("margins", dict(llmsafety_workbench.options.margins.by_key))
+def test_margins(measure, llmsafety_resources):
+    print("margins", dict(llmsafety_resources.options.margins.by_key))
 """
 TOML = """
 [tool.pytest.ini_options]

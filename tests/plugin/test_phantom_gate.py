@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pytest_llmsafety.config.options import Options
-from pytest_llmsafety.session.resources import Workbench
+from pytest_llmsafety.session.resources import Resources
 from pytest_llmsafety.specs import CompressionSpec, ModelSpec
 
 SUITES = Path(__file__).resolve().parents[2] / "suites"
@@ -38,10 +38,10 @@ def test_second_run_computes_nothing(tmp_path):
     )
     runs = []
     for _ in range(2):
-        workbench = Workbench(options)
+        resources = Resources(options)
         names = ("toxicity", "bbq", "qa", "perplexity")
-        runs.append([workbench.measure(name, spec).all().pairs for name in names])
-        counted = workbench.engine.forward_passes, workbench.engine.models_loaded
-        workbench.close()
+        runs.append([resources.measure(name, spec).all().pairs for name in names])
+        counted = resources.engine.forward_passes, resources.engine.models_loaded
+        resources.close()
     assert runs[0] == runs[1]
     assert counted == (0, 0)

@@ -139,8 +139,8 @@ def test_paths_count_from_the_file(
     project.mkdir("mine")
     below = project.mkdir("below")
     below.joinpath("test_where.py").write_text(
-        "def test_where(measure, llmsafety_workbench):\n"
-        "    options = llmsafety_workbench.options\n"
+        "def test_where(measure, llmsafety_resources):\n"
+        "    options = llmsafety_resources.options\n"
         "    print('places', options.data.resolve().name, options.cache.resolve().parent.name)\n",
         "utf-8",
     )

@@ -16,7 +16,7 @@ ABSENT = ("--model=absent", "--compress=int4")
 def test_it_comes_once_before_any_measurement(
     outcomes: Callable[..., pytest.Pytester], notes: Callable[[], list[str]]
 ) -> None:
-    """All compressions are checked together, first; the workbench is closed last."""
+    """All compressions are checked together, first; the resources are closed last."""
     project = outcomes("PASS")
     project.runpytest(*GIVEN, project.path)
     assert notes() == [
@@ -31,7 +31,7 @@ def test_it_comes_once_before_any_measurement(
 def test_an_absent_model_is_a_usage_error(
     outcomes: Callable[..., pytest.Pytester], notes: Callable[[], list[str]]
 ) -> None:
-    """Exit status 4 and the message alone; no test runs, and the workbench is closed."""
+    """Exit status 4 and the message alone; no test runs, and the resources are closed."""
     project = outcomes("PASS")
     result = project.runpytest(*ABSENT, project.path)
     assert result.ret == 4
@@ -43,7 +43,7 @@ def test_an_absent_model_is_a_usage_error(
 def test_under_xdist_only_the_controller_checks(
     outcomes: Callable[..., pytest.Pytester], notes: Callable[[], list[str]]
 ) -> None:
-    """One message and no traceback; no worker opens a workbench."""
+    """One message and no traceback; no worker opens resources."""
     project = outcomes("PASS")
     result = project.runpytest(*ABSENT, "-n2", project.path)
     assert result.ret == 4
@@ -55,7 +55,7 @@ def test_under_xdist_only_the_controller_checks(
 def test_it_is_left_out_without_safety_tests(
     project: pytest.Pytester, notes: Callable[[], list[str]]
 ) -> None:
-    """A run of ordinary tests alone opens no workbench; with a model it is no success."""
+    """A run of ordinary tests alone opens no resources; with a model it is no success."""
     project.makepyfile("def test_fine():\n    pass")
     assert project.runpytest(*ABSENT, project.path).ret == 7
     assert notes() == []
@@ -64,7 +64,7 @@ def test_it_is_left_out_without_safety_tests(
 def test_it_is_left_out_under_collect_only(
     outcomes: Callable[..., pytest.Pytester], notes: Callable[[], list[str]]
 ) -> None:
-    """Listing tests opens no workbench, and shows each with its compression."""
+    """Listing tests opens no resources, and shows each with its compression."""
     project = outcomes("PASS")
     result = project.runpytest(*GIVEN, "--collect-only", "-q", project.path)
     result.stdout.fnmatch_lines(["*test_pass?int8?", "*test_pass?int4?"])
@@ -74,7 +74,7 @@ def test_it_is_left_out_under_collect_only(
 def test_a_test_names_its_data_set_and_its_scorer(
     project: pytest.Pytester, notes: Callable[[], list[str]]
 ) -> None:
-    """measure() hands both to the workbench as they stand."""
+    """measure() hands both to the resources as they stand."""
     project.makepyfile(
         """
         from judge import judge

@@ -10,7 +10,7 @@ import pytest
 from pytest_llmsafety import strategies
 from pytest_llmsafety.config.options import Options
 from pytest_llmsafety.plugin import SESSION
-from pytest_llmsafety.session.resources import Workbench
+from pytest_llmsafety.session.resources import Resources
 from pytest_llmsafety.specs import CompressionSpec, ModelSpec
 
 EXAMPLE = Path(__file__).resolve().parents[1] / "examples" / "test_flips_by_hypothesis.py"
@@ -38,7 +38,7 @@ class Watch:
 
     def pytest_sessionfinish(self, session):
         """Keep the number of models loaded and of forward passes."""
-        engine = session.config.stash[SESSION].workbench.engine
+        engine = session.config.stash[SESSION].resources.engine
         self.computed = engine.models_loaded, engine.forward_passes
 
 
@@ -56,7 +56,7 @@ def run(folder, *arguments):
 def asked(cache):
     """The fixture on the planted model, with the answers of an earlier session."""
     options = Options(model=ModelSpec.parse("phantom"), compressions=(WORSE,), cache=cache)
-    return Workbench(options)
+    return Resources(options)
 
 
 def differ(one, other):
@@ -93,9 +93,9 @@ def test_hypothesis_finds_the_least_prompt(tmp_path):
         f"{QUESTIONS}[phantom:worse]": "failed",
         f"{QUESTIONS}[phantom:same]": "passed",
     }
-    workbench = asked(tmp_path / "cache")
-    swap = least_swap(workbench.ask_both(WORSE))
-    workbench.close()
+    resources = asked(tmp_path / "cache")
+    swap = least_swap(resources.ask_both(WORSE))
+    resources.close()
     assert swap is not None
     assert "A Brenol and a Dorvash stood at the mill." in swap[0].text
     assert "A Gratu and a Dorvash stood at the mill." in swap[1].text

@@ -39,7 +39,7 @@ def test_they_work_from_addopts(project: pytest.Pytester) -> None:
 
 
 def test_all_four_are_read(project: pytest.Pytester) -> None:
-    """Device and data type reach the workbench like the other two."""
+    """Device and data type reach the resources like the other two."""
     project.makepyfile(
         "def test_pair(model_pair):\n"
         "    print('pair', model_pair.model.device, model_pair.model.dtype)"

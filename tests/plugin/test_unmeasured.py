@@ -25,7 +25,7 @@ MISSING = """
 
 @pytest.fixture
 def missing(pytester: pytest.Pytester) -> Callable[..., pytest.RunResult]:
-    """Run a gate on the real workbench whose data set's files are in no folder."""
+    """Run a gate on the real resources whose data set's files are in no folder."""
     pytester.makepyfile(test_missing=MISSING)
     pytester.mkdir("data")
 

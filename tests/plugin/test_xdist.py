@@ -26,8 +26,8 @@ import pytest
 
 
 @pytest.mark.parametrize("number", range(3))
-def test_where(number, model_pair, llmsafety_workbench, request):
-    options, name = llmsafety_workbench.options, os.environ["PYTEST_XDIST_WORKER"]
+def test_where(number, model_pair, llmsafety_resources, request):
+    options, name = llmsafety_resources.options, os.environ["PYTEST_XDIST_WORKER"]
     told = [name, model_pair.compression, options.model.device, options.one_model, options.cache]
     with (request.path.parent / f"{name}.txt").open("a") as file:
         file.write(" ".join(map(str, told)) + "\\n")
@@ -81,10 +81,10 @@ def test_the_exit_status_is_6_when_nothing_failed(
     assert project.runpytest(*GIVEN, project.path).ret == 6
 
 
-def test_every_worker_closes_its_workbench(
+def test_every_worker_closes_its_resources(
     outcomes: Callable[..., pytest.Pytester], notes: Callable[[], list[str]]
 ) -> None:
-    """Controller and workers have a workbench each, and none is left open."""
+    """Controller and workers have resources of their own, and none is left open."""
     project = outcomes(*ALL)
     project.runpytest(*GIVEN, project.path)
     lines = notes()

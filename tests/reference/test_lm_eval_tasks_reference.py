@@ -6,7 +6,7 @@ import pytest
 
 from pytest_llmsafety.config.options import Options
 from pytest_llmsafety.measurements.harness.choice import Choice
-from pytest_llmsafety.session.resources import Workbench
+from pytest_llmsafety.session.resources import Resources
 from pytest_llmsafety.specs import CompressionSpec, ModelSpec
 from pytest_llmsafety.types import Loglikelihood
 from tests.unit.measurements.harness.tasks import write_tasks
@@ -50,19 +50,21 @@ def theirs(shared, paths):
 
 
 @pytest.fixture(scope="module")
-def bench(shared):
+def resources(shared):
     """A session on stories3M."""
-    bench = Workbench(Options(model=ModelSpec(str(shared / "models" / "stories3M"), device="cpu")))
-    yield bench
-    bench.close()
+    resources = Resources(
+        Options(model=ModelSpec(str(shared / "models" / "stories3M"), device="cpu"))
+    )
+    yield resources
+    resources.close()
 
 
 @pytest.fixture
-def ours(bench, paths):
+def ours(resources, paths):
     """A function from task and metric to the dense model's scores and the figure over all."""
 
     def measured(task, metric):
-        made = bench.measure_task(f"lm_eval:{paths[task]}", INT8, Choice(metric)).all()
+        made = resources.measure_task(f"lm_eval:{paths[task]}", INT8, Choice(metric)).all()
         return {pair.item.id: pair.dense for pair in made.pairs}, made.figures[0].dense
 
     return measured
@@ -108,7 +110,7 @@ def test_perplexities_of_endings_are_lm_evals(ours, theirs):
     assert figure == pytest.approx(perplexity, rel=1e-4)
 
 
-def test_documents_lack_lm_evals_second_start_token(ours, theirs, bench, paths):
+def test_documents_lack_lm_evals_second_start_token(ours, theirs, resources, paths):
     """lm_eval puts a start token before the text's own and predicts that, too; ours does neither.
 
     Asked after two start tokens, the texts are theirs but for that one term.
@@ -116,9 +118,9 @@ def test_documents_lack_lm_evals_second_start_token(ours, theirs, bench, paths):
     scores, _ = ours("whole", "word_perplexity")
     expected, _ = theirs("whole", "word_perplexity")
     assert all(score.weight == expected[name][1] for name, score in scores.items())
-    made = bench.measure_task(f"lm_eval:{paths['whole']}", INT8, Choice("word_perplexity"))
+    made = resources.measure_task(f"lm_eval:{paths['whole']}", INT8, Choice("word_perplexity"))
     texts = {item.id: item.prompt for item in made.items}
-    asked = bench.engine.answer(
+    asked = resources.engine.answer(
         made.pair.dense, [Loglikelihood("<s>", text) for text in texts.values()]
     )
     terms = [expected[name][0] - answer.logprob for name, answer in zip(texts, asked, strict=True)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING
 
-from pytest_llmsafety.inference.dense_source import Reference
+from pytest_llmsafety.inference.dense_source import DenseSource
 from pytest_llmsafety.measurements.lazy_measurement import LazyMeasurement, Question
 from pytest_llmsafety.measurements.measurement import Settings
 from pytest_llmsafety.types import Generate, Generation, Item, Score
@@ -49,7 +49,7 @@ class Answers:
 
     says: Callable[[str], str]
     crowded: bool = False
-    reference: Reference = dataclasses.field(default_factory=Reference)
+    dense_source: DenseSource = dataclasses.field(default_factory=DenseSource)
     asked: int = 0
 
     def answer(self, arm, requests):

@@ -12,7 +12,7 @@ from pytest_llmsafety.config.options import Options
 from pytest_llmsafety.errors import ConfigurationError
 from pytest_llmsafety.measurements.catalog import MEASUREMENTS, measuring
 from pytest_llmsafety.metrics import METRICS
-from pytest_llmsafety.session.resources import Workbench
+from pytest_llmsafety.session.resources import Resources
 from pytest_llmsafety.specs import CompressionSpec, ModelSpec
 from pytest_llmsafety.types import BBQItem, PassageItem
 from tests.stand_ins.measurements import measurement
@@ -38,11 +38,11 @@ from tests.stand_ins.measurements import measurement
 )
 def test_a_wrong_pair_is_an_error_that_names_the_right_one(assertion, name, dataset, fitting):
     """What the measurement is of, what was expected, and the assertion that fits, in one text."""
-    workbench = Workbench(Options(model=ModelSpec.parse("phantom")))
-    measured = workbench.measure(name, CompressionSpec.parse("int8"), dataset=dataset)
+    resources = Resources(Options(model=ModelSpec.parse("phantom")))
+    measured = resources.measure(name, CompressionSpec.parse("int8"), dataset=dataset)
     with pytest.raises(ConfigurationError) as told:
         getattr(pytest_llmsafety, assertion)(measured, margin=0.1)
-    workbench.close()
+    resources.close()
     text = str(told.value)
     assert text.startswith(f"{assertion} does not judge {name} on {measured.dataset}: it measures ")
     assert f'Expected measure("{measuring(packaged_assertions()[assertion].kinds[0])[0]}"' in text

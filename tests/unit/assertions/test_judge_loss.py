@@ -42,7 +42,7 @@ def answering(good_share):
     return FakeBackend.factory(answer, records={"int4": RECORD})
 
 
-def consult(requests):
+def ask_judge(requests):
     """A judge that wants an answer to the question at hand, and a good one."""
     verdicts = []
     for request in requests:
@@ -62,7 +62,7 @@ def measured():
     """Measure models of which the compressed one answers this share of the questions well."""
     engines = []
 
-    def measure(good_share, judge=consult):
+    def measure(good_share, judge=ask_judge):
         asked_second.clear()
         engine = Engine(Cache(None), backend=answering(good_share))
         engines.append(engine)
@@ -152,7 +152,7 @@ def test_a_verdict_that_cannot_be_read_leaves_it_undecided(measured):
     """One of 80 items without a score, and there is no PASS."""
 
     def mumbling(requests):
-        told = consult(requests)
+        told = ask_judge(requests)
         return [
             Generation(("Hm.",), (1,), (True,)) if request.key == "mt/3" else answer
             for request, answer in zip(requests, told, strict=True)

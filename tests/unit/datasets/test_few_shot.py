@@ -15,7 +15,7 @@ from pytest_llmsafety.datasets.pins import digest_of
 from pytest_llmsafety.datasets.selection import shuffled
 from pytest_llmsafety.errors import ConfigurationError, DatasetError
 from pytest_llmsafety.session.items import SessionItems
-from pytest_llmsafety.session.resources import Workbench
+from pytest_llmsafety.session.resources import Resources
 from pytest_llmsafety.specs import CompressionSpec, ModelSpec
 from pytest_llmsafety.types import ChoiceItem, QuestionItem
 
@@ -121,9 +121,9 @@ def test_a_verdict_tells_prompts_with_examples_apart(tmp_path: Path, shared: Pat
 
     pins = (("nq_open-examples", "any"),)
     options = Options(ModelSpec.parse("phantom"), data=tmp_path, pins=pins, limit=5)
-    workbench, spec = Workbench(options), CompressionSpec.parse("int8")
-    workbench.preflight([spec])
-    made = workbench.measure("qa", spec, dataset="nq_open", shots=3).all()
-    workbench.close()
+    resources, spec = Resources(options), CompressionSpec.parse("int8")
+    resources.preflight([spec])
+    made = resources.measure("qa", spec, dataset="nq_open", shots=3).all()
+    resources.close()
     assert made.items == shuffled(shot.items, 0)
     assert (made.data_digest, made.notes[0]) == (shot.digest, shot.notes[0])

@@ -47,10 +47,10 @@ import sys
 from pytest_llmsafety.errors import DatasetError
 from pytest_llmsafety.config.options import Options
 from pytest_llmsafety.specs import ModelSpec
-from pytest_llmsafety.session.resources import Workbench
+from pytest_llmsafety.session.resources import Resources
 for name in sys.argv[1:]:
     try:
-        print(name, len(Workbench(Options(ModelSpec.parse("phantom"))).items(name, None)))
+        print(name, len(Resources(Options(ModelSpec.parse("phantom"))).items(name, None)))
     except DatasetError as error:
         print(name, error)
 """

@@ -11,7 +11,7 @@ from pytest_llmsafety.inference.backends.fake import FakeBackend
 from pytest_llmsafety.inference.baseline_file import Baseline
 from pytest_llmsafety.inference.cache import Cache
 from pytest_llmsafety.inference.codec import encode
-from pytest_llmsafety.inference.dense_source import Reference
+from pytest_llmsafety.inference.dense_source import DenseSource
 from pytest_llmsafety.inference.engine import Engine
 from pytest_llmsafety.models.identity import request_key
 from pytest_llmsafety.specs import CompressionSpec, ModelPair, ModelSpec
@@ -26,7 +26,7 @@ TOLD = Likelihood(-7.0, 1)
 def engine_with(baseline=None, *, records=False):
     """An engine on a backend without files."""
     engine = Engine(Cache(None), backend=FakeBackend)
-    engine.reference = Reference(MODEL, baseline, records=records)
+    engine.dense_source = DenseSource(MODEL, baseline, records=records)
     return engine
 
 
@@ -42,16 +42,16 @@ def test_the_baseline_comes_before_the_cache(baseline):
     """A run shows the answers that its report says it used."""
     engine = engine_with()
     other = engine.answer(PAIR.dense, ASKED)
-    engine.reference = Reference(MODEL, baseline)
+    engine.dense_source = DenseSource(MODEL, baseline)
     assert engine.answer(PAIR.dense, ASKED) == [TOLD, other[1]]
-    assert len(engine.reference.beside) == 1
+    assert len(engine.dense_source.beside) == 1
 
 
 def test_the_compressed_arm_is_not_answered_by_it(baseline):
     """A baseline speaks for the dense model alone."""
     engine = engine_with(baseline)
     assert engine.answer(PAIR.compressed, ASKED)[0] != TOLD
-    assert engine.reference.beside == set()
+    assert engine.dense_source.beside == set()
 
 
 def test_what_the_dense_model_was_asked_is_kept(baseline):
@@ -60,9 +60,9 @@ def test_what_the_dense_model_was_asked_is_kept(baseline):
     answers = engine.answer(PAIR.dense, ASKED)
     engine.answer(PAIR.compressed, ASKED)
     engine.tokens(PAIR.dense, ["d"])
-    assert len(engine.reference.kept) == 3
-    assert engine.reference.kept.keys() > baseline.entries.keys()
-    again = engine_with(replace(baseline, entries=engine.reference.kept))
+    assert len(engine.dense_source.kept) == 3
+    assert engine.dense_source.kept.keys() > baseline.entries.keys()
+    again = engine_with(replace(baseline, entries=engine.dense_source.kept))
     assert again.answer(PAIR.dense, ASKED) == answers
     assert again.models_loaded == 0
 
@@ -72,9 +72,9 @@ def test_answers_of_the_cache_are_kept_too():
     engine = engine_with()
     engine.answer(PAIR.dense, ASKED)
     loaded = engine.models_loaded
-    engine.reference = Reference(MODEL, records=True)
+    engine.dense_source = DenseSource(MODEL, records=True)
     engine.answer(PAIR.dense, ASKED)
-    assert len(engine.reference.kept) == 2
+    assert len(engine.dense_source.kept) == 2
     assert engine.models_loaded == loaded
 
 

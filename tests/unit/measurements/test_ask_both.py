@@ -18,7 +18,7 @@ from pytest_llmsafety.inference.backends.fake import FakeBackend
 from pytest_llmsafety.inference.cache import Cache
 from pytest_llmsafety.inference.engine import Engine
 from pytest_llmsafety.measurements.ask_both import Answer, AskBoth
-from pytest_llmsafety.session.resources import Workbench
+from pytest_llmsafety.session.resources import Resources
 from pytest_llmsafety.specs import CompressionSpec, ModelPair, ModelSpec
 from pytest_llmsafety.types import Generate, Generation, Likelihood
 
@@ -130,24 +130,24 @@ def test_a_measurement_fills_the_cache(tmp_path):
     options = Options(
         model=ModelSpec.parse("phantom"), compressions=(spec,), cache=tmp_path, limit=8
     )
-    workbench = Workbench(options)
-    pairs = workbench.measure("truthfulqa", spec).all().pairs
-    passes = workbench.engine.forward_passes
+    resources = Resources(options)
+    pairs = resources.measure("truthfulqa", spec).all().pairs
+    passes = resources.engine.forward_passes
     for pair in pairs:
-        answers = workbench.ask_both(spec)(pair.item.prompt, pair.item.options)
+        answers = resources.ask_both(spec)(pair.item.prompt, pair.item.options)
         assert (answers.dense.text, answers.compressed.text) == (
             pair.dense.text, pair.compressed.text,
         )  # fmt: skip
-    assert workbench.engine.forward_passes == passes > 0
-    workbench.close()
+    assert resources.engine.forward_passes == passes > 0
+    resources.close()
 
 
 def test_a_plan_asks_nothing():
     """A session that only plans has no answers."""
     spec = CompressionSpec.parse("phantom:same")
-    workbench = Workbench(
+    resources = Resources(
         Options(model=ModelSpec.parse("phantom"), compressions=(spec,), plan=True)
     )
     with pytest.raises(PlanOnlyError, match="asks no model"):
-        workbench.ask_both(spec)("Once")
-    workbench.close()
+        resources.ask_both(spec)("Once")
+    resources.close()

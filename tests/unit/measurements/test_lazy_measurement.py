@@ -8,7 +8,7 @@ from typing import ClassVar
 import pytest
 
 from pytest_llmsafety.datasets.selection import shuffled
-from pytest_llmsafety.inference.dense_source import Reference
+from pytest_llmsafety.inference.dense_source import DenseSource
 from pytest_llmsafety.measurements import pair_check
 from pytest_llmsafety.measurements.lazy_measurement import LazyMeasurement, Question, paired
 from pytest_llmsafety.measurements.measurement import Settings
@@ -53,7 +53,7 @@ class TwoVoices:
     compressed: str
     unlikely: float = 1.0
     crowded: bool = False
-    reference: Reference = field(default_factory=Reference)
+    dense_source: DenseSource = field(default_factory=DenseSource)
     asked: list[tuple[str, int]] = field(default_factory=list)
 
     def answer(self, arm, requests):

@@ -23,13 +23,13 @@ def texts(*found):
 def judged(rule, *groups):
     """Scores of so many items by a judge that looks at both conversations."""
 
-    def consult(requests):
+    def ask_judge(requests):
         shown = [
             r.context.partition("## Assistant A")[2].partition("## Assistant B") for r in requests
         ]
         return [Generation((rule(a, b),), (1,), (True,)) for a, _, b in shown]
 
-    return JudgePreference(ask_judge=consult).scores(ITEMS[: len(groups)], groups)
+    return JudgePreference(ask_judge=ask_judge).scores(ITEMS[: len(groups)], groups)
 
 
 def best(one, other):
@@ -139,11 +139,11 @@ def test_a_summary_is_a_conversation_of_one_turn():
     items = [QuestionItem(f"cnn/{i}", "Article: ...", answers=("The gist.", "x")) for i in range(2)]
     shown = []
 
-    def consult(requests):
+    def ask_judge(requests):
         shown.extend(request.context for request in requests)
         return [Generation(("[[A]]",), (1,), (True,)) for _ in requests]
 
-    metric = JudgePreference(ask_judge=consult)
+    metric = JudgePreference(ask_judge=ask_judge)
     assert metric.next_turn(items[0], texts("Mine.")) == ()
     (score,) = metric.scores(items[:1], [texts("dense", "other")])
     assert (score.value, len(shown)) == (0.0, 2)

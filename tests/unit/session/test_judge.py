@@ -14,7 +14,7 @@ from pytest_llmsafety.inference.backends.fake import FakeBackend
 from pytest_llmsafety.inference.cache import Cache
 from pytest_llmsafety.inference.engine import Engine
 from pytest_llmsafety.metrics.judge import preferred
-from pytest_llmsafety.session.judge import KEY, ROOM, OnTrial, check_judge, consultant
+from pytest_llmsafety.session.judge import KEY, ROOM, OnTrial, check_judge, judge_client
 from pytest_llmsafety.specs import ModelSpec
 from pytest_llmsafety.types import ChatSettings, Generate, Generation
 from tests.stand_ins.judge_endpoint import standing
@@ -35,7 +35,7 @@ def test_an_endpoint_is_asked_once_for_a_cache(engine):
     """Equal questions are one, and a second session of the same cache asks nothing."""
     with standing(str.upper) as stand:
         for _ in range(2):
-            told = consultant(f"{stand.url}#m", engine, MODEL)(ASKED)
+            told = judge_client(f"{stand.url}#m", engine, MODEL)(ASKED)
             assert [answer.texts for answer in told] == [("ONE",), ("TWO",), ("ONE",)]
         assert len(stand.asked) == 2
 
@@ -44,10 +44,10 @@ def test_an_endpoint_is_asked_once_for_a_cache(engine):
 def test_another_judge_or_question_is_another_entry(engine, other):
     """Address, model and the whole request are in the key."""
     with standing(str.upper) as stand, standing(str.lower) as second:
-        consultant(f"{stand.url}#m", engine, MODEL)(ASKED[:1])
+        judge_client(f"{stand.url}#m", engine, MODEL)(ASKED[:1])
         url = second.url if other == "address" else stand.url
         asked = Generate("one", max_new_tokens=9, chat=True) if other == "question" else ASKED[0]
-        consultant(f"{url}#{'n' if other == 'model' else 'm'}", engine, MODEL)([asked])
+        judge_client(f"{url}#{'n' if other == 'model' else 'm'}", engine, MODEL)([asked])
         assert len(stand.asked) + len(second.asked) == 2
 
 
@@ -55,18 +55,18 @@ def test_what_was_not_answered_is_not_remembered(engine, monkeypatch):
     """A fault of today is no answer tomorrow."""
     monkeypatch.setattr("pytest_llmsafety.inference.backends.endpoint.LONGEST_WAIT_S", 0.0)
     with standing(str.upper, *[(503, {})] * 5) as stand:
-        consult = consultant(f"{stand.url}#m", engine, MODEL)
-        assert consult(ASKED[:1])[0].problem
-        assert consult(ASKED[:1])[0].texts == ("ONE",)
+        ask_judge = judge_client(f"{stand.url}#m", engine, MODEL)
+        assert ask_judge(ASKED[:1])[0].problem
+        assert ask_judge(ASKED[:1])[0].texts == ("ONE",)
 
 
 def test_a_cut_answer_is_remembered(engine):
     """A second run does not ask anew, and its answer is still one that was cut."""
     cut = json.dumps({"choices": [{"message": {"content": "[[A]] as"}, "finish_reason": "length"}]})
     with standing(str.upper, cut) as stand:
-        consult = consultant(f"{stand.url}#m", engine, MODEL)
+        ask_judge = judge_client(f"{stand.url}#m", engine, MODEL)
         for _ in range(2):
-            (answer,) = consult(ASKED[:1])
+            (answer,) = ask_judge(ASKED[:1])
             assert (answer.texts, answer.finished) == (("[[A]] as",), (False,))
             assert not preferred(answer)[0]
         assert len(stand.asked) == 1
@@ -86,7 +86,7 @@ def test_processes_with_one_question_take_turns(tmp_path):
             "import sys\n"
             "from tests.unit.session.test_judge import *\n"
             "engine = Engine(Cache(sys.argv[1]), backend=FakeBackend)\n"
-            "consultant(sys.argv[2] + '#m', engine, MODEL)(ASKED)\n"
+            "judge_client(sys.argv[2] + '#m', engine, MODEL)(ASKED)\n"
         )
         words = [sys.executable, "-c", code, str(tmp_path / "c.db"), stand.url]
         running = [subprocess.Popen(words) for _ in range(2)]  # noqa: S603 - our own words
@@ -98,13 +98,13 @@ def test_the_key_comes_from_the_environment(engine, monkeypatch):
     """No flag holds it, so no report and no printed command shows it."""
     monkeypatch.setenv(KEY, "secret")
     with standing(str.upper) as stand:
-        consultant(f"{stand.url}#m", engine, MODEL)(ASKED[:1])
+        judge_client(f"{stand.url}#m", engine, MODEL)(ASKED[:1])
     assert stand.headers[0]["Authorization"] == "Bearer secret"
 
 
 def test_a_local_judge_is_asked_through_the_engine(engine):
     """Its answers are those of the model itself, cached under its own digest."""
-    told = consultant("org/judge", engine, MODEL)(ASKED[:2])
+    told = judge_client("org/judge", engine, MODEL)(ASKED[:2])
     (direct,) = {arm for arm in engine._loaded if arm.model.name == "org/judge"}
     assert told == engine.answer(direct, ASKED[:2])
     assert engine.models_loaded == 1
@@ -184,6 +184,6 @@ def test_the_thoughts_of_an_endpoint_are_no_answer(engine):
     """What it thinks aloud is left out, and nothing but thoughts is a problem."""
     replies = {"one": "<think>[[A]]</think>[[B]]", "two": "<think>[[A]]"}
     with standing(replies.get) as stand:
-        one, two, _ = consultant(f"{stand.url}#m", engine, MODEL)(ASKED)
+        one, two, _ = judge_client(f"{stand.url}#m", engine, MODEL)(ASKED)
     assert one.texts == ("[[B]]",)
     assert "all thought" in two.problem

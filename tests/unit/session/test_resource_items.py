@@ -15,7 +15,7 @@ from pytest_llmsafety.errors import ConfigurationError
 from pytest_llmsafety.inference.backends.fake import FakeBackend
 from pytest_llmsafety.measurements.catalog import MEASUREMENTS
 from pytest_llmsafety.metrics import METRICS
-from pytest_llmsafety.session.resources import Workbench
+from pytest_llmsafety.session.resources import Resources
 from pytest_llmsafety.specs import Arm, CompressionSpec, ModelSpec
 from pytest_llmsafety.types import (
     BBQItem,
@@ -74,8 +74,8 @@ def kind(item: Item) -> str:
 
 def asked(name: str, dataset: str):
     """The metric of a measurement on a data set, and its items; no model is loaded."""
-    workbench = Workbench(Options(model=PHANTOM, plan=True, judge="http://host/v1#m"))
-    question = workbench.measure(name, CompressionSpec.parse("int8"), dataset=dataset).question
+    resources = Resources(Options(model=PHANTOM, plan=True, judge="http://host/v1#m"))
+    question = resources.measure(name, CompressionSpec.parse("int8"), dataset=dataset).question
     metric = question.metric
     given = {field: one for field, one in READERS.items() if hasattr(metric, field)}
     return replace(metric, **given), question.items

@@ -1,4 +1,4 @@
-"""The workbench: what a session checks before its first test."""
+"""The resources: what a session checks before its first test."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pytest_llmsafety.errors import (
 )
 from pytest_llmsafety.measurements.catalog import MEASUREMENTS
 from pytest_llmsafety.session.compressor_resources import calibration, store
-from pytest_llmsafety.session.resources import Workbench
+from pytest_llmsafety.session.resources import Resources
 from pytest_llmsafety.specs import CompressionSpec, Margins, ModelSpec
 from tests.stand_ins.third_party_package import install
 
@@ -35,9 +35,9 @@ MISTYPED, HUGE = Margins(flags=(("toxicty", 0.1),)), Margins(flags=(("qa", 5.0),
 )
 def test_mistakes_are_found_before_any_test(options, spec, error, words):
     """A wrong name, margin, scorer or checkpoint is a named error of the preflight."""
-    workbench = Workbench(Options(model=ModelSpec.parse("phantom"), **options))
+    resources = Resources(Options(model=ModelSpec.parse("phantom"), **options))
     with pytest.raises(error, match=words):
-        workbench.preflight([CompressionSpec.parse(spec)])
+        resources.preflight([CompressionSpec.parse(spec)])
 
 
 @pytest.mark.parametrize(
@@ -62,11 +62,11 @@ def test_workers_share_the_threads(workers, specs, model, share, monkeypatch):
         compressions=CompressionSpec.parse_list(specs),
         workers=workers,
     )
-    workbench = Workbench(options)
-    workbench.share_threads()
-    workbench.share_threads()
+    resources = Resources(options)
+    resources.share_threads()
+    resources.share_threads()
     assert told == [share]
-    workbench.close()
+    resources.close()
     assert told == [share, 8]
 
 
@@ -75,17 +75,17 @@ def test_threads_that_the_user_set_are_kept(monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "3")
     told = []
     monkeypatch.setattr(torch, "set_num_threads", told.append)
-    workbench = Workbench(Options(model=ModelSpec.parse("phantom"), workers=2))
-    workbench.share_threads()
-    workbench.close()
+    resources = Resources(Options(model=ModelSpec.parse("phantom"), workers=2))
+    resources.share_threads()
+    resources.close()
     assert told == []
 
 
 def test_unknown_measurement_names_the_known_ones():
     """measure() of a name that is not there lists those that are."""
-    workbench = Workbench(Options(model=ModelSpec.parse("phantom")))
+    resources = Resources(Options(model=ModelSpec.parse("phantom")))
     with pytest.raises(UnknownNameError, match=", ".join(sorted(MEASUREMENTS))):
-        workbench.measure("toxity", CompressionSpec.parse("int4"))
+        resources.measure("toxity", CompressionSpec.parse("int4"))
 
 
 def test_a_metric_of_another_package_is_measured_under_its_name(tmp_path, monkeypatch):
@@ -95,38 +95,38 @@ def test_a_metric_of_another_package_is_measured_under_its_name(tmp_path, monkey
     options = Options(
         model=ModelSpec.parse("phantom"), limit=5, margins=Margins(flags=(("endless", 0.1),))
     )
-    workbench = Workbench(options)
+    resources = Resources(options)
     spec = CompressionSpec.parse("int8")
-    workbench.preflight([spec])
-    lazy = workbench.measure("endless", spec, dataset="phantom-qa")
+    resources.preflight([spec])
+    lazy = resources.measure("endless", spec, dataset="phantom-qa")
     assert (lazy.name, lazy.dataset, len(lazy.items)) == ("endless", "phantom-qa", 5)
     assert type(lazy.question.metric).__module__ == "my_package.endless"
     with pytest.raises(ConfigurationError, match='Name one: measure\\("endless", dataset='):
-        workbench.measure("endless", spec)
+        resources.measure("endless", spec)
 
 
 def test_what_the_phantom_lacks_is_a_named_error():
     """The built-in model summarises no news: that is neither a pass nor a failure."""
-    workbench = Workbench(Options(model=ModelSpec.parse("phantom")))
+    resources = Resources(Options(model=ModelSpec.parse("phantom")))
     with pytest.raises(NoCounterpartError, match="cannot be measured on the built-in model"):
-        workbench.measure("summaries", CompressionSpec.parse("int4"))
+        resources.measure("summaries", CompressionSpec.parse("int4"))
 
 
 def test_data_set_can_be_named():
     """measure(dataset=...) asks the items of another data set, as many as the limit allows."""
     options = Options(model=ModelSpec.parse("phantom"), limit=5)
-    workbench = Workbench(options)
-    made = workbench.measure("qa", CompressionSpec.parse("int8"), dataset="phantom-qa").all()
-    workbench.close()
+    resources = Resources(options)
+    made = resources.measure("qa", CompressionSpec.parse("int8"), dataset="phantom-qa").all()
+    resources.close()
     assert (made.dataset, len(made.pairs)) == ("phantom-qa", 5)
 
 
 def test_a_verdict_says_which_parts_of_the_data_are_missing(shared):
     """A folder may hold some categories of BBQ; the notes name those that it lacks."""
     options = Options(model=ModelSpec.parse("phantom"), limit=2, data=shared / "data")
-    workbench = Workbench(options)
-    made = workbench.measure("bbq", CompressionSpec.parse("int8"), dataset="bbq").all()
-    workbench.close()
+    resources = Resources(options)
+    made = resources.measure("bbq", CompressionSpec.parse("int8"), dataset="bbq").all()
+    resources.close()
     assert made.notes[0].startswith("5 of 9 parts of bbq are missing: Gender_identity, ")
 
 
@@ -153,30 +153,30 @@ def test_models_are_kept_beside_the_answers(tmp_path):
 def test_core_asks_what_is_packaged():
     """Every measurement with a packaged set asks it; one without says so and asks nothing else."""
     options = Options(model=ModelSpec.parse("org/name"), core=True, plan=True)
-    workbench, spec = Workbench(options), CompressionSpec.parse("int8")
+    resources, spec = Resources(options), CompressionSpec.parse("int8")
     packaged = {name: recipe.core for name, recipe in MEASUREMENTS.items() if recipe.core}
     assert {"bbq", "toxicity", "toxicity_by_group", "unqover"} <= packaged.keys()
     assert packaged.keys() < MEASUREMENTS.keys()
     for name in MEASUREMENTS:
         if name in packaged:
             scorer = "vader" if MEASUREMENTS[name].scorer else None
-            measured = workbench.measure(name, spec, scorer=scorer)
+            measured = resources.measure(name, spec, scorer=scorer)
             assert measured.dataset == packaged[name]
             assert all(item.id.startswith("core-") for item in measured.items)
         else:
             with pytest.raises(DatasetError, match=f"{name} has no packaged.*: .*toxicity"):
-                workbench.measure(name, spec)
+                resources.measure(name, spec)
 
 
 def test_a_packaged_set_can_be_named_without_core():
     """measure(dataset="core-bbq") needs no flag."""
     options = Options(model=ModelSpec.parse("org/name"), plan=True, limit=7)
-    measured = Workbench(options).measure("bbq", CompressionSpec.parse("int8"), dataset="core-bbq")
+    measured = Resources(options).measure("bbq", CompressionSpec.parse("int8"), dataset="core-bbq")
     assert (measured.dataset, len(measured.items)) == ("core-bbq", 7)
 
 
 def test_core_is_refused_for_the_built_in_model():
     """It knows no English, and its own sets are not quietly taken instead."""
-    workbench = Workbench(Options(model=ModelSpec.parse("phantom"), core=True))
+    resources = Resources(Options(model=ModelSpec.parse("phantom"), core=True))
     with pytest.raises(ConfigurationError, match="knows its own world alone"):
-        workbench.preflight([CompressionSpec.parse("int8")])
+        resources.preflight([CompressionSpec.parse("int8")])

@@ -7,7 +7,7 @@ import pytest
 from pytest_llmsafety.config.options import Options
 from pytest_llmsafety.errors import ConfigurationError, ScorerError, UnknownNameError
 from pytest_llmsafety.measurements.catalog import MEASUREMENTS, NO_DEFAULT, TOXICITY
-from pytest_llmsafety.session.resources import Workbench
+from pytest_llmsafety.session.resources import Resources
 from pytest_llmsafety.session.scorers import SessionScorers
 from pytest_llmsafety.specs import CompressionSpec, ModelSpec
 from pytest_llmsafety.stats import ScorerAccuracy
@@ -54,9 +54,9 @@ def test_regard_without_a_classifier_says_how_to_name_one():
 @pytest.mark.parametrize("name", ["regard", "sentiment"])
 def test_a_planted_harm_is_seen(name):
     """The phantom's insults are negative to its classifier, with the people's name masked."""
-    workbench = Workbench(Options(model=PHANTOM, cache=None, limit=200))
-    made = workbench.measure(name, CompressionSpec.parse("phantom:worse")).all()
-    workbench.close()
+    resources = Resources(Options(model=PHANTOM, cache=None, limit=200))
+    made = resources.measure(name, CompressionSpec.parse("phantom:worse")).all()
+    resources.close()
     figures = {figure.name: figure for figure in made.figures}
     assert figures[name].compressed > figures[name].dense + 0.05
     assert figures[f"{name}, worst group"].dense > figures[name].dense
@@ -64,10 +64,10 @@ def test_a_planted_harm_is_seen(name):
 
 def test_the_error_of_a_scorer_of_toxicity_corrects_toxicity_alone():
     """What was measured on toxic comments says nothing of sentiment or of another classifier."""
-    workbench = Workbench(Options(model=PHANTOM, cache=None, limit=5, plan=True))
-    workbench.__dict__["scorer_accuracy"] = known = ScorerAccuracy(0.9, 0.9)
+    resources = Resources(Options(model=PHANTOM, cache=None, limit=5, plan=True))
+    resources.__dict__["scorer_accuracy"] = known = ScorerAccuracy(0.9, 0.9)
     spec = CompressionSpec.parse("int8")
     asked = [("toxicity", None), ("toxicity", "vader"), ("regard", None), ("sentiment", None)]
-    settings = [workbench.measure(name, spec, scorer=given).settings for name, given in asked]
-    workbench.close()
+    settings = [resources.measure(name, spec, scorer=given).settings for name, given in asked]
+    resources.close()
     assert [setting.scorer_accuracy for setting in settings] == [known, None, None, None]

@@ -13,7 +13,7 @@ from pytest_llmsafety.config.options import Options
 from pytest_llmsafety.errors import ConfigurationError, DatasetError
 from pytest_llmsafety.measurements.harness import tasks
 from pytest_llmsafety.measurements.harness.choice import Choice, check_choice
-from pytest_llmsafety.session.resources import Workbench
+from pytest_llmsafety.session.resources import Resources
 from pytest_llmsafety.specs import CompressionSpec, Margins, ModelSpec
 from pytest_llmsafety.types import ChoiceItem, Generation, Likelihood
 from tests.unit.measurements.harness.tasks import write_tasks
@@ -69,7 +69,7 @@ def test_the_margin_of_a_task_can_be_set():
     options = Options(
         model=ModelSpec.parse("phantom"), margins=Margins(flags=(("lm_eval:arc_easy", 0.03),))
     )
-    Workbench(options).preflight([INT8])
+    Resources(options).preflight([INT8])
 
 
 @needs_lm_eval
@@ -207,22 +207,22 @@ def test_a_task_is_a_gate(shared, paths, tmp_path):
     options = Options(
         model=ModelSpec(str(folder), device="cpu"), cache=tmp_path, early_stop=False, scope="suite"
     )
-    bench = Workbench(options)
-    choice = bench.measure_task(
+    resources = Resources(options)
+    choice = resources.measure_task(
         f"lm_eval:{paths['choice']}", INT8, Choice(), reproduce="pytest here"
     )
     verdict = assert_qa_drop(choice, margin=0.2)
     assert (verdict.n_scored, verdict.reproduce) == (40, "pytest here")
-    passes = bench.engine.forward_passes
-    again = bench.measure_task(f"lm_eval:{paths['choice']}", INT8, Choice("acc_norm"))
+    passes = resources.engine.forward_passes
+    again = resources.measure_task(f"lm_eval:{paths['choice']}", INT8, Choice("acc_norm"))
     assert_qa_drop(again, margin=0.2)
-    assert bench.engine.forward_passes == passes  # acc_norm asks what acc asked
-    text = bench.measure_task(f"lm_eval:{paths['whole']}", INT8, Choice())
+    assert resources.engine.forward_passes == passes  # acc_norm asks what acc asked
+    text = resources.measure_task(f"lm_eval:{paths['whole']}", INT8, Choice())
     ratio = assert_perplexity_ratio(text, margin=0.2)
     assert ratio.is_ratio
-    worse = bench.measure_task(
+    worse = resources.measure_task(
         f"lm_eval:{paths['choice']}", CompressionSpec.parse("magnitude:0.99"), Choice()
     )
     with pytest.raises(SafetyFailure):
         assert_qa_drop(worse, margin=0.05)
-    bench.close()
+    resources.close()
