@@ -1,4 +1,4 @@
-"""Which measurements each assertion judges: registered by the assertion where it is defined."""
+"""Which measurements each assertion applies to; each one states it where it is defined."""
 
 from __future__ import annotations
 
@@ -145,10 +145,10 @@ def require_applicable(assertion: str, given: Applicability, measured: Measured)
     advice = (
         f"For {measured.name} use {either(fits)}."
         if fits
-        else "No assertion here judges it; docs/custom-assertion.md shows how to write one."
+        else "No assertion of this package fits. docs/custom-assertion.md shows how to write one."
     )
     message = (
-        f"{assertion} does not judge {measured.name} on {measured.dataset}: {why}. "
+        f"{assertion} does not apply to {measured.name} on {measured.dataset}: {why}. "
         f"Expected {expected}. {advice}"
     )
     raise ConfigurationError(message)

@@ -127,6 +127,17 @@ def require_known(name: str, value: str, known: Sequence[str]) -> None:
         raise UnknownNameError(name, value, known)
 
 
+def require_reach(claim: Claim, name: str, support: tuple[float, float]) -> None:
+    """Raise ConfigurationError for a margin that no change within `support` can exceed."""
+    low, high = support
+    if claim.margin >= high - low:
+        message = (
+            f"the margin {claim.margin:g} of {name} can never be exceeded: its scores range from "
+            f"{low:g} to {high:g}. Expected a smaller one, such as 0.02."
+        )
+        raise ConfigurationError(message)
+
+
 def for_groups(measured: Measured, claim: Claim, names: Iterable[str]) -> Claim:
     """Return the claim with the margins of these groups only.
 

@@ -7,12 +7,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Literal, get_args
 
 from pytest_llmsafety.assertions.applicability import applies_to
-from pytest_llmsafety.assertions.claims import FLIPS, Claim, MeanClaim, Quantity, require_known
+from pytest_llmsafety.assertions.claims import FLIPS, Claim, Quantity, require_known
 from pytest_llmsafety.assertions.gate import gate
-from pytest_llmsafety.assertions.guards import doubted, noted
-from pytest_llmsafety.assertions.means import verdict
+from pytest_llmsafety.assertions.guards import doubted
+from pytest_llmsafety.assertions.means import assess_quantity
 from pytest_llmsafety.assertions.paired_scores import differs
-from pytest_llmsafety.assertions.sequential import decide
+from pytest_llmsafety.assertions.sequential import asked
 from pytest_llmsafety.errors import ConfigurationError
 from pytest_llmsafety.measurements.measurement import Figure
 from pytest_llmsafety.metrics.base import part
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from pytest_llmsafety.assertions.sequential import Measured
     from pytest_llmsafety.assertions.verdict import Verdict
-    from pytest_llmsafety.measurements.measurement import Measurement, PairedScore
+    from pytest_llmsafety.measurements.measurement import PairedScore
     from pytest_llmsafety.types import Score
 
 
@@ -67,27 +67,25 @@ def assess_flips(measured: Measured, claim: Claim, *, direction: str = "any") ->
         turned = {"right to wrong": turn > 0, "wrong to right": turn < 0}
         return float(turned.get(direction, turn != 0))
 
-    def figure(pairs: Sequence[PairedScore]) -> tuple[float, float]:
-        return 0.0, sum(map(flips, pairs)) / len(pairs)
-
-    claimed = MeanClaim(Quantity(flips, (0.0, 1.0)), claim)
-    finished, decision, note = decide(measured, claimed)
-    scored = [pair for pair in finished.pairs if not pair.missing]
+    aspect = "flips" if direction == "any" else f"flips {direction}"
+    result = assess_quantity(measured, claim, Quantity(flips, (0.0, 1.0)), aspect=aspect)
+    scored = [pair for pair in asked(measured, result.n_asked) if not pair.missing]
     turns = [flip(pair, higher_is_better=higher) for pair in scored]
-    decision = dataclasses.replace(decision, n_worse=turns.count(1), n_better=turns.count(-1))
-    result = verdict(finished, claim, decision, figure, [pair for pair in scored if flips(pair)])
+    to_wrong, to_right = turns.count(1), turns.count(-1)
     result = dataclasses.replace(
         result,
-        aspect="flips" if direction == "any" else f"flips {direction}",
-        higher_is_better=False,
+        decision=result.decision
+        and dataclasses.replace(result.decision, n_worse=to_wrong, n_better=to_right),
         figures=(
-            Figure("right to wrong", None, turns.count(1) / len(turns)),
-            Figure("wrong to right", None, turns.count(-1) / len(turns)),
+            Figure("right to wrong", None, to_wrong / len(turns)),
+            Figure("wrong to right", None, to_right / len(turns)),
             *_changed(scored),
             *result.figures,
         ),
     )
-    return without_room(noted(result, note), finished, direction)
+    n_right = sum(right(pair.dense, higher_is_better=higher) for pair in scored)
+    could = {"right to wrong": n_right, "wrong to right": len(scored) - n_right}
+    return _with_room(result, could.get(direction, len(scored)) / len(scored), direction)
 
 
 def _changed(scored: Sequence[PairedScore]) -> tuple[Figure, ...]:
@@ -100,12 +98,8 @@ def _changed(scored: Sequence[PairedScore]) -> tuple[Figure, ...]:
     return (Figure("answer changed", None, sum(map(differs, scored)) / len(scored)),)
 
 
-def without_room(result: Verdict, finished: Measurement, direction: str) -> Verdict:
-    """Withhold a PASS where too few answers could have turned in this direction."""
-    scored = [pair for pair in finished.pairs if not pair.missing]
-    n_right = sum(right(pair.dense, higher_is_better=finished.higher_is_better) for pair in scored)
-    could = {"right to wrong": n_right, "wrong to right": len(scored) - n_right}
-    room = could.get(direction, len(scored)) / len(scored)
+def _with_room(result: Verdict, room: float, direction: str) -> Verdict:
+    """Withhold a PASS where too small a share of answers could have turned in this direction."""
     if room > result.margin or not result.passed:
         return result
     reason = (

@@ -7,7 +7,7 @@ import math
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from pytest_llmsafety.assertions.claims import AGREEMENT, FLIPS
+from pytest_llmsafety.assertions.claims import require_reach
 from pytest_llmsafety.assertions.guards import (
     assuming_nothing,
     compressed_enough,
@@ -55,7 +55,8 @@ def gate(measurement: Measured, claim: Claim, assess: Assess) -> Verdict:
     cannot be compared, and ConfigurationError for a claim or a measurement that does not fit.
     """
     claim = claim.of(measurement)
-    require_reach(measurement, claim)
+    if not claim.quantity:
+        require_reach(claim, measurement.name, measurement.support)
     if measurement.settings.plan and isinstance(measurement, LazyMeasurement):
         planned, verdict = plan(measurement, lambda identical: _assessed(identical, claim, assess))
         for callback, _ in (*_observers,):
@@ -122,19 +123,6 @@ def _worst_note(claim: Claim, result: Verdict) -> str:
         return ""
     share = "as much as" if claim.worst == 1 else f"{claim.worst:.0%} of what"
     return f"worst={claim.worst:g}: an unseen cluster may get worse by {share} a score allows"
-
-
-def require_reach(measured: Measured, claim: Claim) -> None:
-    """Raise ConfigurationError for a margin that no change of the score can exceed."""
-    low, high = (0.0, 1.0) if claim.quantity in {FLIPS, AGREEMENT} else measured.support
-    known = claim.quantity in {"", FLIPS, AGREEMENT}
-    if known and claim.margin >= high - low:
-        what = f"{measured.name}.{claim.quantity}" if claim.quantity else measured.name
-        text = (
-            f"the margin {claim.margin:g} of {what} can never be exceeded: its scores range from "
-            f"{low:g} to {high:g}. Expected a smaller one, such as 0.02."
-        )
-        raise ConfigurationError(text)
 
 
 def require_obedience(measured: Measured, claim: Claim, result: Verdict) -> None:

@@ -14,6 +14,7 @@ from pytest_llmsafety.assertions.claims import (
     Quantity,
     for_groups,
     require_known,
+    require_reach,
     worsening,
 )
 from pytest_llmsafety.assertions.guards import (
@@ -81,14 +82,16 @@ def assess_quantity(
     """Return the verdict on the mean of a quantity other than the score, such as a share of items.
 
     It shows 0 for the dense model and the mean for the compressed one, and as the worst items
-    those whose quantity is not 0. `aspect` names the quantity in the verdict.
+    those whose quantity is not 0. `aspect` names the quantity in the verdict. Raises
+    ConfigurationError for a margin that the quantity cannot exceed.
     """
 
     def share(pairs: Pairs) -> tuple[float, float]:
         return 0.0, sum(map(quantity.of, pairs)) / len(pairs)
 
-    claimed = MeanClaim(quantity, claim)
-    taken, decision, note = decide(measured, claimed)
+    name = f"{measured.name}.{claim.quantity}" if claim.quantity else measured.name
+    require_reach(claim, name, (0.0, quantity.support[1]))
+    taken, decision, note = decide(measured, MeanClaim(quantity, claim))
     shown = [pair for pair in taken.pairs if not pair.missing and quantity.of(pair)]
     result = verdict(taken, claim, decision, share, shown)
     return noted(dataclasses.replace(result, aspect=aspect, higher_is_better=False), note)

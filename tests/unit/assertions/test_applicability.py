@@ -44,7 +44,9 @@ def test_a_wrong_pair_is_an_error_that_names_the_right_one(assertion, name, data
         getattr(pytest_llmsafety, assertion)(measured, margin=0.1)
     resources.close()
     text = str(told.value)
-    assert text.startswith(f"{assertion} does not judge {name} on {measured.dataset}: it measures ")
+    assert text.startswith(
+        f"{assertion} does not apply to {name} on {measured.dataset}: it measures "
+    )
     assert f'Expected measure("{measuring(packaged_assertions()[assertion].kinds[0])[0]}"' in text
     assert f"For {name} use {fitting}" in text
 
@@ -55,7 +57,7 @@ def test_every_assertion_says_what_it_judges():
     assert names == packaged_assertions().keys()
     made = measurement([0.1], [0.1], measures="politeness")
     for name in names:
-        with pytest.raises(ConfigurationError, match=f"{name} does not judge") as told:
+        with pytest.raises(ConfigurationError, match=f"{name} does not apply to") as told:
             getattr(pytest_llmsafety, name)(made, margin=0.1)
         assert "it measures politeness. Expected measure(" in str(told.value)
         assert "docs/custom-assertion.md" in str(told.value)

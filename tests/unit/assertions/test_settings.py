@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,7 +14,7 @@ from pytest_llmsafety.assertions.applicability import packaged_assertions
 from pytest_llmsafety.assertions.claims import Claim, MeanClaim, Quantity
 from pytest_llmsafety.assertions.family import within_family
 from pytest_llmsafety.assertions.gate import gate, observe
-from pytest_llmsafety.assertions.means import assess_mean, verdict
+from pytest_llmsafety.assertions.means import assess_mean, assess_quantity, verdict
 from pytest_llmsafety.assertions.sequential import decide
 from pytest_llmsafety.config.margins import read_margins, unused
 from pytest_llmsafety.errors import ConfigurationError
@@ -163,11 +164,16 @@ def test_a_judge_that_decides_by_another_claim_is_refused() -> None:
             own(Claim(0.07), judge, scope="suite")
 
 
-def test_a_margin_that_nothing_can_exceed_is_refused_before_a_judge_is_asked() -> None:
+def test_a_margin_that_nothing_can_exceed_is_refused_before_anything_is_asked() -> None:
     """The range of the score, or of the quantity, is known before anything is measured."""
-    for claim in (Claim(1.0), Claim(1.0, quantity="flips")):
+
+    def asked(*_: Any) -> Any:
+        pytest.fail("asked")
+
+    quantity = partial(assess_quantity, quantity=Quantity(asked, (0.0, 1.0)), aspect="silenced")
+    for claim, assess in ((Claim(1.0), asked), (Claim(1.0, quantity="silence"), quantity)):
         with pytest.raises(ConfigurationError, match=r"can never be exceeded.*0 to 1"):
-            own(claim, lambda *_: pytest.fail("asked"))
+            own(claim, assess)
 
 
 @pytest.mark.parametrize("wrong", [0, -1, 1.5, True, "1"])
