@@ -12,19 +12,19 @@ if TYPE_CHECKING:
 LONGEST_BYTES = 100_000_000
 
 
-def read_json(path: Path, longest_bytes: int = LONGEST_BYTES) -> Any:  # noqa: ANN401 - JSON
+def read_json(path: Path) -> Any:  # noqa: ANN401 - JSON
     """Return the value in a JSON file.
 
     Raises ValueError for a text that is not JSON, is nested too deeply or longer than
-    `longest_bytes`, and for a pipe or a device, which may never end; OSError for a file that
+    LONGEST_BYTES, and for a pipe or a device, which may never end; OSError for a file that
     cannot be read.
     """
     status = path.stat()
     if not stat.S_ISREG(status.st_mode):
         message = "it is not a regular file"
         raise ValueError(message)
-    if status.st_size > longest_bytes:
-        message = f"it has {status.st_size:,} bytes, more than {longest_bytes:,}"
+    if status.st_size > LONGEST_BYTES:
+        message = f"it has {status.st_size:,} bytes, more than {LONGEST_BYTES:,}"
         raise ValueError(message)
     return parse_json(path.read_text(encoding="utf-8"))
 

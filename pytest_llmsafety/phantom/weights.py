@@ -11,7 +11,6 @@ if TYPE_CHECKING:
 __all__ = [
     "load_worse_state",
     "model_path",
-    "scorer_folder",
     "scorer_path",
     "worse_path",
 ]
@@ -32,15 +31,10 @@ def worse_path() -> Path:
 def scorer_path() -> Path:
     """Return the classifier in Detoxify's checkpoint format.
 
-    Its ``config.arch.args.model_type`` is the name of ``scorer_folder()``, not a path: put the
-    absolute path there, so that Detoxify stays offline.
+    Its ``config.arch.args.model_type`` is the name of a folder next to it (configuration and
+    tokenizer), not a path: put the absolute path there, so that Detoxify stays offline.
     """
     return _HERE / "scorer" / "detoxify.ckpt"
-
-
-def scorer_folder() -> Path:
-    """Return the folder of the classifier's configuration and tokenizer."""
-    return _HERE / "scorer" / "bert"
 
 
 def load_worse_state() -> dict[str, torch.Tensor]:

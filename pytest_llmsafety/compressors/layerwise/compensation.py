@@ -200,7 +200,7 @@ def sweep(columns: torch.Tensor, factor: Factor, choice: Choice, *, block: int) 
     import torch
 
     errors = torch.empty_like(columns)
-    size, block = len(columns), _whole_steps(block, choice.step)
+    size, block = len(columns), -(-block // choice.step) * choice.step  # whole steps
     for start in range(0, size, block):
         stop = min(start + block, size)
         choice.block(columns[start:stop], start)
@@ -230,7 +230,3 @@ def _one_by_one(
         value = choice.value(weight, first + index)
         torch.sub(weight, value, out=error)
         weight.copy_(value)
-
-
-def _whole_steps(block: int, step: int) -> int:
-    return -(-block // step) * step

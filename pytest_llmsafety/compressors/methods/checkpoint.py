@@ -15,7 +15,7 @@ from pytest_llmsafety.compressors.record.architecture import (
     matrices_of,
     same_body,
 )
-from pytest_llmsafety.compressors.record.coverage import BODY, altered, current, parameter_facts
+from pytest_llmsafety.compressors.record.coverage import BODY, altered, parameter_facts, zero_share
 from pytest_llmsafety.compressors.record.file_sizes import of_folder, of_gguf, stored_bytes
 from pytest_llmsafety.errors import ConfigurationError, ModelError
 from pytest_llmsafety.models.locate import locate
@@ -147,7 +147,8 @@ class Gguf(Compressor):
         dense = Dense.of(model, context)
         dtype = str(model.dtype).removeprefix("torch.")
         become(model, load_gguf(path, dtype=dtype, device=str(model.device)), step)
-        return record_of(model, step, dense, of_gguf(path, _names(model)))
+        names = [name for name, _ in model.named_parameters(remove_duplicate=False)]
+        return record_of(model, step, dense, of_gguf(path, names))
 
 
 @dataclass(frozen=True)
@@ -214,7 +215,9 @@ def record_of(
     sizes, notes = _sizes(model, [*changed, *same], stored)
     settings = Architecture.of(model).other_settings(dense.architecture)
     notes = (settings, *notes) if settings else notes
-    rows = {one.layer: (8 * sizes[one.name] / one.count, _sparsity(model, one)) for one in matrices}
+    rows = {
+        one.layer: (8 * sizes[one.name] / one.count, zero_share(model, one)) for one in matrices
+    }
     counted = inside or matrices or changed
     weights = sum(one.count for one in counted)
     bits = 8 * sum(sizes[one.name] for one in counted) / weights if weights else 0.0
@@ -255,19 +258,10 @@ def _sizes(
     return sizes, (text,) if count else ()
 
 
-def _names(model: PreTrainedModel) -> list[str]:
-    return [name for name, _ in model.named_parameters(remove_duplicate=False)]
-
-
 def _check_readable(step: Step, why: str) -> None:
     if why:
         message = f"'{step}' {why}"
         raise ConfigurationError(message)
-
-
-def _sparsity(model: PreTrainedModel, one: ParameterFacts) -> float:
-    now = current(model, one)
-    return 0.0 if now is None else 1 - int(now.count_nonzero()) / now.numel()
 
 
 @dataclass(frozen=True)

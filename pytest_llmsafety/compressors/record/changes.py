@@ -9,15 +9,14 @@ from pytest_llmsafety.compressors.record import CompressionRecord
 from pytest_llmsafety.compressors.record.coverage import (
     UNCHANGED,
     altered,
-    current,
     parameter_facts,
+    zero_share,
 )
 from pytest_llmsafety.compressors.record.file_sizes import dense_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    import torch
     from transformers import PreTrainedModel
 
     from pytest_llmsafety.specs import Step
@@ -39,7 +38,7 @@ class Changes:
         """Return the record of what changed; `bits` per weight are those in memory unless given."""
         changed, same = altered(self.before, self.model)
         each = bits or 8.0 * next(self.model.parameters()).element_size()
-        zeros = [_zeros(current(self.model, one)) for one in changed]
+        zeros = [zero_share(self.model, one) for one in changed]
         total = sum(one.count for one in changed) or 1
         return CompressionRecord(
             method=str(self.step),
@@ -53,10 +52,6 @@ class Changes:
             notes=notes,
             layers=tuple((one.layer, each, z) for z, one in zip(zeros, changed, strict=True)),
         )
-
-
-def _zeros(values: torch.Tensor | None) -> float:
-    return 0.0 if values is None else 1 - int(values.count_nonzero()) / values.numel()
 
 
 @contextmanager

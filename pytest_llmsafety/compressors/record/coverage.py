@@ -323,18 +323,13 @@ def _is_rounding(before: torch.Tensor, after: torch.Tensor, bits: float) -> bool
     """
     import torch
 
-    short = any(torch.equal(before.to(kind).float(), before) for kind in _halves())
+    halves = (torch.bfloat16, torch.float16)
+    short = any(torch.equal(before.to(kind).float(), before) for kind in halves)
     if bits < (HALF if short else 2 * HALF):
         return False
     spread = float(before.square().mean().sqrt())
-    allowed = before.abs() * ULP + min(SMALLEST, spread * 2**-10)
-    return bool(((after[: len(before)] - before).abs() <= allowed).all())
-
-
-def _halves() -> tuple[torch.dtype, torch.dtype]:
-    import torch
-
-    return torch.bfloat16, torch.float16
+    most = before.abs() * ULP + min(SMALLEST, spread * 2**-10)
+    return bool(((after[: len(before)] - before).abs() <= most).all())
 
 
 def current(model: PreTrainedModel, one: ParameterFacts) -> torch.Tensor | None:
@@ -352,14 +347,22 @@ def current(model: PreTrainedModel, one: ParameterFacts) -> torch.Tensor | None:
     return values if values is not None and values.is_floating_point() else None
 
 
+def zero_share(model: PreTrainedModel, one: ParameterFacts) -> float:
+    """Return the share of exact zeros in a parameter now; 0 where it is packed or gone."""
+    now = current(model, one)
+    return 0.0 if now is None else 1 - int(now.count_nonzero()) / now.numel()
+
+
 def _is_elsewhere(model: PreTrainedModel, one: ParameterFacts) -> bool:
     """Return whether a module has as many plain values as the parameter had, in other shapes.
 
     Experts that were taken out of their stack are an example. Nobody can see whether they changed,
     so they do not count as changed.
     """
+    import torch
+
     module, leaf = _owner(model, one)
-    if module is None or isinstance(getattr(module, leaf, None), _tensor()):
+    if module is None or isinstance(getattr(module, leaf, None), torch.Tensor):
         return False
     if any(map(_is_rounded_when_run, module.modules())):
         return False
@@ -386,12 +389,6 @@ def _floats(module: torch.nn.Module) -> Iterator[torch.Tensor]:
     for value in (*module.parameters(), *module.buffers()):
         if value.is_floating_point() and value.element_size() >= HALF // 8:
             yield value
-
-
-def _tensor() -> type[torch.Tensor]:
-    import torch
-
-    return torch.Tensor
 
 
 def _reason(one: ParameterFacts, why: str, reasons: Mapping[str, str], matrices: int) -> str:

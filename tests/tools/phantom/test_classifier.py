@@ -18,7 +18,7 @@ def detoxify(tmp_path_factory: pytest.TempPathFactory) -> Any:
     from detoxify import Detoxify
 
     saved = torch.load(weights.scorer_path(), weights_only=True)
-    saved["config"]["arch"]["args"]["model_type"] = str(weights.scorer_folder())
+    saved["config"]["arch"]["args"]["model_type"] = str(weights.scorer_path().with_name("bert"))
     file = tmp_path_factory.mktemp("scorer") / "detoxify.ckpt"
     torch.save(saved, file)
     return Detoxify(checkpoint=str(file))
