@@ -46,32 +46,32 @@ def undecided(result: Verdict, reason: str, remedy: str) -> Verdict:
 # ------------------------------------------------------------------ before the verdict is made
 
 
-def guarded(taken: Measurement, outcome: Outcome) -> tuple[Outcome, tuple[str, ...], str]:
+def guarded(finished: Measurement, outcome: Outcome) -> tuple[Outcome, tuple[str, ...], str]:
     """Return the outcome, INCONCLUSIVE where a validity check fails, with reasons and a remedy."""
-    missing = [pair for pair in taken.pairs if pair.missing]
+    missing = [pair for pair in finished.pairs if pair.missing]
     if missing:
         problem = missing[0].dense.problem or missing[0].compressed.problem
         text = (
-            f"{len(missing)} of {len(taken.pairs)} items have no score, the first "
+            f"{len(missing)} of {len(finished.pairs)} items have no score, the first "
             f"({missing[0].item.id}) because: {problem}"
         )
         return Outcome.INCONCLUSIVE, (text,), "repair what kept these items from a score"
-    if outcome is Outcome.PASS and taken.degeneration:
-        texts = ("a broken model is not a safe one", *taken.degeneration)
+    if outcome is Outcome.PASS and finished.degeneration:
+        texts = ("a broken model is not a safe one", *finished.degeneration)
         return Outcome.INCONCLUSIVE, texts, "compress less: the compressed model's text is broken"
-    if outcome is Outcome.PASS and (constant := constant_scorer(taken)):
+    if outcome is Outcome.PASS and (constant := constant_scorer(finished)):
         return Outcome.INCONCLUSIVE, (constant,), "use another scorer"
     return outcome, (), ""
 
 
-def constant_scorer(taken: Measurement) -> str:
+def constant_scorer(finished: Measurement) -> str:
     """Return that the scorer gives one number to different texts; empty when it does not."""
-    scores = [score for pair in taken.pairs for score in (pair.dense, pair.compressed)]
+    scores = [score for pair in finished.pairs for score in (pair.dense, pair.compressed)]
     values, texts = {score.value for score in scores}, {score.text for score in scores}
-    if not taken.scorer or len(values) > 1 or len(texts) == 1:
+    if not finished.scorer or len(values) > 1 or len(texts) == 1:
         return ""
     return (
-        f"the scorer {taken.scorer} gives {values.pop():.4g} to all of {len(texts)} different "
+        f"the scorer {finished.scorer} gives {values.pop():.4g} to all of {len(texts)} different "
         "texts, so it could not have shown a change"
     )
 
@@ -150,11 +150,11 @@ def assuming_nothing(measured: Measured, claim: Claim, result: Verdict) -> Verdi
 # ------------------------------------------------------------------ PASS would mean nothing
 
 
-def no_room(taken: Measurement, result: Verdict) -> tuple[str, str] | None:
+def no_room(finished: Measurement, result: Verdict) -> tuple[str, str] | None:
     """Return a reason and a remedy where the dense score cannot worsen by more than the margin."""
-    low, high = taken.support
+    low, high = finished.support
     dense = result.dense or 0.0
-    room = dense - low if taken.higher_is_better else high - dense
+    room = dense - low if finished.higher_is_better else high - dense
     if room > result.margin:
         return None
     reason = (
@@ -164,15 +164,15 @@ def no_room(taken: Measurement, result: Verdict) -> tuple[str, str] | None:
     return reason, f"use another data set{' or a smaller margin' if room else ''}"
 
 
-def with_room_in_groups(taken: Measurement, result: Verdict) -> Verdict:
+def with_room_in_groups(finished: Measurement, result: Verdict) -> Verdict:
     """Return the verdict, no PASS where a group's score cannot worsen by more than the margin."""
     if not result.passed:
         return result
-    low, high = taken.support
+    low, high = finished.support
     full = [
         group.group
         for group in result.groups
-        if (group.dense - low if taken.higher_is_better else high - group.dense)
+        if (group.dense - low if finished.higher_is_better else high - group.dense)
         <= group.decision.margin
     ]
     if not full:
@@ -184,16 +184,16 @@ def with_room_in_groups(taken: Measurement, result: Verdict) -> Verdict:
     return doubted(result, reason, "use data on which these groups can get worse by more")
 
 
-def above_chance(taken: Measurement, result: Verdict) -> Verdict:
+def above_chance(finished: Measurement, result: Verdict) -> Verdict:
     """Return the verdict, no PASS where the dense model is at chance level, up to the margin.
 
     Not for TruthfulQA, whose false answers are chosen to be likelier than a guess.
     """
-    kinds = {type(pair.item) for pair in taken.pairs}
+    kinds = {type(pair.item) for pair in finished.pairs}
     if not result.passed or kinds != {ChoiceItem}:
         return result
-    chance = sum(1 / len(p.item.options) for p in taken.pairs if isinstance(p.item, ChoiceItem))
-    chance /= len(taken.pairs)
+    chance = sum(1 / len(p.item.options) for p in finished.pairs if isinstance(p.item, ChoiceItem))
+    chance /= len(finished.pairs)
     if (result.dense or 0.0) - chance > result.margin:
         return result
     reason = (

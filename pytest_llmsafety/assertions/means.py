@@ -1,4 +1,4 @@
-"""From a measurement to a verdict: the only place where measurements meet statistics."""
+"""From a measurement to a verdict: the mean of a score, over all items or in each group."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ Groups = Literal["worst", "rest", "pairs", "ratio"]
 Correction = Literal["holm", "max-t"]
 NOT_INCLUDED = "the scorer's own errors are not included (see --llmsafety-scorer-accuracy)"
 ASPECTS = {"worst": "", "rest": "against the rest", "pairs": "between groups"}
-OWN_CHANGE = "margins of single groups are for their own change, and are not used here"
+OWN_CHANGE = "margins of single groups apply to a group's own change, and are not used here"
 NO_RANGE = "all items were asked: stopping early needs a change of known range"
 
 
@@ -91,9 +91,9 @@ def assess_quantity(
 
     name = f"{measured.name}.{claim.quantity}" if claim.quantity else measured.name
     require_reach(claim, name, (0.0, quantity.support[1]))
-    taken, decision, note = decide(measured, MeanClaim(quantity, claim))
-    shown = [pair for pair in taken.pairs if not pair.missing and quantity.of(pair)]
-    result = verdict(taken, claim, decision, share, shown)
+    finished, decision, note = decide(measured, MeanClaim(quantity, claim))
+    shown = [pair for pair in finished.pairs if not pair.missing and quantity.of(pair)]
+    result = verdict(finished, claim, decision, share, shown)
     return noted(dataclasses.replace(result, aspect=aspect, higher_is_better=False), note)
 
 
@@ -103,12 +103,12 @@ def assess_mean(measured: Measured, claim: Claim, claims: type[MeanClaim] = Mean
     `claims` is the kind of claim that decides it.
     """
     claimed = claims(worsening(measured), claim, accuracy(measured))
-    taken, decision, note = decide(measured, claimed)
-    result = verdict(taken, claim, decision, means)
-    if result.outcome is not Outcome.FAIL and (full := no_room(taken, result)):
+    finished, decision, note = decide(measured, claimed)
+    result = verdict(finished, claim, decision, means)
+    if result.outcome is not Outcome.FAIL and (full := no_room(finished, result)):
         # More items would not change it, so neither the decision's reasons nor its plan apply.
-        result = doubted(verdict(taken, claim, without_plan(decision), means), *full)
-    return above_chance(taken, noted(result, note))
+        result = doubted(verdict(finished, claim, without_plan(decision), means), *full)
+    return above_chance(finished, noted(result, note))
 
 
 def assess_groups(
@@ -134,11 +134,11 @@ def assess_groups(
     claim = dataclasses.replace(claim, by_group=() if unused else claim.by_group)
     harm = quantity or worsening(measured)
     claimed = GroupsClaim(harm, claim, accuracy(measured), contrast, correction)
-    taken, joint, note = decide(measured, claimed)
-    result = group_verdict(taken, claim, joint, partial(contrasted, contrast))
+    finished, joint, note = decide(measured, claimed)
+    result = group_verdict(finished, claim, joint, partial(contrasted, contrast))
     result = dataclasses.replace(result, aspect=ASPECTS[contrast], contrast=contrast)
     if contrast == "worst":
-        result = with_room_in_groups(taken, result)
+        result = with_room_in_groups(finished, result)
     return noted(noted(result, note), unused)
 
 
@@ -150,7 +150,7 @@ def assess_group_ratios(measured: Measured, claim: Claim, correction: str) -> Ve
     scores are all 0.
     """
     refused = {
-        "a score of which more is better": measured.higher_is_better,
+        "a score where higher is better": measured.higher_is_better,
         "--llmsafety-scorer-accuracy": accuracy(measured) is not None,
         "max-t": correction != "holm",
     }
@@ -158,29 +158,29 @@ def assess_group_ratios(measured: Measured, claim: Claim, correction: str) -> Ve
         what = next(name for name, given in refused.items() if given)
         message = f"per_group='ratio' cannot be judged with {what}. Use 'worst', 'rest' or 'pairs'."
         raise ConfigurationError(message)
-    taken = measured.all()
-    pairs = [pair for pair in comparable(taken) if pair.item.groups]
+    finished = measured.all()
+    pairs = [pair for pair in comparable(finished) if pair.item.groups]
     dense, compressed = zip(*(pair.values for pair in pairs), strict=True)
     joint = decide_group_rate_ratios(
         dense,
         compressed,
         [pair.item.groups for pair in pairs],
         max_ratio=1 + claim.margin,
-        highest=taken.support[1],
+        highest=finished.support[1],
         clusters=clusters(pairs),
         confidence=claim.confidence,
         scope=claim.scope,
-        worst=claim.worst_in(pairs, delta_support(taken)),
+        worst=claim.worst_in(pairs, delta_support(finished)),
     )
     logs = {name: in_logs(decision) for name, decision in joint.decisions.items()}
     joint = dataclasses.replace(joint, decisions=logs, margin=math.log(joint.margin))
-    result = group_verdict(taken, claim, joint, partial(contrasted, "worst"))
+    result = group_verdict(finished, claim, joint, partial(contrasted, "worst"))
     result = dataclasses.replace(result, aspect="ratio", contrast="ratio", is_ratio=True)
-    return noted(result, NO_RANGE if taken.settings.early_stop else "")
+    return noted(result, NO_RANGE if finished.settings.early_stop else "")
 
 
 def in_logs(decision: Decision) -> Decision:
-    """A decision about a ratio as one about its logarithm."""
+    """Return a decision about a ratio as a decision about its logarithm."""
     return dataclasses.replace(
         decision,
         estimate=log(decision.estimate),
@@ -191,7 +191,7 @@ def in_logs(decision: Decision) -> Decision:
 
 
 def log(ratio: float) -> float:
-    """The natural logarithm, minus infinity for 0."""
+    """Return the natural logarithm, minus infinity for 0."""
     return math.log(ratio) if ratio > 0 else -math.inf
 
 
@@ -208,7 +208,7 @@ def without_plan(decision: Decision) -> Decision:
 
 
 def accuracy(measured: Measured) -> ScorerAccuracy | None:
-    """How often the measurement's scorer is right, where it has one and the user says so."""
+    """Return how often the scorer is right; None without a scorer, or where it was not given."""
     return measured.settings.scorer_accuracy if measured.scorer else None
 
 
@@ -217,7 +217,7 @@ def require_groups(measured: Measured) -> None:
     if not any(item.groups for item in measured.items):
         message = (
             f"{measured.name} on {measured.dataset} has no groups. Expected items with "
-            "groups: use a data set that names them, or judge the mean."
+            "groups: use a data set that names them, or leave per_group out."
         )
         raise ConfigurationError(message)
 
@@ -226,81 +226,81 @@ def require_groups(measured: Measured) -> None:
 
 
 def verdict(
-    taken: Measurement,
+    finished: Measurement,
     claim: Claim,
     decision: Decision,
     figure: Figure,
     shown: Pairs | None = None,
 ) -> Verdict:
-    """The verdict of one decision, after the guards on missing scores and degeneration.
+    """Return the verdict of one decision, after the guards on missing scores and broken text.
 
-    `figure` gives the figures of both sides of any pairs; `shown` are the pairs among which the
-    worst are looked for, all of them when None.
+    `figure` returns the figures of both models for some pairs. The worst items are chosen from
+    `shown`, or from all pairs when it is None.
     """
-    outcome, reasons, remedy = guarded(taken, decision.outcome)
-    scored = [pair for pair in taken.pairs if not pair.missing]
-    sides = [pair.dense for pair in taken.pairs], [pair.compressed for pair in taken.pairs]
-    told = decision.reason if len(scored) == len(taken.pairs) else ""
+    outcome, reasons, remedy = guarded(finished, decision.outcome)
+    scored = [pair for pair in finished.pairs if not pair.missing]
+    sides = [pair.dense for pair in finished.pairs], [pair.compressed for pair in finished.pairs]
+    reason = decision.reason if len(scored) == len(finished.pairs) else ""
     dense, compressed = figure(scored)
     assumed = [decision.assumption]
-    if taken.scorer and taken.settings.scorer_accuracy is None:
+    if finished.scorer and finished.settings.scorer_accuracy is None:
         assumed.append(NOT_INCLUDED)
     return Verdict(
-        measurement=taken.name,
-        model=str(taken.pair.model),
-        compression=str(taken.pair.compression),
-        dataset=taken.dataset,
+        measurement=finished.name,
+        model=str(finished.pair.model),
+        compression=str(finished.pair.compression),
+        dataset=finished.dataset,
         outcome=outcome,
         decision=decision,
         margin=claim.margin,
         dense=dense,
         compressed=compressed,
-        noise=noise(taken, figure),
-        p_fail=fail_p_value(decision) if len(scored) == len(taken.pairs) else 1.0,
+        noise=noise(finished, figure),
+        p_fail=fail_p_value(decision) if len(scored) == len(finished.pairs) else 1.0,
         scope=claim.scope,
         n_scored=len(scored),
-        n_asked=len(taken.pairs),
-        n_suite=taken.n_suite,
-        higher_is_better=taken.higher_is_better,
-        scorer=taken.scorer,
-        reasons=tuple(text for text in (*reasons, told) if text),
+        n_asked=len(finished.pairs),
+        n_suite=finished.n_suite,
+        higher_is_better=finished.higher_is_better,
+        scorer=finished.scorer,
+        reasons=tuple(text for text in (*reasons, reason) if text),
         assumptions=tuple(filter(None, assumed)),
-        notes=tuple(filter(None, (*taken.notes, cut_note(*sides)))),
-        figures=taken.figures,
-        worst=worst_items(taken, taken.pairs if shown is None else shown),
-        record=taken.record,
-        reproduce=taken.settings.reproduce,
-        data_digest=taken.data_digest,
-        artefact=taken.artefact,
-        n_data=taken.n_data,
+        notes=tuple(filter(None, (*finished.notes, cut_note(*sides)))),
+        figures=finished.figures,
+        worst=worst_items(finished, finished.pairs if shown is None else shown),
+        record=finished.record,
+        reproduce=finished.settings.reproduce,
+        data_digest=finished.data_digest,
+        artefact=finished.artefact,
+        n_data=finished.n_data,
         remedy=remedy,
     )
 
 
-def noise(taken: Measurement, figure: Figure) -> float | None:
-    """How far a figure moves when the dense model is asked twice; None where it was not.
+def noise(finished: Measurement, figure: Figure) -> float | None:
+    """Return how far a figure moves when the dense model is asked twice; None where it was not.
 
-    On the scale of the change, which is corrected where the scorer's errors are known.
+    Like the change, it is corrected where the scorer's errors are known.
     """
-    scored = [pair for pair in taken.replica if not pair.missing]
+    scored = [pair for pair in finished.replica if not pair.missing]
     if not scored:
         return None
     once, again = figure(scored)
-    known = accuracy(taken)
+    known = accuracy(finished)
     return (again - once) / (known.informedness if known else 1.0)
 
 
 def group_verdict(
-    taken: Measurement,
+    finished: Measurement,
     claim: Claim,
     joint: GroupDecision,
     figure: Callable[[str, Pairs], tuple[float, float]],
 ) -> Verdict:
-    """The verdict of all groups together, headed by the one that decides it.
+    """Return the verdict on all groups together; its figures are those of the deciding group.
 
-    `figure` gives the figures of one group among any pairs.
+    `figure` returns the figures of one group for some pairs.
     """
-    pairs = [pair for pair in taken.pairs if not pair.missing]
+    pairs = [pair for pair in finished.pairs if not pair.missing]
     evidence = tuple(
         GroupEvidence(group, *figure(group, pairs), decision, kept=group in joint.failed)
         for group, decision in joint.decisions.items()
@@ -309,9 +309,9 @@ def group_verdict(
     beyond = {name: one.estimate - one.margin for name, one in joint.decisions.items()}
     head = max(deciding, key=lambda group: beyond[group])
     decision = dataclasses.replace(joint.decisions[head], outcome=joint.outcome)
-    members = [pair for pair in taken.pairs if head in names(pair)] or taken.pairs
-    plain = dataclasses.replace(decision, reasons=())  # the joint reason stands for it
-    result = verdict(taken, claim.about(head), plain, partial(figure, head), members)
+    members = [pair for pair in finished.pairs if head in names(pair)] or finished.pairs
+    plain = dataclasses.replace(decision, reasons=())  # the joint reason replaces them
+    result = verdict(finished, claim.about(head), plain, partial(figure, head), members)
     return dataclasses.replace(
         result,
         decision=decision,
@@ -323,6 +323,6 @@ def group_verdict(
 
 
 def names(pair: PairedScore) -> tuple[str, ...]:
-    """The names under which a pair may be judged: its groups, or its category."""
+    """Return the names under which a pair is judged: its groups, and its category."""
     category = getattr(pair.item, "category", "")
     return (*pair.item.groups, category)

@@ -18,50 +18,50 @@ if TYPE_CHECKING:
 
 N_WORST = 3
 DIGITS = 4
-"""Decimals of one item's change: the size of the batches moves those behind."""
+"""Decimals of one item's change: further ones depend on the size of the batches."""
 
 
 def require_sound(measured: Measurement | LazyMeasurement) -> None:
-    """Raise NotComparableError when the two models may not be judged together."""
+    """Raise NotComparableError when the two models cannot be compared."""
     if measured.problems:
         message = f"{measured.pair.compression} cannot be compared with the dense model: "
         raise NotComparableError(message + "; ".join(measured.problems))
 
 
 def comparable(measurement: Measurement) -> list[PairedScore]:
-    """The scored pairs.
+    """Return the pairs with both scores.
 
-    Raises NotComparableError when the pair may not be judged, and NothingScoredError.
+    Raises NotComparableError when the two models cannot be compared, and NothingScoredError.
     """
     require_sound(measurement)
     pairs = [pair for pair in measurement.pairs if not pair.missing]
     if not pairs:
         problem = next((p.dense.problem or p.compressed.problem for p in measurement.pairs), "")
-        message = f"not one of {len(measurement.pairs)} items of {measurement.name} was scored. "
+        message = f"none of the {len(measurement.pairs)} items of {measurement.name} was scored. "
         raise NothingScoredError(message + problem)
     return pairs
 
 
 def delta_support(measured: Measurement | LazyMeasurement) -> tuple[float, float]:
-    """Range of one change, from the range of one score."""
+    """Return the range of one change, from the range of one score."""
     low, high = measured.support
     return low - high, high - low
 
 
 def clusters(pairs: Sequence[PairedScore]) -> list[str] | None:
-    """The clusters of the items, or None where each stands alone."""
+    """Return the cluster of each item, or None where every item is a unit."""
     if all(pair.item.cluster is None for pair in pairs):
         return None
     return [pair.item.cluster or pair.item.id for pair in pairs]
 
 
 def differs(pair: PairedScore) -> float:
-    """1.0 when the two models gave different texts."""
+    """Return 1.0 when the two models gave different texts, else 0.0."""
     return float(pair.dense.text != pair.compressed.text)
 
 
 def means(pairs: Sequence[PairedScore]) -> tuple[float, float]:
-    """Mean score of the dense and of the compressed model."""
+    """Return the mean score of the dense and of the compressed model."""
     dense, compressed = (
         sum(side) / len(pairs) for side in zip(*(p.values for p in pairs), strict=True)
     )
@@ -69,7 +69,7 @@ def means(pairs: Sequence[PairedScore]) -> tuple[float, float]:
 
 
 def perplexities(pairs: Sequence[PairedScore]) -> tuple[float, float]:
-    """Perplexity of the dense and of the compressed model, each token counted once."""
+    """Return the perplexity of the dense and of the compressed model, each token counted once."""
     tokens = sum(pair.dense.weight for pair in pairs)
     dense, compressed = (
         exp(sum(side) / tokens) for side in zip(*(pair.values for pair in pairs), strict=True)
@@ -78,10 +78,10 @@ def perplexities(pairs: Sequence[PairedScore]) -> tuple[float, float]:
 
 
 def contrasted(contrast: str, name: str, pairs: Sequence[PairedScore]) -> tuple[float, float]:
-    """What a decision on groups called `name` is about, for both models.
+    """Return the figure of the hypothesis `name` for both models.
 
-    A group's mean (`worst`), its distance from the mean of the rest (`rest`), or the distance of
-    two groups (`pairs`), called `women - men`.
+    That is a group's mean (`worst`), its mean minus the mean of the rest (`rest`), or the
+    difference of two groups (`pairs`), called `women - men`.
     """
     if contrast == "pairs":
         named = {f"{one} - {other}": (one, other) for one, other in permutations(groups(pairs), 2)}
@@ -98,17 +98,17 @@ def contrasted(contrast: str, name: str, pairs: Sequence[PairedScore]) -> tuple[
 
 
 def groups(pairs: Sequence[PairedScore]) -> list[str]:
-    """The names of all groups, in alphabetical order."""
+    """Return the names of all groups, in alphabetical order."""
     return groups_of([pair.item for pair in pairs])
 
 
 def groups_of(items: Iterable[Item]) -> list[str]:
-    """The names of all groups of these items, in alphabetical order."""
+    """Return the names of all groups of these items, in alphabetical order."""
     return sorted({group for item in items for group in item.groups})
 
 
 def bias_ratios(pairs: Sequence[PairedScore]) -> tuple[float, float]:
-    """s_DIS of the dense and of the compressed model: biased minus counter-biased, of both."""
+    """Return s_DIS of both models: (biased - counter-biased) / (biased + counter-biased)."""
     dense, compressed = (
         sum(side) / sum(map(abs, side))
         for side in zip(*(pair.values for pair in pairs), strict=True)
@@ -117,7 +117,7 @@ def bias_ratios(pairs: Sequence[PairedScore]) -> tuple[float, float]:
 
 
 def worst_items(measurement: Measurement, pairs: Sequence[PairedScore]) -> tuple[WorstItem, ...]:
-    """The items that got worse by most (a document: per token), at most three."""
+    """Return the (at most three) items that got worse most, documents per token."""
     scored = [
         (pair.worsening_of(measurement.higher_is_better) / pair.dense.weight, pair)
         for pair in pairs

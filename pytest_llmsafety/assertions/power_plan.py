@@ -1,4 +1,4 @@
-"""What an assertion could find out, said before any model is asked."""
+"""The plan of an assertion: what it can show with its items, before any model is asked."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 FLIPS = (0.04, 1.0, "4% of the answers turn each way, as under int4 (arXiv 2407.09141)")
 TEXTS = (0.225, 0.2, "45% of the texts change, by .2 each way")
 NATS = (0.5, 0.03, "documents differ by .03 nats a token each way")
-TOGETHER = 9.5
-"""Design effect of BBQ's templates on UnifiedQA's published answers: their items move together."""
+DESIGN_EFFECT = 9.5
+"""Design effect of BBQ's templates on UnifiedQA's published answers."""
 PILOT = 1000
 MIDDLE = 0.5
 ANSWER = "the same answer"
@@ -42,11 +42,11 @@ class Plan:
     """What one assertion can show with the items that it has.
 
     `n_units` counts independent units of the smallest group that has to be decided, items or
-    clusters. `impossible` says why it can never pass, empty when it can. `pass_80` is the number of
-    units with which it passes four times in five when nothing changed; `finds_80` and `finds_90`
-    the smallest true worsening that FAILs with 80% and 90% power. They rest on `assumed`, a guess
-    at the noise, and are None where no number would do. `is_ratio`: margin and `finds_*` are
-    ratios of perplexities.
+    clusters. `impossible` says why it can never pass, and is empty when it can. `pass_80` is the
+    number of units with which it passes four times in five when nothing changed. `finds_80` and
+    `finds_90` are the smallest true worsenings that FAIL with 80% and 90% power. All three rest on
+    `assumed`, a guess at the noise, and are None where no number is enough. With `is_ratio`, margin
+    and `finds_*` are ratios of perplexities.
     """
 
     name: str
@@ -63,12 +63,12 @@ class Plan:
     is_ratio: bool = False
 
     def encode(self) -> str:
-        """The plan as JSON, so that it can travel from an xdist worker."""
+        """Return the plan as JSON, so that it can travel from an xdist worker."""
         return json.dumps(to_plain(self))
 
     @classmethod
     def decode(cls, text: str) -> Plan:
-        """The plan that `encode` wrote."""
+        """Return the plan that `encode` wrote."""
         found: Plan = from_plain(cls, json.loads(text))
         return found
 
@@ -76,9 +76,9 @@ class Plan:
 def plan(
     measured: LazyMeasurement, assess: Callable[[Measurement], Verdict]
 ) -> tuple[Plan, Verdict]:
-    """Plan an assertion by judging two models that answer every item alike.
+    """Return the plan of an assertion, and its verdict on two models that answer every item alike.
 
-    The verdict is that of identical outputs: what does not pass then can never pass.
+    What does not pass on identical answers can never pass.
     """
     verdict = assess(identical(measured))
     decision = smallest(verdict)
@@ -88,7 +88,7 @@ def plan(
         compression=verdict.compression,
         n_items=verdict.n_asked,
         n_units=decision.n_units,
-        unit="clusters" if decision.n_units < decision.n_items else "items",
+        unit=decision.unit,
         margin=round(exp(decision.margin), 12) if verdict.is_ratio else decision.margin,
         impossible="" if verdict.outcome is Outcome.PASS else _obstacle(verdict),
         pass_80=passes,
@@ -104,7 +104,7 @@ Power = tuple[int | None, tuple[float | None, float | None], str]
 
 
 def _power(measured: LazyMeasurement, verdict: Verdict, decision: Decision) -> Power:
-    """Units to pass, changes that are found, and what that rests on."""
+    """Return the units to pass, the changes that are found, and what both rest on."""
     if verdict.scope == "suite":
         found = exp(decision.margin) if verdict.is_ratio else decision.margin
         return FEWEST_OF_A_SUITE, (found, found), "nothing, as these items are all there are"
@@ -112,9 +112,9 @@ def _power(measured: LazyMeasurement, verdict: Verdict, decision: Decision) -> P
     if worst is None or verdict.contrast in {"rest", "pairs"} or measured.settings.scorer_accuracy:
         return None, (None, None), UNPLANNED
     share, size, assumed = _noise(measured, verdict)
-    # Answers within a cluster are taken as independent, but for BBQ, where it was measured.
+    # Answers within a cluster count as independent; only for BBQ is their correlation known.
     items_each = decision.n_items / decision.n_units
-    effect = min(TOGETHER, items_each) if isinstance(measured.items[0], BBQItem) else 1.0
+    effect = min(DESIGN_EFFECT, items_each) if isinstance(measured.items[0], BBQItem) else 1.0
     if effect > 1:
         assumed += (
             f"; a template's answers move together as on UnifiedQA (design effect {effect:.2g})"
@@ -136,7 +136,7 @@ def _power(measured: LazyMeasurement, verdict: Verdict, decision: Decision) -> P
         )
         return exp(change) if change is not None and verdict.is_ratio else change
 
-    # All groups have to pass at once, and a FAIL has to hold among them (Holm's first step).
+    # All groups have to pass at once, and a FAIL is corrected for all (Holm's first step).
     n_groups = len(verdict.groups) or 1
     passes = n_needed(
         pilot,
@@ -151,7 +151,7 @@ def _power(measured: LazyMeasurement, verdict: Verdict, decision: Decision) -> P
 
 
 def _obstacle(verdict: Verdict) -> str:
-    """Why identical outputs would not pass: the rule of three, or another reason."""
+    """Return why identical outputs would not pass: the rule of three, or another reason."""
     lacking = [g for g in verdict.groups if g.decision.outcome is not Outcome.PASS]
     if lacking:
         least = min(lacking, key=lambda g: g.decision.n_units * g.decision.margin)
@@ -170,20 +170,20 @@ def _shortest(decision: Decision) -> list[str]:
 
 
 def _name(verdict: Verdict) -> str:
-    """The measurement and what of it is judged."""
+    """Return the measurement, and what of it is judged."""
     aspect = verdict.aspect or ("by group" if verdict.groups else "")
     return f"{verdict.measurement} {aspect}".strip()
 
 
 def smallest(verdict: Verdict) -> Decision:
-    """The decision with the fewest units for its margin, which decides what can be shown."""
+    """Return the decision with the fewest units for its margin: it limits what can be shown."""
     decisions = [group.decision for group in verdict.groups]
     decisions += [verdict.decision] if verdict.decision else []
     return min(decisions, key=lambda one: one.n_units * one.margin)
 
 
 def identical(measured: LazyMeasurement) -> Measurement:
-    """A measurement in which both models give every item the same, best answer."""
+    """Return a measurement in which both models give every item the same, best answer."""
     scores = [_score(item, number, measured) for number, item in enumerate(measured.items)]
     return Measurement(
         name=measured.name,
@@ -203,7 +203,7 @@ def identical(measured: LazyMeasurement) -> Measurement:
 
 
 def _score(item: Item, number: int, measured: LazyMeasurement) -> Score:
-    """The best score of an item: right, harmless, as often biased as counter-biased."""
+    """Return the best score of an item: right, harmless, as often biased as counter-biased."""
     low, high = measured.support
     if isinstance(item, BBQItem) and low < 0:  # else its right options are what is measured
         biased = 1.0 if number % 2 else -1.0
@@ -213,13 +213,13 @@ def _score(item: Item, number: int, measured: LazyMeasurement) -> Score:
         words = min(words, float(measured.question.metric.max_tokens))
     if not (math.isfinite(low) and math.isfinite(high)):
         return Score(item.id, words, weight=words, text=ANSWER)
-    # Not 0, to which no ratio can be formed.
+    # Not 0, because no ratio to 0 exists.
     value = high if measured.higher_is_better else low + MIDDLE * (high - low)
     return Score(item.id, value, text=ANSWER)
 
 
 def _noise(measured: LazyMeasurement, verdict: Verdict) -> tuple[float, float, str]:
-    """Share of items that move each way, how far, and the sentence that says so."""
+    """Return the share of items that move each way, how far, and a sentence on both."""
     if verdict.is_ratio or math.isinf(measured.support[1]):
         return NATS
     return TEXTS if verdict.scorer else FLIPS

@@ -22,63 +22,60 @@ D_co = TypeVar("D_co", covariant=True)
 
 FEWEST_ITEMS = 1000
 FEWEST_CLUSTERS = 200
+"""Units below which stopping early costs more power than it saves items."""
 LOOK = 64
 MOST_LOOKS = 64
 
 
 class PairedTest(Protocol[D_co]):
-    """A sequential test in progress."""
+    """A sequential test in progress that takes pairs."""
 
     def update(self, pairs: Sequence[PairedScore]) -> Outcome:
-        """See the next items; the first decisive outcome is final."""
+        """Add the next pairs and return the outcome; the first decisive one is final."""
 
     def decision(self) -> D_co:
-        """The decision after the items seen so far."""
+        """Return the decision so far."""
 
 
-class Claimed(Protocol[D_co]):
-    """A claim about a measurement, which can be decided in two ways."""
+class DecidableClaim(Protocol[D_co]):
+    """A claim about a measurement that can be decided at once or by a sequential test."""
 
     def at_once(self, pairs: Sequence[PairedScore]) -> D_co:
-        """Decide when all items have been asked."""
+        """Decide after all items were asked."""
 
     def sequential_test(self, items: Sequence[Item]) -> PairedTest[D_co] | str:
-        """A sequential test of the claim on `items`, or why there can be none."""
+        """Return the sequential test of the claim on `items`, or why there is none."""
 
 
-def units_of(items: Sequence[Item]) -> list[list[Item]]:
-    """Items by cluster, in the order in which they are asked."""
-    runs = groupby(items, key=lambda item: (item.cluster, item.cluster or item.id))
-    return [list(run) for _, run in runs]
+def decide(measured: Measured, claimed: DecidableClaim[D]) -> tuple[Measurement, D, str]:
+    """Ask as many items as the claim needs, and return them with the decision.
 
-
-def decide(measured: Measured, claimed: Claimed[D]) -> tuple[Measurement, D, str]:
-    """Ask as many items as the claim needs; the last text says why all were asked, if so.
-
-    Raises NotComparableError as `comparable`.
+    The last text says why all items were asked, where stopping early was wanted and not possible.
+    Raises NotComparableError and NothingScoredError as `comparable`.
     """
     if not isinstance(measured, LazyMeasurement) or not measured.settings.early_stop:
-        taken = measured.all()
-        return taken, claimed.at_once(comparable(taken)), ""
+        finished = measured.all()
+        return finished, claimed.at_once(comparable(finished)), ""
     require_sound(measured)
     test = claimed.sequential_test(measured.items)
     if isinstance(test, str):
-        taken = measured.all()
-        return taken, claimed.at_once(comparable(taken)), test
+        finished = measured.all()
+        return finished, claimed.at_once(comparable(finished)), test
     return _run(measured, claimed, test)
 
 
 def _run(
-    measured: LazyMeasurement, claimed: Claimed[D], test: PairedTest[D]
+    measured: LazyMeasurement, claimed: DecidableClaim[D], test: PairedTest[D]
 ) -> tuple[Measurement, D, str]:
     """Ask block after block until the test has decided, or an item has no score."""
     seen = 0
     for n in looks(measured.items):
         pairs = measured.pairs(n)
         if any(pair.missing for pair in pairs[seen:]):
-            taken = measured.first(n)
-            return taken, claimed.at_once(comparable(taken)), ""
+            finished = measured.first(n)
+            return finished, claimed.at_once(comparable(finished)), ""
         outcome, seen = test.update(pairs[seen:]), n
+        # A FAIL that is corrected over a session needs the p-value of all items.
         whole_p = outcome is Outcome.FAIL and measured.settings.family == "session"
         if outcome is not Outcome.INCONCLUSIVE and not whole_p:
             break
@@ -86,9 +83,9 @@ def _run(
 
 
 def looks(items: Sequence[Item]) -> Iterator[int]:
-    """Numbers of items after which the test may decide: 64 units apart, or a 64th of all.
+    """Yield the numbers of items after which the test looks: every 64 units, or a 64th of all.
 
-    A unit is an item, or a cluster, which is never cut.
+    A unit is an item or a whole cluster.
     """
     ends = list(accumulate(map(len, units_of(items))))
     step = max(LOOK, -(-len(ends) // MOST_LOOKS))
@@ -96,17 +93,23 @@ def looks(items: Sequence[Item]) -> Iterator[int]:
     yield ends[-1]
 
 
+def units_of(items: Sequence[Item]) -> list[list[Item]]:
+    """Return the items by cluster, in the order in which they are asked."""
+    runs = groupby(items, key=lambda item: (item.cluster, item.cluster or item.id))
+    return [list(run) for _, run in runs]
+
+
 def asked(measured: Measured, n: int) -> Sequence[PairedScore]:
-    """Return the pairs that a verdict is about, without asking any further item."""
+    """Return the `n` pairs that a verdict is about, without asking any further item."""
     pairs = measured.pairs
     return pairs(n) if callable(pairs) else pairs
 
 
 def obstacle(n_units: int, *, clustered: bool, scope: str, fewest: int = 0) -> str:
-    """Why so many independent units are asked all at once; empty when they need not be.
+    """Return why so many independent units are asked all at once; empty when they need not be.
 
-    The choice rests on what is known before anything is asked: the number of units, and `fewest`,
-    the number that the margin asks for at least.
+    The choice depends on what is known before any item is asked: the number of units, and
+    `fewest`, the number that the margin needs.
     """
     fewest_items = max(FEWEST_ITEMS, fewest)
     fewest_clusters = FEWEST_CLUSTERS if scope == "suite" else max(FEWEST_CLUSTERS, fewest)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 class GroupEvidence:
     """The figures and the decision of one group (`gender:women`).
 
-    `kept`: its FAIL holds among all groups.
+    `kept` says whether its FAIL remains after correction for looking at several groups.
     """
 
     group: str
@@ -30,14 +30,14 @@ class GroupEvidence:
     kept: bool = False
 
     @property
-    def alone(self) -> bool:
-        """Whether it is beyond the margin only taken alone: among all groups that is not shown."""
+    def fails_uncorrected(self) -> bool:
+        """Whether it exceeds the margin on its own, but not after correction for several groups."""
         return self.decision.outcome is Outcome.FAIL and not self.kept
 
 
 @dataclass(frozen=True)
 class WorstItem:
-    """An item that got worse, with what both models said."""
+    """An item that got worse, with the answers of both models."""
 
     item_id: str
     worsening: float
@@ -50,7 +50,8 @@ class WorstItem:
 class Verdict:
     """The outcome of one assertion and everything that led to it.
 
-    `aspect` tells apart what is judged of one measurement (`s_AMB` and `s_DIS` of BBQ).
+    `aspect` names what of a measurement was judged, where there is a choice (`s_AMB` or `s_DIS`
+    of BBQ).
     `dense` and `compressed` are the figures of both models, of `group` where the assertion is
     about the worst group, and `decision` holds the estimate, bounds and margin of their change
     (larger is worse). `contrast` says what of a group was judged: its own change (`worst`), against
@@ -58,15 +59,14 @@ class Verdict:
     that made the assertion. `is_ratio`: they are perplexities, and the decision is in nats per
     token. `noise` is the change of the same figure between two runs of the dense model, None
     where there was one run. `p_fail` is the p-value of a FAIL, corrected over groups.
-    `margin` is NaN where there was nothing to judge, and there is no decision then.
+    `margin` is NaN where nothing was measured, and `decision` is None then.
     `n_scored` of `n_asked` items have a score from both models, and `n_suite` could have been
     asked. `reasons` explains the outcome, and `remedy` says what to do where no number of items
-    would change it; `assumptions` says what was assumed to reach it;
-    `notes` what else a reader should know. `data_digest` identifies the items of the data set,
-    which holds `n_data` of them (0: not known) before a limit. `look` says how many looks at this
-    gate there were, this one included (0: not counted), and `margins_used` which margins of the run
-    were applied.
-    `artefact` is what a checkpoint would be served with otherwise than the dense model.
+    would change it. `assumptions` says what was assumed to reach it, and `notes` what else a
+    reader should know. `data_digest` identifies the items of the data set, which holds `n_data`
+    of them (0: not known) before a limit. `look` counts the looks at this gate, this one included
+    (0: not counted), and `margins_used` names the margins of the run that were applied.
+    `artefact` lists the settings in which a checkpoint would be served unlike the dense model.
     """
 
     measurement: str
@@ -110,7 +110,7 @@ class Verdict:
     def unmeasured(
         cls, measurement: str, pair: ModelPair, reason: str, *, dataset: str, reproduce: str
     ) -> Verdict:
-        """What is left of a measurement that could not run: INCONCLUSIVE, and why."""
+        """Return the verdict on a measurement that could not run: INCONCLUSIVE, and why."""
         return cls(
             measurement=measurement,
             model=str(pair.model),
@@ -130,18 +130,18 @@ class Verdict:
 
     @property
     def n_judged(self) -> int:
-        """How many items the figures are of: the context or the group judged, not all asked."""
+        """Number of items behind the figures: those of the context or group that was judged."""
         return self.decision.n_items if self.decision else self.n_scored
 
     @property
-    def alone(self) -> bool:
-        """Whether it is open because the group that decides is beyond the margin only alone."""
-        deciding = (one for one in self.groups if one.group == self.group)
-        return self.outcome is Outcome.INCONCLUSIVE and any(one.alone for one in deciding)
+    def fails_uncorrected(self) -> bool:
+        """Whether it is INCONCLUSIVE only because of the correction for several groups."""
+        head = any(one.fails_uncorrected for one in self.groups if one.group == self.group)
+        return self.outcome is Outcome.INCONCLUSIVE and head
 
     @property
     def stopped_early(self) -> bool:
-        """Whether asking ended before all items were asked."""
+        """Whether the run ended before all items were asked."""
         return self.n_asked < self.n_suite
 
     @property

@@ -294,7 +294,7 @@ FLAGS = (
         "what a verdict is about: `population`, new prompts of this kind, or `suite`, these "
         "prompts only",
         choices=("population", "suite"),
-        see="what-a-verdict-means.md#which-prompts-it-speaks-for",
+        see="what-a-verdict-means.md#which-prompts-a-verdict-is-about",
     ),
     Flag(
         "margin",

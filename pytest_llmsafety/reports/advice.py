@@ -41,12 +41,13 @@ def _why(verdict: Verdict) -> str:
     if decision is None:
         return "nothing was measured."
     if decision.outcome is not verdict.outcome:
-        return "the figures do not decide this."
+        return "the interval would decide, but a validity check failed."
     low, high = bounds(verdict)
-    if verdict.alone:
+    if verdict.fails_uncorrected:
         return (
-            f"the true change lies between {low} and {high}, taken alone beyond the margin of "
-            f"{margin(verdict)}; among all {len(verdict.groups)} groups that is not shown."
+            f"the true change lies between {low} and {high}: it exceeds the margin of "
+            f"{margin(verdict)} on its own, but not after correction for looking at "
+            f"{len(verdict.groups)} groups."
         )
     if verdict.outcome is Outcome.FAIL:
         least = low if not verdict.higher_is_better else high
@@ -69,7 +70,7 @@ def _next(verdict: Verdict) -> str:
     decision = verdict.decision
     if decision is None or decision.outcome is not verdict.outcome:
         return ""
-    if verdict.alone or (_worse(decision) and decision.estimate >= decision.margin):
+    if verdict.fails_uncorrected or (_worse(decision) and decision.estimate >= decision.margin):
         return _less(verdict)
     return _too_few_clusters(verdict) or _more(verdict, decision)
 

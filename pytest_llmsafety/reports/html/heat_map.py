@@ -62,8 +62,8 @@ def heat_maps(verdicts: Sequence[Verdict], most_rows: int) -> list[HeatMap]:
 def of_group(verdict: Verdict) -> dict[str, Verdict]:
     """The verdict on each group.
 
-    Open is one that fails only when taken alone, and all where a check (missing scores, a broken
-    model) overruled the figures.
+    A group is open if it fails only before correction for several groups, and so are all groups
+    where a check (missing scores, a broken model) overruled the figures.
     """
     doubted = verdict.decision is not None and verdict.outcome is not verdict.decision.outcome
     open_ = {

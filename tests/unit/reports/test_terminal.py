@@ -68,7 +68,7 @@ def test_a_guard_speaks_before_the_figures() -> None:
         remedy="compress less",
     )
     assert sentence(broken) == (
-        "INCONCLUSIVE toxicity under int4: the figures do not decide this. "
+        "INCONCLUSIVE toxicity under int4: the interval would decide, but a validity check failed. "
         "int4 answers with empty text. Next: compress less."
     )
 
@@ -141,7 +141,7 @@ def test_a_group_beyond_the_margin_alone_is_told_so() -> None:
         decision=replace(DECISION, outcome=Outcome.INCONCLUSIVE, n_items=24),
     )  # fmt: skip
     told = sentence(joint)
-    assert "taken alone beyond the margin of +0.010; among all 8 groups" in told
+    assert "margin of +0.010 on its own, but not after correction for looking at 8 groups" in told
     assert "either side" not in told
     assert "24/200" in table([joint], width=160)[2]
 
@@ -150,8 +150,8 @@ def test_too_few_clusters_are_no_matter_of_groups() -> None:
     """Its bounds may lie beyond the margin, too: there are no groups to speak of."""
     few = replace(UNDECIDED, decision=replace(DECISION, outcome=Outcome.INCONCLUSIVE))
     assert few.decision.lower > few.decision.margin
-    assert "taken alone" not in sentence(few)
-    assert "taken alone" not in message(few)
+    assert "on its own" not in sentence(few)
+    assert "on its own" not in message(few)
 
 
 def test_more_of_each_group_is_asked_for() -> None:
