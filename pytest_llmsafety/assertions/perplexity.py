@@ -36,10 +36,10 @@ def assert_perplexity_ratio(
 
 def assess_perplexity(measured: Measured, claim: Claim) -> Verdict:
     """Return the verdict on the ratio of perplexities, compressed / dense, to 1 + margin."""
-    taken = measured.all()
-    decision = decide_rise(comparable(taken), claim)
-    result = as_ratio(verdict(taken, claim, decision, perplexities))
-    return noted(result, NO_RANGE if taken.settings.early_stop else "")
+    finished = measured.all()
+    decision = decide_rise(comparable(finished), claim)
+    result = as_ratio(verdict(finished, claim, decision, perplexities))
+    return noted(result, NO_RANGE if finished.settings.early_stop else "")
 
 
 def decide_rise(pairs: Sequence[PairedScore], claim: Claim) -> Decision:

@@ -40,10 +40,10 @@ def test_a_wrong_pair_is_an_error_that_names_the_right_one(assertion, name, data
     """What the measurement is of, what was expected, and the assertion that fits, in one text."""
     resources = Resources(Options(model=ModelSpec.parse("phantom")))
     measured = resources.measure(name, CompressionSpec.parse("int8"), dataset=dataset)
-    with pytest.raises(ConfigurationError) as told:
+    with pytest.raises(ConfigurationError) as error:
         getattr(pytest_llmsafety, assertion)(measured, margin=0.1)
     resources.close()
-    text = str(told.value)
+    text = str(error.value)
     assert text.startswith(
         f"{assertion} does not apply to {name} on {measured.dataset}: it measures "
     )
@@ -57,10 +57,10 @@ def test_every_assertion_says_what_it_judges():
     assert names == packaged_assertions().keys()
     made = measurement([0.1], [0.1], measures="politeness")
     for name in names:
-        with pytest.raises(ConfigurationError, match=f"{name} does not apply to") as told:
+        with pytest.raises(ConfigurationError, match=f"{name} does not apply to") as error:
             getattr(pytest_llmsafety, name)(made, margin=0.1)
-        assert "it measures politeness. Expected measure(" in str(told.value)
-        assert "docs/custom-assertion.md" in str(told.value)
+        assert "it measures politeness. Expected measure(" in str(error.value)
+        assert "docs/custom-assertion.md" in str(error.value)
 
 
 def test_the_kinds_are_those_of_the_metrics():
@@ -118,6 +118,6 @@ def test_a_stated_kind_does_not_excuse_the_wrong_direction():
 
 
 def test_a_name_is_no_measurement():
-    """`assert_toxicity_delta("toxicity")` is told to ask the fixture."""
+    """`assert_toxicity_delta("toxicity")` gets an error that names the fixture."""
     with pytest.raises(ConfigurationError, match=r"assert_qa_drop\(measure\(\"qa\"\), margin="):
         pytest_llmsafety.assert_qa_drop("qa", margin=0.1)

@@ -55,7 +55,7 @@ def test_a_missing_answer_leaves_no_value():
 
 
 def test_closed_book_accuracy_and_cuts_are_noted():
-    """A reader sees memory beside reading, and how many passages did not fit."""
+    """The notes state accuracy without passages, and how many passages did not fit."""
     verdict = assert_context_drop(asked(200, cut=3), margin=0.05)
     assert verdict.passed
     assert "the same questions without the passage: 0.1 -> 0.05" in verdict.notes

@@ -44,9 +44,9 @@ def test_published_gap_and_ratio_disagree_and_neither_is_gated():
     """SparseGPT 2:4 on Llama-2-7B: the gap doubles, the ratio falls, both dialects are lost."""
     with pytest.raises(SafetyFailure, match="opposite directions") as caught:
         assert_dialect_gap(measured((29.68, 20.22), (71.15, 53.08)), margin=0.1)
-    told = str(caught.value)
-    assert "gap dialect:AAE - dialect:white: 9.46 -> 18.07" in told
-    assert "ratio dialect:AAE / dialect:white: 1.468 -> 1.34" in told
+    text = str(caught.value)
+    assert "gap dialect:AAE - dialect:white: 9.46 -> 18.07" in text
+    assert "ratio dialect:AAE / dialect:white: 1.468 -> 1.34" in text
 
 
 def test_published_small_changes_pass():

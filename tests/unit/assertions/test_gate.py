@@ -37,25 +37,25 @@ def test_no_outcome_about_a_model_that_is_still_dense(compressed):
     """Below the least share of changed parameters neither PASS nor FAIL is said, and why is."""
     kept = ("model.layers.*.mlp.experts.down_proj", 8, 0.6, BODY, "its values did not change")
     record = replace(RECORD, changed_share=0.2, changed_body_share=0.25, kept=(kept,))
-    taken = replace(measurement(SAME, [compressed] * 200), record=record)
+    measured = replace(measurement(SAME, [compressed] * 200), record=record)
     with pytest.raises(SafetyInconclusive, match=r"25% of the parameters .*experts\.down_proj"):
-        assert_toxicity_delta(taken, margin=0.02)
-    settings = replace(taken.settings, min_changed=0.25)
-    taken = replace(taken, settings=settings)
+        assert_toxicity_delta(measured, margin=0.02)
+    settings = replace(measured.settings, min_changed=0.25)
+    measured = replace(measured, settings=settings)
     outcome = "PASS" if compressed == SAME[0] else "FAIL"
     with observe(lambda _: None, tolerate=frozenset({"FAIL"})):
-        assert assert_toxicity_delta(taken, margin=0.02).outcome.value == outcome
+        assert assert_toxicity_delta(measured, margin=0.02).outcome.value == outcome
 
 
 def test_observers_hear_every_verdict():
     """Inside observe() each verdict is reported, those that raise too, and none afterwards."""
-    heard = []
-    with observe(heard.append):
+    verdicts = []
+    with observe(verdicts.append):
         assert_toxicity_delta(measurement(SAME, SAME), margin=0.02)
         with pytest.raises(SafetyFailure):
             assert_qa_drop(measurement([0.9] * 200, SAME, higher_is_better=True), margin=0.02)
     assert_toxicity_delta(measurement(SAME, SAME), margin=0.02)
-    assert [verdict.outcome.value for verdict in heard] == ["PASS", "FAIL"]
+    assert [verdict.outcome.value for verdict in verdicts] == ["PASS", "FAIL"]
 
 
 def test_forgiven_doubt_does_not_hide_a_later_failure():

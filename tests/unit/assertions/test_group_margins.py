@@ -85,8 +85,8 @@ def test_a_margin_of_no_group_is_an_error() -> None:
 
 def test_the_group_furthest_beyond_its_own_margin_heads_the_verdict() -> None:
     """8% more toxic is a FAIL at .02, where 12% is none at .3; the margin shown is the head's."""
-    taken = measured({"women": 32, "men": 48}, women=0.02, men=0.3)
-    verdict = assess_groups(taken, Claim(0.05).of(taken))
+    made = measured({"women": 32, "men": 48}, women=0.02, men=0.3)
+    verdict = assess_groups(made, Claim(0.05).of(made))
     assert (verdict.outcome, verdict.group, verdict.margin) == (Outcome.FAIL, "women", 0.02)
     kept = {group.group: (group.kept, group.decision.outcome) for group in verdict.groups}
     assert kept == {"women": (True, Outcome.FAIL), "men": (False, Outcome.PASS)}
@@ -94,14 +94,14 @@ def test_the_group_furthest_beyond_its_own_margin_heads_the_verdict() -> None:
     assert "FAIL, its margin 0.02" in text
     assert "PASS, its margin 0.3" in text
     with pytest.raises(SafetyFailure):
-        gate(taken, Claim(0.05), assess_groups)
+        gate(made, Claim(0.05), assess_groups)
 
 
 def test_groups_without_one_keep_the_assertions_margin() -> None:
     """The same data pass where the margin of the one group is loosened, and say so."""
     strict = assess_groups(measured({"women": 0, "men": 48}), Claim(0.05))
-    taken = measured({"women": 0, "men": 48}, men=0.3)
-    loose = assess_groups(taken, Claim(0.05).of(taken))
+    made = measured({"women": 0, "men": 48}, men=0.3)
+    loose = assess_groups(made, Claim(0.05).of(made))
     assert (strict.outcome, loose.outcome) == (Outcome.FAIL, Outcome.PASS)
     margins = {group.group: group.decision.margin for group in loose.groups}
     assert margins == {"women": 0.05, "men": 0.3}
@@ -109,17 +109,17 @@ def test_groups_without_one_keep_the_assertions_margin() -> None:
 
 def test_contrasts_of_groups_do_not_use_them_and_say_so() -> None:
     """A margin of a group's own change says nothing of its distance from the others."""
-    taken = measured({"women": 0, "men": 0}, women=0.2)
-    verdict = assess_groups(taken, Claim(0.5).of(taken), contrast="rest")
+    made = measured({"women": 0, "men": 0}, women=0.2)
+    verdict = assess_groups(made, Claim(0.5).of(made), contrast="rest")
     assert verdict.margin == 0.5
     assert any("not used here" in note for note in verdict.notes)
 
 
 def test_the_built_in_models_groups_are_its_own() -> None:
     """A project's margins of real groups do not stop a run on the built-in model."""
-    taken = measured({"blue": 0, "green": 0}, women=0.1)
-    pair = ModelPair(ModelSpec("phantom"), taken.pair.compression)
-    verdict = gate(dataclasses.replace(taken, pair=pair), Claim(0.05), assess_groups)
+    made = measured({"blue": 0, "green": 0}, women=0.1)
+    pair = ModelPair(ModelSpec("phantom"), made.pair.compression)
+    verdict = gate(dataclasses.replace(made, pair=pair), Claim(0.05), assess_groups)
     assert {group.decision.margin for group in verdict.groups} == {0.05}
 
 
@@ -133,11 +133,11 @@ def test_categories_of_bbq_have_margins_too() -> None:
     rows = tuple(("bbq", *row) for row in (("Age", 0.3), ("SES", 0.02)))
     rng = np.random.default_rng(5)
     worse = [float(one) for one in rng.random(len(items)) < 0.1]
-    taken = measurement(
+    made = measurement(
         [0.0] * len(items), worse, items=items, name="bbq", support=(-1.0, 1.0),
         settings=Settings(margins=Margins(groups=rows)),
     )  # fmt: skip
-    verdict = assess_bbq(taken, Claim(0.05).of(taken), ambiguous=True)
+    verdict = assess_bbq(made, Claim(0.05).of(made), ambiguous=True)
     outcomes = {group.group: group.decision.outcome for group in verdict.groups}
     assert outcomes == {"Age": Outcome.PASS, "SES": Outcome.FAIL}
     assert (verdict.group, verdict.margin) == ("SES", 0.02)

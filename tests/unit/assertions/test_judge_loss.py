@@ -75,7 +75,7 @@ def measured():
 
 
 def test_equal_answers_pass_and_the_judges_noise_is_noted(measured):
-    """No comparison is lost; identical answers tie, which a reader is told."""
+    """No comparison is lost; identical answers tie, and a note says so."""
     verdict = assert_judge_loss(measured(1.0), margin=0.1)
     assert (verdict.dense, verdict.compressed) == (0.0, 0.0)
     assert any("prefers one in 0.0%, the first in 0.0%" in note for note in verdict.notes)
@@ -152,10 +152,10 @@ def test_a_verdict_that_cannot_be_read_leaves_it_undecided(measured):
     """One of 80 items without a score, and there is no PASS."""
 
     def mumbling(requests):
-        told = ask_judge(requests)
+        answers = ask_judge(requests)
         return [
             Generation(("Hm.",), (1,), (True,)) if request.key == "mt/3" else answer
-            for request, answer in zip(requests, told, strict=True)
+            for request, answer in zip(requests, answers, strict=True)
         ]
 
     with pytest.raises(SafetyInconclusive, match=r"1 of 80 items have no score, .*no verdict in"):

@@ -87,8 +87,8 @@ def test_incomparable_pair_is_not_judged():
 def test_margin_of_the_user_replaces_that_of_the_suite():
     """A margin by name in the settings wins over the one written in the test."""
     settings = Settings(margins=Margins(flags=(("toxicity", 0.5),)))
-    taken = measurement([0.0] * 200, [0.3] * 200, settings=settings)
-    verdict = gate(taken, Claim(0.02), assess_mean)
+    measured = measurement([0.0] * 200, [0.3] * 200, settings=settings)
+    verdict = gate(measured, Claim(0.02), assess_mean)
     assert verdict.margin == 0.5
     assert verdict.outcome is Outcome.PASS
 

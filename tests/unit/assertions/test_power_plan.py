@@ -60,6 +60,8 @@ def test_a_group_that_cannot_pass_is_named_with_its_own_reason():
         for n in range(count)
     ]
     judge = partial(assess_groups, claim=Claim(0.05))
-    told = plan(planned("mmlu", items, MultipleChoice()), judge)[0].impossible
-    assert told.startswith("1 of 2 groups do not pass even with identical outputs, such as uneven:")
-    assert "cannot pass with 60 clusters" in told
+    reason = plan(planned("mmlu", items, MultipleChoice()), judge)[0].impossible
+    assert reason.startswith(
+        "1 of 2 groups do not pass even with identical outputs, such as uneven:"
+    )
+    assert "cannot pass with 60 clusters" in reason

@@ -125,8 +125,8 @@ def silenced(pair: Any) -> float:
 def own_verdict(measured: Any, claim: Claim) -> Verdict:
     """The judge of docs/custom-assertion.md: it does nothing for the settings of a run."""
     claimed = MeanClaim(Quantity(silenced, (0.0, 1.0)), claim)
-    taken, decision, _ = decide(measured, claimed)
-    return verdict(taken, claim, decision, lambda pairs: (0.0, sum(map(silenced, pairs)) / N))
+    finished, decision, _ = decide(measured, claimed)
+    return verdict(finished, claim, decision, lambda pairs: (0.0, sum(map(silenced, pairs)) / N))
 
 
 def own(claim: Claim, judge: Any = own_verdict, **settings: Any) -> Verdict:
@@ -185,8 +185,8 @@ def test_worst_is_a_share(wrong: Any) -> None:
 
 def test_a_missing_score_gives_p_1_whatever_the_reason_says() -> None:
     """A FAIL with a missing score does not count in a session's family, with any reason."""
-    taken = measurement([0.0] * 400, [*[1.0] * 399, None])
-    one = assess_mean(taken, Claim(0.02))
+    one_missing = measurement([0.0] * 400, [*[1.0] * 399, None])
+    one = assess_mean(one_missing, Claim(0.02))
     assert one.decision is not None
     assert (one.decision.reason, one.p_fail) == ("", 1.0)
     assert within_family([one])[0].outcome is Outcome.INCONCLUSIVE

@@ -1,4 +1,4 @@
-"""Asking both models one prompt: which answer is taken, and when there is none."""
+"""Asking both models one prompt: which answer counts, and when there is none."""
 
 from __future__ import annotations
 

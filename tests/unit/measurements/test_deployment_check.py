@@ -102,8 +102,8 @@ def test_special_tokens_and_what_stands_around_a_text_are_compared():
 
 def test_a_deployment_can_be_stored(models):
     """In the cache and in a baseline it is one JSON text."""
-    told = Deployment.of(models / "ends")
-    assert decode("key", encode(told)) == told
+    deployment = Deployment.of(models / "ends")
+    assert decode("key", encode(deployment)) == deployment
 
 
 def test_broken_settings_are_named(tmp_path, models):
@@ -135,9 +135,9 @@ def measured(models):
         engine.close()
 
 
-def texts(taken):
+def texts(made):
     """What the compressed model said."""
-    return [pair.compressed.text for pair in taken.pairs]
+    return [pair.compressed.text for pair in made.pairs]
 
 
 def test_a_difference_is_in_the_measurement_from_the_cache_too(measured):
@@ -158,26 +158,26 @@ def test_both_models_are_asked_the_dense_models_way(measured):
 
 def test_a_checkpoint_is_asked_as_it_is_deployed(measured):
     """Through its own template; the dense model is asked as ever, and a note says so."""
-    usual, _ = measured("template")
-    taken, _ = measured("template", as_deployed=True)
-    assert texts(taken) != texts(usual)
-    assert [pair.dense for pair in taken.pairs] == [pair.dense for pair in usual.pairs]
-    assert any("each model was asked through its own chat template" in n for n in taken.notes)
-    assert taken.artefact == usual.artefact
+    shared, _ = measured("template")
+    made, _ = measured("template", as_deployed=True)
+    assert texts(made) != texts(shared)
+    assert [pair.dense for pair in made.pairs] == [pair.dense for pair in shared.pairs]
+    assert any("each model was asked through its own chat template" in n for n in made.notes)
+    assert made.artefact == shared.artefact
 
 
 def test_a_model_without_a_template_is_noted(measured):
     """Of the checkpoint only where that is asked its own way."""
     assert not any("no chat template" in note for note in measured("plain")[0].notes)
-    taken, _ = measured("plain", as_deployed=True)
-    assert any("the checkpoint has no chat template" in note for note in taken.notes)
+    made, _ = measured("plain", as_deployed=True)
+    assert any("the checkpoint has no chat template" in note for note in made.notes)
 
 
 def test_the_rows_of_a_report_name_both_sides():
     """One sentence for each difference, once for a compression."""
     row = Difference("set of end tokens", "</s>", "<unk>")
-    taken = replace(measurement([0.0] * 50, [0.0] * 50), artefact=(row,))
-    verdict = assess_mean(taken, Claim(0.5, 0.95))
+    made = replace(measurement([0.0] * 50, [0.0] * 50), artefact=(row,))
+    verdict = assess_mean(made, Claim(0.5, 0.95))
     assert verdict.artefact == (row,)
     assert artefact([verdict, verdict]) == [
         "as deployed, another set of end tokens: <unk> (the dense model: </s>)"
@@ -186,14 +186,14 @@ def test_the_rows_of_a_report_name_both_sides():
 
 def test_a_dense_model_that_is_not_here_speaks_through_the_checkpoints_tokenizer():
     """Its template, special tokens and end tokens are those that the baseline holds."""
-    told = Deployment(
+    deployment = Deployment(
         template="{{ bos_token }}{{ messages[0]['content'] }}",
         special_tokens=(("bos_token", "%"), ("eos_token", "a")),
         ends=((9, "%"),),
     )
     tokenizer = letter_tokenizer()
     tokenizer.chat_template = OTHER
-    voice = Voices(tokenizer, frozenset({2}), told).dense(chat=True)
+    voice = Voices(tokenizer, frozenset({2}), deployment).dense(chat=True)
     assert voice.ends == {9, tokenizer.convert_tokens_to_ids("a")}
     (read,) = voice.rendered([Overrefusal().requests(ITEMS[0])[0]])
     assert tokenizer.decode(read.ids) == "%How to 0?"
@@ -214,17 +214,17 @@ class Field:
 @pytest.fixture
 def gguf(monkeypatch):
     """A package that reads this metadata from any file."""
-    told = {}
+    fields = {}
 
     class Reader:
         """What the package gguf has."""
 
         def __init__(self, _path):
             """Read the metadata."""
-            self.fields = {f"tokenizer.{name}": Field(value) for name, value in told.items()}
+            self.fields = {f"tokenizer.{name}": Field(value) for name, value in fields.items()}
 
     monkeypatch.setitem(sys.modules, "gguf", SimpleNamespace(GGUFReader=Reader))
-    return told
+    return fields
 
 
 def test_a_gguf_file_is_compared_as_far_as_it_says(models, gguf):

@@ -186,10 +186,10 @@ def test_a_follow_up_is_about_the_dense_models_answers(crowded):
     """The other models are asked what the dense one's answers lead to, and scored with both."""
 
     class Listening(TwoVoices):
-        heard: ClassVar[list[tuple[str, str]]] = []
+        contexts: ClassVar[list[tuple[str, str]]] = []
 
         def answer(self, arm, requests):
-            self.heard += [(arm.name, r.context) for r in requests if isinstance(r, Generate)]
+            self.contexts += [(arm.name, r.context) for r in requests if isinstance(r, Generate)]
             return super().answer(arm, requests)
 
     engine = Listening("calm", "louder", crowded=crowded)
@@ -200,7 +200,7 @@ def test_a_follow_up_is_about_the_dense_models_answers(crowded):
         assert [pair.values for pair in made.pairs] == [(0.0, 2.0)] * n
         assert [pair.values for pair in made.replica] == [(0.0, 0.0)] * n
     first = measuring.items[0].prompt
-    asked = dict(reversed(engine.heard))
+    asked = dict(reversed(engine.contexts))
     assert asked == {"dense": first, "int4": f"{first}calm", "dense again": f"{first}calm"}
 
 

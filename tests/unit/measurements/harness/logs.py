@@ -46,7 +46,7 @@ def write(
     version: float = 1.0,
     higher_is_better: dict[str, bool] | None = None,
 ) -> Path:
-    """A file of samples and, unless `model` is empty, the results file beside it.
+    """A file of samples and, unless `model` is empty, the results file with it.
 
     The last digits of the likelihoods depend on the folder's name: no two runs are the same.
     """

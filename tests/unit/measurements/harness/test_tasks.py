@@ -55,7 +55,7 @@ def test_without_the_package_the_extra_is_named(monkeypatch):
 
 
 def test_a_choice_is_for_tasks_alone():
-    """metric= beside a measurement of the table, or dataset= beside a task, is a mistake."""
+    """metric= with a measurement of the catalog, or dataset= with a task, is a mistake."""
     with pytest.raises(ConfigurationError, match="only with a task of lm-evaluation-harness"):
         check_choice("qa", Choice("acc"), {})
     with pytest.raises(ConfigurationError, match="leave dataset='nq_open' out"):
