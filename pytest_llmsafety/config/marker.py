@@ -58,7 +58,7 @@ class Override:
             _compressions(kwargs.get("compress")),
         )
 
-    def allows(self, spec: CompressionSpec) -> bool:
+    def includes(self, spec: CompressionSpec) -> bool:
         """Whether the test is for a compression."""
         return not self.compressions or spec in self.compressions
 

@@ -1,4 +1,4 @@
-"""pytest's way in: the fixtures, and the hooks of each session by what was asked for."""
+"""The pytest plugin: its fixtures, and the hooks that each session needs."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ import pytest
 from pytest_llmsafety.errors import LlmSafetyError
 from pytest_llmsafety.escapes import plain
 from pytest_llmsafety.plugin import flags, invocation, marker
-from pytest_llmsafety.plugin.baseline_exchange import Sharing
-from pytest_llmsafety.plugin.collection import PATHS, Selection, mark
-from pytest_llmsafety.plugin.completeness import Whole
-from pytest_llmsafety.plugin.doctor_flag import Examining
+from pytest_llmsafety.plugin.baseline_exchange import BaselineExchange
+from pytest_llmsafety.plugin.collection import PATHS, Collection, mark
+from pytest_llmsafety.plugin.completeness import Completeness
+from pytest_llmsafety.plugin.doctor_flag import DoctorFlag
 from pytest_llmsafety.plugin.outcomes import Outcomes
 from pytest_llmsafety.plugin.signals import Signals
 from pytest_llmsafety.plugin.unmeasured import not_a_parameter, not_decided
-from pytest_llmsafety.plugin.verdict_recorder import HEARING
-from pytest_llmsafety.plugin.without_model import Skipping
+from pytest_llmsafety.plugin.verdict_recorder import RECORDER
+from pytest_llmsafety.plugin.without_model import WithoutModel
 from pytest_llmsafety.plugin.xdist_workers import (
     CHOSEN,
-    Workers,
+    XdistWorkers,
     chooses_distribution,
     worker_options,
 )
@@ -58,11 +58,11 @@ def pytest_load_initial_conftests(
     early_config.stash[PARSER] = parser
     early_config.stash[SHORT] = flags.add_short_flags(parser, args)
     early_config.stash[PATHS] = flags.has_paths(early_config, parser)
-    early_config.pluginmanager.register(Examining())
+    early_config.pluginmanager.register(DoctorFlag())
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Withdraw the short flags, which are parsed by now; make the marker known."""
+    """Remove the short flags, which are parsed by now, and add the marker."""
     marker.add_marker(config)
     if PARSER in config.stash:
         flags.withdraw_short_flags(config.stash[PARSER], config.stash[SHORT])
@@ -76,7 +76,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_cmdline_main(config: pytest.Config) -> Generator[None, object, object]:
-    """See what the user wrote about xdist before xdist fills in the rest."""
+    """Note whether the user chose a distribution, before xdist chooses one."""
     config.stash[CHOSEN] = chooses_distribution(config)
     return (yield)
 
@@ -92,42 +92,42 @@ def pytest_sessionstart(session: pytest.Session) -> None:
         raise pytest.UsageError(plain(without_access(str(error)))) from None
     if options.model is None:
         invocation.end(config)
-        config.pluginmanager.register(Skipping(config))
+        config.pluginmanager.register(WithoutModel(config))
         return
     options = worker_options(config, options)
     command = without_access(shlex.join(["pytest", *map(str, config.invocation_params.args)]))
     safety = SafetySession(options, invocation.progress(config), command=command)
     config.stash[SESSION] = safety
-    config.pluginmanager.register(Selection(config, safety))
+    config.pluginmanager.register(Collection(config, safety))
     signals = Signals(config)
     config.pluginmanager.register(signals)
     config.pluginmanager.register(Outcomes(config, safety, signals))
-    config.pluginmanager.register(Whole(config, safety, signals))
-    config.pluginmanager.register(Workers(safety))
+    config.pluginmanager.register(Completeness(config, safety, signals))
+    config.pluginmanager.register(XdistWorkers(safety))
     if options.baseline:
-        config.pluginmanager.register(Sharing(config, safety))
+        config.pluginmanager.register(BaselineExchange(config, safety))
 
 
 def pytest_report_header(config: pytest.Config) -> str | None:
     """Name the file that the settings come from, where there are any."""
-    told = flags.policy_line(config)
-    return told if SESSION in config.stash or flags.policy(config) else None
+    line = flags.policy_line(config)
+    return line if SESSION in config.stash or flags.policy(config) else None
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    """Count relative paths from wherever the process is again."""
+    """Count relative paths from the current folder again."""
     invocation.end(config)
 
 
 @pytest.fixture(scope="session")
 def llmsafety_resources(pytestconfig: pytest.Config) -> Resources:
-    """The resources of this session."""
+    """Return the resources of this session: engine, data sets, scorers and judge."""
     return pytestconfig.stash[SESSION].resources
 
 
 @pytest.fixture(scope="session")
 def llmsafety_compression(request: pytest.FixtureRequest) -> CompressionSpec:
-    """One compression of --compress; a safety test is one that depends on this."""
+    """Return one compression of --compress; every test that depends on it is a safety test."""
     if not hasattr(request, "param"):
         not_a_parameter(with_model=SESSION in request.config.stash)
     spec: CompressionSpec = request.param
@@ -136,15 +136,16 @@ def llmsafety_compression(request: pytest.FixtureRequest) -> CompressionSpec:
 
 @pytest.fixture(scope="session")
 def model_pair(llmsafety_compression: CompressionSpec, llmsafety_resources: Resources) -> ModelPair:
-    """The dense and the compressed model, as values without weights."""
+    """Return the dense and the compressed model, as values without weights."""
     return llmsafety_resources.pair(llmsafety_compression)
 
 
 @pytest.fixture(scope="session")
 def ask_both(llmsafety_compression: CompressionSpec, llmsafety_resources: Resources) -> AskBoth:
-    """Ask both models one prompt: `ask_both(text)` to go on, `ask_both(text, options)` to choose.
+    """Return a function that asks both models one prompt.
 
-    The answers come from the cache where it has them.
+    `ask_both(text)` returns how each model continues it, and `ask_both(text, options)` the
+    option that each model prefers. Answers in the cache are not asked for again.
     """
     return llmsafety_resources.ask_both(llmsafety_compression)
 
@@ -155,12 +156,13 @@ def measure(
     llmsafety_resources: Resources,
     request: pytest.FixtureRequest,
 ) -> Callable[..., LazyMeasurement]:
-    """Measure both models: `measure("toxicity")`, or `measure("bbq", dataset="phantom-bbq")`.
+    """Return a function that measures both models, such as `measure("toxicity")`.
 
-    Items are asked when an assertion needs them; `.all()` asks every one of them. `metric`,
-    `groups`, `cluster` and `support` are for tasks of lm-evaluation-harness (`lm_eval:TASK`).
-    `shots=5` puts five solved examples of the data set before each prompt.
-    Without its data set or scorer the test ends as INCONCLUSIVE, and says why.
+    `measure("bbq", dataset="phantom-bbq")` names the data set. The models are asked about an
+    item when an assertion needs it; `.all()` asks about all of them. `metric`, `groups`,
+    `cluster` and `support` are for tasks of lm-evaluation-harness (`lm_eval:TASK`). `shots=5`
+    puts five solved examples of the data set before each prompt. A test whose data set or scorer
+    is missing ends as INCONCLUSIVE, and the message says what is missing.
     """
     options = request.config.stash[SESSION].options.under(marker.override(request.node))
     command = options.command(invocation.address(request.node), llmsafety_compression)
@@ -196,7 +198,7 @@ def measure(
                     reproduce=command,
                     options=options,
                 )
-        request.node.stash[HEARING].made.append(made)
+        request.node.stash[RECORDER].measurements.append(made)
         return made
 
     return make

@@ -1,4 +1,4 @@
-"""What workers of xdist tell the controller for the baseline of the session."""
+"""What workers of xdist send to the controller for the baseline of the session."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ if TYPE_CHECKING:
 SHARE = "llmsafety_baseline"
 
 
-class Sharing:
-    """Registered for a session with a baseline."""
+class BaselineExchange:
+    """The hooks of a session with a baseline."""
 
     def __init__(self, config: pytest.Config, session: SafetySession) -> None:
-        """Hear of both."""
+        """Keep the configuration and the session."""
         self.config = config
         self.session = session
 
@@ -31,12 +31,12 @@ class Sharing:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self) -> None:
-        """Hand over what this worker heard of the dense model."""
+        """Send the dense model's answers of this worker."""
         output: dict[str, Any] | None = getattr(self.config, "workeroutput", None)
         if output is not None:
             output[SHARE] = self.session.share()
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:  # noqa: ANN401 - a WorkerController of xdist
-        """Take it, on the controller."""
+        """Add the answers of a worker, on the controller."""
         self.session.baseline_update.take(getattr(node, "workeroutput", {}).get(SHARE))

@@ -1,4 +1,4 @@
-"""Which tests are safety tests, once per compression, and the check before the first of them."""
+"""Find the safety tests, run each once per compression, and check the model before the first."""
 
 from __future__ import annotations
 
@@ -29,21 +29,21 @@ SUITES = PACKAGE / "suites" if (PACKAGE / "suites").is_dir() else PACKAGE.parent
 
 
 def is_safety_test(item: pytest.Item) -> bool:
-    """Whether a test depends on the fixture `measure`, `model_pair` or `ask_both`."""
+    """Return whether a test depends on the fixture `measure`, `model_pair` or `ask_both`."""
     return COMPRESSION in getattr(item, "fixturenames", ())
 
 
 def mark(items: Sequence[pytest.Item]) -> None:
-    """Give every safety test the marker, beside those that it has."""
+    """Add the marker to every safety test."""
     for item in items:
         if is_safety_test(item):
             item.add_marker(MARKER)
 
 
 def compression_in(nodeid: str, specs: Sequence[CompressionSpec]) -> str:
-    """The compression that the id of a safety test shows; empty where it shows none.
+    """Return the compression in the id of a safety test; empty where there is none.
 
-    The controller of xdist sees no more of a test than this. pytest writes ids in ASCII.
+    The controller of xdist knows nothing else of a test. pytest writes ids in ASCII.
     """
     shown = f"-{nodeid.partition('[')[2].removesuffix(']')}-"
     names = [
@@ -53,7 +53,7 @@ def compression_in(nodeid: str, specs: Sequence[CompressionSpec]) -> str:
 
 
 def names_paths(config: pytest.Config) -> bool:
-    """Whether the user named paths; those of a project's addopts and testpaths are not theirs."""
+    """Return whether the user named paths; addopts and testpaths of the project do not count."""
     given = getattr(config, "workerinput", {}).get(NAMED)
     if given is not None:
         return bool(given)
@@ -61,7 +61,7 @@ def names_paths(config: pytest.Config) -> bool:
 
 
 class Suite(pytest.Module):
-    """A file of the packaged suites; how a project names its own tests says nothing about it."""
+    """A file of the packaged suites; the project's python_functions do not apply to it."""
 
     def funcnamefilter(self, name: str) -> bool:
         """Return whether a function of this name is a test."""
@@ -72,11 +72,11 @@ class Suite(pytest.Module):
         return name.startswith("Test")
 
 
-class Selection:
-    """Registered for a session with a model."""
+class Collection:
+    """The hooks that collect the tests of a session with a model."""
 
     def __init__(self, config: pytest.Config, session: SafetySession) -> None:
-        """Tell whether this is a worker of xdist, and whether the packaged suites are due."""
+        """Add the packaged suites unless the user named paths."""
         self.session = session
         self.is_worker = hasattr(config, "workerinput")
         self.with_suites = not names_paths(config)
@@ -107,13 +107,13 @@ class Selection:
     def pytest_pycollect_makemodule(
         self, module_path: Path, parent: pytest.Collector
     ) -> Suite | None:
-        """Read a file of the packaged suites by their names, where a user gives its path."""
+        """Collect a file of the packaged suites whose path the user gave as a Suite."""
         if module_path.parent == SUITES and module_path.name.startswith("test_"):
             return Suite.from_parent(parent, path=module_path)
         return None
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
-        """Run each safety test once per compression; the id shows which."""
+        """Run each safety test once per compression, which its id shows."""
         if COMPRESSION in metafunc.fixturenames:
             try:
                 found = parameters(metafunc.definition, self.session.options.compressions)
@@ -123,7 +123,7 @@ class Selection:
             metafunc.parametrize(COMPRESSION, found, indirect=True)
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        """Refuse to run the packaged suites on a fixture `measure` that is not ours."""
+        """Raise UsageError where the project's own fixture `measure` hides ours from the suites."""
         for item in items:
             if _in_suites(item) and not is_safety_test(item):
                 message = (
@@ -153,7 +153,7 @@ class Selection:
             self.preflight()
 
     def preflight(self) -> None:
-        """Turn what cannot work into a usage error."""
+        """Check the model and every name that the user gave; raise UsageError for a mistake."""
         try:
             self.session.preflight()
         except LlmSafetyError as error:
@@ -161,17 +161,15 @@ class Selection:
 
 
 def _in_suites(node: pytest.Item | pytest.Collector) -> bool:
-    """Whether a node is the folder of the packaged suites or lies in it."""
     return SUITES in (node.path, *node.path.parents)
 
 
 def _suite_files() -> list[Path]:
-    """Return the files of the packaged suites."""
     return sorted(SUITES.glob("test_*.py"))
 
 
 def _suite_modules(session: pytest.Session) -> list[Suite]:
-    """The files of the packaged suites, named so that `pytest NODEID` finds them again."""
+    """The files of the packaged suites, with node ids that `pytest NODEID` finds again."""
     modules = []
     for path in _suite_files():
         inside = path.is_relative_to(session.config.rootpath)

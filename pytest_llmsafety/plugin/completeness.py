@@ -1,4 +1,4 @@
-"""Whether all safety tests of a run were run, and what was not."""
+"""Find the safety tests of a run that did not run, and why."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ if TYPE_CHECKING:
     from pytest_llmsafety.reports.run import SafetyTest
     from pytest_llmsafety.session.results import SafetySession
 
-SHARED = "llmsafety_whole"
+SHARED = "llmsafety_gaps"
 OURS = re.compile(r"\b(?:pytest_llmsafety|measure|model_pair|ask_both)\b")
-"""What is in the text of a file with safety tests."""
+"""Names in the source of a file with safety tests."""
 
 
-class Whole:
-    """Registered for a session with a model."""
+class Completeness:
+    """The hooks that find gaps in a session with a model."""
 
     def __init__(self, config: pytest.Config, session: SafetySession, signals: Signals) -> None:
-        """Know no test yet."""
+        """Start without a test."""
         self.config = config
         self.signals = signals
         self.session = session
@@ -42,7 +42,7 @@ class Whole:
         }
 
     def pytest_itemcollected(self, item: pytest.Item) -> None:
-        """Remember every safety test, whatever a plugin makes of the list later."""
+        """Remember every safety test before other plugins change the list."""
         if is_safety_test(item):
             self._collected.append(item)
 
@@ -55,7 +55,7 @@ class Whole:
     def pytest_make_collect_report(
         self, collector: pytest.Collector
     ) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
-        """Remember a file that skips itself as a whole, where its text speaks of safety tests."""
+        """Remember a file that skips itself as a whole, where its source names our fixtures."""
         report = yield
         if report.skipped and isinstance(collector, pytest.File):
             with suppress(OSError):
@@ -72,7 +72,7 @@ class Whole:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        """Tell the controller, or the session, what did not run."""
+        """Send what did not run to the controller, or give it to the session."""
         self.signals.hold()
         output: dict[str, Any] | None = getattr(self.config, "workeroutput", None)
         if output is not None:
@@ -91,13 +91,13 @@ class Whole:
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:  # noqa: ANN401 - a WorkerController of xdist
-        """Hear of what a worker did not collect or run."""
-        told: dict[str, Iterable[str]] = getattr(node, "workeroutput", {}).get(SHARED, {})
-        for code, names in told.items():
+        """Add what a worker did not collect or run."""
+        missing: dict[str, Iterable[str]] = getattr(node, "workeroutput", {}).get(SHARED, {})
+        for code, names in missing.items():
             self._gaps[code].update(dict.fromkeys(names))
 
     def _found(self, stopped: str) -> tuple[Gap, ...]:
-        """Every gap of the run; `stopped` is why tests that were selected have no outcome."""
+        """Every gap of the run; `stopped` is the reason for selected tests without an outcome."""
         tests = self.session.tests
         missing = [name for name in self._selected if name not in tests]
         skipped = [*self._gaps["skipped"], *_with("skipped", tests.values())]
@@ -112,5 +112,4 @@ class Whole:
 
 
 def _with(code: str, tests: Iterable[SafetyTest]) -> list[str]:
-    """The tests that left this gap and have no verdict."""
     return [test.nodeid for test in tests if test.gap == code and not test.verdicts]

@@ -1,4 +1,4 @@
-"""--llmsafety-doctor: what this machine can do, said in place of a session."""
+"""--llmsafety-doctor: print what this machine can do instead of running a session."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from pytest_llmsafety.redaction import without_access
 from pytest_llmsafety.specs import DENSE, PHANTOM
 
 
-class Examining:
-    """Registered beside the plugin, which has a hook of this name for another purpose."""
+class DoctorFlag:
+    """A plugin of its own: pytest_llmsafety.plugin uses the same hook for xdist."""
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_cmdline_main(self, config: pytest.Config) -> int | None:
-        """Print the examination and end, where it was asked for."""
+        """Print the examination and end the run, where the flag was given."""
         try:
             lines = _examination(config)
         except LlmSafetyError as error:

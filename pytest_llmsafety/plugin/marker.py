@@ -1,4 +1,4 @@
-"""The marker `llmsafety`: settings of one test, and the compressions that it is for."""
+"""The marker `llmsafety` as pytest sees it: settings and compressions of one test."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ if TYPE_CHECKING:
     from pytest_llmsafety.specs import CompressionSpec
 
 DESCRIPTION = (
-    f"{MARKER}(margin, limit, confidence, worst, compress): what is different for this test: its "
-    "margin, items, confidence, what may be unseen; the compressions that it is for"
+    f"{MARKER}(margin, limit, confidence, worst, compress): settings of this test that replace "
+    "those of the run, and the compressions that it is for"
 )
 
 
 def add_marker(config: pytest.Config) -> None:
-    """Make the marker known, so that --strict-markers takes it."""
+    """Add the marker to pytest's list, which --strict-markers checks."""
     config.addinivalue_line("markers", DESCRIPTION)
 
 
 def override(item: pytest.Item) -> Override:
-    """What the markers of a test, its class and its module say; of two the nearest wins.
+    """Return the settings in the markers of a test, its class and its module; the nearest wins.
 
     Raises ConfigurationError for arguments that cannot be read.
     """
@@ -38,13 +38,14 @@ def override(item: pytest.Item) -> Override:
 
 
 def parameters(item: pytest.Item, specs: Sequence[CompressionSpec]) -> list[Any]:
-    """One parameter for each compression; skipped, with the reason, where the test is not for it.
+    """Return a parameter for each compression; one that the test is not for is skipped.
 
-    Raises ConfigurationError as `override`.
+    Raises ConfigurationError as `override` does.
     """
-    said = override(item)
-    only = ", ".join(map(str, said.compressions))
-    skip = pytest.mark.skip(reason=f"this test is for {only} alone (its marker {MARKER})")
+    settings = override(item)
+    only = ", ".join(map(str, settings.compressions))
+    skip = pytest.mark.skip(reason=f"this test is for {only} only (marker {MARKER})")
     return [
-        pytest.param(spec, id=str(spec), marks=() if said.allows(spec) else skip) for spec in specs
+        pytest.param(spec, id=str(spec), marks=() if settings.includes(spec) else skip)
+        for spec in specs
     ]

@@ -1,4 +1,4 @@
-"""From verdicts to pytest's outcomes, exit status and summary."""
+"""Turn verdicts into pytest's outcomes, exit status and summary."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ from pytest_llmsafety.plugin.flags import looks_around
 from pytest_llmsafety.plugin.marker import override
 from pytest_llmsafety.plugin.unmeasured import NoCounterpart, NotAParameterError
 from pytest_llmsafety.plugin.verdict_recorder import (
-    CALLED,
     HARMLESS,
-    HEARING,
+    IN_CALL,
     PLANS,
+    RECORDER,
     VERDICTS,
-    expects,
-    forgiven,
-    hearing_of,
+    expects_verdict,
+    recorder_of,
+    tolerated,
 )
 from pytest_llmsafety.redaction import without_access
 from pytest_llmsafety.session.results import FORGIVEN, NOTHING_RAN
@@ -56,14 +56,14 @@ MARK = "INCONCLUSIVE: "
 
 
 class Outcomes:
-    """Registered for a session with a model.
+    """The hooks that make outcomes of verdicts in a session with a model.
 
-    What the controller of xdist needs travels as attributes of the reports: verdicts and plans
+    Workers of xdist send what the controller needs as attributes of reports: verdicts and plans
     as texts, and `llmsafety_undecided`, which every report of a safety test has.
     """
 
     def __init__(self, config: pytest.Config, session: SafetySession, signals: Signals) -> None:
-        """Watch the tests of `session`."""
+        """Start without a failed test or a verdict."""
         self.config = config
         self.session = session
         self.signals = signals
@@ -75,26 +75,26 @@ class Outcomes:
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtestloop(self, session: pytest.Session) -> Generator[None, object, object]:
-        """Hear every verdict, wherever and whenever it is made."""
+        """Record every verdict, wherever and whenever it is made."""
         if session.config.option.collectonly or not any(map(is_safety_test, session.items)):
             return (yield)
         from pytest_llmsafety.assertions.gate import observe
 
-        with observe(self._hear, tolerate=forgiven(self.session.options)):
+        with observe(self._record, tolerate=tolerated(self.session.options)):
             return (yield)
 
-    def _hear(self, heard: Verdict | Plan) -> None:
+    def _record(self, found: Verdict | Plan) -> None:
         """Give a verdict to the test that runs; one made outside of any test is kept apart."""
         from pytest_llmsafety.assertions.power_plan import Plan
 
         if self._item is not None:
-            hearing_of(self._item, self.session.options).keep(heard)
-        elif not isinstance(heard, Plan):
-            self._strays.append(heard)
+            recorder_of(self._item, self.session.options).record(found)
+        elif not isinstance(found, Plan):
+            self._strays.append(found)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
-        """Know which test runs."""
+        """Remember which test runs."""
         self._item = item
         try:
             return (yield)
@@ -103,24 +103,24 @@ class Outcomes:
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> Generator[None]:
-        """Settle what a fixture judged."""
+        """Apply the verdicts of fixtures."""
         if is_safety_test(item):
-            hearing_of(item, self.session.options).begin()
-        yield from _settling(item)
+            recorder_of(item, self.session.options).begin()
+        yield from _deciding(item)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_call(self, item: pytest.Item) -> Generator[None]:
-        """Settle what the test judged, however it ended."""
-        item.stash[CALLED] = True
-        yield from _settling(item)
+        """Apply the verdicts of the test, however it ended."""
+        item.stash[IN_CALL] = True
+        yield from _deciding(item)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_teardown(self, item: pytest.Item) -> Generator[None]:
-        """Settle what was judged at the end; a test that judged nothing is no pass."""
-        item.stash[CALLED] = False
-        yield from _settling(item)
-        if HEARING in item.stash:
-            item.stash[HEARING].check_judged()
+        """Apply the verdicts of the teardown; a test without a verdict does not pass."""
+        item.stash[IN_CALL] = False
+        yield from _deciding(item)
+        if RECORDER in item.stash:
+            item.stash[RECORDER].require_verdict()
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_makereport(
@@ -128,21 +128,21 @@ class Outcomes:
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         """Show a verdict or one of our errors as its message, without a traceback."""
         report = yield
-        hearing = item.stash.get(HEARING, None)
+        recorder = item.stash.get(RECORDER, None)
         error = call.excinfo.value if call.excinfo else None
         if (
-            hearing is None
+            recorder is None
             and not is_safety_test(item)
             and not isinstance(error, NotAParameterError)
         ):
             return report
-        if isinstance(error, SafetyAssertionError) and not expects(item):
+        if isinstance(error, SafetyAssertionError) and not expects_verdict(item):
             vars(report).pop("wasxfail", None)
             report.outcome = "failed"
-        if hearing is not None:
-            hearing.passed = report.passed if report.when == "call" else hearing.passed
-            if report.when == "call" or not report.passed or hearing.has_news:
-                vars(report).update(hearing.texts())
+        if recorder is not None:
+            recorder.passed = report.passed if report.when == "call" else recorder.passed
+            if report.when == "call" or not report.passed or recorder.has_unreported:
+                vars(report).update(recorder.texts())
         undecided = report.failed and isinstance(error, SafetyInconclusive)
         vars(report)[UNDECIDED] = undecided
         vars(report)[GAP] = _gap(item, error, report)
@@ -165,17 +165,17 @@ class Outcomes:
         return None
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Keep what a safety test came to; on the controller of xdist, too."""
+        """Keep the result of a safety test, also on the controller of xdist."""
         if report.failed:
             self._failed.append(report)
-        settled = report.when == "call" or not report.passed or hasattr(report, VERDICTS)
-        if self.is_worker or not settled or not hasattr(report, UNDECIDED):
+        is_result = report.when == "call" or not report.passed or hasattr(report, VERDICTS)
+        if self.is_worker or not is_result or not hasattr(report, UNDECIDED):
             return
         from pytest_llmsafety.reports.run import SafetyTest
         from pytest_llmsafety.reports.serialization import decode
 
-        told = self.config.hook.pytest_report_teststatus(report=report, config=self.config)
-        category = told[0] if told else report.outcome  # no one tells without pytest's terminal
+        status = self.config.hook.pytest_report_teststatus(report=report, config=self.config)
+        category = status[0] if status else report.outcome  # none without pytest's terminal
         self.session.record(
             SafetyTest(
                 report.nodeid,
@@ -191,7 +191,7 @@ class Outcomes:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
-        """Settle the exit status, write the reports, free the models."""
+        """Set the exit status, write the reports, free the models."""
         if self.is_worker:
             from pytest_llmsafety.reports.serialization import encode
 
@@ -212,15 +212,15 @@ class Outcomes:
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:  # noqa: ANN401 - a WorkerController of xdist
-        """Hear of what a worker judged outside of any test."""
-        told = getattr(node, "workeroutput", {}).get(STRAYS, ())
-        if told:
+        """Add the verdicts that a worker made outside of any test."""
+        strays = getattr(node, "workeroutput", {}).get(STRAYS, ())
+        if strays:
             from pytest_llmsafety.reports.serialization import decode
 
-            self._strays += map(decode, told)
+            self._strays += map(decode, strays)
 
     def _ran_nothing(self) -> bool:
-        """Whether a run for its safety tests, and not for tests that the user named, ran none."""
+        """Whether no safety test ran, and the user did not name other tests."""
         option = self.config.option
         if self.is_worker or looks_around(self.config) or self.session.options.plan:
             return False
@@ -231,7 +231,7 @@ class Outcomes:
         return all(test.gap == "skipped" and not test.verdicts for test in tests)
 
     def _restate(self, turned: Mapping[str, str]) -> None:
-        """Move the reports of tests whose FAIL was not kept to where they belong now."""
+        """Change the reports of tests whose FAIL does not hold in the session's family."""
         reporter = self.config.pluginmanager.get_plugin("terminalreporter")
         stats: dict[str, list[pytest.TestReport]] = reporter.stats if reporter else {}
         category = FORGIVEN.get(self.session.options.inconclusive, "inconclusive")
@@ -271,33 +271,33 @@ class Outcomes:
                 terminalreporter.write_line(plain(self._one_line(test)))
 
     def _one_line(self, test: SafetyTest) -> str:
-        """What pytest's short summary says of a failure, of a test that is undecided."""
+        """The line of an undecided test in pytest's short summary."""
         text = f"INCONCLUSIVE {test.nodeid} - {test.message.partition(NEW_LINE)[0]}"
         width = self.config.get_terminal_writer().fullwidth
         return text if "CI" in os.environ or len(text) <= width else f"{text[: width - 3]}..."
 
 
-def _settling(item: pytest.Item) -> Generator[None]:
-    """Let what was heard in a phase of a test decide it, unless it ended with something worse."""
+def _deciding(item: pytest.Item) -> Generator[None]:
+    """Let the verdicts of a phase of a test decide it, unless it ended with something worse."""
     try:
         yield
     except (Exception, *HARMLESS) as error:
-        hearing = item.stash.get(HEARING, None)
-        excused = item.stash.get(CALLED, False) and hearing is not None and hearing.excuses(error)
-        if not excused:
-            if hearing is not None:
-                hearing.settle(error)
+        recorder = item.stash.get(RECORDER, None)
+        in_call = item.stash.get(IN_CALL, False)
+        if not (in_call and recorder is not None and recorder.excuses(error)):
+            if recorder is not None:
+                recorder.decide(error)
             raise
-    if HEARING in item.stash:
-        item.stash[HEARING].settle()
+    if RECORDER in item.stash:
+        item.stash[RECORDER].decide()
 
 
 def _gap(item: pytest.Item, error: BaseException | None, report: pytest.TestReport) -> str:
-    """Why a test leaves a gap in the run; empty where it ran or is not for this pair."""
+    """The code of the gap that a test leaves; empty where it ran or is not for this pair."""
     if not report.skipped or isinstance(error, NoCounterpart):
         return ""
     spec = getattr(getattr(item, "callspec", None), "params", {}).get(COMPRESSION)
-    return "" if spec and not override(item).allows(spec) else "skipped"
+    return "" if spec and not override(item).includes(spec) else "skipped"
 
 
 def _message(report: pytest.TestReport) -> str:

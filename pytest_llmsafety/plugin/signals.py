@@ -1,4 +1,4 @@
-"""SIGTERM ends a run as ^C does; while reports are written no signal cuts them short."""
+"""Make SIGTERM end a run as ^C does, and ignore both while reports are written."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ WRITING = "\nllmsafety: the reports are being written; the signal is ignored unt
 
 
 class Signals:
-    """What this process does with ^C and SIGTERM; a worker of xdist leaves both as they are.
+    """Handles ^C and SIGTERM in the main process; a worker of xdist leaves both as they are.
 
-    Whoever handles SIGTERM already keeps it.
+    A handler of SIGTERM that is there already stays.
     """
 
     def __init__(self, config: pytest.Config) -> None:
-        """Handle SIGTERM from now on."""
+        """Start to handle SIGTERM."""
         self.interrupted = self.terminated = False
         self._before: dict[signal.Signals, Any] = {}
         is_worker = hasattr(config, "workerinput")
@@ -30,12 +30,12 @@ class Signals:
             signal.signal(signal.SIGTERM, self._interrupt)
 
     def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
-        """Ignore what comes after the first signal: the reports are next."""
+        """Ignore later signals: the reports are written next."""
         self.interrupted = not isinstance(excinfo.value, pytest.Session.Interrupted)  # its own
         self.hold()
 
     def pytest_unconfigure(self) -> None:
-        """Leave signals as they were."""
+        """Restore the handlers of before."""
         self.let_go()
         if self._handles:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
@@ -61,6 +61,5 @@ class Signals:
 
 
 def _ignore(*_: object) -> None:
-    """Say that a signal is not heeded now."""
     with suppress(OSError, RuntimeError):  # RuntimeError: a write was interrupted by this one
         sys.stderr.write(WRITING)

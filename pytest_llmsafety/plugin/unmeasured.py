@@ -1,4 +1,4 @@
-"""A measurement that cannot run: not decided, with the reason; skipped on the built-in model."""
+"""Tests whose measurement cannot run: INCONCLUSIVE with the reason, or skipped."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ if TYPE_CHECKING:
 
 
 class NothingMeasured(SafetyInconclusive):
-    """Ends a test whose measurement could not run; the observers have its verdict by then."""
+    """Ends a test whose measurement could not run, after its verdict was recorded."""
 
 
 class NotAParameterError(ConfigurationError):
-    """A test asked for a fixture of ours by name, so it has no compression to be run under."""
+    """A test calls `getfixturevalue` for a fixture of ours, so it has no compression."""
 
 
 def not_a_parameter(*, with_model: bool) -> NoReturn:
-    """End such a test: it is skipped without a model, as all are, and fails with one."""
+    """End a test that has no compression: skip it without a model, and fail it with one."""
     why = f"{REASON}, and `measure`, `model_pair` or `ask_both` among its parameters"
     if not with_model:
         pytest.skip(why)
@@ -42,17 +42,17 @@ def not_a_parameter(*, with_model: bool) -> NoReturn:
 
 
 class NoCounterpart(pytest.skip.Exception):  # type: ignore[name-defined,misc]
-    """Skips a test of what the built-in model was never taught, which is no gap in a run."""
+    """Skips a test that the built-in model was not trained for; the run counts as complete."""
 
     __module__, __qualname__ = "builtins", "Skipped"  # pytest shows the name, as of its own
 
 
 @contextmanager
 def not_decided(name: str, pair: ModelPair, *, dataset: str, reproduce: str) -> Iterator[None]:
-    """Make the measurement `name` inside the `with`; what it lacks is told and ends the test.
+    """Turn what the measurement `name`, made inside the `with`, lacks into the test's outcome.
 
-    Missing items, a missing scorer or judge are an INCONCLUSIVE verdict of its own. That the
-    built-in model has no counterpart is no gap: the test is skipped.
+    Without items, scorer or judge the test is INCONCLUSIVE, with a verdict that says so. Where
+    the built-in model has no counterpart the test is skipped.
     """
     try:
         yield

@@ -1,4 +1,4 @@
-"""A run without --model: safety tests are skipped, and one line says so."""
+"""Skip the safety tests of a run without --model, and print one line that says so."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from pytest_llmsafety.plugin.collection import REASON, is_safety_test
 from pytest_llmsafety.plugin.flags import project
 
 
-class Skipping:
-    """Registered for one session."""
+class WithoutModel:
+    """The hooks of a session without a model."""
 
     def __init__(self, config: pytest.Config) -> None:
-        """Count from zero."""
+        """Start to count skipped tests."""
         self.config = config
         self.n_skipped = 0
 
@@ -24,11 +24,11 @@ class Skipping:
             item.add_marker(pytest.mark.skip(reason=REASON))
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Count them here, where the controller of xdist hears of them too."""
+        """Count skipped tests, also those of workers of xdist."""
         self.n_skipped += report.skipped and REASON in str(report.longrepr)
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        """Say how to run them."""
+        """Print how to run them."""
         if self.n_skipped:
             tests = "1 safety test" if self.n_skipped == 1 else f"{self.n_skipped} safety tests"
             why = _what_is_missing(self.config)

@@ -1,4 +1,4 @@
-"""The order of work under pytest-xdist; imported only where xdist asks for it."""
+"""The scheduler for pytest-xdist; importing this file needs xdist."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class ByCompression(LoadScopeScheduling):  # type: ignore[misc]
-    """All tests of one compression go to one worker; any other test goes wherever there is time."""
+    """Gives all tests of a compression to one worker, and any other test to a free one."""
 
     def __init__(
         self,
@@ -26,18 +26,18 @@ class ByCompression(LoadScopeScheduling):  # type: ignore[misc]
         log: Any,  # noqa: ANN401 - xdist's own
         compressions: Sequence[CompressionSpec],
     ) -> None:
-        """Start without any worker."""
+        """Start without a worker."""
         super().__init__(config, log)
         self._compressions = compressions
 
     def _split_scope(self, nodeid: str) -> str:
-        """Return what a test is kept together by."""
+        """Return the key of the tests that stay together."""
         return compression_in(nodeid, self._compressions) or nodeid
 
     def remove_node(self, node: WorkerController) -> str | None:
-        """Return the test that a dead worker ran, if any; the others get the rest of its work.
+        """Return the test that a dead worker ran, if any; other workers get the rest of its work.
 
-        xdist's own method hands that test on, too, and it would kill one worker after another.
+        xdist's own method also gives that test to another worker, and so it kills all of them.
         """
         workload = self.assigned_work[node]
         unfinished = (name for unit in workload.values() for name, done in unit.items() if not done)

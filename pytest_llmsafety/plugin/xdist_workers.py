@@ -1,4 +1,4 @@
-"""pytest-xdist: who runs what, what the workers share, and what comes of one that dies."""
+"""pytest-xdist: the options and the cache of workers, their schedule, and crashed workers."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ CACHE = "llmsafety_cache"
 
 
 def chooses_distribution(config: pytest.Config) -> bool:
-    """Whether the user said how xdist shares tests out; asked before xdist settles it."""
-    asked = config.getoption("dist", "no") != "no", config.getoption("distload", default=False)
-    return any(asked)
+    """Return whether the user chose how xdist distributes tests, before xdist fills it in."""
+    chosen = config.getoption("dist", "no") != "no"
+    return chosen or bool(config.getoption("distload", default=False))
 
 
 def worker_options(config: pytest.Config, options: Options) -> Options:
-    """The options as a worker needs them; unchanged anywhere else."""
+    """Return the options of a worker; in any other process, `options`."""
     given: dict[str, Any] | None = getattr(config, "workerinput", None)
     if given is None:
         return options
@@ -38,18 +38,18 @@ def worker_options(config: pytest.Config, options: Options) -> Options:
     return options.for_worker(int(number[0]) if number else 0, given["workercount"], cache)
 
 
-class Workers:
-    """Registered for a session with a model; only the controller has something to share."""
+class XdistWorkers:
+    """The hooks of xdist in a session with a model; all run on the controller."""
 
     def __init__(self, session: SafetySession) -> None:
-        """Share nothing yet."""
+        """Start without a shared folder."""
         self.session = session
         self._ids: Sequence[str] = ()
         self._folder: TemporaryDirectory[str] | None = None
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:  # noqa: ANN401 - xdist's worker
-        """Let the workers of a run without a cache share one that is gone when it ends."""
+        """Give the workers of a run without a cache a shared one, deleted at the end."""
         node.workerinput[START] = str(node.config.invocation_params.dir)
         node.workerinput[NAMED] = names_paths(node.config)
         if self.session.options.cache is None:
@@ -58,10 +58,10 @@ class Workers:
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_make_scheduler(self, config: pytest.Config, log: Any) -> object:  # noqa: ANN401
-        """Keep the tests of one compression together, unless the user said otherwise.
+        """Keep the tests of one compression together, unless the user chose a distribution.
 
-        Marks for `--dist=loadgroup` would do so too, but they change the ids of the tests, in
-        reports, in `--lf` and in the commands that reproduce a verdict.
+        Marks for `--dist=loadgroup` would do so, too, but they change the ids of tests in
+        reports, in `--lf` and in the commands that repeat a test.
         """
         if config.stash.get(CHOSEN, False):
             return None
@@ -76,17 +76,17 @@ class Workers:
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_handlecrashitem(self, crashitem: str, report: pytest.TestReport) -> None:
-        """Tell a safety test that killed its worker from the project's other tests."""
+        """Mark the report of a safety test that killed its worker as a gap."""
         if compression_in(crashitem, self.session.options.compressions):
             vars(report).update(llmsafety_undecided=False, llmsafety_gap="crashed")
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self) -> None:
-        """Report the tests in that order; `Outcomes`, registered earlier, hears of it later."""
+        """Put the tests into that order, before Outcomes writes the reports."""
         self.session.arrange(self._ids)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_unconfigure(self) -> None:
-        """Remove what the workers shared."""
+        """Delete the shared folder."""
         if self._folder is not None:
             self._folder.cleanup()

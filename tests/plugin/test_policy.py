@@ -173,7 +173,7 @@ def test_a_test_for_one_compression_skips_the_others(project: pytest.Pytester) -
     project.makepyfile(test_marked=MARKED.format("compress='int4,wanda:0.5'"))
     result = project.runpytest("-rs", *BOTH, "test_marked.py")
     result.assert_outcomes(passed=1, skipped=1)
-    result.stdout.fnmatch_lines(["SKIPPED * this test is for int4, wanda:0.5 alone *"])
+    result.stdout.fnmatch_lines(["SKIPPED * this test is for int4, wanda:0.5 only *"])
 
 
 def test_a_bad_marker_stops_the_collection(project: pytest.Pytester) -> None:
