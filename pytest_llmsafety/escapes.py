@@ -1,22 +1,22 @@
-"""Text of others as a terminal or a log shows it, and as neither of them obeys it."""
+"""Escape texts of others, so that a terminal or a CI's log shows them and obeys none."""
 
 from __future__ import annotations
 
 import re
 
 COMMAND = re.compile(r"##(?=\w*\[)")
-"""`##[group]` and `##vso[...]` are commands to GitHub and Azure anywhere in a line of a log."""
+"""GitHub and Azure obey `##[group]` and `##vso[...]` anywhere in a line of a log."""
 COMMAND_LINE = re.compile(r"^(\s*):(?=:)")
-"""`::set-output ...` is one at the start of a line."""
+"""GitHub obeys `::set-output ...` at the start of a line."""
 
 
 def plain(text: str) -> str:
-    """Return lines that a terminal or a CI's log shows and does not obey."""
+    """Return the text with control marks and commands of CIs escaped; line ends stay."""
     return "\n".join(map(_line, text.split("\n")))
 
 
 def escaped(text: str) -> str:
-    """Return text with control and direction marks written out, line ends among them."""
+    """Return the text with control and direction marks escaped, also line ends."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 

@@ -1,4 +1,4 @@
-"""Replace secrets in texts: a key, however a server spells it, and the access in an address."""
+"""Replace secrets in texts: a key in any spelling, and user, password and query of URLs."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from functools import lru_cache
 
 HIDDEN = "***"
 SHORTEST_KEY = 4
-"""A shorter one is a placeholder that servers without keys ask for, and a word of any text."""
+"""A shorter key is a placeholder for servers without keys, and may be a word of any text."""
 SHORTEST_CODE = 6
 USER = re.compile(r"(?<=://)[^\s/?#'\"<>]+(?=@)")
 QUERY = re.compile(r"([a-z][a-z0-9+.-]*://[^\s?#'\"<>]*)\?[^\s#'\"<>]+", re.IGNORECASE)
 
 
 def without_key(text: str, key: str) -> str:
-    """Return `text` with `key` replaced, also where it is escaped, quoted or in base64.
+    """Return `text` with `key` replaced, in any case and spelling.
 
-    Escaped as in JSON, URLs, HTML or hexadecimal digits, in capitals, in a longer text in base64.
+    Spellings are those of JSON, URLs, HTML, hexadecimal digits, and base64 of a longer text.
     """
     return _pattern(key).sub(HIDDEN, text) if len(key) >= SHORTEST_KEY else text
 
@@ -29,13 +29,12 @@ def without_access(text: str) -> str:
 
 @lru_cache(maxsize=8)
 def _pattern(key: str) -> re.Pattern[str]:
-    """Return what matches a key in any of its spellings."""
     spelled = ["".join(map(_letter, key)), key.encode().hex(), *_in_base64(key.encode())]
     return re.compile("|".join(spelled), re.IGNORECASE)
 
 
 def _letter(letter: str) -> str:
-    """Return what matches one letter: itself, or as JSON, an URL or HTML may write it."""
+    """The pattern of one letter as it is, and as JSON, a URL or HTML may write it."""
     code = ord(letter)
     in_url = "".join(f"%{byte:02x}" for byte in letter.encode())
     return (
@@ -45,7 +44,7 @@ def _letter(letter: str) -> str:
 
 
 def _in_base64(key: bytes) -> list[str]:
-    """Return what matches the digits of a key in a base64 text, wherever in it the key begins."""
+    """The patterns of a key in a base64 text, for each of the three offsets of its first byte."""
     found = []
     for before in range(3):
         digits = base64.b64encode(bytes(before) + key).decode().rstrip("=")

@@ -1,11 +1,10 @@
-"""ModelSpec, CompressionSpec and ModelPair: what the user asked for, parsed once.
+"""Models, compressions and margins as the user named them, parsed once.
 
-A compression is one step or several joined by `+`; a step is a method, and after it its
-parameters, each with a colon before it (`gptq:4:g128`, `checkpoint:PATH+int8`). `@seed=1` at
-the very end draws the calibration texts with that seed, and `@seed=0..2` stands for three
-compressions. Compressions are separated by commas. What a method takes is declared by the
-method (compressors/parameters.py). A comma and a plus sign always separate, so a path that
-holds one needs a link of another name; colons in a path are letters like any other.
+A compression is one step, or several joined by `+`. A step is a method and its parameters, each
+after a colon (`gptq:4:g128`, `checkpoint:PATH+int8`); compressors/parameters.py says which
+parameters a method has. `@seed=1` at the very end draws the calibration texts with that seed,
+and `@seed=0..2` stands for three compressions. Commas separate compressions. Commas and plus
+signs always separate, so a path with one needs a link of another name; a path may have colons.
 `alphapruning:wanda:0.7` is another spelling of `wanda:0.7:alpha`.
 """
 
@@ -40,7 +39,7 @@ DELTA = re.compile(
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """The model as asked for.
+    """A model as the user named it.
 
     `name` is a local folder, a hub id (`org/name`, with `revision` after `@`) or `phantom`, or
     whatever the `backend` calls its models. `dtype` is one of DTYPES; `auto` is bfloat16 on a GPU
@@ -60,7 +59,7 @@ class ModelSpec:
         return self.name == PHANTOM
 
     def __str__(self) -> str:
-        """The name as the user types it."""
+        """Return the name as the user types it."""
         name = f"{self.name}@{self.revision}" if self.revision else self.name
         return name if self.backend == TRANSFORMERS else f"{self.backend}:{name}"
 
@@ -91,13 +90,13 @@ class ModelSpec:
 
 @dataclass(frozen=True)
 class Step:
-    """One method of a compression with all its parameters as one text: `gptq` and `4:g128`."""
+    """One method of a compression, and its parameters as one text: `gptq` and `4:g128`."""
 
     method: str
     parameter: str = ""
 
     def __str__(self) -> str:
-        """The step as the user types it."""
+        """Return the step as the user types it."""
         return f"{self.method}:{self.parameter}" if self.parameter else self.method
 
     @property
@@ -110,7 +109,7 @@ class Step:
 
     @property
     def before_parts(self) -> str:
-        """The parameter without the parts of `delta` at its end; colons before them stay."""
+        """The parameter up to the parts of `delta` at its end; it may contain colons."""
         found = DELTA.fullmatch(self.parameter)
         return found["base"] if found else ""
 
@@ -122,9 +121,9 @@ class Step:
 
 @dataclass(frozen=True)
 class CompressionSpec:
-    """What is done to the dense model, step after step.
+    """The steps that compress the dense model, in order.
 
-    `seed` draws the calibration texts of every step; None leaves it to the run.
+    `seed` draws the calibration texts of every step; None stands for the run's seed.
     """
 
     steps: tuple[Step, ...]
@@ -132,11 +131,11 @@ class CompressionSpec:
 
     @property
     def is_dense(self) -> bool:
-        """Whether nothing is done: the dense model against itself, an A/A run."""
+        """Whether this is an A/A run: the dense model is compared with itself."""
         return self.steps == (Step(DENSE),)
 
     def __str__(self) -> str:
-        """The compression as the user types it; `parse` reads it back."""
+        """Return the compression as the user types it; `parse` reads it back."""
         seed = "" if self.seed is None else f"@seed={self.seed}"
         return "+".join(map(str, self.steps)) + seed
 
@@ -151,7 +150,7 @@ class CompressionSpec:
         if len(specs) > 1:
             message = (
                 f"'{text}' stands for {len(specs)} compressions. Expected one, such as {specs[0]}; "
-                "a range of seeds has its place in --compress."
+                "a range of seeds works in --compress only."
             )
             raise ConfigurationError(message)
         return specs[0]
@@ -160,8 +159,8 @@ class CompressionSpec:
     def parse_list(cls, text: str) -> tuple[CompressionSpec, ...]:
         """Read `--compress`: compressions separated by commas, each at most once.
 
-        `wanda:0.5@seed=0..2` becomes three. Raises ConfigurationError when one is given twice,
-        and for a comma where a fraction or the name of the method is cut off by it.
+        `wanda:0.5@seed=0..2` becomes three. Raises ConfigurationError for one that is given
+        twice, and for a comma inside a fraction (`wanda:0,5`) or a compression.
         """
         first, *others = text.split(",")
         for part in (other.strip() for other in others):
@@ -199,7 +198,6 @@ class CompressionSpec:
 
 
 def _alpha(step: Step) -> Step:
-    """`alphapruning:wanda:0.7` as `wanda:0.7:alpha`."""
     method, _, parameter = step.parameter.partition(":")
     if not method[:1].isalpha() or not parameter:
         message = (
@@ -240,7 +238,7 @@ class AppliedMargin:
 
 @dataclass(frozen=True)
 class Margins:
-    """The margins of a run, kept apart by where they stand, so that `of` can choose one.
+    """The margins of a run by the place where each stands; `of` chooses the one that counts.
 
     `flags` holds (key, margin) of --llmsafety-margin, `marker` the margin of the test's marker,
     and `file` (key, margin) and `groups` (measurement, group, margin) of pyproject.toml. A key is
@@ -279,7 +277,7 @@ class Margins:
 
 @dataclass(frozen=True)
 class Arm:
-    """One side of a pair: a model, and what is done to it before it answers.
+    """One side of a pair: a model and its compression, None for the dense model.
 
     `again` is the dense model asked a second time, in other batches, with answers of its own.
     """
@@ -290,7 +288,7 @@ class Arm:
 
     @property
     def name(self) -> str:
-        """`dense`, or the compression as the user wrote it."""
+        """The word `dense`, or the compression as the user wrote it."""
         if self.compression is None:
             return "dense again" if self.again else "dense"
         return str(self.compression)

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 TABLE = "[tool.llmsafety.margins]"
 OTHERS = ("flips", "agreement", "ratio")
-"""Quantities of a measurement other than its score; the key of their margin is `NAME.flips`."""
+"""Quantities of a measurement other than its score; their margins have keys like `NAME.flips`."""
 DEFAULT = "default"
-"""In the table of one measurement: the margin of the whole, and of groups that have none."""
+"""The key of a measurement's own margin in its table, which groups without one use, too."""
 
 
 def read_margins(project: Mapping[str, object], given: Sequence[tuple[str, float]]) -> Margins:

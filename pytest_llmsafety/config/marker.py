@@ -1,4 +1,4 @@
-"""What the marker of one test says for that test alone."""
+"""The settings that the marker `llmsafety` gives one test."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ KEYWORDS = ("margin", "limit", "confidence", "worst", "compress")
 
 @dataclass(frozen=True)
 class Override:
-    """Settings of one test; None and an empty tuple leave what the run says.
+    """Settings of one test; None leaves the setting of the run.
 
-    `margin` is that of every assertion of the test; `compressions` are the only ones that it is
-    for.
+    `margin` applies to every assertion of the test. The test is for `compressions` only; empty
+    for all.
     """
 
     margin: float | None = None
@@ -32,7 +32,7 @@ class Override:
 
     @classmethod
     def read(cls, args: Sequence[object], kwargs: Mapping[str, Any]) -> Override:
-        """Read the arguments of a marker. Raises ConfigurationError that names the argument."""
+        """Return the settings in a marker. Raises ConfigurationError that names the argument."""
         if args:
             message = (
                 f"the marker {MARKER} takes no argument without a name, got {args[0]!r}. Expected "
@@ -59,12 +59,11 @@ class Override:
         )
 
     def includes(self, spec: CompressionSpec) -> bool:
-        """Whether the test is for a compression."""
+        """Return whether the test is for a compression."""
         return not self.compressions or spec in self.compressions
 
 
 def _compressions(value: object) -> tuple[CompressionSpec, ...]:
-    """Read `compress=`: a text as after --compress, or a list of texts."""
     from pytest_llmsafety import compressors
 
     if value is None:
@@ -79,6 +78,5 @@ def _compressions(value: object) -> tuple[CompressionSpec, ...]:
 
 
 def _refuse(name: str, value: object, expected: str) -> NoReturn:
-    """Raise for an argument of the wrong kind."""
     message = f"marker {MARKER}, {name}: expected {expected}, got {value!r}"
     raise ConfigurationError(message)

@@ -19,7 +19,14 @@ from pytest_llmsafety.config.margins import read_margins
 from pytest_llmsafety.errors import ConfigurationError
 from pytest_llmsafety.paths import as_given, user_path
 from pytest_llmsafety.redaction import without_access
-from pytest_llmsafety.specs import CORE, DTYPES, CompressionSpec, Margins, ModelSpec
+from pytest_llmsafety.specs import (
+    CORE,
+    DTYPES,
+    TRANSFORMERS,
+    CompressionSpec,
+    Margins,
+    ModelSpec,
+)
 from pytest_llmsafety.types import ChatSettings
 
 if TYPE_CHECKING:
@@ -129,8 +136,8 @@ def _data_folder(text: str) -> Path | None:
 FLAGS = (
     Flag(
         "model",
-        "the dense model: a folder, a hub id (`org/name`, `org/name@revision`), `phantom` (built "
-        "in), or `off`",
+        "the dense model: a folder, a hub id (`org/name`, `org/name@revision`), `BACKEND:NAME`, "
+        "`phantom` (built in), or `off`",
         metavar="MODEL",
         default="none: safety tests are skipped",
         short=True,
@@ -611,7 +618,8 @@ def _model(found: Mapping[str, Any]) -> ModelSpec:
     spec = ModelSpec.parse(found["model"], dtype=dtype, device=device)
     folder = user_path(spec.name)
     is_folder = folder.exists() or spec.name.startswith((".", "/", "~"))
-    if is_folder and not spec.is_phantom and (found["update-baseline"] or not found["baseline"]):
+    is_needed = found["update-baseline"] or not found["baseline"]
+    if spec.backend == TRANSFORMERS and not spec.is_phantom and is_folder and is_needed:
         check_folder(folder)
     return spec
 

@@ -1,4 +1,4 @@
-"""What a project states for every run: `[tool.llmsafety]` of its pyproject.toml."""
+"""The settings of a project for all its runs: `[tool.llmsafety]` of its pyproject.toml."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 NAME = "llmsafety"
 FILE = "pyproject.toml"
 REQUIRE = f"{NAME}_require"
-"""The one setting that pytest's own configuration holds."""
+"""The only key of ours in pytest's own settings."""
 MARGINS = "margins"
 KEYS = {flag.name: flag for flag in FLAGS if flag.in_project}
 ELSEWHERE = re.compile(rf"{CORE}|{OFF}|~.*|hub:.*|[\w+.-]+://.*|[\w+.-]+::.*")
@@ -60,16 +60,16 @@ def read_project(path: Path) -> dict[str, Any]:
 
 
 def policy_files(start: Path, others: Sequence[Path] = ()) -> list[Path]:
-    """Return the files that state TABLE: from `start` upwards, the nearest first, then `others`.
+    """Return the files with TABLE, the nearest to `start` first, then `others`; the first counts.
 
-    The first one counts. Raises ConfigurationError for a table that is spelled otherwise.
+    Raises ConfigurationError for a table that is spelled otherwise.
     """
     near = [folder / FILE for folder in (start, *start.parents)]
     return [path for path in dict.fromkeys([*near, *others]) if path.is_file() and _states(path)]
 
 
 def check_sections(path: Path) -> None:
-    """Raise ConfigurationError for a section of an ini file, or a key of pytest's, meant for us."""
+    """Raise ConfigurationError for a section or key of ours in an ini file, where none is read."""
     from iniconfig import IniConfig, ParseError
 
     text = path.read_text("utf-8", "replace")
@@ -91,7 +91,7 @@ def check_toml(path: Path) -> None:
 
 
 def _states(path: Path) -> bool:
-    """Whether a pyproject.toml has the table; a file that is not TOML matters where it names us."""
+    """Whether a pyproject.toml has the table; one that is not TOML is an error if it names us."""
     try:
         return NAME in _tables(path).get("tool", {})
     except ConfigurationError as error:
@@ -103,7 +103,6 @@ def _states(path: Path) -> bool:
 
 
 def _table(path: Path) -> dict[str, Any]:
-    """The table of the file, if it has one."""
     table: object = _tables(path).get("tool", {}).get(NAME, {})
     if not isinstance(table, dict):
         message = f"'{path}': expected the table {TABLE}, got tool.llmsafety = {table!r}"
@@ -120,7 +119,7 @@ def _tables(path: Path) -> dict[str, Any]:
     try:
         contents: dict[str, Any] = tomllib.loads(path.read_text("utf-8"))
     except (OSError, ValueError) as error:
-        message = f"cannot read '{path}': {error}. Expected TOML; mend the file."
+        message = f"cannot read '{path}': {error}. Expected TOML. Repair the file."
         raise ConfigurationError(message) from error
     tools = contents.get("tool", {})
     of_pytest = contents.get("pytest", {}), tools.get("pytest", {})
@@ -158,7 +157,6 @@ def _refuse_keys(path: Path, keys: Iterable[str]) -> None:
 
 
 def _value(flag: Flag, value: object, root: Path) -> Any:  # noqa: ANN401 - as its flag reads it
-    """The value of a key, as the flag of that name has it."""
     where = f"{TABLE} {flag.name}"
     listed = flag.repeated or flag.name == "compress"
     if value == []:
