@@ -174,7 +174,7 @@ class _Reader:
 
     def read(self, parameter: str) -> Values:
         if any(part.split() != [part] for part in parameter.split(":") if "=" not in part and part):
-            message = "there is a blank in it, and a spec has none"
+            message = "it holds a blank, and a spec has no blanks"
             raise ValueError(message)
         for part in self._parts(parameter):
             self._take(part)

@@ -39,7 +39,7 @@ def check(step: Step, values: Values, declared: Parameters) -> None:
     elif values.pattern and (alpha or file):
         problem = "N:M leaves every layer the same share, so alpha and alloc= need a sparsity"
     elif values.key("epsilon") is not None and not alpha:
-        problem = "epsilon= belongs to alpha, which is not there"
+        problem = "epsilon= needs alpha, which was not given"
     if problem:
         message = f"'{step}': {problem}. Write it like {declared.example}."
         raise ConfigurationError(message)

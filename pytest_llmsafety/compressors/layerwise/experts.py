@@ -30,7 +30,7 @@ LAYOUTS = {
 FLAT = {"DbrxExpertGLU": ("moe_num_experts", {"w1": False, "v1": False, "w2": True})}
 """The same of classes that keep the experts one below the other, and what counts these."""
 ROUTER = "router, kept dense"
-UNKNOWN = "experts in a layout that is not known, kept dense"
+UNKNOWN = "experts in an unknown layout, kept dense"
 STACK = 3
 
 

@@ -216,7 +216,7 @@ def check_finite(layers: Sequence[Layer]) -> None:
         if not is_finite(layer.weight):
             message = (
                 f"{layer.name} holds NaN or Inf weights, so nothing was changed. Expected finite "
-                "ones: is the checkpoint whole, and the dtype wide enough?"
+                "ones: is the checkpoint complete, and the dtype wide enough?"
             )
             raise NonFiniteWeightsError(message)
 

@@ -192,7 +192,8 @@ def check_runs(loaded: PreTrainedModel, step: Step) -> None:
     except Exception as error:
         message = (
             f"'{step}' was loaded, but does not run ({type(error).__name__}: {error}). Expected a "
-            "checkpoint that its package can run on this device: is it whole, and the package new?"
+            "checkpoint that its package can run on this device: is it complete, and is the "
+            "package up to date?"
         )
         raise ModelError(message) from error
 
@@ -254,7 +255,7 @@ def _sizes(
     sizes |= {one.name: each * one.count for one in unnamed}
     count = sum(len(one.shape) > 1 for one in unnamed)
     have = "matrix has another name" if count == 1 else "matrices have other names"
-    text = f"{count} {have} in the files: bits as the mean of what is left there"
+    text = f"{count} {have} in the files: their bits are the mean of what is left there"
     return sizes, (text,) if count else ()
 
 

@@ -49,8 +49,9 @@ class Gptq(LayerCompressor):
         values = read(step, self.parameters)
         if "static" in values.flags and not values.group_size:
             message = (
-                f"'{step}': static is about the grids of groups, and there are none: one grid for "
-                f"a whole channel is always found first. Give a group size too: {step}:g128."
+                f"'{step}': static is about the grids of groups, and no group size was given (the "
+                "grid of a whole channel is always found first). Give a group size too: "
+                f"{step}:g128."
             )
             raise ConfigurationError(message)
 

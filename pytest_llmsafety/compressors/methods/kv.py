@@ -68,7 +68,7 @@ class KeyValueCache(Compressor):
             return
         group = values.group_size or GROUP
         if "kivi" not in values.flags:
-            message = f"'{step}': residual= says how kivi cuts a text. Write {step}:kivi."
+            message = f"'{step}': residual= needs kivi. Write {step}:kivi."
             raise ConfigurationError(message)
         if int(residual) % group:
             message = (
@@ -157,7 +157,7 @@ def tried(
     loose = 1e-3 if dense.dtype in {torch.float32, torch.float64} else 0.1
     if float((plain - dense).abs().max()) > loose * float(dense.std()):
         message = (
-            f"{kind} answers otherwise with a cache of this kind, though nothing is rounded in "
+            f"{kind} gives other logits with a cache of this kind, though nothing is rounded in "
             "it. Expected attention that reads keys and values through the cache and its mask."
         )
         raise UnsupportedModelError(message)

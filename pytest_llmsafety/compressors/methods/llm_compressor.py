@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 SCALE_BITS = 16
 ENVIRONMENT = (
-    "It wants transformers 5.15 to 5.17, so give it an environment of its own and run pytest "
+    "It needs transformers 5.15 to 5.17, so give it an environment of its own and run pytest "
     "there: python -m venv llmc; llmc/bin/pip install 'pytest-llmsafety[llmcompressor]'. Or "
     "compress with it elsewhere, save the model, and judge the folder here: checkpoint:FOLDER."
 )

@@ -222,7 +222,7 @@ def _plan(model: PreTrainedModel, sizes: Sizes, *, channels: int, keys: int, wan
         return Plan(smaller, (removed, stay), stay)
     if keys < wanted:
         fewer = (
-            f"{wanted} groups of heads should go, but {type(model.config).__name__} takes no "
+            f"{wanted} groups of heads should go, but {type(model.config).__name__} cannot have "
             f"{sizes.without(wanted, 0).heads} heads at width {model.config.hidden_size}"
         )
         return Plan(smaller, (removed, fewer), "")
@@ -236,11 +236,11 @@ def _why_all_stay(model: PreTrainedModel, sizes: Sizes, channels: int, wanted: i
     why = f"the share to remove is less than one of the {sizes.keys} groups"
     if wanted:
         heads, width = sizes.without(wanted, 0).heads, model.config.hidden_size
-        why = f"{type(model.config).__name__} takes no {heads} heads at width {width}"
+        why = f"{type(model.config).__name__} cannot have {heads} heads at width {width}"
     for keys in range(wanted + 1, sizes.keys):
         if can_be_configured(model, sizes.without(keys, channels), savable=True):
             least = math.ceil(1000 * keys / sizes.keys) / 1000
-            return f"{why}; shares from {least:g} on remove {keys} of the {sizes.keys} groups"
+            return f"{why}; shares of at least {least:g} remove {keys} of the {sizes.keys} groups"
     return why
 
 
@@ -306,7 +306,7 @@ def gated_blocks(model: PreTrainedModel) -> tuple[tuple[GatedBlock, ...], Sizes]
         found.append(GatedBlock(block.module, layers))
     sizes = _sizes(model.config.get_text_config(), found[0].layers)
     if sizes is None:
-        raise _unsupported(model, "its configuration does not tell the sizes of its layers")
+        raise _unsupported(model, "its configuration does not hold the sizes of its layers")
     return tuple(found), sizes
 
 

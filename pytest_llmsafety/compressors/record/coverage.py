@@ -46,8 +46,8 @@ LISTED = 3
 SHOWN = 0.01
 """The least share of the parameters that a header mentions."""
 UNCHANGED = "its values did not change"
-ROUNDED = "its values moved by a rounding at most, and it is stored in no fewer bits"
-REPLACED = "it was taken apart into other parameters, which cannot be compared"
+ROUNDED = "its values moved by at most a rounding, and it is not stored in fewer bits"
+REPLACED = "it was split into other parameters, which cannot be compared"
 IN_A_BLOCK = re.compile(r"\.\d+\.")
 VECTORS = "norms, biases and other vectors"
 

@@ -105,7 +105,7 @@ def test_mapping_is_linear_and_keeps_the_mean():
     [
         ("wanda:2:4:alpha", "need a sparsity"),
         ("wanda:0.5:alpha:alloc=x.json", "expected one of them"),
-        ("magnitude:0.5:epsilon=0.2", "belongs to alpha"),
+        ("magnitude:0.5:epsilon=0.2", "needs alpha"),
         ("magnitude:0.5:alloc=absent.json", "cannot be read"),
         ("magnitude:0.5:alpha:epsilon=1", "epsilon has to be"),
     ],

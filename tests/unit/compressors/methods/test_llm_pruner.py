@@ -119,7 +119,8 @@ def test_heads_stay_where_the_configuration_wants_them(eight_heads):
     assert eight_heads.config.num_key_value_heads == 8
     assert "0 of 8 groups of heads" in record.notes[0]
     assert (
-        "LlamaConfig takes no 7 heads at width 64; shares from 0.5 on remove 4 " in record.notes[1]
+        "LlamaConfig cannot have 7 heads at width 64; shares of at least 0.5 remove 4 "
+        in record.notes[1]
     )
 
 
@@ -129,7 +130,7 @@ def test_the_record_says_why_all_heads_stay(eight_heads):
     assert {row[4] for row in record.kept if "self_attn" in row[0]} == {record.notes[1]}
     record = compress(random_model("llama"), "llm-pruner:0.2:l1")
     (reason,) = {row[4] for row in record.kept if "self_attn" in row[0]}
-    assert "less than one of the 2 groups; shares from 0.5 on remove 1 of the 2" in reason
+    assert "less than one of the 2 groups; shares of at least 0.5 remove 1 of the 2" in reason
     assert record.changed_body_share < 0.8
     assert compress(random_model("llama"), "llm-pruner:0.5:l1").changed_body_share > 0.9
 
