@@ -7,7 +7,7 @@ import pytest
 from tools.write_tables import BLOCKS, ROOT, suite_margins, written
 
 
-@pytest.mark.parametrize(("file", "block"), BLOCKS, ids=" ".join)
+@pytest.mark.parametrize(("file", "block"), BLOCKS, ids=map(": ".join, BLOCKS))
 def test_no_table_is_stale(file: str, block: str) -> None:
     """`python -m tools.write_tables` would change nothing."""
     fresh = written(file, block) == (ROOT / file).read_text("utf-8")
