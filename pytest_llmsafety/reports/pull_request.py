@@ -9,7 +9,7 @@ from pytest_llmsafety.assertions.message import shown
 from pytest_llmsafety.reports import baseline_diff, gaps, rows
 from pytest_llmsafety.reports.advice import sentences
 from pytest_llmsafety.reports.budget import Budget
-from pytest_llmsafety.reports.html.text import told
+from pytest_llmsafety.reports.html.text import shortened
 from pytest_llmsafety.reports.markdown import bullets, code, folded, table, text
 from pytest_llmsafety.reports.replicates import spreads
 from pytest_llmsafety.reports.tables import Tables
@@ -62,7 +62,7 @@ class Summary:
 
 def _gaps(run: Run) -> list[str]:
     """What did not run, where the run is not whole."""
-    return [text(told(gaps.sentence(run.gaps), LONGEST)), ""] if run.gaps else []
+    return [text(shortened(gaps.sentence(run.gaps), LONGEST)), ""] if run.gaps else []
 
 
 def _word(run: Run) -> str:
@@ -118,13 +118,13 @@ def _next(run: Run, budget: Budget) -> list[str]:
 
 def _sentence(head: str, line: str) -> str:
     """Return a sentence of a list, with the outcome at its beginning in bold type."""
-    plain = told(line, LONGEST)
+    plain = shortened(line, LONGEST)
     return f"- **{text(head)}**{text(plain[len(head) :])}" if head else f"- {text(plain)}"
 
 
 def _bullets(lines: Iterable[str]) -> list[list[str]]:
     """A list of plain texts, each an entry."""
-    return [bullets([told(line, LONGEST)]) for line in lines]
+    return [bullets([shortened(line, LONGEST)]) for line in lines]
 
 
 def _kept(entries: Iterable[list[str]], budget: Budget) -> list[str]:

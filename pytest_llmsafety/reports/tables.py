@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from pytest_llmsafety.assertions.message import shown
 from pytest_llmsafety.reports import gaps, rows
-from pytest_llmsafety.reports.html.text import told
+from pytest_llmsafety.reports.html.text import shortened
 from pytest_llmsafety.reports.markdown import bullets, table, text
 
 if TYPE_CHECKING:
@@ -83,9 +83,9 @@ class Tables:
 
     def _title(self, number: int) -> list[str]:
         """What a compression did to the model."""
-        title = told(rows.title(*self._blocks[number]), LONGEST_TITLE)
+        title = shortened(rows.title(*self._blocks[number]), LONGEST_TITLE)
         served = bullets(
-            told(line, LONGEST_TITLE) for line in rows.artefact(self._blocks[number][1])
+            shortened(line, LONGEST_TITLE) for line in rows.artefact(self._blocks[number][1])
         )
         return [f"The model {text(title)}.", "", *served, *([""] if served else [])]
 

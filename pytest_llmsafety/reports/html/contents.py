@@ -1,4 +1,4 @@
-"""What is on the page: the run, sorted into sections and cut to the room that there is."""
+"""Sort a run into the sections of the page, and cut it to the room that there is."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ NUMBER = re.compile(r"[-+]?\d[\d.,e+-]*")
 
 
 def contents(run: Run, room: Room) -> dict[str, Any]:
-    """The parts of the page; each list holds as many entries as there is room for, the gravest."""
+    """Return the parts of the page by name; each list holds the worst entries that fit."""
     verdicts, most = run.verdicts, room.entries
     ranked = rows.gravest(verdicts)
     shown, full = _of(verdicts, ranked[: room.verdicts]), _of(verdicts, ranked[:most])
@@ -68,7 +68,7 @@ def contents(run: Run, room: Room) -> dict[str, Any]:
 
 
 def overall(run: Run, broken: Sequence[SafetyTest]) -> str:
-    """The word at the top: no PASS while anything is open."""
+    """Return the word at the top of the page; PASS only if nothing is open."""
     outcomes = {verdict.outcome for verdict in run.verdicts}
     if Outcome.FAIL in outcomes:
         return "FAIL"
@@ -81,7 +81,7 @@ def overall(run: Run, broken: Sequence[SafetyTest]) -> str:
 
 
 def _of(verdicts: Sequence[Verdict], kept: Sequence[Verdict]) -> list[Verdict]:
-    """Those of the verdicts that are kept, in their order."""
+    """Return the kept verdicts in the order of `verdicts`."""
     known = set(map(id, kept))
     return [verdict for verdict in verdicts if id(verdict) in known]
 
@@ -89,21 +89,20 @@ def _of(verdicts: Sequence[Verdict], kept: Sequence[Verdict]) -> list[Verdict]:
 def _blocks(
     candidates: Sequence[Candidate], kept: Sequence[Verdict]
 ) -> list[tuple[str, list[Verdict]]]:
-    """The verdicts that are kept by compression."""
     blocks = [(one.compression, _of(one.verdicts, kept)) for one in candidates]
     return [(compression, members) for compression, members in blocks if members]
 
 
 def wrong_once_in(verdicts: Iterable[Verdict]) -> int | None:
-    """N where each PASS and FAIL is wrong in at most 1 of N runs: the least sure one's counts."""
+    """Return N such that each PASS and FAIL is wrong in at most 1 of N runs; None without any."""
     levels = [verdict.decision.confidence for verdict in verdicts if verdict.decision]
     return math.floor(1 / (1 - min(levels)) + ROUNDING) if levels and min(levels) < 1 else None
 
 
 def _candidates(run: Run, verdicts: Sequence[Verdict]) -> list[Candidate]:
-    """The compressions in their order, each with its verdicts and its tests without one.
+    """Return the compressions in their order, with their verdicts and their tests without one.
 
-    A run that only planned asked no model, so its tests do not speak against a compression.
+    A run that only plans asks no model, so its tests do not count against a compression.
     """
     broken = [] if run.plans else [test.compression for test in run.undecided if _broke(test)]
     names = [*(verdict.compression for verdict in verdicts), *filter(None, broken)]
@@ -120,12 +119,12 @@ def _candidates(run: Run, verdicts: Sequence[Verdict]) -> list[Candidate]:
 
 
 def _broke(test: SafetyTest) -> bool:
-    """Whether a test without a verdict should have come to one."""
+    """Return whether a test without a verdict should have one."""
     return test.outcome in BROKEN
 
 
 def _by_wording(verdicts: Sequence[Verdict], field: str) -> list[tuple[str, list[str]]]:
-    """Texts that differ in their numbers at most, with the verdicts that bear them."""
+    """Return texts that differ in their numbers only once, with the names of their verdicts."""
     found: dict[str, tuple[str, dict[str, None]]] = {}
     for verdict in verdicts:
         for text in getattr(verdict, field):
@@ -135,6 +134,6 @@ def _by_wording(verdicts: Sequence[Verdict], field: str) -> list[tuple[str, list
 
 
 def _datasets(verdicts: Sequence[Verdict]) -> list[tuple[str, str, str, int]]:
-    """Name, digest of the items, scorer and number of items of every data set that was asked."""
+    """Return name, digest of the items, scorer and number of items of every data set."""
     rows = {(v.dataset, v.data_digest, v.scorer, v.n_suite) for v in verdicts}
     return sorted(rows)

@@ -1,4 +1,4 @@
-"""A plot of matplotlib as SVG for the page: no styles, no fixed colours, names of its own."""
+"""Turn a plot of matplotlib into SVG for the page, with the page's classes in place of colours."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from xml.etree import ElementTree as ET
 
 from markupsafe import Markup
 
-from pytest_llmsafety.reports.html.text import told
+from pytest_llmsafety.reports.html.text import shortened
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -23,7 +23,7 @@ PALETTE = {
         ("ink", "faint", "PASS", "FAIL", "INCONCLUSIVE", *(f"heat{level}" for level in range(7))), 1
     )
 }
-"""Colours that stand for classes of the page's style sheet, which knows light, dark and print."""
+"""Colours that become classes of the page's style sheet, which has light, dark and print."""
 
 RC: dict[Any, Any] = {
     "axes.edgecolor": PALETTE["faint"],
@@ -41,16 +41,16 @@ CLASSES = {colour: name for name, colour in PALETTE.items()}
 COLOURED = ("fill", "stroke")
 EDGE = 4
 SHOWN_SIZE = 1.25
-"""Pixels a point: ten points are then about the size of the page's small text."""
+"""Pixels a point, so that ten points are about the size of the page's small text."""
 LEFT_TO_THE_PAGE = {"font-family": None, "font-size": "10px"}
-"""Properties of text that the style sheet sets; None: whatever their value."""
+"""Properties of text that the style sheet sets; None stands for any value."""
 UNTURNED = "rotate(-0"
 NAMESPACE = re.compile(r"\{[^}]*\}")
 REFERENCE = re.compile(r"#(?=\w)")
 
 
 class Canvas(NamedTuple):
-    """Width and height of a plot in points, and how far its axes are from the edges."""
+    """Width and height of a plot in points, and the distances of its axes from the edges."""
 
     width: float
     height: float
@@ -71,16 +71,16 @@ class Canvas(NamedTuple):
 
 
 def room_for(texts: Iterable[str], most: int) -> float:
-    """Points that the longest of `texts` takes, cut to `most` characters, and some to spare."""
-    return 6.1 * max(len(told(text, most)) for text in texts) + 4 * EDGE
+    """Return enough points for the longest of `texts`, cut to `most` characters."""
+    return 6.1 * max(len(shortened(text, most)) for text in texts) + 4 * EDGE
 
 
 def picture(paint: Callable[[Axes], None], canvas: Canvas, *, name: str, title: str) -> Markup:
-    """What `paint` draws, as an `<svg>` to be put into the page; equal input, equal text.
+    """Return what `paint` draws as an `<svg>` for the page; equal input gives equal text.
 
-    `name` is unique on the page; `title` is read aloud in the picture's place. Texts are shown
-    as they are, never read as formulas. Neither the user's settings of matplotlib nor its
-    warnings (a letter that its font lacks) count here.
+    `name` is unique on the page, and screen readers read `title`. Texts are never read as
+    formulas. The user's settings of matplotlib and its warnings (a letter that its font lacks) are
+    ignored.
     """
     import matplotlib as mpl
     from matplotlib.figure import Figure
@@ -100,7 +100,7 @@ def picture(paint: Callable[[Axes], None], canvas: Canvas, *, name: str, title: 
 
 
 def _for_the_page(text: str, canvas: Canvas, name: str, title: str) -> Markup:
-    """The SVG of matplotlib as part of an HTML page whose policy forbids inline styles."""
+    """Return the SVG of matplotlib without inline styles, which the page's policy forbids."""
     root = ET.fromstring(text)  # noqa: S314 - written by matplotlib a line ago
     for element in root.iter():
         element.tag = NAMESPACE.sub("", element.tag)
@@ -142,7 +142,7 @@ def _restyle(element: ET.Element) -> None:
 
 
 def _rename(element: ET.Element, name: str, used: set[str]) -> None:
-    """Keep the ids that something refers to, under names of this picture; drop the others."""
+    """Give the ids that are used a name of this picture, and drop the others."""
     own = element.attrib.pop("id", None)
     for key, value in element.attrib.items():
         if _references(value):
@@ -152,7 +152,6 @@ def _rename(element: ET.Element, name: str, used: set[str]) -> None:
 
 
 def _references(value: str) -> list[str]:
-    """The ids that an attribute's value points to."""
     if value.startswith("#"):
         return [value[1:]]
     return [value[5:-1]] if value.startswith("url(#") else []

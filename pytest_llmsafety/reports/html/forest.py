@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from pytest_llmsafety.reports.figures import bounds, change, margin
 from pytest_llmsafety.reports.html.drawing import PALETTE, Canvas, picture, room_for
 from pytest_llmsafety.reports.html.multiples import LARGEST, multiples
-from pytest_llmsafety.reports.html.text import told
+from pytest_llmsafety.reports.html.text import shortened
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pytest_llmsafety.assertions.verdict import Verdict
 
 ROW, TOP, BOTTOM = 17, 18, 40
-SCALE, BESIDE = 350, 250
+SCALE, NUMBERS_WIDTH = 350, 250
 MARKS = {"PASS": "o", "FAIL": "s", "INCONCLUSIVE": "D"}
 LINEAR = 2.0
 """The scale is linear up to twice the margin, and logarithmic beyond."""
@@ -27,7 +27,7 @@ NAME, NUMBERS = 44, 11
 
 
 def forest(blocks: Sequence[tuple[str, Sequence[Verdict]]]) -> Markup:
-    """One line a verdict, by compression."""
+    """Return the forest plot: one line a verdict, by compression."""
     rows: list[Verdict | str] = []
     for compression, verdicts in blocks:
         rows += [compression, *verdicts]
@@ -40,7 +40,7 @@ def forest(blocks: Sequence[tuple[str, Sequence[Verdict]]]) -> Markup:
         scale_in_margins(axes, [v for row in rows if not isinstance(row, str) for v in [row]])
         for place, row in enumerate(rows):
             if isinstance(row, str):
-                _text(axes, -0.02, place, told(row, NAME), "right", weight="bold")
+                _text(axes, -0.02, place, shortened(row, NAME), "right", weight="bold")
             else:
                 _row(axes, place, row)
         for outcome in MARKS:
@@ -51,7 +51,7 @@ def forest(blocks: Sequence[tuple[str, Sequence[Verdict]]]) -> Markup:
 
     return picture(
         paint,
-        Canvas(left + SCALE + BESIDE, height, left, BESIDE, TOP, BOTTOM),
+        Canvas(left + SCALE + NUMBERS_WIDTH, height, left, NUMBERS_WIDTH, TOP, BOTTOM),
         name="forest",
         title="Forest plot: every change with its interval, in margins. "
         "The tables above hold the same numbers.",
@@ -75,17 +75,16 @@ def scale_in_margins(axes: Axes, verdicts: Sequence[Verdict]) -> None:
 
 
 def _row(axes: Axes, place: int, verdict: Verdict) -> None:
-    """One verdict: its name and numbers."""
     low, high = bounds(verdict)
-    _text(axes, -0.02, place, told(verdict.name, NAME), "right")
-    _text(axes, 1.02, place, told(change(verdict), NUMBERS), "left")
+    _text(axes, -0.02, place, shortened(verdict.name, NAME), "right")
+    _text(axes, 1.02, place, shortened(change(verdict), NUMBERS), "left")
     interval = f"{low} .. {high}" if verdict.decision else "-"
-    _text(axes, 1.19, place, told(interval, 2 * NUMBERS + 4), "left")
-    _text(axes, 1.56, place, told(margin(verdict), NUMBERS), "left")
+    _text(axes, 1.19, place, shortened(interval, 2 * NUMBERS + 4), "left")
+    _text(axes, 1.56, place, shortened(margin(verdict), NUMBERS), "left")
 
 
 def _intervals(axes: Axes, rows: Sequence[Verdict | str], outcome: str) -> None:
-    """Estimates and bounds of all verdicts of one outcome; an arrow where a bound is far off."""
+    """Draw the verdicts of one outcome, with an arrow where a bound is off the scale."""
     judged = [(n, v) for n, v in enumerate(rows) if not isinstance(v, str)]
     found = [(n, multiples(v.decision)) for n, v in judged if v.outcome.value == outcome]
     known = [(n, m) for n, m in found if m]
@@ -104,7 +103,6 @@ def _intervals(axes: Axes, rows: Sequence[Verdict | str], outcome: str) -> None:
 def _text(
     axes: Axes, x: float, place: int, text: str, side: str, *, weight: str = "normal"
 ) -> None:
-    """A text beside the axes, at the height of row `place`."""
     axes.text(
         x,
         place,

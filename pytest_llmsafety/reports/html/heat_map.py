@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from pytest_llmsafety.reports.html.drawing import EDGE, PALETTE, Canvas, picture, room_for
 from pytest_llmsafety.reports.html.multiples import multiples, times
-from pytest_llmsafety.reports.html.text import told
+from pytest_llmsafety.reports.html.text import shortened
 from pytest_llmsafety.stats import Outcome
 
 if TYPE_CHECKING:
@@ -123,9 +123,9 @@ def drawn(heat: HeatMap, number: int) -> Markup:
         axes.set_xlim(0, shape[0])
         axes.set_ylim(shape[1], 0)
         for x, name in enumerate(heat.columns):
-            axes.text(x + 0.5, -0.25, told(name, NAME), rotation=90, ha="center", va="bottom")
+            axes.text(x + 0.5, -0.25, shortened(name, NAME), rotation=90, ha="center", va="bottom")
         for y, (group, cells) in enumerate(heat.rows):
-            axes.text(-0.12, y + 0.5, told(group, NAME), ha="right", va="center_baseline")
+            axes.text(-0.12, y + 0.5, shortened(group, NAME), ha="right", va="center_baseline")
             for x, cell in enumerate(cells):
                 colour = level(cell)
                 if cell is None or colour is None:

@@ -1,4 +1,4 @@
-"""A change in multiples of its margin, so that every measurement fits on one scale."""
+"""Changes as multiples of their margins, so that all measurements fit on one scale."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ if TYPE_CHECKING:
     from pytest_llmsafety.stats import Decision
 
 LARGEST = 1000.0
-SHORT = 10  # from here on without decimals
+SHORT = 10  # larger numbers are shown without decimals
 
 
 @dataclass(frozen=True)
 class Multiples:
-    """Estimate and bounds of a worsening over its margin: 1 is exactly the margin.
+    """Estimate and bounds of a worsening, divided by its margin: 1 is the margin itself.
 
-    Cut to -1000..1000, because a plot has no room for an infinite bound.
+    They are cut to -1000..1000, because a plot has no room for an infinite bound.
     """
 
     estimate: float
@@ -26,7 +26,7 @@ class Multiples:
 
 
 def multiples(decision: Decision | None) -> Multiples | None:
-    """The figures of `decision` over its margin; None where a number or the margin is none."""
+    """Return the figures of `decision` divided by its margin; None where that is no number."""
     if decision is None or not 0 < decision.margin < math.inf:
         return None
     numbers = (decision.estimate, decision.lower, decision.upper)
@@ -36,7 +36,7 @@ def multiples(decision: Decision | None) -> Multiples | None:
 
 
 def times(multiple: float | None) -> str:
-    """A multiple as a short text: `+0.42`, `-12`, `>+1000`."""
+    """Return a multiple as a short text: `+0.42`, `-12`, `>+1000`."""
     if multiple is None:
         return "-"
     if abs(multiple) >= LARGEST:
@@ -46,5 +46,4 @@ def times(multiple: float | None) -> str:
 
 
 def _cut(multiple: float) -> float:
-    """`multiple` within -1000..1000."""
     return max(-LARGEST, min(LARGEST, multiple))

@@ -1,4 +1,4 @@
-"""report.html: composed from a run, escaped throughout, and kept under two megabytes."""
+"""Write report.html of a run: every text is escaped, and the page is under two megabytes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pytest_llmsafety.reports.html import heat_map
 from pytest_llmsafety.reports.html.contents import contents
 from pytest_llmsafety.reports.html.multiples import multiples, times
 from pytest_llmsafety.reports.html.room import BRIEF, LARGEST_BYTES, NAME, ROOMS, Room, estimate
-from pytest_llmsafety.reports.html.text import told
+from pytest_llmsafety.reports.html.text import shortened
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -24,19 +24,18 @@ if TYPE_CHECKING:
 
 
 class HtmlReport:
-    """Verdict first, then the evidence, then how it came about."""
+    """Report with the verdict first, then the evidence, then how it was measured."""
 
     file_name = "report.html"
 
     def render(self, run: Run) -> str:
-        """Return the page; it refers to nothing outside itself and runs no script."""
+        """Return the page, which loads no other file and runs no script."""
         rooms = (room for room in ROOMS[:-1] if estimate(run, room) < LARGEST_BYTES)
         pages = (self._page(run, room) for room in rooms)
         small = (page for page in pages if len(page.encode()) < LARGEST_BYTES)
         return next(small, None) or self._page(run, ROOMS[-1])
 
     def _page(self, run: Run, room: Room) -> str:
-        """The page with as much as `room` allows."""
         from markupsafe import Markup
 
         style = Path(__file__).with_name("report.css").read_text("utf-8")
@@ -50,12 +49,12 @@ class HtmlReport:
 
 
 def environment(room: Room) -> Environment:
-    """Jinja2 that escapes HTML, and shows all but numbers through `told`, whoever wrote it."""
+    """Return a Jinja2 environment that escapes HTML and cuts every text with `shortened`."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     def plain(value: object) -> object:
         known = value is None or isinstance(value, (int, float)) or hasattr(value, "__html__")
-        return value if known else told(str(value), room.characters)
+        return value if known else shortened(str(value), room.characters)
 
     made = Environment(
         autoescape=True,
@@ -84,6 +83,6 @@ def environment(room: Room) -> Environment:
         "times": times,
     }
     made.globals.update(shown)
-    made.filters["name"] = partial(told, room=NAME)
-    made.filters["brief"] = partial(told, room=BRIEF)
+    made.filters["name"] = partial(shortened, room=NAME)
+    made.filters["brief"] = partial(shortened, room=BRIEF)
     return made

@@ -1,4 +1,4 @@
-"""How much of a run the page has room for, told before anything is drawn."""
+"""How much of a run fits on the page, estimated before anything is drawn."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from markupsafe import escape
 
 from pytest_llmsafety.reports import rows
-from pytest_llmsafety.reports.html.text import told
+from pytest_llmsafety.reports.html.text import shortened
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -16,20 +16,21 @@ if TYPE_CHECKING:
     from pytest_llmsafety.reports.run import Run
 
 LARGEST_BYTES = 2_000_000
-NAME, BRIEF = 120, 400  # characters of names and of messages, whatever the room
+NAME, BRIEF = 120, 400  # characters of names and of messages, in every room
 MOST_CELLS = 2_500
 """Cells of all heat maps together: each takes about a millisecond to draw."""
 FRAME = 40_000
 ROW, FULL, GROUP, FIGURE, ITEM = 1150, 950, 130, 120, 450
 CELL, TEST, CARD, LINE = 270, 150, 2500, 60
-"""Bytes of an entry beside its texts, a little more than was counted on pages."""
+"""Bytes of an entry without its texts, a little more than was counted on pages."""
 
 
 class Room(NamedTuple):
-    """How many entries the page has at most.
+    """The most entries that the page has.
 
-    `verdicts` have a row and a mark. `entries` is for any other list, and so many verdicts are
-    told in full. `groups` are those of one verdict, and `characters` those of a text.
+    `verdicts` limits those with a row and a mark; `entries` limits every other list, and the
+    verdicts with all their details. `groups` limits the groups of a verdict, and `characters` the
+    length of a text.
     """
 
     verdicts: int
@@ -48,16 +49,16 @@ ROOMS = (
     Room(12, 12, 8, 150),
     Room(4, 4, 4, 80),
 )
-"""Groups and long texts are given up first, then what is told in full, then rows of verdicts."""
+"""Groups and long texts are cut first, then details of verdicts, then rows of verdicts."""
 
 
 def most_rows(grouped: Sequence[Verdict], room: Room) -> int:
-    """How many groups a heat map may have, so that all maps together are soon drawn."""
+    """Return how many groups a heat map may have, so that all maps are drawn in a few seconds."""
     return max(4, min(room.groups, MOST_CELLS // max(1, len(grouped))))
 
 
 def estimate(run: Run, room: Room) -> int:
-    """About how many bytes the page takes in this room; nothing is drawn to find out."""
+    """Return about how many bytes the page takes in this room, without drawing it."""
     ranked = rows.gravest(run.verdicts)
     shown, full = ranked[: room.verdicts], ranked[: room.entries]
     grouped = [verdict for verdict in full if verdict.groups]
@@ -78,15 +79,15 @@ def estimate(run: Run, room: Room) -> int:
 
 
 def _full(verdict: Verdict, room: Room) -> int:
-    """What a verdict told in full takes, with its worst items."""
+    """Return the bytes of a verdict with all its details and its worst items."""
     texts = [*verdict.reasons, *verdict.assumptions, *verdict.notes, verdict.reproduce]
     texts += [text for one in verdict.artefact for text in (one.what, one.dense, one.compressed)]
-    said = [text for i in verdict.worst for text in (i.prompt, i.dense_text, i.compressed_text)]
+    items = [text for i in verdict.worst for text in (i.prompt, i.dense_text, i.compressed_text)]
     return (
         FULL
         + 4 * _bytes([verdict.name, verdict.compression], NAME)
         + _bytes([verdict.dataset, verdict.scorer], NAME)
-        + _bytes([*texts, *said], room.characters)
+        + _bytes([*texts, *items], room.characters)
         + LINE * len(texts)
         + ITEM * len(verdict.worst)
         + sum(GROUP + _bytes([one.group], NAME) for one in verdict.groups[: room.groups])
@@ -95,5 +96,6 @@ def _full(verdict: Verdict, room: Room) -> int:
 
 
 def _bytes(texts: Iterable[str], characters: int) -> int:
-    """What texts take as they are shown, cut to so many characters each."""
-    return sum(len(escape(told(text, characters)).encode("utf-8", "replace")) for text in texts)
+    return sum(
+        len(escape(shortened(text, characters)).encode("utf-8", "replace")) for text in texts
+    )

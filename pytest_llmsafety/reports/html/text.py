@@ -1,4 +1,4 @@
-"""Text of models, data sets and users as it is shown on a page: cut, and with nothing hidden."""
+"""Cut the text of models, data sets and users for a page, and write out hidden characters."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import unicodedata
 from pytest_llmsafety.escapes import escaped
 
 STACKED = 4
-"""Marks that one letter may bear; more of them are drawn over the lines above and below."""
+"""Marks on one letter; more of them would cover the lines above and below."""
 
 
-def told(text: str, room: int) -> str:
-    """`text` with control and direction characters written out, in about `room` characters.
+def shortened(text: str, room: int) -> str:
+    """Return `text` in about `room` characters, with control and direction characters written out.
 
-    Where it is cut, the number of characters that there were is added, if there is room to say.
+    A text that is cut ends with its number of characters, where there is room for it.
     """
     start = text[: room + 1]
     if not (start.isascii() and start.isprintable()):
@@ -27,7 +27,6 @@ def told(text: str, room: int) -> str:
 
 
 def _unstacked(text: str) -> str:
-    """`text` with the marks on a letter written out from the fifth on."""
     shown, marks = [], 0
     for character in text:
         marks = marks + 1 if unicodedata.combining(character) else 0

@@ -1,4 +1,4 @@
-"""Size against harm, one mark a compression: which one to ship."""
+"""Plot size against harm, one mark a compression, to choose the one to ship."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pytest_llmsafety.reports.figures import size
 from pytest_llmsafety.reports.html.drawing import PALETTE, Canvas, picture, room_for
 from pytest_llmsafety.reports.html.forest import MARKS, scale_in_margins
 from pytest_llmsafety.reports.html.multiples import Multiples, multiples
-from pytest_llmsafety.reports.html.text import told
+from pytest_llmsafety.reports.html.text import shortened
 from pytest_llmsafety.reports.rows import of_these
 from pytest_llmsafety.stats import Outcome
 
@@ -29,16 +29,15 @@ LINE = 13
 LEADER = 24
 """Points between the plot and the names to its right."""
 LINK = {"arrowstyle": "-", "linewidth": 0.5, "relpos": (0, 0.5)}
-"""How a name is tied to its mark: from the middle of its left edge."""
+"""The line from a name to its mark begins in the middle of the name's left edge."""
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """One compression of a run: what became of the model, and the measurement harmed most.
+    """One compression of a run, with its verdicts.
 
-    `broken` counts its tests that came to no verdict, or failed in spite of it. `share` is its
-    size over the dense one's.
-    `incomplete`: the run has gaps, so that its verdicts are not all that there should be.
+    `broken` counts its tests that ended without a verdict, or failed in spite of it. `incomplete`
+    says that the run has gaps, so that verdicts may be missing.
     """
 
     compression: str
@@ -48,29 +47,29 @@ class Candidate:
 
     @property
     def record(self) -> CompressionRecord | None:
-        """What the compressor did, where a verdict says so."""
+        """The compression record, where a verdict has one."""
         return next((v.record for v in self.verdicts if v.record), None)
 
     @property
     def share(self) -> float | None:
-        """Size over that of the dense model, None where it is unknown."""
+        """Size divided by the dense model's, None where it is unknown."""
         record = self.record
         return record.bytes_after / record.bytes_before if record and record.bytes_before else None
 
     @property
     def worst(self) -> Verdict | None:
-        """The verdict that is farthest into, or beyond, its margin."""
+        """The verdict with the largest change in multiples of its margin."""
         known = [(m.estimate, m.upper, v) for v in self.verdicts if (m := multiples(v.decision))]
         return max(known, key=lambda row: row[:2])[2] if known else None
 
     @property
     def harm(self) -> Multiples | None:
-        """How far that is, in multiples of its margin."""
+        """The figures of the worst verdict in multiples of its margin."""
         return multiples(self.worst.decision) if self.worst else None
 
     @property
     def outcome(self) -> Outcome:
-        """FAIL where one verdict is, PASS where all are and none is missing."""
+        """FAIL if one verdict is FAIL, PASS if all are PASS and none is missing."""
         outcomes = {verdict.outcome for verdict in self.verdicts}
         if Outcome.FAIL in outcomes:
             return Outcome.FAIL
@@ -79,17 +78,17 @@ class Candidate:
 
     @property
     def word(self) -> str:
-        """What its card says: INCOMPLETE instead of anything but FAIL where the run has gaps."""
+        """The word on its card: the outcome, or INCOMPLETE where the run has gaps and no FAIL."""
         failed = self.outcome is Outcome.FAIL
         return gaps.INCOMPLETE if self.incomplete and not failed else self.outcome.value
 
     def count(self, outcome: str) -> int:
-        """How many of its verdicts have this outcome."""
+        """Return how many of its verdicts have this outcome."""
         return sum(verdict.outcome.value == outcome for verdict in self.verdicts)
 
 
 def answer(candidates: Sequence[Candidate]) -> str:
-    """Which compression is the smallest of those that passed everything."""
+    """Return a sentence on the smallest compression that passed everything."""
     passed = [c for c in candidates if c.outcome is Outcome.PASS]
     sized = [(c.share, c) for c in passed if c.share is not None]
     if not passed:
@@ -106,12 +105,12 @@ def answer(candidates: Sequence[Candidate]) -> str:
 
 
 def trade_off(candidates: Sequence[Candidate]) -> Markup | None:
-    """The plot, or None where no compression has both a size and a figure."""
+    """Return the plot, or None where no compression has both a size and a figure."""
     known = [(c, c.share, c.harm) for c in candidates if c.share is not None and c.harm]
     if not known:
         return None
     known.sort(key=lambda each: (each[1], -each[2].estimate))
-    names = [told(candidate.compression, LONGEST_NAME) for candidate, _, _ in known]
+    names = [shortened(candidate.compression, LONGEST_NAME) for candidate, _, _ in known]
     right = room_for(names, LONGEST_NAME) + LEADER
     tall = max(300, LINE * len(known) + 60)
     canvas = Canvas(620 + right, tall, left=56, right=right, top=16, bottom=44)
@@ -126,7 +125,7 @@ def trade_off(candidates: Sequence[Candidate]) -> Markup | None:
         axes.set_ylabel("size, % of the dense model")
         axes.set_ylim(0, 100 * top)
         axes.spines[["left"]].set_visible(True)
-        beside = axes.get_yaxis_transform()  # across: shares of the axes, up: data
+        transform = axes.get_yaxis_transform()  # across: shares of the axes, up: data
         for (candidate, share, harm), name, place in zip(known, names, places, strict=True):
             colour = PALETTE[candidate.outcome.value]
             at = 100 * share
@@ -137,7 +136,7 @@ def trade_off(candidates: Sequence[Candidate]) -> Markup | None:
                 name,
                 (harm.estimate, at),
                 xytext=(column, 100 * top * place),
-                textcoords=beside,
+                textcoords=transform,
                 va="center",
                 arrowprops={**LINK, "color": PALETTE["faint"]},
                 annotation_clip=False,
@@ -153,7 +152,7 @@ def trade_off(candidates: Sequence[Candidate]) -> Markup | None:
 
 
 def apart(heights: Sequence[float], line: float) -> list[float]:
-    """Rising `heights`, shares of a plot, moved as little as `line` between any two of them needs.
+    """Return rising `heights`, as shares of a plot, moved so that two differ by at least `line`.
 
     They stay inside the plot as long as there is room for all of them.
     """

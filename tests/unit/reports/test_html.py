@@ -24,7 +24,7 @@ from pytest_llmsafety.reports.html.heat_map import CELL_WIDTH, cell_text, heat_m
 from pytest_llmsafety.reports.html.multiples import Multiples, multiples, times
 from pytest_llmsafety.reports.html.page import HtmlReport, environment
 from pytest_llmsafety.reports.html.room import LARGEST_BYTES, ROOMS, Room, estimate
-from pytest_llmsafety.reports.html.text import told
+from pytest_llmsafety.reports.html.text import shortened
 from pytest_llmsafety.reports.html.trade_off import Candidate, answer, apart, trade_off
 from pytest_llmsafety.reports.run import Run, SafetyTest
 from pytest_llmsafety.stats import Outcome
@@ -137,15 +137,15 @@ def test_hostile_texts_stay_text() -> None:
 
 def test_long_texts_are_cut_and_counted() -> None:
     """A text of a million characters says how long it is, in a name or in a prompt."""
-    assert told("a" * 1_000_000, 100) == "a" * 100 + " ... (1,000,000 characters)"
-    assert told("a" * 50, 20) == "a" * 18 + ".."
-    assert told("\x00" * 50, 100) == r"\x00" * 25 + " ... (50 characters)"
-    assert told("as it is", 100) == "as it is"
+    assert shortened("a" * 1_000_000, 100) == "a" * 100 + " ... (1,000,000 characters)"
+    assert shortened("a" * 50, 20) == "a" * 18 + ".."
+    assert shortened("\x00" * 50, 100) == r"\x00" * 25 + " ... (50 characters)"
+    assert shortened("as it is", 100) == "as it is"
 
 
 def test_marks_are_not_piled_up() -> None:
     """A letter keeps four marks, which any script needs; further ones are written out."""
-    assert told("e" + "\u0301" * 6 + "f", 100) == "e" + "\u0301" * 4 + r"\u0301\u0301" + "f"
+    assert shortened("e" + "\u0301" * 6 + "f", 100) == "e" + "\u0301" * 4 + r"\u0301\u0301" + "f"
 
 
 @pytest.mark.parametrize("text", ["word " * 400, "\x1b" * 2_000])
