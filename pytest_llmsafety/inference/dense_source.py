@@ -39,7 +39,7 @@ class DenseSource:
         self.baseline = baseline
         self.records = records
         self.kept: dict[str, str] = {}
-        self.beside: set[str] = set()
+        self.not_in_baseline: set[str] = set()
 
     @cached_property
     def absent(self) -> str:
@@ -100,7 +100,7 @@ class DenseSource:
             return {}
         entries = self.baseline.entries
         wanted = set(keys)
-        self.beside |= {key for key in wanted if key not in entries}
+        self.not_in_baseline |= {key for key in wanted if key not in entries}
         return {key: entries[key] for key in wanted if key in entries}
 
     def has(self, key: str) -> bool:

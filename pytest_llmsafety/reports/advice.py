@@ -1,4 +1,4 @@
-"""Why a verdict is not PASS, and what to do next, in one plain paragraph."""
+"""Say why a verdict is not PASS and what to do next, in one paragraph."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ if TYPE_CHECKING:
 
 LOOK = "it is a further look at this gate, and is counted as one"
 STOPPING = 1.5
-"""How many times as many items a test that may stop early needs for the same power, at most."""
+"""A sequential test needs at most so many times the items for the same power."""
 
 
 def sentences(verdicts: Iterable[Verdict]) -> list[str]:
-    """A sentence for each verdict that is not a PASS; what two tests found alike is said once."""
+    """Return a sentence for each verdict that is not a PASS; equal sentences once."""
     return list(dict.fromkeys(sentence(one) for one in verdicts if not one.passed))
 
 
 def sentence(verdict: Verdict) -> str:
-    """Why a verdict is not PASS, and what to do next, in plain words."""
+    """Return why a verdict is not PASS, and what to do next."""
     start = f"{verdict.outcome} {shown(verdict.name)} under {verdict.compression}:"
     reasons = " ".join(f"{escaped(text).rstrip(' .')}." for text in verdict.reasons)
     return " ".join(part for part in (start, _why(verdict), reasons, _next(verdict)) if part)
 
 
 def _why(verdict: Verdict) -> str:
-    """What the interval says against the margin."""
+    """Compare the interval with the margin in words."""
     decision = verdict.decision
     if decision is None:
         return "nothing was measured."
@@ -62,7 +62,7 @@ def _why(verdict: Verdict) -> str:
 
 
 def _next(verdict: Verdict) -> str:
-    """What the user can do: one remedy, or none where a reason holds it already."""
+    """Return one remedy, or nothing where a reason names it already."""
     if verdict.outcome is Outcome.FAIL:
         return _less(verdict)
     if verdict.remedy:
@@ -76,7 +76,7 @@ def _next(verdict: Verdict) -> str:
 
 
 def _less(verdict: Verdict) -> str:
-    """What to do where the change that was seen is as large as the margin, or larger."""
+    """Return what to do where the observed change is not below the margin."""
     if verdict.compression == DENSE:
         return "Next: find out why the dense model differs from itself; nothing was compressed."
     if verdict.outcome is Outcome.FAIL:
@@ -85,7 +85,7 @@ def _less(verdict: Verdict) -> str:
 
 
 def _too_few_clusters(verdict: Verdict) -> str:
-    """What to do where there are fewer clusters than any verdict needs; empty where not."""
+    """Return what to do where there are fewer clusters than a verdict needs; empty elsewhere."""
     decisions = [*(one.decision for one in verdict.groups), verdict.decision]
     clustered = [one for one in decisions if one and one.n_units < one.n_items]
     if not any(one.n_units < MIN_CLUSTERS for one in clustered):
@@ -97,7 +97,7 @@ def _too_few_clusters(verdict: Verdict) -> str:
 
 
 def _more(verdict: Verdict, decision: Decision) -> str:
-    """How many items would decide, where they are to be had, and what to do where they are not."""
+    """Return how many items would decide, and where to find them, or what else to do."""
     plans = [
         (decision.n_needed_80, "if nothing changed"),
         (decision.n_needed_half_80, "if the true change is half the margin"),
@@ -127,12 +127,12 @@ def _more(verdict: Verdict, decision: Decision) -> str:
 
 
 def _worse(decision: Decision) -> bool:
-    """Whether it was shown that something got worse, be it by less than the margin."""
+    """Return whether the change was shown to be a worsening, of any size."""
     return decision.lower > 0
 
 
 def _now(verdict: Verdict) -> str:
-    """How many units there are: of the smallest group, where groups are judged."""
+    """Return the number of units, or of the smallest group where groups are judged."""
     if not verdict.groups:
         return f"{verdict.decision.n_units:,}" if verdict.decision else "-"
     least = min(verdict.groups, key=lambda one: one.decision.n_units)
@@ -140,6 +140,5 @@ def _now(verdict: Verdict) -> str:
 
 
 def _data(verdict: Verdict) -> str:
-    """The data set, with its size where that is known."""
     size = f" ({verdict.n_data:,} items)" if verdict.n_data else ""
     return f"{shown(verdict.dataset or verdict.measurement)}{size}"

@@ -1,4 +1,4 @@
-"""What changed since a baseline was written: its verdicts against those of this run."""
+"""Compare the verdicts of a run with those in its baseline."""
 
 from __future__ import annotations
 
@@ -33,14 +33,15 @@ COLUMNS = (
 
 
 def rows(tests: Iterable[SafetyTest]) -> tuple[Row, ...]:
-    """The verdicts of tests as a baseline keeps them."""
+    """Return the verdicts of tests as a baseline stores them."""
     return tuple(_row(test, verdict) for test in tests for verdict in test.verdicts)
 
 
-def compared(before: Sequence[Row], now: Sequence[Row], **told: str | int) -> Since:
-    """Pair the verdicts by their test, and by what they are about where a file names no test.
+def compared(before: Sequence[Row], now: Sequence[Row], **facts: str | int) -> Since:
+    """Return how verdicts changed; `facts` are further fields of the result.
 
-    In their order where several are of the same.
+    Verdicts are paired by their test, or by measurement, compression and data set where the file
+    names no tests; several alike in their order.
     """
     tested = all(row.test for row in (*before, *now))
     pairs = _pairs(before, now, _of_test if tested else _about)
@@ -53,12 +54,12 @@ def compared(before: Sequence[Row], now: Sequence[Row], **told: str | int) -> Si
         gone=tuple(old for old, new in pairs if old and not new),
         same=len(kept),
         unlike=sum(bool(differences(old, new)) for old, new in kept),
-        **told,  # type: ignore[arg-type]
+        **facts,  # type: ignore[arg-type]
     )
 
 
 def differences(old: Row, now: Row) -> str:
-    """What of the two was measured otherwise, as far as both rows tell; empty for nothing."""
+    """Return how the two verdicts were measured in different ways; empty for no difference."""
     data = old.dataset != now.dataset or _differ(old.data_digest, now.data_digest)
     scorer = _differ(old.scorer, now.scorer)
     items = _differ(old.n_items, now.n_items)
@@ -69,24 +70,22 @@ def differences(old: Row, now: Row) -> str:
 
 
 def _differ(old: str | int, now: str | int) -> bool:
-    """Whether both are known and not the same."""
+    """Return whether both are known and not the same."""
     return bool(old and now and old != now)
 
 
 def _of_test(row: Row) -> tuple[str, ...]:
-    """The test and what it measured."""
     return row.test, row.name, row.compression
 
 
 def _about(row: Row) -> tuple[str, ...]:
-    """What a verdict is about."""
     return row.name, row.compression, row.dataset
 
 
 def _pairs(
     before: Sequence[Row], now: Sequence[Row], key: Callable[[Row], tuple[str, ...]]
 ) -> list[tuple[Row | None, Row | None]]:
-    """Rows of the same key together, in their order; None where the other side has no more."""
+    """Return rows of the same key in pairs, in their order; None where one side has no more."""
     sides: dict[tuple[str, ...], tuple[list[Row], list[Row]]] = {}
     for number, side in enumerate((before, now)):
         for row in side:
@@ -95,14 +94,14 @@ def _pairs(
 
 
 def lines(since: Since, width: int) -> list[str]:
-    """What a terminal shows of it."""
+    """Return the lines for a terminal."""
     texts = map(escaped, [*([_sentence(since)] if since.digest else []), *_files(since)])
     wide = max(width, 40)
     return [line for text in texts for line in textwrap.wrap(text, wide, subsequent_indent="  ")]
 
 
 def summed(since: Since) -> list[str]:
-    """What a page says above the table."""
+    """Return the sentences above the table of the page."""
     if not since.digest:
         return _files(since)
     counts = (
@@ -113,12 +112,11 @@ def summed(since: Since) -> list[str]:
 
 
 def _files(since: Since) -> list[str]:
-    """What there is to say of the files, beside the verdicts."""
     texts = []
-    if since.digest and since.beside:
+    if since.digest and since.not_in_baseline:
         texts.append(
-            f"{since.beside:,} answers of the dense model were not in the baseline, such as how "
-            f"likely it finds new texts, and were asked of it. {UPDATE} writes them."
+            f"{since.not_in_baseline:,} answers of the dense model were not in the baseline (for "
+            f"example the likelihood of new texts), so it was asked. {UPDATE} writes them."
         )
     if since.problem:
         texts.append(f"no baseline was written: {since.problem}")
@@ -128,13 +126,12 @@ def _files(since: Since) -> list[str]:
 
 
 def table(since: Since) -> list[tuple[str, ...]]:
-    """What is not as before, a row each: COLUMNS."""
+    """Return a row of COLUMNS for each verdict that is not as before."""
     both = [*since.changed, *((None, row) for row in since.new), *((r, None) for r in since.gone)]
     return [_cells(old, now) for old, now in both]
 
 
 def _cells(old: Row | None, now: Row | None) -> tuple[str, ...]:
-    """One row of the table; a side that was not judged is left open."""
     about = now or old
     cells = [shown(about.name), about.compression] if about else []
     for row in (old, now):
@@ -143,7 +140,6 @@ def _cells(old: Row | None, now: Row | None) -> tuple[str, ...]:
 
 
 def _sentence(since: Since) -> str:
-    """What changed, in one sentence."""
     parts = [
         f"{_named(now)} {old.outcome} -> {now.outcome} ({_figures(old, now)})"
         for old, now in since.changed
@@ -157,18 +153,16 @@ def _sentence(since: Since) -> str:
 
 
 def _same(since: Since) -> str:
-    """How many outcomes are as before, and of how many that says little of the model."""
+    """Return how many outcomes are as before, and how many of these are of another measurement."""
     unlike = f" ({since.unlike} of them on other data, items or by another scorer)"
     return f"{since.same} as before{unlike if since.unlike else ''}"
 
 
 def _named(row: Row) -> str:
-    """What a verdict is about."""
     return f"{shown(row.name)} under {row.compression}"
 
 
 def _figures(old: Row, now: Row) -> str:
-    """The change of a figure then and now, and whatever else is not as it was."""
     change = f"change {_change(old)} -> {_change(now)}"
     margin = f", margin {old.margin} -> {now.margin}" if old.margin != now.margin else ""
     other = differences(old, now)
@@ -176,14 +170,13 @@ def _figures(old: Row, now: Row) -> str:
 
 
 def _change(row: Row) -> str:
-    """Compressed - dense, or the ratio of perplexities."""
     if row.change is None:
         return "-"
     return (ratio if row.is_ratio else signed)(row.change, row.margin)
 
 
 def _row(test: SafetyTest, verdict: Verdict) -> Row:
-    """One verdict of a test; a figure that is not finite is left out."""
+    """Return one verdict of a test as a row; a figure that is not finite is left out."""
     decision = verdict.decision
     figures = {
         "margin": verdict.margin,

@@ -1,4 +1,4 @@
-"""What fits on a page of so many characters."""
+"""Choose the lines that fit into a limited number of characters."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ if TYPE_CHECKING:
 
 
 class Budget:
-    """Characters that are left for lines; each costs its length and its end."""
+    """The number of characters that are left for lines, line ends included."""
 
     def __init__(self, characters: int) -> None:
-        """Start with all of them."""
+        """Start with this number of characters."""
         self.left = characters
 
     def take(self, lines: Sequence[str]) -> bool:
-        """Whether `lines` fit; they are paid for if they do."""
+        """Return whether `lines` fit, and subtract their characters if they do."""
         cost = sum(len(line) + 1 for line in lines)
         if cost > self.left:
             return False
@@ -24,7 +24,7 @@ class Budget:
         return True
 
     def keep(self, entries: Iterable[list[str]]) -> tuple[list[str], int]:
-        """The lines of the entries that fit, in their order, and how many others there are."""
+        """Return the lines of the entries that fit, in their order, and the number of others."""
         fits = [(entry, self.take(entry)) for entry in entries]
         kept = [line for entry, fit in fits if fit for line in entry]
         return kept, sum(not fit for _, fit in fits)

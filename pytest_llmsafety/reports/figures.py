@@ -1,4 +1,4 @@
-"""The numbers of a verdict as short texts, in the direction and unit of the change."""
+"""Write the numbers of a verdict as short texts, in the direction and unit of the change."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ FEWEST, MOST = 3, 9  # decimals
 
 
 def change(verdict: Verdict) -> str:
-    """Compressed - dense, or the ratio of perplexities."""
+    """Return compressed - dense, or the ratio of perplexities."""
     return _moved(verdict, verdict.decision.estimate) if verdict.decision else "-"
 
 
 def worst_groups(verdict: Verdict, most: int | None = 2) -> list[tuple[str, str]]:
-    """Groups with their changes: the one that decides, then the worst of the others; `most`."""
+    """Return `most` groups with their changes: the one that decides, then the worst others."""
     ranked = sorted(
         verdict.groups, key=lambda one: (one.group != verdict.group, -one.decision.estimate)
     )
@@ -28,21 +28,20 @@ def worst_groups(verdict: Verdict, most: int | None = 2) -> list[tuple[str, str]
 
 
 def _moved(verdict: Verdict, estimate: float) -> str:
-    """A worsening in the direction and unit of the change."""
     if verdict.is_ratio:
         return ratio(estimate, verdict.margin)
     return signed(-estimate if verdict.higher_is_better else estimate, verdict.margin)
 
 
 def noise(verdict: Verdict) -> str:
-    """What the same figure changes between two runs of the dense model."""
+    """Return the change of the same figure between two runs of the dense model."""
     if verdict.noise is None:
         return "-"
     return (ratio if verdict.is_ratio else signed)(verdict.noise, verdict.margin)
 
 
 def bounds(verdict: Verdict) -> tuple[str, str]:
-    """Ends of the interval in the direction and unit of the change."""
+    """Return the ends of the interval in the direction and unit of the change."""
     decision = verdict.decision
     if decision is None:
         return "-", "-"
@@ -55,7 +54,7 @@ def bounds(verdict: Verdict) -> tuple[str, str]:
 
 
 def decimals(margin: float | None) -> int:
-    """How many decimals a margin needs: two digits of it, or three where it has them."""
+    """Return the decimals that show two digits of a margin, or three where it has them."""
     if margin is None or not 0 < margin < math.inf:
         return FEWEST
     written = Decimal(f"{margin:.3g}").normalize()
@@ -64,19 +63,19 @@ def decimals(margin: float | None) -> int:
 
 
 def signed(value: float, margin: float | None) -> str:
-    """A change with its sign, in as many decimals as its margin needs."""
+    """Return a change with its sign, in as many decimals as its margin needs."""
     text = f"{value:+.{decimals(margin)}f}"
     return text if float(text) else text.replace("-", "+")  # no change is +0, whichever is better
 
 
 def ratio(nats: float, margin: float | None) -> str:
-    """How many times larger a perplexity is; a broken model's may be beyond any float."""
+    """Return a ratio of perplexities; that of a broken model may be larger than any float."""
     beyond = nats > math.log(LARGEST_RATIO)
     return f"x>{LARGEST_RATIO}" if beyond else f"x{math.exp(nats):.{decimals(margin)}f}"
 
 
 def margin(verdict: Verdict) -> str:
-    """The margin in the direction and unit of the change."""
+    """Return the margin in the direction and unit of the change."""
     if verdict.decision is None:
         return "-"
     if verdict.is_ratio:
@@ -85,10 +84,10 @@ def margin(verdict: Verdict) -> str:
 
 
 def figure(value: float | None) -> str:
-    """A figure with four digits, or a dash where there is none."""
+    """Return a figure with four digits, or a dash where there is none."""
     return "-" if value is None else f"{value:.4g}"
 
 
 def size(n_bytes: int) -> str:
-    """A size that a person can read."""
+    """Return a size in GB or MB."""
     return f"{n_bytes / GIGABYTE:.2f} GB" if n_bytes >= GIGABYTE else f"{n_bytes / 1e6:.2f} MB"

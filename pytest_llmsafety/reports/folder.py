@@ -1,4 +1,4 @@
-"""Writes every registered report into one folder, each file whole or not at all."""
+"""Write every registered report into one folder, each file whole or not at all."""
 
 from __future__ import annotations
 
@@ -20,26 +20,26 @@ SUMMARY = "summary.md"
 
 
 def check_folder(folder: Path) -> None:
-    """Make the folder; ConfigurationError where no file can be written into it."""
+    """Make the folder. Raises ConfigurationError where no file can be written into it."""
     try:
         require_writable(folder)
     except OSError as error:
         message = (
             f"--llmsafety-report: cannot write to {folder}: {error}. Expected a folder that can be "
-            "written to; name another."
+            "written to. Name another folder."
         )
         raise ConfigurationError(message) from error
 
 
 def has_reports(folder: Path) -> bool:
-    """Return whether the folder holds a report, as of an earlier run."""
+    """Return whether the folder holds a report of an earlier run."""
     return any((folder / REPORTS.load(name).file_name).exists() for name in REPORTS.names())
 
 
 def begin_reports(folder: Path, run: Run) -> None:
-    """Write report.json of a run that has just begun, and remove the other reports in the folder.
+    """Write report.json of a run that begins, and remove the other reports in the folder.
 
-    Should the run be killed, no report of an earlier one is taken for its own. Raises OSError.
+    So a killed run leaves no report of an earlier run behind. Raises OSError.
     """
     for name in REPORTS.names():
         report = REPORTS.load(name)()
@@ -50,10 +50,10 @@ def begin_reports(folder: Path, run: Run) -> None:
 
 
 def write_reports(folder: Path, run: Run) -> list[Path]:
-    """Write the reports of `run` and return their paths; the folder is made where missing.
+    """Write the reports of `run` into the folder, which is made, and return their paths.
 
-    The JSON comes first: it holds all that the others show, should one of them fail. In a step of
-    GitHub Actions its summary gets the Markdown for a pull request, too.
+    The JSON is written first, because it holds what the others show if one of them fails. In a
+    step of GitHub Actions the Markdown for a pull request is added to the step's summary.
     """
     folder.mkdir(parents=True, exist_ok=True)
     texts = {}
@@ -66,6 +66,6 @@ def write_reports(folder: Path, run: Run) -> list[Path]:
             with Path(os.environ[STEP_SUMMARY]).open("a", encoding="utf-8") as file:
                 file.write(texts[SUMMARY])
         except OSError as error:
-            told = plain(f"{STEP_SUMMARY}: the summary is not added: {error}")
-            sys.stderr.write(f"\nWARNING: {told}\n")
+            warning = plain(f"{STEP_SUMMARY}: the summary is not added: {error}")
+            sys.stderr.write(f"\nWARNING: {warning}\n")
     return [folder / name for name in texts]

@@ -1,4 +1,4 @@
-"""What of a run did not run, and the sentence that says so."""
+"""The safety tests of a run that did not run, and the reasons."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ def sentence(gaps: Sequence[Gap]) -> str:
         return ""
     from pytest_llmsafety.assertions.message import shown
 
-    told = [
+    parts = [
         f"{len(gap.tests) or 'some'} {WHY[gap.code]}"
         + (f", such as {shown(gap.tests[0])}" if gap.tests else "")
         for gap in gaps
     ]
-    return f"{INCOMPLETE}: this run is not whole. Tests or files: {'; '.join(told)}."
+    return f"{INCOMPLETE}: this run is not whole. Tests or files: {'; '.join(parts)}."

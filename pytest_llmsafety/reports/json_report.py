@@ -1,4 +1,4 @@
-"""report.json: the whole run for machines, in a schema with a version."""
+"""Write report.json: the whole run for programs, in a schema with a version."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ if TYPE_CHECKING:
 
 SCHEMA = 2
 DIGITS, DECIMALS = 4, 6
-"""What is told of a number: sums in float32 move behind that with the batches."""
+"""Digits of a number that do not change with the batches, as sums in float32 do."""
 
 
 class JsonReport:
-    """Every test with its verdicts, and how the run came about.
+    """Report of every test with its verdicts, and of the run's settings.
 
-    What compression did stands once for each compression, in `records`; a verdict names its own.
-    Strict JSON: a number that is not finite becomes null. Fields are only ever added within
-    one `schema`; docs/configuration.md describes them.
+    The compression record stands once for each compression, in `records`, and a verdict has its
+    name. A number that is not finite becomes null. Within one `schema` fields are only added;
+    docs/configuration.md describes them.
     """
 
     file_name = "report.json"
 
     def render(self, run: Run) -> str:
-        """Return the report as indented JSON; text of models is escaped as JSON demands."""
+        """Return the report as indented JSON, with every text escaped."""
         records = Records(run)
         report = {
             "schema": SCHEMA,
@@ -54,9 +54,9 @@ class JsonReport:
 
 
 class Records:
-    """The compression records of a run, each under one name: that of its compression.
+    """The compression records of a run, each under the name of its compression.
 
-    Where one compression has several, as when it was made twice, the later ones are numbered.
+    A compression that was made twice can have several records; the later ones have numbers.
     """
 
     def __init__(self, run: Run) -> None:
@@ -81,7 +81,6 @@ class Records:
 
 
 def _test(test: SafetyTest, records: Records) -> dict[str, Any]:
-    """Return one test as plain values."""
     return {
         "nodeid": test.nodeid,
         "compression": test.compression,

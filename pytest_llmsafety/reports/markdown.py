@@ -1,4 +1,4 @@
-"""Markdown in which text of models and data sets stays text."""
+"""Write Markdown in which text of models and data sets stays text."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ if TYPE_CHECKING:
 ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "|": "&#124;"}
 MARKS = {mark: f"\\{mark}" for mark in "\\`*_[]~#$"}
 SPECIAL = str.maketrans(ENTITIES | MARKS)
-NO_WIDTH = "&#8203;"  # a space that nobody sees: it ends what would become a link or a mention
+NO_WIDTH = "&#8203;"  # an invisible space, which ends what would become a link or a mention
 REFERENCE = re.compile(r"@|#(?=\d)|:(?=//)|www(?=\.)", re.IGNORECASE)
 
 
 def text(plain: str) -> str:
-    """`plain` as Markdown that shows it, on one line, for anywhere but the start of a line.
+    """Return `plain` as Markdown on one line, to be used anywhere except at the start of a line.
 
-    No HTML, emphasis, link, mention, reference or table cell comes of it, on GitHub, GitLab or
-    the Hugging Face hub; control and direction marks are written out.
+    It becomes no HTML, emphasis, link, mention, reference or table cell on GitHub, GitLab or the
+    Hugging Face hub; control and direction characters are written out.
     """
     parts, end = [], 0
     for found in REFERENCE.finditer(shown := escaped(plain)):
@@ -31,7 +31,7 @@ def text(plain: str) -> str:
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]], *, left: int) -> list[str]:
-    """Lines of a table of plain texts; the first `left` columns and the last one to the left."""
+    """Return a table of plain texts; the first `left` columns and the last are aligned left."""
     middle = len(header) - left - 1
     lines = [header, *rows]
     ruler = [":--"] * left + ["--:"] * middle + [":--"]
@@ -40,12 +40,12 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]], *, left: int) ->
 
 
 def bullets(lines: Iterable[str]) -> list[str]:
-    """A list of plain texts; what would begin a heading or another list does not."""
+    """Return a list of plain texts, none of which begins a heading or another list."""
     return [f"- {text(line)}" for line in lines]
 
 
 def code(lines: Iterable[str]) -> list[str]:
-    """A block of code that none of its lines can end."""
+    """Return a block of code that none of its lines can end."""
     inside = [escaped(line) for line in lines]
     longest = max(map(len, re.findall("`+", "\n".join(inside))), default=0)
     fence = "`" * max(3, longest + 1)
@@ -53,5 +53,5 @@ def code(lines: Iterable[str]) -> list[str]:
 
 
 def folded(name: str, lines: Iterable[str]) -> list[str]:
-    """A part that is closed until a reader opens it; `name` is our own."""
+    """Return a part that a reader opens; `name` is not escaped."""
     return ["<details>", f"<summary>{name}</summary>", "", *lines, "", "</details>"]

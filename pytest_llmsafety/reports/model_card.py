@@ -1,4 +1,4 @@
-"""model-card.md: a section to paste into the card of a compressed model."""
+"""Write model-card.md: a section to paste into the card of a compressed model."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ DECISIVE = (
     "margin ", "alpha", "worst", "pin ", "scorer", "calibration",
     "chat", "template_arg ", "think_end", "answer_tokens",
 )  # fmt: skip
-"""Settings that a figure rests on."""
+"""Beginnings of the settings that can change a figure."""
 FAMILY = "A FAIL was kept where it held among all verdicts of the run (Holm)."
 MOST = 6
-"""What stayed dense is listed up to so many names."""
+"""The most names of parameters that stayed dense."""
 SUITE = "The verdicts are about these items and no others."
 
 
 class ModelCard:
-    """What was compared, the figures, their limits, the data and the commands.
+    """Report of what was compared: the figures, their limits, the data and the commands.
 
-    Where files and folders of the machine lie is not told to the world.
+    Paths of files and folders on the machine are left out, because a card is published.
     """
 
     file_name = "model-card.md"
@@ -53,9 +53,8 @@ class ModelCard:
                 "",
             ]
         for compression, verdicts in rows.blocks(run.verdicts):
-            told = [*map(published.of, verdicts)]
-            name = published.named(compression)
-            lines += [*_compared(name, told, incomplete=bool(run.gaps)), ""]
+            name, public = published.named(compression), [*map(published.of, verdicts)]
+            lines += [*_compared(name, public, incomplete=bool(run.gaps)), ""]
         run = published.of(run)
         missing = rows.undecided(run)
         lines += ["Without a verdict:", "", *bullets(missing), ""] if missing else []
@@ -66,7 +65,7 @@ class ModelCard:
 
 
 def _compared(compression: str, verdicts: Sequence[Verdict], *, incomplete: bool) -> list[str]:
-    """What was compared with what, the table, and a sentence for each that is not a PASS."""
+    """Return the models, the table, and a sentence for each verdict that is not a PASS."""
     first = verdicts[0]
     mark = f"{gaps.INCOMPLETE}: " if incomplete else ""
     lines = [
@@ -80,24 +79,24 @@ def _compared(compression: str, verdicts: Sequence[Verdict], *, incomplete: bool
     lines += ["", *bullets(served)] if served else []
     groups = group_lines(verdicts)
     lines += ["", *groups] if groups else []
-    told = sentences(verdicts)
-    return [*lines, "", *bullets(told)] if told else lines
+    texts = sentences(verdicts)
+    return [*lines, "", *bullets(texts)] if texts else lines
 
 
 def _limits(run: Run) -> list[str]:
-    """What the verdicts mean, rest on, and leave out."""
+    """Return what the verdicts mean, assume and leave out."""
     settings = dict(run.settings)
     family = FAMILY if settings.get("family") == "session" else ALONE
-    told = [rows.LEGEND, LIMIT, family]
-    told += [SUITE] if any(one.scope == "suite" for one in run.verdicts) else []
+    texts = [rows.LEGEND, LIMIT, family]
+    texts += [SUITE] if any(one.scope == "suite" for one in run.verdicts) else []
     for verdict in run.verdicts:
-        told += [f"assumed: {line}" for line in verdict.assumptions]
-        told += [f"note: {line}" for line in verdict.notes]
-    return list(dict.fromkeys(told))
+        texts += [f"assumed: {line}" for line in verdict.assumptions]
+        texts += [f"note: {line}" for line in verdict.notes]
+    return list(dict.fromkeys(texts))
 
 
 def _provenance(run: Run) -> list[str]:
-    """Digests of models and data, scorers, how each model was compressed, versions, settings."""
+    """Return digests of models and data, scorers, recipes, versions and settings."""
     data = [_data(verdict) for verdict in run.verdicts]
     versions = ", ".join(f"{name} {version}" for name, version in run.versions)
     settings = ", ".join(
@@ -106,25 +105,24 @@ def _provenance(run: Run) -> list[str]:
         if value and name.startswith(DECISIVE) and value != "False"
     )
     files = [f"{name}: digest of its files (SHA-256) {digest}" for name, digest in run.models]
-    told = [*files, *data, *map(_recipe, run.verdicts)]
-    told += [f"versions: {versions}"] if versions else []
-    told += [f"settings: {settings}"] if settings else []
-    return list(dict.fromkeys(filter(None, told)))
+    texts = [*files, *data, *map(_recipe, run.verdicts)]
+    texts += [f"versions: {versions}"] if versions else []
+    texts += [f"settings: {settings}"] if settings else []
+    return list(dict.fromkeys(filter(None, texts)))
 
 
 def _data(verdict: Verdict) -> str:
-    """The items of one measurement."""
     digest = f", digest of the items {verdict.data_digest}" if verdict.data_digest else ""
     scorer = f", judged by {verdict.scorer}" if verdict.scorer else ""
     return f"{verdict.measurement}: data set {verdict.dataset}{digest}{scorer}"
 
 
 def _recipe(verdict: Verdict) -> str:
-    """How the model was compressed."""
     if verdict.record is None:
         return ""
     given = (*verdict.record.parameters, *verdict.record.calibration)
-    told = ", ".join(f"{name} {value}" for name, value in given)
+    recipe = ", ".join(f"{name} {value}" for name, value in given)
     stayed = [f"{name} ({percent(share)})" for name, _, share, *_ in verdict.record.kept[:MOST]]
     dense = f"; stayed dense, of all parameters: {', '.join(stayed)}" if stayed else ""
-    return f"{verdict.compression}: {verdict.record.method}{f', {told}' if told else ''}{dense}"
+    how = f"{verdict.record.method}, {recipe}" if recipe else verdict.record.method
+    return f"{verdict.compression}: {how}{dense}"

@@ -1,4 +1,4 @@
-"""What the assertions of a session could find out, as a table on a terminal."""
+"""Show on a terminal what the assertions of a run could find out."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ LEGEND = (
 
 
 def plan_table(plans: Sequence[Plan], *, width: int) -> list[str]:
-    """Lines that show each assertion once, whatever the compression, then what cannot pass."""
+    """Return a table of the assertions, each once, and a line for each that cannot pass."""
     once = list({replace(plan, compression=""): plan for plan in plans}.values())
     rows = [HEADER, *map(_row, once)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
@@ -41,7 +41,6 @@ def plan_table(plans: Sequence[Plan], *, width: int) -> list[str]:
 
 
 def _row(plan: Plan) -> tuple[str, ...]:
-    """The cells of one assertion."""
     sign = "x" if plan.is_ratio else "+"
     places = decimals(plan.margin - plan.is_ratio)
     found = [f"{sign}{x:.{places}f}" if x else "-" for x in (plan.finds_80, plan.finds_90)]
@@ -56,7 +55,6 @@ def _row(plan: Plan) -> tuple[str, ...]:
 
 
 def _line(row: Sequence[str], widths: Sequence[int]) -> str:
-    """One line: the name to the left, numbers to the right."""
     first, *numbers, last = row
     cells = [first.ljust(widths[0])]
     cells += [cell.rjust(width) for cell, width in zip(numbers, widths[1:], strict=False)]

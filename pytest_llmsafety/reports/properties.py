@@ -1,4 +1,4 @@
-"""A verdict as properties of a test, which JUnit files show."""
+"""Write a verdict as properties of a test, which JUnit files show."""
 
 from __future__ import annotations
 
@@ -16,17 +16,16 @@ PREFIX = "llmsafety"
 
 
 def properties(verdict: Verdict, number: int = 1) -> list[tuple[str, str]]:
-    """Names and texts; from the second verdict of a test on, names bear its `number`.
+    """Return (name, text) of each property; names hold the `number` of a second or later verdict.
 
     `delta`, `lower` and `upper` are compressed - dense in the unit of `margin`; for perplexity
-    that is compressed / dense - 1. What is not known is left out.
+    they are compressed / dense - 1. Unknown values are left out.
     """
     prefix = PREFIX if number == 1 else f"{PREFIX}.{number}"
     return [(f"{prefix}.{name}", escaped(text)) for name, text in _texts(verdict).items() if text]
 
 
 def _texts(verdict: Verdict) -> dict[str, str]:
-    """What is told, empty where it is not known."""
     low, high = interval(verdict)
     delta = verdict.change
     if verdict.is_ratio and verdict.decision:
@@ -55,5 +54,4 @@ def _texts(verdict: Verdict) -> dict[str, str]:
 
 
 def _number(value: float | None) -> str:
-    """Six significant digits; nothing for what is no number."""
     return "" if value is None or math.isnan(value) else f"{value:.6g}"

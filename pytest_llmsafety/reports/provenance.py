@@ -1,4 +1,4 @@
-"""Where a run took place and on which files, as far as it is told without loading anything."""
+"""The machine of a run and the digests of its model files, found without loading anything."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ GIBIBYTE = 2**30
 
 
 def machine() -> tuple[tuple[str, str], ...]:
-    """Rows of (what, text): system, processor, cores, memory, and the GPUs that torch saw."""
+    """Return rows of (what, text): system, processor, cores, memory, and the GPUs of torch."""
     rows = [
         ("system", platform.platform()),
         ("processor", _processor()),
@@ -38,9 +38,9 @@ def machine() -> tuple[tuple[str, str], ...]:
 def models(
     model: ModelSpec | None, compressions: Sequence[CompressionSpec], files: FileDigests
 ) -> tuple[tuple[str, str], ...]:
-    """(name, digest of its files) of the model and of those that compressions name.
+    """Return (name, digest of its files) of the model and of each model that compressions name.
 
-    `files` knows the digests of files that the run has read. What is not there is left out.
+    `files` holds the digests of files that the run read. Models that are not there are left out.
     """
     named = [step.model for spec in compressions for step in spec.steps]
     found = {}
@@ -51,7 +51,6 @@ def models(
 
 
 def _processor() -> str:
-    """The processor's own name where the system tells it."""
     with suppress(OSError):
         for line in CPUINFO.read_text("utf-8", "replace").splitlines():
             key, _, value = line.partition(":")
@@ -61,13 +60,12 @@ def _processor() -> str:
 
 
 def _memory() -> str:
-    """Memory of the machine or of its container, empty where the system does not tell it."""
     total = total_bytes()
     return f"{total / GIBIBYTE:.1f} GiB" if total else ""
 
 
 def _gpus() -> list[tuple[str, str]]:
-    """The GPUs, where this process has used torch; it is not loaded for this."""
+    """Return the GPUs where this process has loaded torch; torch is not loaded for this."""
     torch = sys.modules.get("torch")
     if torch is None or not torch.cuda.is_available():
         return []

@@ -1,4 +1,4 @@
-"""A run as the world may see it: files and folders by their names, not by where they lie."""
+"""Replace the paths in a run by the names of their files, so that it can be published."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ PATH = re.compile(
     r"(?:(?:file|local)://|(?=[~./]|[A-Za-z]:[\\/]))"
     r"(?:(?:~[\w.-]*|\.{1,2})?/(?!/)|[A-Za-z]:[\\/])[^\s:,+'\"()]+"
 )
-"""A path that does not begin with a folder's name; no URL, and no fraction."""
+"""A path that does not begin with the name of a folder; neither a URL nor a fraction."""
 PLACES = re.compile(
     r"--llmsafety-(?:(?:data|cache|baseline|calibration|scorer-accuracy)"
     r"=(?!core$|off$|hub:|(?!file:|local:)[a-z0-9]+://)|(?:scorer|judge)=(?=[~./]|[A-Za-z]:[\\/]))"
 )
-"""Flags whose value is a file or a folder of this machine."""
+"""Flags with a file or folder of this machine as their value."""
 COMMANDS = ("reproduce", "command")
-"""Fields that hold the words of a shell."""
+"""Fields that hold a shell command."""
 
 
 def named(text: str) -> str:
-    """`text` with each path of this machine as the name of what lies there."""
+    """Return `text` with each path of this machine replaced by the name of its file."""
     return PATH.sub(lambda path: re.split(r"[\\/]", path[0].rstrip("\\/"))[-1], text)
 
 
 def command(text: str) -> str:
-    """A command without the flags that name places of this machine, and its model by name."""
+    """Return a command without flags that name files of this machine, and with its model's name."""
     try:
         words = shlex.split(text)
     except ValueError:
@@ -38,21 +38,21 @@ def command(text: str) -> str:
 
 
 def of(value: Any) -> Any:  # noqa: ANN401 - whatever is in a report
-    """The same run, verdict or other part of a report, with names for paths in all its texts."""
+    """Return a part of a report, such as a verdict, with names for paths in all its texts."""
     if isinstance(value, str):
         return value if isinstance(value, Enum) else named(value)
     if isinstance(value, tuple):
         return tuple(map(of, value))
     if not is_dataclass(value) or isinstance(value, type):
         return value
-    told = {field.name: getattr(value, field.name) for field in fields(value)}
+    parts = {field.name: getattr(value, field.name) for field in fields(value)}
     return replace(value, **{
-        name: command(part) if name in COMMANDS else of(part) for name, part in told.items()
+        name: command(part) if name in COMMANDS else of(part) for name, part in parts.items()
     })  # fmt: skip
 
 
 def _word(word: str) -> str:
-    """One word of a command; the value of a flag may be a path with blanks."""
+    """Return one word of a command; the value of a flag may be a path with blanks."""
     flag, equals, value = word.rpartition("=")
     blank = PATH.match(value) and " " in value and ":" not in value
     return flag + equals + (re.split(r"[\\/]", value)[-1] if blank else named(value))

@@ -1,4 +1,4 @@
-"""summary.md: a run on one screen of a pull request, the rest folded away."""
+"""Write summary.md: a run on one screen of a pull request, with the details folded."""
 
 from __future__ import annotations
 
@@ -24,25 +24,25 @@ if TYPE_CHECKING:
 BROKEN = ("failed", "error")
 SIGNS = {"FAIL": "❌", "NO VERDICT": "❌", "INCONCLUSIVE": "⚠️", "INCOMPLETE": "⚠️", "PASS": "✅"}
 MOST = 60_000
-"""Characters; a comment of GitHub holds 65,536 and a step summary a mebibyte."""
+"""Characters of the summary; a comment of GitHub holds 65,536, a step summary a mebibyte."""
 FRAMES = 2_000
-"""Of them for headings, folds and what is said of things left out."""
+"""Characters for headings, folds and counts of what was left out."""
 LONGEST = 2_000
 OFFENSIVE = "Texts of models and data sets; they may offend."
 
 
 class Summary:
-    """The headline, a table for each compression, what to do next; GitHub shows it as a step's.
+    """Report with a headline, a table for each compression, and what to do next.
 
-    Where $GITHUB_STEP_SUMMARY is set, the file that it names gets the same text. It has MOST
-    characters at most. Rows of verdicts are given room first, the gravest before the others, and
-    what found none is counted.
+    Where $GITHUB_STEP_SUMMARY is set, the same text is added to the file that it names. The
+    summary has MOST characters at most: rows of verdicts come first, the worst before the others,
+    and what does not fit is counted.
     """
 
     file_name = "summary.md"
 
     def render(self, run: Run) -> str:
-        """Return Markdown; text of models and data sets stays text."""
+        """Return Markdown with texts of models and data sets escaped."""
         word = _word(run)
         more = f", {gaps.INCOMPLETE}" if run.gaps and word != gaps.INCOMPLETE else ""
         budget = Budget(MOST - FRAMES)
@@ -61,12 +61,11 @@ class Summary:
 
 
 def _gaps(run: Run) -> list[str]:
-    """What did not run, where the run is not whole."""
     return [text(shortened(gaps.sentence(run.gaps), LONGEST)), ""] if run.gaps else []
 
 
 def _word(run: Run) -> str:
-    """The worst that there is to say of a run, whatever pytest's marks forgive."""
+    """Return the worst outcome of a run, also of tests that pytest's marks let pass."""
     found = {verdict.outcome for verdict in run.verdicts}
     if Outcome.FAIL in found:
         return "FAIL"
@@ -79,7 +78,6 @@ def _word(run: Run) -> str:
 
 
 def _counts(run: Run) -> str:
-    """How many verdicts of each outcome, and how the run ended."""
     found = Counter(verdict.outcome.value for verdict in run.verdicts)
     counts = [f"{found[name]} {name}" for name in SIGNS if found[name]]
     counts += [f"{len(run.undecided)} without a verdict"] if run.undecided else []
@@ -88,7 +86,6 @@ def _counts(run: Run) -> str:
 
 
 def _since(run: Run, budget: Budget) -> list[str]:
-    """What changed since the baseline."""
     if run.since is None:
         return []
     lines = [
@@ -103,7 +100,7 @@ def _since(run: Run, budget: Budget) -> list[str]:
 
 
 def _next(run: Run, budget: Budget) -> list[str]:
-    """A sentence for everything that is not a PASS; what broke stands after what failed."""
+    """Return a sentence for everything that is not a PASS: FAIL, then broken tests, then others."""
     ranked = rows.gravest(run.verdicts)
     failed = sentences(verdict for verdict in ranked if verdict.outcome is Outcome.FAIL)
     others = sentences(verdict for verdict in ranked if verdict.outcome is not Outcome.FAIL)
@@ -123,18 +120,17 @@ def _sentence(head: str, line: str) -> str:
 
 
 def _bullets(lines: Iterable[str]) -> list[list[str]]:
-    """A list of plain texts, each an entry."""
     return [bullets([shortened(line, LONGEST)]) for line in lines]
 
 
 def _kept(entries: Iterable[list[str]], budget: Budget) -> list[str]:
-    """The entries that there is room for, and how many others there are."""
+    """Return the entries that fit, and the number of others."""
     lines, missing = budget.keep(entries)
     return [*lines, f"- {missing} more in report.json"] if missing else lines
 
 
 def _details(run: Run, budget: Budget) -> list[tuple[str, list[str]]]:
-    """What a reviewer may want to open; the texts of items come first, and get room last."""
+    """Return the folded parts; texts of items stand first, and get what room is left."""
     ranked = rows.gravest(run.verdicts)
     assumed = dict.fromkeys(line for one in ranked for line in (*one.assumptions, *one.notes))
     words = _kept(_bullets([rows.LEGEND, *assumed]), budget)
@@ -151,7 +147,6 @@ def _details(run: Run, budget: Budget) -> list[tuple[str, list[str]]]:
 
 
 def _commands(ranked: Sequence[Verdict], budget: Budget) -> list[str]:
-    """The commands that repeat what did not pass, and how many others there are."""
     found = dict.fromkeys(one.reproduce for one in ranked if one.reproduce and not one.passed)
     kept = [line for line in found if budget.take(code([line]))]
     missing = len(found) - len(kept)
@@ -160,7 +155,6 @@ def _commands(ranked: Sequence[Verdict], budget: Budget) -> list[str]:
 
 
 def _worst(verdict: Verdict) -> list[str]:
-    """The worst items of a verdict, both answers one under the other."""
     title = text(f"{shown(verdict.name)} under {verdict.compression}")
     lines = [f"- **{title}**"]
     for item in verdict.worst:
@@ -169,7 +163,6 @@ def _worst(verdict: Verdict) -> list[str]:
 
 
 def _item(item: WorstItem) -> list[str]:
-    """One item as a list in a list."""
     name = text(shown(item.item_id))
     lines = [f"  - item {name} {item.worsening:+.2f}: {text(shown(item.prompt))}"]
     if item.dense_text or item.compressed_text:

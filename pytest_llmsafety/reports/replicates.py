@@ -1,4 +1,4 @@
-"""How much a verdict moves with the calibration texts: the spread over `@seed=` replicates."""
+"""The spread of a measurement over calibration texts, from the `@seed=` replicates."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SEED = "@seed="
 
 
 def spreads(verdicts: Sequence[Verdict]) -> list[str]:
-    """A line for each measurement of a compression that was calibrated more than once."""
+    """Return a line for each measurement of a compression that was calibrated more than once."""
     replicates: dict[tuple[str, str], list[Verdict]] = {}
     for verdict in verdicts:
         method, seed, _ = verdict.compression.partition(SEED)
@@ -29,7 +29,7 @@ def spreads(verdicts: Sequence[Verdict]) -> list[str]:
 
 
 def _spread(method: str, name: str, verdicts: Sequence[Verdict]) -> str:
-    """The smallest and the largest change, their standard deviation, and the outcomes."""
+    """Return the smallest and the largest change, the standard deviation, and the outcomes."""
     counts = Counter(verdict.outcome.value for verdict in verdicts)
     outcomes = ", ".join(f"{n} {outcome}" for outcome, n in counts.items())
     start = f"{method} over {len(verdicts)} calibration seeds: {shown(name)}"

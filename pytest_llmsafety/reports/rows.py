@@ -50,28 +50,28 @@ def gravest(verdicts: Iterable[Verdict]) -> list[Verdict]:
 
 
 def title(compression: str, verdicts: Sequence[Verdict]) -> str:
-    """One compression, what it did to the model and to which."""
+    """Return the title of a compression: the model, and what the compression did to it."""
     record = next((verdict.record for verdict in verdicts if verdict.record), None)
-    told = escaped(f"{verdicts[0].model} under {compression}")
+    name = escaped(f"{verdicts[0].model} under {compression}")
     if compression == DENSE:
-        told += ": the same model twice, in other batches"
+        name += ": the same model twice, in other batches"
     if record is None:
-        return told
+        return name
     sparse = f", {record.sparsity:.0%} zeros" if record.sparsity >= SHOWN_SPARSITY else ""
     notes = "".join(f"; {escaped(note)}" for note in record.notes)
     share = share_text(record)
     layers = f"{len(record.layers_changed)} layers"
     if record.leaves_weights:
-        return f"{told}: {layers}, {share}{notes}"
+        return f"{name}: {layers}, {share}{notes}"
     return (
-        f"{told}: {layers} at {record.bits:.3g} bits a weight{sparse}, "
+        f"{name}: {layers} at {record.bits:.3g} bits a weight{sparse}, "
         f"{size(record.bytes_before)} -> {size(record.bytes_after)}"
         f"{f', {share}' if share else ''}{notes}"
     )
 
 
 def artefact(verdicts: Sequence[Verdict]) -> list[str]:
-    """What a checkpoint would be served with otherwise than the dense model, a sentence each."""
+    """Return a sentence for each difference in how a checkpoint would be served."""
     found = dict.fromkeys(one for verdict in verdicts for one in verdict.artefact)
     return [
         f"as deployed, another {shown(one.what)}: {shown(one.compressed)} (the dense model: "
@@ -81,7 +81,7 @@ def artefact(verdicts: Sequence[Verdict]) -> list[str]:
 
 
 def header(compression: str, verdicts: Sequence[Verdict], *, with_noise: bool) -> list[str]:
-    """Names of the columns; the compressed one bears the name of the compression."""
+    """Return the names of the columns, of which one is the name of the compression."""
     levels = {f"{2 * v.decision.confidence - 1:.0%} " for v in verdicts if v.decision}
     interval_name = f"{levels.pop() if len(levels) == 1 else ''}interval"
     names = ["measurement", "dense", compression, "change"]
@@ -90,27 +90,24 @@ def header(compression: str, verdicts: Sequence[Verdict], *, with_noise: bool) -
 
 
 def rows(verdicts: Sequence[Verdict], *, with_noise: bool) -> list[list[str]]:
-    """The cells of each verdict on one compression, in the order of the header.
+    """Return the cells of each verdict on one compression, in the order of the header.
 
     Verdicts on the same quantity are named with their data sets, or else with their tests.
     """
-    names = _told_apart([*map(judged, verdicts)], [verdict.dataset for verdict in verdicts])
-    names = _told_apart(names, [verdict.test for verdict in verdicts])
+    names = _distinct([*map(judged, verdicts)], [verdict.dataset for verdict in verdicts])
+    names = _distinct(names, [verdict.test for verdict in verdicts])
     pairs = zip(names, verdicts, strict=True)
     return [[name, *_figures(verdict, with_noise=with_noise)] for name, verdict in pairs]
 
 
-def _told_apart(names: Sequence[str], details: Sequence[str]) -> list[str]:
-    """The names, those that several have with a detail where it differs."""
+def _distinct(names: Sequence[str], details: Sequence[str]) -> list[str]:
+    """Return the names; those that several rows share get a detail where it differs."""
     rows = [*zip(names, details, strict=True)]
     several = Counter(name for name, _ in set(rows))
-    return [
-        f"{name} ({shown(told)})" if told and several[name] > 1 else name for name, told in rows
-    ]
+    return [f"{name} ({shown(one)})" if one and several[name] > 1 else name for name, one in rows]
 
 
 def _figures(verdict: Verdict, *, with_noise: bool) -> list[str]:
-    """The cells of one verdict after its name."""
     return [
         figure(verdict.dense),
         figure(verdict.compressed),
@@ -124,7 +121,7 @@ def _figures(verdict: Verdict, *, with_noise: bool) -> list[str]:
 
 
 def of_these(verdicts: Sequence[Verdict]) -> str:
-    """That verdicts are about the items asked alone; empty where none is."""
+    """Return a sentence on verdicts of suite scope; empty without any."""
     n = sum(one.scope == "suite" for one in verdicts)
     if not n:
         return ""
@@ -135,17 +132,17 @@ def of_these(verdicts: Sequence[Verdict]) -> str:
 
 
 def qualifier(verdict: Verdict) -> str:
-    """What keeps an outcome from being read as a general one, or as a first look, in brackets."""
-    told = []
+    """Return the suite scope and the number of the look of an outcome, in brackets."""
+    parts = []
     if verdict.scope == "suite" and verdict.outcome is not Outcome.INCONCLUSIVE:
-        told.append(f"these {verdict.n_judged:,}")
+        parts.append(f"these {verdict.n_judged:,}")
     if verdict.look > 1:
-        told.append(f"look {verdict.look}")
-    return f"({', '.join(told)})" if told else ""
+        parts.append(f"look {verdict.look}")
+    return f"({', '.join(parts)})" if parts else ""
 
 
 def _interval(verdict: Verdict) -> str:
-    """The interval, or that there is none where all that is spoken of was seen."""
+    """Return the interval, or that all items were seen, which leaves none."""
     low, high = bounds(verdict)
     if verdict.decision is None:
         return "-"
@@ -154,16 +151,16 @@ def _interval(verdict: Verdict) -> str:
 
 
 def judged(verdict: Verdict) -> str:
-    """The measurement and what of it is judged."""
+    """Return the measurement, and the quantity of it that is judged."""
     return shown(" ".join(filter(None, (verdict.measurement, verdict.aspect))))
 
 
 def groups(verdict: Verdict, most: int | None = 2) -> str:
-    """The worst groups with their changes; empty where no groups were judged."""
+    """Return the worst groups with their changes; empty where no groups were judged."""
     if not verdict.groups:
         return ""
-    told = ", ".join(f"{shown(group)} {moved}" for group, moved in worst_groups(verdict, most))
-    return f"{'worst of ' if most else ''}{len(verdict.groups)} groups: {told}"
+    worst = ", ".join(f"{shown(group)} {moved}" for group, moved in worst_groups(verdict, most))
+    return f"{'worst of ' if most else ''}{len(verdict.groups)} groups: {worst}"
 
 
 def undecided(run: Run) -> list[str]:
@@ -193,5 +190,4 @@ def failed_otherwise(run: Run) -> list[str]:
 
 
 def _spec(verdict: Verdict) -> str:
-    """The compression of a verdict."""
     return verdict.compression

@@ -1,4 +1,4 @@
-"""What a report is made of: the safety tests of one run, and their verdicts."""
+"""The values that a report shows: the safety tests of a run, and their verdicts."""
 
 from __future__ import annotations
 
@@ -17,10 +17,9 @@ class SafetyTest:
     """One safety test after it ran.
 
     `outcome` is pytest's word (passed, failed, skipped, xfailed, xpassed), `error` where the
-    test could not be carried out, or `inconclusive`. `message` says why it did not pass;
-    `by_verdict`: because of a FAIL and for no other reason. `compression` is the one that the
-    test ran under, empty where its id shows none. `gap` is why it leaves a gap in the run, a code
-    of `gaps.WHY`, empty where it ran.
+    test broke down, or `inconclusive`. `message` says why it did not pass, and `by_verdict` whether
+    a FAIL is the only reason. `compression` is empty where the test's id shows none. `gap` is a
+    code of `gaps.WHY`, empty where the test ran.
     """
 
     nodeid: str
@@ -34,13 +33,13 @@ class SafetyTest:
 
 @dataclass(frozen=True)
 class Since:
-    """How a run compares with the baseline `file` of this `digest` (empty: there was none).
+    """How a run compares with the baseline `file`, whose `digest` is empty where there was none.
 
-    `changed` holds (before, now) where the outcome differs, `new` and `gone` what only one of
-    the two judged, and `same` counts the others, `unlike` those of them that are about other data,
-    another scorer or another number of items. `beside` counts answers of the dense model that
-    were asked for and not in the baseline. `written` is the digest of the baseline that this run
-    wrote, and `problem` why it wrote none.
+    `changed` holds (before, now) where the outcome differs. `new` and `gone` hold verdicts that
+    only one of the two has. `same` counts all other verdicts, and `unlike` those of them with other
+    data, another scorer or another number of items. `not_in_baseline` counts answers of the dense
+    model that the run needed and the baseline lacked. `written` is the digest of the baseline that
+    this run wrote, and `problem` says why it wrote none.
     """
 
     file: str
@@ -50,7 +49,7 @@ class Since:
     gone: tuple[Row, ...] = ()
     same: int = 0
     unlike: int = 0
-    beside: int = 0
+    not_in_baseline: int = 0
     written: str = ""
     problem: str = ""
 
@@ -59,10 +58,10 @@ class Since:
 class Run:
     """A finished run; `settings` and `versions` are (name, text) pairs.
 
-    `plans` are what a run found that only planned, `since` how it compares with its baseline.
-    `command` started it, `ended` is when it was over (UTC, ISO 8601), `machine` what it ran on;
-    `models` holds (name, digest of its files). `unused_margins` are those that the run states and
-    no assertion used, as NAME=VALUE.
+    `plans` is not empty for a run that only planned. `since` compares it with its baseline.
+    `command` started it, it `ended` at this time (UTC, ISO 8601), and `machine` describes where.
+    `models` holds (name, digest of its files). `unused_margins` holds the margins that no assertion
+    used, as NAME=VALUE.
     """
 
     tests: tuple[SafetyTest, ...]
@@ -85,7 +84,7 @@ class Run:
 
     @property
     def undecided(self) -> tuple[SafetyTest, ...]:
-        """The tests that came to no verdict at all: broken, skipped or without an assertion."""
+        """The tests without any verdict: broken, skipped or without an assertion."""
         return tuple(test for test in self.tests if not test.verdicts)
 
     @property
@@ -116,4 +115,4 @@ class Report(Protocol):
     file_name: str
 
     def render(self, run: Run) -> str:
-        """Return the text of the file. Text of models and datasets is to be escaped."""
+        """Return the text of the file, with texts of models and data sets escaped."""

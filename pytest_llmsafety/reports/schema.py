@@ -1,4 +1,4 @@
-"""The JSON Schema of report.json, made of the types that it is written from.
+"""Make the JSON Schema of report.json from the types of its values.
 
 `python -m pytest_llmsafety.reports.schema > docs/report.schema.json` publishes it.
 """
@@ -29,13 +29,13 @@ SCALARS: dict[Any, dict[str, Any]] = {
     str: {"type": "string"},
     type(None): {"type": "null"},
 }
-"""A float may be null: what is not finite has no JSON."""
+"""A float may be null, because JSON has no numbers that are not finite."""
 
 
 def schema() -> dict[str, Any]:
-    """Return the schema (draft 2020-12) of what this version writes.
+    """Return the schema (draft 2020-12) of the reports that this version writes.
 
-    Every field is required, and others are allowed: a later version may add some.
+    Every field is required, and others are allowed, because a later version may add some.
     """
     kinds: dict[str, Any] = {}
     texts = {"type": "object", "additionalProperties": {"type": "string"}}
@@ -72,17 +72,16 @@ def schema() -> dict[str, Any]:
 
 
 def text() -> str:
-    """The schema as the file in docs/ has it."""
+    """Return the schema as the text of the file in docs/."""
     return json.dumps(schema(), indent=2) + "\n"
 
 
 def _object(fields: dict[str, Any]) -> dict[str, Any]:
-    """An object with all of these fields."""
     return {"type": "object", "properties": fields, "required": list(fields)}
 
 
 def _of(kind: Any, kinds: dict[str, Any]) -> dict[str, Any]:  # noqa: ANN401 - any type hint
-    """The schema of a type hint; dataclasses are added to `kinds` and referred to."""
+    """Return the schema of a type hint; dataclasses become entries of `kinds` and references."""
     if kind in SCALARS:
         return SCALARS[kind]
     if isinstance(kind, type) and issubclass(kind, Enum):
@@ -99,14 +98,14 @@ def _of(kind: Any, kinds: dict[str, Any]) -> dict[str, Any]:  # noqa: ANN401 - a
 
 
 def _defined(kind: Any, kinds: dict[str, Any]) -> dict[str, Any]:  # noqa: ANN401 - a dataclass
-    """A reference to a dataclass, which is described by the docstring of its class."""
+    """Return a reference to a dataclass, whose docstring is its description."""
     name = kind.__name__
     if name not in kinds:
         kinds[name] = {}
-        told = " ".join((kind.__doc__ or "").split())
+        description = " ".join((kind.__doc__ or "").split())
         fields = field_types(kind, (*KINDS, Row)).items()
         parts = _object({field: _of(annotated, kinds) for field, annotated in fields})
-        kinds[name] = {"description": told, **parts}
+        kinds[name] = {"description": description, **parts}
     return {"$ref": f"#/$defs/{name}"}
 
 

@@ -1,4 +1,4 @@
-"""A verdict as one JSON text and back, so that it can travel from an xdist worker."""
+"""Write a verdict as one JSON text and read it back, to send it from an xdist worker."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ KEPT_RECORDS = 256
 def encode(verdict: Verdict) -> str:
     """Return `verdict` as JSON; `decode` gives an equal verdict back.
 
-    The record, the same for all verdicts on a compression and long, is packed.
+    The record is long, and the same for all verdicts on a compression, so it is packed.
     """
     rest = to_plain(dataclasses.replace(verdict, record=None))
     packed = None if verdict.record is None else _packed(verdict.record)

@@ -1,4 +1,4 @@
-"""The verdicts of a run as tables in Markdown, one a compression, as far as there is room."""
+"""Write the verdicts of a run as tables in Markdown, one a compression, as far as they fit."""
 
 from __future__ import annotations
 
@@ -21,26 +21,26 @@ HEAD = 2  # lines of a table above its first row
 
 
 def verdict_table(compression: str, verdicts: Sequence[Verdict]) -> list[str]:
-    """The verdicts of one compression as a table."""
+    """Return the verdicts of one compression as a table."""
     noisy = any(verdict.noise is not None for verdict in verdicts)
     header = rows.header(shown(compression), verdicts, with_noise=noisy)
     return table(header, rows.rows(verdicts, with_noise=noisy), left=1)
 
 
 def group_lines(verdicts: Sequence[Verdict]) -> list[str]:
-    """The worst groups of each verdict that has any."""
+    """Return a line with the worst groups of each verdict that has groups."""
     return bullets(f"{rows.judged(one)}, {rows.groups(one)}" for one in verdicts if one.groups)
 
 
 class Tables:
-    """The tables of a summary: first the rows are chosen, the gravest, and later all about them."""
+    """The tables of a summary: rows are chosen first, the worst verdicts before the others."""
 
     def __init__(
         self, verdicts: Sequence[Verdict], budget: Budget, *, incomplete: bool = False
     ) -> None:
-        """Choose the rows that fit; none is kept once a graver one found no room.
+        """Choose the rows that fit; after the first that does not fit, all others are left out.
 
-        `incomplete`: the run has gaps, and each heading says so.
+        `incomplete` marks each heading of a run that has gaps.
         """
         self._mark = f"{gaps.INCOMPLETE}: " if incomplete else ""
         self._blocks = rows.blocks(verdicts)
@@ -62,7 +62,7 @@ class Tables:
             self.left_out[rows.SEVERITY[severity].value] -= 1
 
     def lines(self, budget: Budget) -> list[str]:
-        """The tables with what each compression did and its worst groups, and what is missing."""
+        """Return the tables with their titles and worst groups, and what was left out."""
         titles = {number: self._title(number) for number in self._kept}
         titles = {number: title for number, title in titles.items() if budget.take(title)}
         lines, n_groups = [], 0
@@ -78,11 +78,9 @@ class Tables:
         return lines + self._missing(len(self._kept) - len(titles), n_groups)
 
     def _heading(self, number: int) -> list[str]:
-        """The name of a compression, and a blank line on either side."""
         return ["", f"### {self._mark}Under {text(shown(self._blocks[number][0]))}", ""]
 
     def _title(self, number: int) -> list[str]:
-        """What a compression did to the model."""
         title = shortened(rows.title(*self._blocks[number]), LONGEST_TITLE)
         served = bullets(
             shortened(line, LONGEST_TITLE) for line in rows.artefact(self._blocks[number][1])
@@ -90,7 +88,7 @@ class Tables:
         return [f"The model {text(title)}.", "", *served, *([""] if served else [])]
 
     def _missing(self, n_titles: int, n_groups: int) -> list[str]:
-        """What is in report.json alone; nothing where all found room."""
+        """Return what is in report.json alone; nothing where all of it fits."""
         counts = [(self.left_out[name.value], f"{name.value} verdicts") for name in rows.SEVERITY]
         counts += [(n_groups, "lines on groups"), (n_titles, "lines on what was compressed")]
         missing = ", ".join(f"{count} more {what}" for count, what in counts if count)

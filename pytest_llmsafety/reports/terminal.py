@@ -1,4 +1,4 @@
-"""The table of verdicts on a terminal, and what each that did not pass means."""
+"""Show the verdicts on a terminal: a table, and a sentence for each that is not a PASS."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ SUITE = (
 
 
 def summary(run: Run, *, width: int, inconclusive: str, verbose: bool = False) -> list[str]:
-    """Lines that sum up a run: the table, the tests without a verdict, the policy in force."""
+    """Return the lines for a run: the table, tests without a verdict, and the policy."""
     lines = table(run.verdicts, width=width, verbose=verbose) if run.verdicts else []
     if run.gaps:
         lines = [*wrapped(gaps.sentence(run.gaps), width), "", *lines]
@@ -56,8 +56,8 @@ def summary(run: Run, *, width: int, inconclusive: str, verbose: bool = False) -
         lines += ["", *wrapped(why, width)]
     if run.unused_margins:
         lines += ["", *wrapped(UNUSED.format(", ".join(map(escaped, run.unused_margins))), width)]
-    for told in undecided(run):
-        lines += ["", *wrapped(told, width)]
+    for text in undecided(run):
+        lines += ["", *wrapped(text, width)]
     if inconclusive != "fail" and any(v.outcome is Outcome.INCONCLUSIVE for v in run.verdicts):
         text = (
             f"--llmsafety-inconclusive={inconclusive}: an undecided test does not fail this run, "
@@ -68,11 +68,11 @@ def summary(run: Run, *, width: int, inconclusive: str, verbose: bool = False) -
 
 
 def table(verdicts: Sequence[Verdict], *, width: int = 80, verbose: bool = False) -> list[str]:
-    """Lines that show every verdict, by compression, then a sentence for each non-PASS.
+    """Return a table of all verdicts, by compression, then a sentence for each non-PASS.
 
-    Lines fit into `width` columns where that is 60 or more. Where a verdict is too wide for one
-    line, its name and outcome stand above its figures. If `verbose`, every group and the notes
-    stand below them.
+    Lines fit into `width` columns where that is 60 or more. If verdicts are too wide for one
+    line, their names and outcomes stand above their figures. With `verbose`, all groups and the
+    notes follow below the figures.
     """
     parts = blocks(verdicts)
     noisy = any(verdict.noise is not None for verdict in verdicts)
@@ -86,15 +86,15 @@ def table(verdicts: Sequence[Verdict], *, width: int = 80, verbose: bool = False
     lines = []
     for (name, group), (head, *others) in zip(parts, cells, strict=True):
         lines += ["", *wrapped(title(name, group), width)]
-        lines += [line for told in artefact(group) for line in wrapped(told, width)]
+        lines += [line for text in artefact(group) for line in wrapped(text, width)]
         lines += _lines(head, widths, stacked=stacked)
         for verdict, one in zip(group, others, strict=True):
             lines += _lines(one, widths, stacked=stacked) + _below(verdict, width, verbose=verbose)
     lines += ["", *wrapped(LEGEND, width)]
     if cut := [verdict for verdict in verdicts if verdict.scope == "suite"]:
         left_out = any(verdict.n_suite < verdict.n_data for verdict in cut)
-        told = ", and a limit left out other items of the same data set" if left_out else ""
-        lines += ["", *wrapped(SUITE.format(told), width)]
+        limited = ", and a limit left out other items of the same data set" if left_out else ""
+        lines += ["", *wrapped(SUITE.format(limited), width)]
     if again := _again(verdicts):
         lines += ["", *wrapped(again, width)]
     stopped = [verdict for _, group in parts for verdict in group if verdict.stopped_early]
@@ -104,41 +104,41 @@ def table(verdicts: Sequence[Verdict], *, width: int = 80, verbose: bool = False
         lines += ["", *wrapped(assumed, width)]
     for line in spreads(verdicts):
         lines += ["", *wrapped(line, width)]
-    for told in sentences(verdict for _, group in parts for verdict in group):
-        lines += ["", *wrapped(told, width)]
+    for text in sentences(verdict for _, group in parts for verdict in group):
+        lines += ["", *wrapped(text, width)]
     return lines[1:]
 
 
 def _again(verdicts: Sequence[Verdict]) -> str:
-    """What the further looks among the verdicts mean; empty where all are first ones."""
+    """Return a sentence on further looks among the verdicts; empty without any."""
     looks = [verdict.look for verdict in verdicts if verdict.look > 1]
     which = f"(look N): {len(looks)} of {len(verdicts)} verdicts are further looks"
     return f"{which}, up to the {look_note(max(looks))}." if looks else ""
 
 
 def _uncounted(run: Run) -> str:
-    """Why looks at gates were not counted; empty where they were, or where nothing was asked."""
-    asked = [verdict for verdict in run.verdicts if verdict.decision and verdict.n_data]
+    """Return why looks at gates were not counted; empty where they were, or without any."""
+    decided = [verdict for verdict in run.verdicts if verdict.decision and verdict.n_data]
     cache = dict(run.settings).get("cache")
-    if cache is None or not asked or any(verdict.look for verdict in asked):
+    if cache is None or not decided or any(verdict.look for verdict in decided):
         return ""
     return NO_CACHE if not cache else UNWRITABLE.format(escaped(cache))
 
 
 def _stops(stopped: Sequence[Verdict], total: int) -> str:
-    """How many verdicts needed only part of their suite, and how much the extremes took."""
+    """Return how many verdicts stopped early, with the least and the largest share of items."""
     ranked = sorted(stopped, key=lambda v: v.n_asked / v.n_suite)
     ends = ranked if len(ranked) == 1 else (ranked[0], ranked[-1])
-    told = " to ".join(
+    shares = " to ".join(
         f"{v.n_asked / v.n_suite:.0%} of its items ({shown(v.name)} under {v.compression}, "
         f"{v.n_asked:,} of {v.n_suite:,})"
         for v in ends
     )
-    return f"stopped when certain: {len(stopped)} of {total} verdicts, after {told}."
+    return f"stopped when certain: {len(stopped)} of {total} verdicts, after {shares}."
 
 
 def _assumptions(verdicts: Sequence[Verdict]) -> str:
-    """How many verdicts rest on what nobody saw; empty where none does."""
+    """Return how many verdicts rest on an assumption about unseen texts; empty without any."""
     resting = [v.decision for v in verdicts if v.decision and v.decision.assumption]
     if not resting:
         return ""
@@ -152,32 +152,31 @@ def _assumptions(verdicts: Sequence[Verdict]) -> str:
 
 
 def _below(verdict: Verdict, width: int, *, verbose: bool) -> list[str]:
-    """What stands under the figures of a verdict: its two worst groups, or all it tells."""
-    told = [groups(verdict, None if verbose else 2)]
+    """Return the lines under the figures of a verdict: its two worst groups, or all details."""
+    texts = [groups(verdict, None if verbose else 2)]
     if verbose:
-        told += [f"data: {shown(verdict.dataset)}"] if verdict.dataset else []
-        told += [f"assumed: {escaped(text)}" for text in verdict.assumptions]
-        told += [f"why: {escaped(text)}" for text in verdict.reasons if verdict.passed]
-        told += [f"note: {escaped(note)}" for note in verdict.notes]
-        told += [f"reproduce: {escaped(verdict.reproduce)}"] if verdict.reproduce else []
+        texts += [f"data: {shown(verdict.dataset)}"] if verdict.dataset else []
+        texts += [f"assumed: {escaped(text)}" for text in verdict.assumptions]
+        texts += [f"why: {escaped(text)}" for text in verdict.reasons if verdict.passed]
+        texts += [f"note: {escaped(note)}" for note in verdict.notes]
+        texts += [f"reproduce: {escaped(verdict.reproduce)}"] if verdict.reproduce else []
     wrap = textwrap.TextWrapper(
         max(width, 40),
         initial_indent=INDENT,
         subsequent_indent=2 * INDENT,
         break_on_hyphens=False,
-        break_long_words=not verbose,  # a command is there to be copied
+        break_long_words=not verbose,  # a user copies the command
     )
-    return [line for text in told for line in wrap.wrap(text)]
+    return [line for text in texts for line in wrap.wrap(text)]
 
 
 def _shortened(cells: list[str]) -> list[str]:
-    """A row with its name, and that of a compression, no longer than there is room for."""
     name, dense, compressed, *others = cells
     return [_cut(name, LONGEST_NAME), dense, _cut(compressed, LONGEST_SPEC), *others]
 
 
 def _fitted(cells: list[list[list[str]]], width: int) -> tuple[list[list[list[str]]], bool]:
-    """The cells as they fit into `width`, and whether figures stand under their name."""
+    """Return the cells as they fit into `width`, and whether figures stand under their names."""
     lines = [row for block in cells for row in block]
     if _width(lines) <= width:
         return cells, False
@@ -193,12 +192,11 @@ def _fitted(cells: list[list[list[str]]], width: int) -> tuple[list[list[list[st
 
 
 def _width(lines: Sequence[Sequence[str]]) -> int:
-    """How many columns of a terminal these rows take."""
     return sum(max(map(len, column)) + len(GAP) for column in zip(*lines, strict=True)) - len(GAP)
 
 
 def _lines(cells: Sequence[str], widths: Sequence[int], *, stacked: bool) -> list[str]:
-    """One row: names and verdicts to the left, numbers to the right or on a line below."""
+    """Return one row: numbers to the right of name and verdict, or on a line below."""
     name, *numbers, outcome = cells
     name = name.ljust(widths[0])
     figures = GAP.join(cell.rjust(w) for cell, w in zip(numbers, widths[1:], strict=False))
@@ -210,13 +208,12 @@ def _lines(cells: Sequence[str], widths: Sequence[int], *, stacked: bool) -> lis
 
 
 def _cut(text: str, room: int) -> str:
-    """`text` in at most `room` characters."""
     return text if len(text) <= room else text[: room - 2] + ".."
 
 
 def wrapped(text: str, width: int) -> list[str]:
-    """`text` as lines, all but the first indented."""
-    address = "://" in text  # there to be copied
+    """Return `text` as lines, all but the first indented."""
+    address = "://" in text  # a user copies it
     return textwrap.wrap(
         text,
         max(width, 40),

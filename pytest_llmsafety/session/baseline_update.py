@@ -24,7 +24,11 @@ USAGE_ERROR = 4
 
 def share(reference: DenseSource, deselected: int = 0) -> str:
     """What one process heard of the dense model, for `BaselineUpdate.take` in another one."""
-    told = {"kept": reference.kept, "beside": sorted(reference.beside), "deselected": deselected}
+    told = {
+        "kept": reference.kept,
+        "not_in_baseline": sorted(reference.not_in_baseline),
+        "deselected": deselected,
+    }
     return json.dumps(told)
 
 
@@ -37,14 +41,14 @@ class BaselineUpdate:
         self.since: Since | None = None
         self.deselected = 0
         self._kept: dict[str, str] = {}
-        self._beside: set[str] = set()
+        self._not_in_baseline: set[str] = set()
         self._lost = 0
 
     def take(self, text: str | None) -> None:
         """Add the share of a worker of xdist; None for one that broke down before it gave one."""
         told = json.loads(text) if text else {}
         self._kept.update(told.get("kept", {}))
-        self._beside.update(told.get("beside", ()))
+        self._not_in_baseline.update(told.get("not_in_baseline", ()))
         self.deselected = max(self.deselected, told.get("deselected", 0))
         self._lost += text is None
 
@@ -90,7 +94,7 @@ class BaselineUpdate:
             now,
             file=without_access(place),
             digest=before.digest if before else "",
-            beside=len(self._beside),
+            not_in_baseline=len(self._not_in_baseline),
             written=written,
             problem=problem,
         )

@@ -123,7 +123,7 @@ def test_a_run_without_the_dense_model_is_the_same_run(project: Project) -> None
     assert project.verdicts() == before
     baseline = project.report()["baseline"]
     assert baseline["digest"] == read("b.gz").digest
-    assert (baseline["beside"], baseline["same"]) == (0, len(before))
+    assert (baseline["not_in_baseline"], baseline["same"]) == (0, len(before))
     notes = project.report()["tests"][0]["verdicts"][0]["notes"]
     assert any(note.startswith(NOTE) for note in notes)
 
@@ -158,7 +158,7 @@ def test_what_the_baseline_lacks_is_asked_where_the_dense_model_is(project: Proj
     """The answers beside the baseline are counted, with a hint."""
     status, told = project.run("checkpoint:./eight", "--llmsafety-limit=30")
     assert status == 0
-    assert project.report()["baseline"]["beside"] > 6
+    assert project.report()["baseline"]["not_in_baseline"] > 6
     assert "were not in the baseline" in told
 
 

@@ -1,4 +1,4 @@
-"""Heat maps, group x measurement: whom a compression harms."""
+"""Heat maps of groups and measurements, which show whom a compression harms."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ MOST_COLUMNS = 24
 
 @dataclass(frozen=True)
 class HeatMap:
-    """The groups that some measurements share, and a verdict for each cell that was judged.
+    """The groups that some measurements share, with a verdict in each cell.
 
-    `columns` are names of measurement and compression; a cell is the verdict of one group, or
-    None where that measurement has no such group. Of `n_groups` it shows the worst.
+    `columns` holds names of measurement and compression. A cell is the verdict on one group, or
+    None where that measurement has no such group. The rows are the worst of `n_groups` groups.
     """
 
     columns: tuple[str, ...]
@@ -40,15 +40,15 @@ class HeatMap:
 
     @property
     def title(self) -> str:
-        """How many groups it shows."""
+        """The number of groups that it shows."""
         cut = f"the {len(self.rows)} worst of " if len(self.rows) < self.n_groups else ""
         return f"{cut}{self.n_groups} group{'s' * (self.n_groups != 1)}"
 
 
 def heat_maps(verdicts: Sequence[Verdict], most_rows: int) -> list[HeatMap]:
-    """One map for each set of measurements that share groups, worst groups first.
+    """Return one map for each set of measurements that share groups, worst groups first.
 
-    At most `most_rows` groups a map; a map of very many columns is parted.
+    A map has at most `most_rows` groups; one with very many columns is divided.
     """
     families = _families([verdict for verdict in verdicts if verdict.groups])
     sets = [sorted(family, key=lambda v: (v.measurement, v.aspect)) for family in families]
@@ -83,7 +83,7 @@ def of_group(verdict: Verdict) -> dict[str, Verdict]:
 
 
 def worst_groups(verdict: Verdict, most: int) -> list[Verdict]:
-    """The verdicts on at most `most` groups: the one that decides, then the most harmed."""
+    """Return verdicts on at most `most` groups: the one that decides, then the most harmed."""
     ranked = sorted(
         verdict.groups, key=lambda one: (one.group != verdict.group, -one.decision.estimate)
     )
@@ -91,18 +91,18 @@ def worst_groups(verdict: Verdict, most: int) -> list[Verdict]:
 
 
 def _fails(evidence: GroupEvidence) -> bool:
-    """Whether a group would fail if it were the only one."""
+    """Return whether a group would fail if it were the only one."""
     return evidence.decision.outcome is Outcome.FAIL
 
 
 def level(verdict: Verdict | None) -> int | None:
-    """The colour of a cell, 0 (better) to 6 (far beyond the margin)."""
+    """Return the colour of a cell, 0 (better) to 6 (far beyond the margin)."""
     found = multiples(verdict.decision) if verdict else None
     return sum(found.estimate > step for step in STEPS) if found else None
 
 
 def drawn(heat: HeatMap, number: int) -> Markup:
-    """The map as a picture."""
+    """Return the map as a picture."""
     shape = (len(heat.columns), len(heat.rows))
     top = room_for(heat.columns, NAME)
     left = room_for([group for group, _ in heat.rows], NAME)
@@ -146,13 +146,13 @@ def drawn(heat: HeatMap, number: int) -> Markup:
 
 
 def cell_text(cell: Verdict) -> str:
-    """The change in multiples of the margin, F beyond it, ? where it is open."""
+    """Return the change in multiples of the margin, with F for FAIL and ? for INCONCLUSIVE."""
     found = multiples(cell.decision)
     return times(found.estimate if found else None) + MARKED[cell.outcome.value]
 
 
 def _families(verdicts: Sequence[Verdict]) -> list[list[Verdict]]:
-    """The verdicts, those together that share a group."""
+    """Return the verdicts in sets that share groups."""
     families: list[tuple[set[str], list[Verdict]]] = []
     for verdict in verdicts:
         names = {evidence.group for evidence in verdict.groups}
@@ -168,7 +168,6 @@ def _families(verdicts: Sequence[Verdict]) -> list[list[Verdict]]:
 
 
 def _heat_map(family: Sequence[Verdict], most_rows: int) -> HeatMap:
-    """The map of verdicts that share groups."""
     columns = [of_group(verdict) for verdict in family]
     names = list(dict.fromkeys(group for column in columns for group in column))
 

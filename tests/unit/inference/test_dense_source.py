@@ -44,14 +44,14 @@ def test_the_baseline_comes_before_the_cache(baseline):
     other = engine.answer(PAIR.dense, ASKED)
     engine.dense_source = DenseSource(MODEL, baseline)
     assert engine.answer(PAIR.dense, ASKED) == [TOLD, other[1]]
-    assert len(engine.dense_source.beside) == 1
+    assert len(engine.dense_source.not_in_baseline) == 1
 
 
 def test_the_compressed_arm_is_not_answered_by_it(baseline):
     """A baseline speaks for the dense model alone."""
     engine = engine_with(baseline)
     assert engine.answer(PAIR.compressed, ASKED)[0] != TOLD
-    assert engine.dense_source.beside == set()
+    assert engine.dense_source.not_in_baseline == set()
 
 
 def test_what_the_dense_model_was_asked_is_kept(baseline):

@@ -113,7 +113,7 @@ def test_what_was_measured_otherwise_is_told(other, told):
 
 def test_what_was_asked_beside_the_baseline_is_counted():
     """The hint says how to have it in the file next time."""
-    told = " ".join(lines(Since("b", "d", beside=12), 80))
+    told = " ".join(lines(Since("b", "d", not_in_baseline=12), 80))
     assert "12 answers of the dense model were not in the baseline" in told
     assert "--llmsafety-update-baseline" in told
 
@@ -145,7 +145,7 @@ def test_the_report_holds_it():
 
 def test_the_pages_show_both_sides():
     """report.html and summary.md have a row for each verdict that is not as before."""
-    since = compared((OLD, OTHER), (NEW,), file="b", digest="0123456789abcdefgh", beside=3)
+    since = compared((OLD, OTHER), (NEW,), file="b", digest="0123456789abcdefgh", not_in_baseline=3)
     run = Run((), 1, since=since)
     counts = "Verdicts against the baseline 0123456789abcdef: 1 changed, 0 new, 1 not judged"
     summary = Summary().render(run)
