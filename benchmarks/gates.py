@@ -120,7 +120,7 @@ def paired_t_alarms(drawn: FloatArray) -> BoolArray:
 
 
 def unpaired_alarms(dense: FloatArray, compressed: FloatArray) -> BoolArray:
-    """Return where two proportions, taken as independent, differ significantly."""
+    """Return where two proportions, treated as independent, differ significantly."""
     n = dense.shape[1]
     before, after = dense.mean(axis=1), compressed.mean(axis=1)
     error = np.sqrt((before * (1 - before) + after * (1 - after)) / n)

@@ -65,12 +65,12 @@ def flips(change: float) -> Law:
 
 
 def harmful_flips(change: float) -> Law:
-    """Nothing changes but for rare flips from right to wrong."""
+    """Return a law in which nothing changes except rare flips from right to wrong."""
     return Law("rare harmful flips only", np.array([0.0, 1.0]), np.array([1 - change, change]))
 
 
 def jumps(change: float) -> Law:
-    """Nothing changes but for rare jumps of .8 to 1."""
+    """Return a law in which nothing changes except rare jumps of .8 to 1."""
     height = np.arange(80, 101) / GRID
     shares = np.full(height.size, change / height.mean() / height.size)
     return Law(

@@ -65,7 +65,7 @@ def assess_scores(
 ) -> Verdict:
     """Return the verdict on the mean change of a score, or with `per_group` on each group's.
 
-    Raises UnknownNameError for another word than those of `Groups` and `Correction`, else as
+    Raises UnknownNameError for a word that is not in `Groups` or `Correction`, else as
     `assess_groups`.
     """
     if per_group is False:
@@ -145,7 +145,7 @@ def assess_groups(
 def assess_group_ratios(measured: Measured, claim: Claim, correction: str) -> Verdict:
     """Return the verdict on each group's ratio of mean scores, compressed / dense, to 1 + margin.
 
-    The decisions are turned into logarithms, as those of perplexities are. Raises
+    The decisions are turned into logarithms, as for perplexities. Raises
     ConfigurationError for what a ratio cannot take, StatisticsError for a group whose dense
     scores are all 0.
     """
@@ -296,7 +296,7 @@ def group_verdict(
     joint: GroupDecision,
     figure: Callable[[str, Pairs], tuple[float, float]],
 ) -> Verdict:
-    """Return the verdict on all groups together; its figures are those of the deciding group.
+    """Return the verdict on all groups together; its figures belong to the deciding group.
 
     `figure` returns the figures of one group for some pairs.
     """

@@ -59,7 +59,7 @@ def _headline(verdict: Verdict) -> str:
     """Return estimate, interval and number of pairs."""
     pairs = f"n={verdict.n_judged}/{verdict.n_asked} pairs"
     if verdict.group and verdict.decision:
-        pairs += ", those of this group"
+        pairs += " of this group"
     if verdict.decision is None or verdict.dense is None or verdict.compressed is None:
         return f"{verdict.name} under {verdict.compression}: not decided ({pairs})"
     seen = verdict.compressed - verdict.dense

@@ -130,7 +130,7 @@ class Verdict:
 
     @property
     def n_judged(self) -> int:
-        """Number of items behind the figures: those of the context or group that was judged."""
+        """Number of items behind the figures, of the context or group that was judged."""
         return self.decision.n_items if self.decision else self.n_scored
 
     @property

@@ -70,7 +70,7 @@ def p_beyond(
 ) -> float:
     """Return the p-value against "the change is at most the margin"; small means FAIL.
 
-    Arguments and errors are those of `p_within`; `best` is the smallest change that an unseen
+    Arguments and errors are as for `p_within`; `best` is the smallest change that an unseen
     unit could have, below the margin.
     """
     return p_within(-np.asarray(totals), sizes, margin=-margin, worst=-best, size=size)
@@ -116,7 +116,7 @@ def lower_bound(
 ) -> float:
     """Return the lower 1 - alpha bound: the margin at which `p_beyond` equals alpha.
 
-    Arguments and errors are those of `upper_bound`; `best` is the smallest possible change.
+    Arguments and errors are as for `upper_bound`; `best` is the smallest possible change.
     """
     return -upper_bound(-np.asarray(totals), sizes, worst=-best, alpha=alpha, size=size)
 

@@ -19,7 +19,7 @@ class Criterion:
     """What has to be shown, and how surely.
 
     `margin` is the largest acceptable worsening, > 0, in the unit of the values. `confidence`
-    (between .5 and 1) is that of each one-sided bound. `scope` is `population` (new prompts of
+    (between .5 and 1) belongs to each one-sided bound. `scope` is `population` (new prompts of
     this kind) or `suite` (these prompts and no others). With a `scorer_accuracy` the margin is one
     of the true change. The apparent change is then compared with `pass_margin` and `fail_margin`,
     at the confidence that remains when the scorer's error is not known exactly (Bonferroni).

@@ -2,8 +2,8 @@
 
 A question about two subjects and an activity goes up and down with each of them, so no single
 grouping makes independent units. The change is decided once by each grouping, and the widest of the
-decisions counts. An item of two subjects pulls through either: a subject's pull is that of all the
-items that name it, which for pairs is the first-order projection of a U-statistic (Hoeffding 1948,
+decisions counts. An item of two subjects counts for both: a subject's pull is the sum over all
+items that name it. For pairs this is the first-order projection of a U-statistic (Hoeffding 1948,
 Ann. Math. Statist. 19, 293-325).
 """
 

@@ -32,7 +32,7 @@ class Design:
 
     `support` is the range (lo, hi) of a delta; `n_max` the most units that will be seen;
     `finite` whether these n_max units are all there are (drawn without replacement) or a sample.
-    `mean_size` and `max_size` are those of the units of the whole suite. `horizons` are the
+    `mean_size` and `max_size` describe the units of the whole suite. `horizons` are the
     parts of n_max at which the bets aim (1 / first number), and their shares of the stake.
 
     Raises:

@@ -89,8 +89,8 @@ def decide_groups(
         groups: (items,) a name, or a sequence of names for an item of several groups; an item
             without a group, an empty sequence, is only part of "the rest".
         margin: largest acceptable contrast of any group; looser than one for the overall mean.
-        margins: that of single groups in its place. Neither rule asks for equal margins: a PASS
-            shows each group below its own, and Holm's p-values are those of any hypotheses.
+        margins: margins of single groups in its place. Neither rule needs equal margins: a PASS
+            shows each group below its own, and Holm's p-values may belong to any hypotheses.
         support: range (lo, hi) of one delta.
         weights: (items,) positive; equal when None.
         clusters: (items,) labels of the independent units; each item when None.
@@ -158,7 +158,7 @@ def _listed(decisions: Mapping[str, Decision]) -> list[str]:
 def _criteria(
     criterion: Criterion, names: Iterable[str], margins: Mapping[str, float]
 ) -> dict[str, Criterion]:
-    """Return the question of each group, with its own margin where it has one."""
+    """Return the criterion of each group, with its own margin where it has one."""
     criteria = {
         name: dataclasses.replace(criterion, margin=margins.get(name, criterion.margin))
         for name in names

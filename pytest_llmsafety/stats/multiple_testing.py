@@ -70,7 +70,7 @@ def e_holm(e_values: Mapping[str, float], alpha: float = 0.05) -> frozenset[str]
     1 / alpha: the closure of the arithmetic mean (Vovk and Wang 2021, Ann. Statist. 49,
     1736-1754, algorithm 1). The hardest set of each size holds the smallest others, and others
     that are larger than the name's own only help it. No independence needed; where the e-values
-    are those of e-processes over one order of items, a rejection at a look is final.
+    come from e-processes over one order of items, a rejection at a look is final.
 
     Raises:
         StatisticsError: no e-value, one below 0 or NaN, or alpha outside (0, 1).

@@ -89,7 +89,7 @@ def detectable_change(
 ) -> float | None:
     """Return the smallest true change that `n_units` show to exceed the margin with `power`.
 
-    Arguments and errors are those of `n_needed`; None when even the largest change of the
+    Arguments and errors are as for `n_needed`; None when even the largest change of the
     support would not be shown.
     """
     criterion, plan = Criterion(margin, confidence), _Plan.of(pilot, margin, support, power)

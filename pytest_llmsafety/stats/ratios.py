@@ -167,7 +167,7 @@ def decide_ratio_change(
     """Decide whether a ratio of sums rose by less than the margin, compressed - dense.
 
     Each ratio y / x is linearised per cluster: its influence is (y_c - R x_c) / mean(x), and the
-    decision is that of the mean of estimate + influence_compressed - influence_dense (the delta
+    decision is about the mean of estimate + influence_compressed - influence_dense (the delta
     method: Cochran 1977, Sampling Techniques, 6.3). statistics.md, 4 applies, and no more is shown
     than as many items could that stand alone. Turn the numerators so that larger is worse.
 
@@ -176,7 +176,7 @@ def decide_ratio_change(
         compressed: ratio of the compressed model.
         margin: largest acceptable rise, > 0, in the unit of the ratio.
         clusters: (items,) labels of the independent units, such as templates.
-        support: range of the change of one item's own ratio, here that of s_DIS.
+        support: range of the change of one item's own ratio, here of s_DIS.
         confidence: of each one-sided bound, between .5 and 1.
         scope: `population` or `suite`.
         worst: largest change of an unseen cluster of average size; as in `decide_mean` when None.

@@ -91,10 +91,10 @@ def assumed(units: Units, worst: float, support: tuple[float, float]) -> Unseen:
 def from_clusters(units: Units, criterion: Criterion, support: tuple[float, float]) -> Unseen:
     """Return the ends for clusters, by a rule that depends on their number alone.
 
-    From CERTAIN_CLUSTERS on they are those of the support. Below, a cluster as large as the largest
-    is assumed to change by no more than so many identical clusters exclude (`excludable`), or by as
-    much as the worst that was seen, or the mean + 3 sd; and to improve by no more than that or half
-    of what is possible.
+    From CERTAIN_CLUSTERS on they are the ends of the support. With fewer, a cluster as large as the
+    largest is assumed to change by no more than so many identical clusters exclude (`excludable`),
+    or by as much as the worst seen, or the mean + 3 sd; and to improve by no more than that
+    or half of what is possible.
     """
     lo, hi = support
     if units.n_units >= CERTAIN_CLUSTERS:
@@ -137,7 +137,7 @@ def excludable(margin: float, n_units: int, alpha: float, size: float = 1.0) -> 
     """Return the largest worst value with which n identical units pass, at half the error rate.
 
     The other half is left to the noise of real ones. It grows with the number of units: the more
-    were seen, the less has to be assumed about the next. `size` is that of the unseen unit, in
+    were seen, the less has to be assumed about the next. `size` is the size of the unseen unit, in
     average ones.
     """
     share = float(1 - (alpha / 2) ** (1 / n_units))

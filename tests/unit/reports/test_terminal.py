@@ -263,7 +263,7 @@ def test_the_headlines_n_is_what_was_judged() -> None:
     part = replace(PASS, decision=replace(PASS.decision, n_items=80), n_scored=200, n_asked=200)
     assert "n=80/200 pairs, 30 worse" in message(part)
     assert "80/200" in table([part], width=120)[2]
-    assert "n=80/200 pairs, those of this group" in message(replace(part, group="a:x"))
+    assert "n=80/200 pairs of this group" in message(replace(part, group="a:x"))
 
 
 def test_that_looks_are_not_counted_is_told() -> None:

@@ -95,7 +95,7 @@ def test_the_side_beyond_is_the_side_within_of_turned_values() -> None:
     assert float(beyond.e) == pytest.approx(float(turned.e), rel=1e-9)
 
 
-def test_arithmetic_makes_the_wealth_infinite_or_nothing() -> None:
+def test_arithmetic_makes_an_e_value_infinite_or_zero() -> None:
     """When no rest of the suite can change the outcome, one side has won and the other lost."""
     terms = Design(SUPPORT, 10, 0.05, finite=True)
     process = run(EProcess(terms, 0.1, SIDES), [-1.0] * 5)

@@ -100,8 +100,8 @@ def test_equal_weights_weigh_nothing(deltas: NDArray[np.float64], margin: float)
 
 def test_a_higher_confidence_widens_the_interval() -> None:
     """At .99 the bounds lie outside those at .95."""
-    usual, sure = (decide_mean(QUESTIONS, margin=0.02, confidence=c) for c in (0.95, 0.99))
-    assert sure.lower < usual.lower < usual.upper < sure.upper
+    plain, sure = (decide_mean(QUESTIONS, margin=0.02, confidence=c) for c in (0.95, 0.99))
+    assert sure.lower < plain.lower < plain.upper < sure.upper
     assert sure.confidence == 0.99
 
 

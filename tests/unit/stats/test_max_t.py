@@ -55,7 +55,7 @@ def test_it_lies_between_the_own_p_value_and_holms(p_values: np.ndarray, seed: i
 
 
 def test_equal_metrics_cost_nothing() -> None:
-    """Eight copies of one metric keep the p-value of one, but for the noise of the draws."""
+    """Eight copies of one metric keep the p-value of one, up to the noise of the draws."""
     values = np.repeat(np.r_[np.ones(20), np.zeros(180)][:, None], METRICS, axis=1)
     alone = decide_mean(values[:, 0], margin=MARGIN).p_fail
     assert max_t(values, MARGIN) == pytest.approx(alone, abs=0.003)

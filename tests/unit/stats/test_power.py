@@ -59,14 +59,14 @@ def test_the_planned_number_has_the_promised_power() -> None:
 @given(DELTAS, MARGINS)
 def test_more_power_needs_more_units(pilot: NDArray[np.float64], margin: float) -> None:
     """90% needs no fewer than 80%, half the margin no fewer than 0, nothing under the floor."""
-    usual = n_needed(pilot, margin=margin, power=0.8)
+    plain = n_needed(pilot, margin=margin, power=0.8)
     sure = n_needed(pilot, margin=margin, power=0.9)
     half = n_needed(pilot, margin=margin, assumed=margin / 2)
     assume(sure is not None and half is not None)
-    assert usual is not None
+    assert plain is not None
     assert sure is not None
     assert half is not None
-    assert rule_of_three(margin) <= usual <= min(sure, half)
+    assert rule_of_three(margin) <= plain <= min(sure, half)
 
 
 def test_a_change_at_the_margin_needs_endless_units() -> None:
