@@ -27,12 +27,12 @@ from pytest_llmsafety.specs import (
     Margins,
     ModelSpec,
 )
-from pytest_llmsafety.types import ChatSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from pytest_llmsafety.config.marker import Override
+    from pytest_llmsafety.types import ChatSettings
 
 BOTH = "pytest --model=phantom --compress=int4"
 OFF, AS_DEPLOYED = "off", "as-deployed"
@@ -131,6 +131,12 @@ def _data_folder(text: str) -> Path | None:
     if text == CORE:
         return None
     return values.existing_folder("data", text, or_else=f" with data sets, or {CORE}")
+
+
+def _chat(**settings: Any) -> ChatSettings:  # noqa: ANN401 - as ChatSettings has them
+    from pytest_llmsafety.types import ChatSettings  # slow: a run without a model needs none
+
+    return ChatSettings(**settings)
 
 
 FLAGS = (
@@ -439,8 +445,8 @@ class Options:
     batch_tokens: int | None = None
     scorer: str | None = None
     judge: str | None = None
-    chat: ChatSettings = field(default_factory=ChatSettings)
-    judge_chat: ChatSettings = field(default_factory=ChatSettings)
+    chat: ChatSettings = field(default_factory=_chat)
+    judge_chat: ChatSettings = field(default_factory=_chat)
     scorer_accuracy: Path | None = None
     samples: int = 1
     early_stop: bool = True
@@ -483,14 +489,15 @@ class Options:
             "pins": tuple(sorted(dict(found["pin"]).items())),
             "cache": checked["cache"] if found["cache"] else values.cache_folder(None),
             "margins": read_margins(project.get("margins", {}), found["margin"]),
-            "chat": ChatSettings(
+            "chat": _chat(
                 template=_template(found["template-arg"]),
                 think_end=found["think-end"] or "",
                 answer_tokens=found["answer-tokens"],
                 as_deployed=found["chat"] == AS_DEPLOYED,
             ),
-            "judge_chat": ChatSettings(
-                _template(found["judge-template-arg"]), answer_tokens=found["judge-tokens"]
+            "judge_chat": _chat(
+                template=_template(found["judge-template-arg"]),
+                answer_tokens=found["judge-tokens"],
             ),
             "arguments": tuple(_arguments(given)),
             "prefix": prefix,

@@ -137,7 +137,7 @@ def test_another_checkpoint_needs_no_dense_model_either(project: Project) -> Non
     found = project.verdicts()
     assert status == with_dense
     notes = [note for verdict in found for note in verdict.pop("notes")]
-    assert any("asked the compressed model about the dense model's texts" in n for n in notes)
+    assert any("used the likelihood of the dense model's texts" in n for n in notes)
     assert [verdict.pop("notes") and None for verdict in expected]
     assert found == expected
     assert found[0]["record"]["layers_changed"]

@@ -62,7 +62,7 @@ def test_the_line_is_there_under_xdist(outcomes: Callable[..., pytest.Pytester])
     result.stdout.fnmatch_lines(["llmsafety: 2 safety tests skipped*"])
 
 
-def test_no_workbench_is_made(
+def test_no_resources_are_made(
     outcomes: Callable[..., pytest.Pytester], notes: Callable[[], list[str]]
 ) -> None:
     """Skipping costs nothing."""
