@@ -44,7 +44,7 @@ class Flag:
     """One flag: how it is written, read and explained.
 
     `help` and `default` are shown by `pytest --help` and in docs/configuration.md; without a
-    `default` that of the field in Options is shown. `type` and `choices` are argparse's.
+    `default` the default of the field in Options is shown. `type` and `choices` are argparse's.
     `checked` turns the value into the one in Options once a run has a model; it raises
     ConfigurationError. `short`: `--NAME` works, too, where the project has no such flag. `place`:
     the value names a file or a folder. `in_project`: it is a key of `[tool.llmsafety]`.
@@ -73,7 +73,7 @@ class Flag:
 
     @property
     def field(self) -> str:
-        """Its name as that of a Python variable; `llmsafety_` before it is the key in pytest."""
+        """The name as a Python variable; pytest stores the value as `llmsafety_` + field."""
         return self.name.replace("-", "_")
 
     @property

@@ -26,7 +26,7 @@ REQUIRE = f"{NAME}_require"
 MARGINS = "margins"
 KEYS = {flag.name: flag for flag in FLAGS if flag.in_project}
 ELSEWHERE = re.compile(rf"{CORE}|{OFF}|~.*|hub:.*|[\w+.-]+://.*|[\w+.-]+::.*")
-"""Values of a flag for a place that are no relative path: a word, a home folder, a URL."""
+"""Values of a flag for a place that do not count from a folder: words, home folders, URLs."""
 RELATIVE = re.compile(r"(^|[:,=])(?=\.\.?/)")
 
 

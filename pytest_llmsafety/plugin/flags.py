@@ -163,8 +163,8 @@ def policy(config: pytest.Config) -> list[Path]:
     for path in dict.fromkeys(others):
         if path.is_file() and path.name != FILE:
             (check_toml if path.suffix == ".toml" else check_sections)(path)
-    beside = [ini] if ini and ini.name == FILE else []
-    return policy_files(start, [*beside, config.rootpath / FILE])
+    own = [ini] if ini and ini.name == FILE else []
+    return policy_files(start, [*own, config.rootpath / FILE])
 
 
 def looks_around(config: pytest.Config) -> bool:

@@ -8,6 +8,8 @@ from dataclasses import fields, is_dataclass, replace
 from enum import Enum
 from typing import Any
 
+from pytest_llmsafety.config.options import FLAGS
+
 PATH = re.compile(
     r"(?<![^\s:,='\"(\[])"  # at the start of a word or of a value
     r"(?:(?:file|local)://|(?=[~./]|[A-Za-z]:[\\/]))"
@@ -15,7 +17,7 @@ PATH = re.compile(
 )
 """A path that does not begin with the name of a folder; neither a URL nor a fraction."""
 PLACES = re.compile(
-    r"--llmsafety-(?:(?:data|cache|baseline|calibration|scorer-accuracy)"
+    rf"--llmsafety-(?:(?:{'|'.join(flag.name for flag in FLAGS if flag.place and flag.in_command)})"
     r"=(?!core$|off$|hub:|(?!file:|local:)[a-z0-9]+://)|(?:scorer|judge)=(?=[~./]|[A-Za-z]:[\\/]))"
 )
 """Flags with a file or folder of this machine as their value."""

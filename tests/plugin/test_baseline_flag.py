@@ -60,13 +60,13 @@ class Project:
         """Run the gates; the exit status and all that was printed."""
         given = (f"--model={model}", f"--compress={compression}", "--llmsafety-baseline=b.gz")
         status = pytest.main([*GIVEN, "-p", "no:xdist", *given, *more])
-        told = self.capsys.readouterr()
-        return int(status), " ".join(f"{told.out} {told.err}".split())
+        printed = self.capsys.readouterr()
+        return int(status), " ".join(f"{printed.out} {printed.err}".split())
 
     def report(self) -> dict[str, Any]:
         """What the last run reported."""
-        told: dict[str, Any] = json.loads((self.path / "report.json").read_text("utf-8"))
-        return told
+        printed: dict[str, Any] = json.loads((self.path / "report.json").read_text("utf-8"))
+        return printed
 
     def verdicts(self) -> list[dict[str, Any]]:
         """Its verdicts, without the notes on where answers are from, and what takes time."""
@@ -117,9 +117,9 @@ def test_a_run_without_the_dense_model_is_the_same_run(project: Project) -> None
     before = project.verdicts()
     assert len(before) >= 2
     shutil.rmtree(project.path / "dense")
-    status, told = project.run("checkpoint:./eight")
+    status, printed = project.run("checkpoint:./eight")
     assert status == 0
-    assert "nothing changed" in told
+    assert "nothing changed" in printed
     assert project.verdicts() == before
     baseline = project.report()["baseline"]
     assert baseline["digest"] == read("b.gz").digest
@@ -129,7 +129,7 @@ def test_a_run_without_the_dense_model_is_the_same_run(project: Project) -> None
 
 
 def test_another_checkpoint_needs_no_dense_model_either(project: Project) -> None:
-    """It is compared layer by layer with the digests, and its broken text is told otherwise."""
+    """It is compared layer by layer with the digests; its broken text is found in another way."""
     with_dense, _ = project.run("checkpoint:./four")
     expected = project.verdicts()
     shutil.rmtree(project.path / "dense")
@@ -146,36 +146,36 @@ def test_another_checkpoint_needs_no_dense_model_either(project: Project) -> Non
 def test_what_the_baseline_lacks_is_an_error_without_the_dense_model(project: Project) -> None:
     """More items than were asked: the error names one of them and how to have it."""
     shutil.rmtree(project.path / "dense")
-    status, told = project.run("checkpoint:./eight", "--llmsafety-limit=30")
+    status, printed = project.run("checkpoint:./eight", "--llmsafety-limit=30")
     assert status == 1
-    assert "BaselineError" in told
-    assert "are not in the baseline" in told
-    assert "the dense model is not here" in told
-    assert UPDATE in told
+    assert "BaselineError" in printed
+    assert "are not in the baseline" in printed
+    assert "the dense model is not here" in printed
+    assert UPDATE in printed
 
 
 def test_what_the_baseline_lacks_is_asked_where_the_dense_model_is(project: Project) -> None:
-    """The answers beside the baseline are counted, with a hint."""
-    status, told = project.run("checkpoint:./eight", "--llmsafety-limit=30")
+    """Answers that the baseline lacks are counted, with a hint."""
+    status, printed = project.run("checkpoint:./eight", "--llmsafety-limit=30")
     assert status == 0
     assert project.report()["baseline"]["not_in_baseline"] > 6
-    assert "were not in the baseline" in told
+    assert "were not in the baseline" in printed
 
 
 def test_a_compression_of_the_dense_weights_is_refused_without_them(project: Project) -> None:
-    """A baseline has answers, and nothing that could be compressed."""
+    """A baseline has answers, and no weights to compress."""
     shutil.rmtree(project.path / "dense")
-    status, told = project.run("rtn:4")
+    status, printed = project.run("rtn:4")
     assert status == 1
-    assert "rtn:4 is made of the dense weights, and the dense model is not here" in told
+    assert "rtn:4 is made of the dense weights, and the dense model is not here" in printed
 
 
 def test_a_copy_of_the_dense_model_is_not_compressed(project: Project) -> None:
     """No layer of the checkpoint differs from the digests of the baseline."""
     project.path.joinpath("dense").rename(project.path / "copy")
-    status, told = project.run("checkpoint:./copy")
+    status, printed = project.run("checkpoint:./copy")
     assert status == 1
-    assert "changed no layer" in told
+    assert "changed no layer" in printed
 
 
 def test_another_tokenizer_is_refused(project: Project) -> None:
@@ -184,10 +184,10 @@ def test_another_tokenizer_is_refused(project: Project) -> None:
     tokenizer = letter_tokenizer()
     tokenizer.add_tokens(["<|more|>"])
     tokenizer.save_pretrained(project.path / "eight")
-    status, told = project.run("checkpoint:./eight")
+    status, printed = project.run("checkpoint:./eight")
     assert status == 1
-    assert "is not the dense model's, which the baseline has the digests of" in told
-    assert "its vocabulary and its added tokens differ" in told
+    assert "is not the dense model's, which the baseline has the digests of" in printed
+    assert "its vocabulary and its added tokens differ" in printed
 
 
 def test_another_chat_template_is_a_row_of_the_report(project: Project) -> None:
@@ -196,80 +196,81 @@ def test_another_chat_template_is_a_row_of_the_report(project: Project) -> None:
     tokenizer = letter_tokenizer()
     tokenizer.chat_template = "{{ messages[0].content }}"
     tokenizer.save_pretrained(project.path / "eight")
-    status, told = project.run("checkpoint:./eight")
+    status, printed = project.run("checkpoint:./eight")
     assert status == 0
-    assert re.search(r"as deployed, another chat template: .* \(the dense\s+model: none\)", told)
+    assert re.search(r"as deployed, another chat template: .* \(the dense\s+model: none\)", printed)
 
 
 def test_other_weights_are_refused_by_their_digest(project: Project) -> None:
     """A dense model that was changed since is not the baseline's, before any test runs."""
     random_model("llama", seed=1).save_pretrained(project.path / "dense")
-    status, told = project.run("checkpoint:./eight")
+    status, printed = project.run("checkpoint:./eight")
     assert status == 4
-    assert re.search("digest of the model's files: .* in the baseline", told)
+    assert re.search("digest of the model's files: .* in the baseline", printed)
 
 
 def test_another_dtype_is_refused_with_both(project: Project) -> None:
     """The field that differs is named, old and new."""
     shutil.rmtree(project.path / "dense")
-    status, told = project.run("checkpoint:./eight", "--dtype=bfloat16")
+    status, printed = project.run("checkpoint:./eight", "--dtype=bfloat16")
     assert status == 4
-    assert re.search("dtype: float32 in the baseline, bfloat16 here", told)
+    assert re.search("dtype: float32 in the baseline, bfloat16 here", printed)
 
 
 def test_other_versions_are_refused_with_both(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Answers of another torch are not those of this one."""
+    """Answers of another version of torch do not count."""
     here = dict(identity.versions())
     versions = tuple({**here, "torch": "0.1"}.items())
     monkeypatch.setattr("pytest_llmsafety.models.identity.versions", lambda: versions)
-    status, told = project.run("checkpoint:./eight")
+    status, printed = project.run("checkpoint:./eight")
     assert status == 4
     assert re.search(
-        f"here: version of torch: {re.escape(here['torch'])} in the baseline, 0.1 here. Run", told
+        f"here: version of torch: {re.escape(here['torch'])} in the baseline, 0.1 here. Run",
+        printed,
     )
 
 
 def test_another_name_is_refused_where_no_file_can_be_compared(project: Project) -> None:
     """Without its files a model is known by its name alone."""
-    status, told = project.run("checkpoint:./eight", model="./gone")
+    status, printed = project.run("checkpoint:./eight", model="./gone")
     assert status == 4
-    assert "the baseline is of the model './dense', and './gone' is not here" in told
+    assert "the baseline is of the model './dense', and './gone' is not here" in printed
 
 
 def test_a_model_of_another_name_will_do_where_its_files_are_the_same(project: Project) -> None:
     """The digest says which model it is."""
     project.path.joinpath("dense").rename(project.path / "moved")
-    status, told = project.run("checkpoint:./eight", model="./moved")
+    status, printed = project.run("checkpoint:./eight", model="./moved")
     assert status == 0
-    assert "nothing changed" in told
+    assert "nothing changed" in printed
 
 
 def test_a_baseline_of_another_seed_is_a_usage_error(project: Project) -> None:
     """Other items would be drawn; both seeds are named."""
-    status, told = project.run("checkpoint:./eight", "--llmsafety-seed=3")
+    status, printed = project.run("checkpoint:./eight", "--llmsafety-seed=3")
     assert status == 4
-    assert "was written with seed 0, and this run has seed 3" in told
+    assert "was written with seed 0, and this run has seed 3" in printed
 
 
 def test_a_damaged_baseline_is_a_usage_error(project: Project) -> None:
     """It is refused before the first test."""
     path = project.path / "b.gz"
     path.write_bytes(path.read_bytes()[:-20])
-    status, told = project.run("checkpoint:./eight")
+    status, printed = project.run("checkpoint:./eight")
     assert status == 4
-    assert re.search("cannot use '.*b.gz'", told)
+    assert re.search("cannot use '.*b.gz'", printed)
 
 
 def test_a_pinned_baseline_is_that_one_or_an_error(project: Project) -> None:
     """The header shows how to pin the file; other contents end the run before the first test."""
     pin = f"#sha256={read('b.gz').digest}"
     other = f"--llmsafety-baseline=b.gz#sha256={'0' * 64}"
-    status, told = project.run("checkpoint:./eight", other, "-v")
+    status, printed = project.run("checkpoint:./eight", other, "-v")
     assert status == 4
-    assert f"llmsafety baseline: b.gz{pin}" in told
-    assert re.search("'b.gz' has the digest .* pinned to 0000", told)
+    assert f"llmsafety baseline: b.gz{pin}" in printed
+    assert re.search("'b.gz' has the digest .* pinned to 0000", printed)
     status, _ = project.run("checkpoint:./eight", f"--llmsafety-baseline=b.gz{pin}", "-k", "kl")
     assert status == 0
     assert project.report()["baseline"]["file"] == "b.gz"
@@ -280,9 +281,9 @@ def test_a_run_that_broke_writes_no_baseline(project: Project) -> None:
     before = project.path.joinpath("b.gz").read_bytes()
     broken = project.path / "broken.py"
     broken.write_text('def test_it(measure):\n    """Breaks."""\n    raise ValueError\n', "utf-8")
-    status, told = project.run("checkpoint:./four", UPDATE, "broken.py")
+    status, printed = project.run("checkpoint:./four", UPDATE, "broken.py")
     assert status == 1
-    assert "no baseline was written: 1 tests came to no verdict" in told
+    assert "no baseline was written: 1 tests came to no verdict" in printed
     assert project.path.joinpath("b.gz").read_bytes() == before
 
 
@@ -292,18 +293,18 @@ def test_a_run_that_was_cut_short_writes_no_baseline(project: Project) -> None:
     failing = project.path / "a_failing.py"
     text = GATES.replace("margin=0.3", "margin=0.3, per_group=True").replace("0.05", "1e-9")
     failing.write_text(text, "utf-8")
-    status, told = project.run("checkpoint:./four", UPDATE, "-x", "a_failing.py")
+    status, printed = project.run("checkpoint:./four", UPDATE, "-x", "a_failing.py")
     assert status == 1
-    assert "no baseline was written: the run did not come to its end (stopping after 1" in told
+    assert "no baseline was written: the run did not come to its end (stopping after 1" in printed
     assert project.path.joinpath("b.gz").read_bytes() == before
 
 
 def test_some_of_the_tests_do_not_replace_the_baseline_of_all(project: Project) -> None:
     """With -k an existing file stays as it is; a new one may be of any tests."""
     before = project.path.joinpath("b.gz").read_bytes()
-    status, told = project.run("checkpoint:./eight", UPDATE, "-k", "kl")
+    status, printed = project.run("checkpoint:./eight", UPDATE, "-k", "kl")
     assert status == 4
-    assert "2 safety tests were deselected" in told
+    assert "2 safety tests were deselected" in printed
     assert project.path.joinpath("b.gz").read_bytes() == before
     project.path.joinpath("b.gz").unlink()
     assert project.run("checkpoint:./eight", UPDATE, "-k", "kl")[0] == 0
@@ -316,9 +317,9 @@ def test_a_new_model_at_the_same_place_is_compared_with_the_last_one(project: Pr
     changed = r"kl under checkpoint:\S+ INCONCLUSIVE -> FAIL .*; 2 as before\."
     expected = rf"since the baseline \w{{16}}: {changed}"
     for more in ((), (UPDATE,)):
-        status, told = project.run("checkpoint:./eight", *more)
+        status, printed = project.run("checkpoint:./eight", *more)
         assert status == 1
-        assert re.search(expected, told)
+        assert re.search(expected, printed)
     rows = {row.name: row.outcome for row in read("b.gz").rows}
     assert rows["kl"] == "FAIL"
 
@@ -335,8 +336,8 @@ def test_workers_of_xdist_write_the_same_baseline(project: Project) -> None:
     before = read("b.gz")
     given = ["--model=./dense", "--compress=checkpoint:./eight", "--llmsafety-baseline=c.gz"]
     command = [sys.executable, "-m", "pytest", *GIVEN, *given, UPDATE, "-n2"]
-    told = subprocess.run(command, cwd=project.path, check=False, capture_output=True, text=True)  # noqa: S603 - our own command
-    assert told.returncode == 0, told.stdout
+    printed = subprocess.run(command, cwd=project.path, check=False, capture_output=True, text=True)  # noqa: S603 - our own command
+    assert printed.returncode == 0, printed.stdout
     after = read("c.gz")
     assert after.entries.keys() == before.entries.keys()
     assert [row.outcome for row in after.rows] == [row.outcome for row in before.rows]

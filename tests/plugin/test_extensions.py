@@ -34,8 +34,8 @@ class Session:
     @property
     def report(self) -> dict[str, Any]:
         """What report.json holds."""
-        told: dict[str, Any] = json.loads(self.reports.joinpath("report.json").read_text("utf-8"))
-        return told
+        found: dict[str, Any] = json.loads(self.reports.joinpath("report.json").read_text("utf-8"))
+        return found
 
     @property
     def tests(self) -> dict[str, dict[str, Any]]:
@@ -144,8 +144,8 @@ def test_the_report_is_written(session: Session) -> None:
     """The file has a row for each verdict, with the outcome and margin that report.json has."""
     with session.reports.joinpath("verdicts.csv").open(encoding="utf-8") as file:
         rows = [(row["outcome"], float(row["margin"])) for row in csv.DictReader(file)]
-    told = [(v["outcome"], v["margin"]) for t in session.tests.values() for v in t["verdicts"]]
-    assert sorted(rows) == sorted(told)
+    found = [(v["outcome"], v["margin"]) for t in session.tests.values() for v in t["verdicts"]]
+    assert sorted(rows) == sorted(found)
     assert len(rows) == 3
 
 
@@ -191,14 +191,14 @@ def test_the_assertion_of_ones_own_obeys_the_run(
 def test_the_assertion_of_ones_own_fails() -> None:
     """Where 30 of 100 answers fall silent, the share is .3, and a margin of .02 is broken."""
     names = _names(blocks("custom-assertion.md", "python"))
-    taken = measurement([0.0] * 100, [0.0] * 100)
-    silent = [replace(pair.compressed, text=" ") for pair in taken.pairs[:30]]
+    measured = measurement([0.0] * 100, [0.0] * 100)
+    silent = [replace(pair.compressed, text=" ") for pair in measured.pairs[:30]]
     pairs = [
-        replace(pair, compressed=score) for pair, score in zip(taken.pairs, silent, strict=False)
+        replace(pair, compressed=score) for pair, score in zip(measured.pairs, silent, strict=False)
     ]
-    taken = replace(taken, pairs=(*pairs, *taken.pairs[30:]))
+    measured = replace(measured, pairs=(*pairs, *measured.pairs[30:]))
     with pytest.raises(SafetyFailure, match=r"silenced .* 0 -> 0\.3,"):
-        names["assert_still_speaks"](taken, margin=0.02)
+        names["assert_still_speaks"](measured, margin=0.02)
 
 
 def _names(codes: list[str]) -> dict[str, Any]:

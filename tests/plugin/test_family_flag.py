@@ -14,7 +14,7 @@ GIVEN = ("--model=phantom", "--compress=int4", "--llmsafety-family=session")
 
 
 def test_one_of_many_is_undecided(outcomes: Callable[..., pytest.Pytester]) -> None:
-    """A FAIL with p = .03 among three assertions does not survive Holm, and is told as such."""
+    """A FAIL with p = .03 among three assertions does not survive Holm, and the message says so."""
     project = outcomes("PASS", "FAIL", "INCONCLUSIVE")
     result = project.runpytest(*GIVEN, "--llmsafety-report=out", project.path)
     assert result.ret == 6
@@ -46,7 +46,7 @@ def test_the_default_corrects_nothing(outcomes: Callable[..., pytest.Pytester]) 
 def test_the_policy_for_undecided_tests_applies(
     outcomes: Callable[..., pytest.Pytester], policy: str, words: str
 ) -> None:
-    """A FAIL that Holm does not keep is forgiven like any other undecided test."""
+    """A FAIL that Holm does not keep may pass like any other undecided test."""
     project = outcomes("PASS", "FAIL")
     result = project.runpytest(*GIVEN, f"--llmsafety-inconclusive={policy}", project.path)
     assert result.ret == 0

@@ -65,7 +65,7 @@ document.getElementById("f").onload = event => {
 
 @pytest.fixture
 def look(tmp_path: Path) -> Iterator[Callable[..., tuple[dict[str, Any], str]]]:
-    """Show a page in the browser: what a script beside it sees, and the browser's log."""
+    """Show a page in the browser: what a script next to it sees, and the browser's log."""
 
     class Quiet(http.server.SimpleHTTPRequestHandler):
         def log_message(self, *_: object) -> None:

@@ -38,14 +38,14 @@ def test_pass_passes(outcomes: Callable[..., pytest.Pytester]) -> None:
 
 
 def test_the_report_says_so(outcomes: Callable[..., pytest.Pytester]) -> None:
-    """A run that forgives says that it did."""
+    """A run that lets an undecided test pass says so."""
     project = outcomes("INCONCLUSIVE")
     result = project.runpytest(*GIVEN, "--llmsafety-inconclusive=pass", project.path)
     result.stdout.fnmatch_lines(["--llmsafety-inconclusive=pass: an undecided test does not fail*"])
 
 
 def test_pass_does_not_hide_a_later_failure(project: pytest.Pytester) -> None:
-    """Assertions after a forgiven one are still judged."""
+    """Assertions after an undecided one are still judged."""
     project.makepyfile(HIDDEN)
     result = project.runpytest(*GIVEN, "--llmsafety-inconclusive=pass", project.path)
     result.assert_outcomes(failed=1)

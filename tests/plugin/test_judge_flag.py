@@ -77,7 +77,7 @@ def test_a_judge_is_asked_and_remembered(pytester: pytest.Pytester, given: tuple
 def test_a_judge_that_refuses_is_an_error(
     pytester: pytest.Pytester, given: tuple[str, ...]
 ) -> None:
-    """A wrong key is no verdict on the model: the test fails with the endpoint's words."""
+    """A wrong key makes no verdict on the model: the test fails with the endpoint's words."""
     with standing(lambda _: TIE, *[(401, {})] * 9) as stand:
         result = pytester.runpytest_inprocess(*given, f"--llmsafety-judge={stand.url}#m")
     result.assert_outcomes(failed=1)
@@ -90,16 +90,16 @@ def test_a_judge_that_repeats_its_key_tells_nobody(
     """Neither terminal nor reports, JUnit and cache hold it, whatever the judge answers."""
     key = "sk-Proj/9+x1=Zq7"
     monkeypatch.setenv("LLMSAFETY_JUDGE_KEY", key)
-    more = ("--llmsafety-report=told", "--junitxml=told/junit.xml", "-v")
+    more = ("--llmsafety-report=out", "--junitxml=out/junit.xml", "-v")
     with standing(lambda _: f"{TIE} Yours is {key}", (503, {}, key)) as stand:
         result = pytester.runpytest_inprocess(*given, f"--llmsafety-judge={stand.url}#m", *more)
         assert stand.headers[-1]["Authorization"] == f"Bearer {key}"
     assert result.ret == 6
     files = [path for path in pytester.path.rglob("*") if path.is_file()]
     assert any(path.name == "junit.xml" for path in files)
-    told = [result.stdout.str(), result.stderr.str()]
-    told += [path.read_bytes().decode("utf-8", "replace") for path in files]
-    assert not [text for text in told if key in text]
+    shown = [result.stdout.str(), result.stderr.str()]
+    shown += [path.read_bytes().decode("utf-8", "replace") for path in files]
+    assert not [text for text in shown if key in text]
 
 
 def test_an_address_without_a_model_is_a_usage_error(

@@ -27,7 +27,7 @@ def cases(project: pytest.Pytester) -> dict[str, ET.Element]:
     return {case.get("name", ""): case for case in root.iter("testcase")}
 
 
-def told(case: ET.Element) -> dict[str, str]:
+def properties_of(case: ET.Element) -> dict[str, str]:
     """The properties of a test."""
     return {p.get("name", ""): p.get("value", "") for p in case.iter("property")}
 
@@ -37,15 +37,15 @@ def test_each_test_has_the_figures(outcomes: Callable[..., pytest.Pytester]) -> 
     project = outcomes("PASS", "INCONCLUSIVE")
     project.runpytest(*GIVEN, project.path)
     found = cases(project)
-    assert told(found["test_inconclusive[int4]"]) == UNDECIDED
-    assert told(found["test_pass[int4]"])["llmsafety.outcome"] == "PASS"
+    assert properties_of(found["test_inconclusive[int4]"]) == UNDECIDED
+    assert properties_of(found["test_pass[int4]"])["llmsafety.outcome"] == "PASS"
 
 
 def test_workers_write_the_same(outcomes: Callable[..., pytest.Pytester]) -> None:
     """Under xdist the properties reach the file of the controller."""
     project = outcomes("INCONCLUSIVE")
     project.runpytest(*GIVEN, "-n1", project.path)
-    assert told(cases(project)["test_inconclusive[int4]"]) == UNDECIDED
+    assert properties_of(cases(project)["test_inconclusive[int4]"]) == UNDECIDED
 
 
 def test_inconclusive_is_a_failure_that_says_so(outcomes: Callable[..., pytest.Pytester]) -> None:
@@ -76,7 +76,7 @@ def test_a_second_verdict_is_numbered(project: pytest.Pytester) -> None:
     )
     project.runpytest(*GIVEN, project.path)
     (case,) = cases(project).values()
-    properties = told(case)
+    properties = properties_of(case)
     assert properties["llmsafety.measurement"] == "a"
     assert properties["llmsafety.outcome"] == "PASS"
     assert properties["llmsafety.2.measurement"] == "b"

@@ -1,4 +1,4 @@
-"""With --model and no path the packaged suites are collected beside the project's tests."""
+"""With --model and no path, the packaged suites run as well as the project's tests."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_a_path_selects_that_path_alone(pytester: pytest.Pytester) -> None:
 
 
 def test_without_a_model_they_are_left_out(pytester: pytest.Pytester) -> None:
-    """Nothing is collected that was not asked for."""
+    """Only the tests that the user named are collected."""
     assert collected(pytester.runpytest("--collect-only", "-q")) == []
 
 

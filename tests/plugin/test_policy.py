@@ -106,11 +106,11 @@ def test_the_command_repeats_the_command_line_alone(
     project = outcomes("FAIL")
     project.makepyprojecttoml(TOML)
     result = project.runpytest("--llmsafety-samples=2", "test_outcomes.py")
-    told = (
+    expected = (
         "reproduce: pytest 'test_outcomes.py::test_fail?int8?' --llmsafety-model=phantom "
         "--llmsafety-compress=int8 --llmsafety-seed=0 --llmsafety-samples=2"
     )
-    result.stdout.fnmatch_lines([told])
+    result.stdout.fnmatch_lines([expected])
 
 
 ERRORS = {
@@ -162,7 +162,7 @@ class TestMarked:
 
 
 def test_the_nearest_marker_wins(project: pytest.Pytester) -> None:
-    """A class's marker holds for its tests, but for what a test says itself."""
+    """A class's marker holds for its tests, except for arguments of a test's own marker."""
     project.makepyfile(test_marked=MARKED.format("limit=9, margin=0.2"))
     result = project.runpytest("-s", *BOTH, "test_marked.py", "--strict-markers")
     assert asked(result) == ["3 0.2", "3 0.2"]
@@ -181,8 +181,8 @@ def test_a_bad_marker_stops_the_collection(project: pytest.Pytester) -> None:
     project.makepyfile(test_marked=MARKED.format("margins=0.1"))
     result = project.runpytest(*BOTH, "test_marked.py")
     assert result.ret == 2
-    told = "unknown argument of the marker llmsafety 'margins'. *Did you mean 'margin'?"
-    result.stdout.fnmatch_lines([f"*test_marked.py::TestMarked::test_it: {told}"])
+    expected = "unknown argument of the marker llmsafety 'margins'. *Did you mean 'margin'?"
+    result.stdout.fnmatch_lines([f"*test_marked.py::TestMarked::test_it: {expected}"])
 
 
 def test_workers_of_xdist_read_the_same_policy(stated: pytest.Pytester) -> None:
@@ -199,15 +199,15 @@ def test_the_folder_of_the_call_counts_wherever_pytest_has_its_settings(
     settings, below = project.mkdir("settings"), project.mkdir("below")
     for folder in (settings, below):
         folder.joinpath("pytest.ini").write_text("[pytest]\n", "utf-8")
-    told = "llmsafety: [[]tool.llmsafety[]] of {}"
+    expected = "llmsafety: [[]tool.llmsafety[]] of {}"
     result = project.runpytest("-c", "settings/pytest.ini", "test_policy.py", "--collect-only")
-    result.stdout.fnmatch_lines([told.format("pyproject.toml"), "*4 tests collected*"])
+    result.stdout.fnmatch_lines([expected.format("pyproject.toml"), "*4 tests collected*"])
     monkeypatch.chdir(below)
     result = project.runpytest("-s", "../test_policy.py", "--collect-only")
-    result.stdout.fnmatch_lines([told.format("../pyproject.toml"), "*4 tests collected*"])
+    result.stdout.fnmatch_lines([expected.format("../pyproject.toml"), "*4 tests collected*"])
     below.joinpath("pyproject.toml").write_text("[tool.llmsafety]\nmodel = 'off'\n", "utf-8")
     result = project.runpytest("-s", "../test_policy.py")
-    result.stdout.fnmatch_lines([told.format("pyproject.toml (not read: ../pyproject.toml)")])
+    result.stdout.fnmatch_lines([expected.format("pyproject.toml (not read: ../pyproject.toml)")])
     result.assert_outcomes(skipped=2)
 
 
@@ -228,12 +228,12 @@ MISPLACED = {
 
 def test_a_table_that_is_spelled_otherwise_is_an_error(project: pytest.Pytester) -> None:
     """In whichever file it stands, the message shows the right spelling; so of a key."""
-    for (name, text), told in MISPLACED.items():
+    for (name, text), expected in MISPLACED.items():
         path = project.path / name
         path.write_text(text, "utf-8")
         result = project.runpytest("--collect-only")
         assert result.ret == 4
-        result.stderr.fnmatch_lines([f"*{name}' has a table {told}*[[]tool.llmsafety[]]*"])
+        result.stderr.fnmatch_lines([f"*{name}' has a table {expected}*[[]tool.llmsafety[]]*"])
         path.unlink()
     project.makeini("[pytest]\nllmsafety_limit = 3\nllmsafety_require = true")
     result = project.runpytest("--collect-only")

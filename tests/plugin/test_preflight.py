@@ -55,7 +55,7 @@ def test_under_xdist_only_the_controller_checks(
 def test_it_is_left_out_without_safety_tests(
     project: pytest.Pytester, notes: Callable[[], list[str]]
 ) -> None:
-    """A run of ordinary tests alone opens no resources; with a model it is no success."""
+    """A run of ordinary tests alone opens no resources; with a model it does not succeed."""
     project.makepyfile("def test_fine():\n    pass")
     assert project.runpytest(*ABSENT, project.path).ret == 7
     assert notes() == []

@@ -15,7 +15,7 @@ INI = "[pytest]\nllmsafety_require = true"
 def test_safety_tests_without_a_model_are_a_usage_error(
     outcomes: Callable[..., pytest.Pytester],
 ) -> None:
-    """CI that forgets --model fails, and is told what to add."""
+    """CI that forgets --model fails, and the message says what to add."""
     project = outcomes("PASS")
     project.makeini(INI)
     result = project.runpytest()

@@ -17,7 +17,7 @@ SUITES = [
 SHOWN = ("outcome", "dense", "compressed", "decision", "groups", "reasons", "worst")
 
 
-def told(folder: Path, *given: str) -> str:
+def verdicts_of(folder: Path, *given: str) -> str:
     """Everything that the verdicts of three packaged suites say, as text."""
     words = [
         *SUITES, "--model=phantom", "--compress=int4", "-q",
@@ -41,7 +41,7 @@ def told(folder: Path, *given: str) -> str:
 
 def test_batches_and_workers_change_no_byte(tmp_path: Path) -> None:
     """Small batches, and two workers of xdist, give the verdicts of a plain run."""
-    plain = told(tmp_path)
-    assert told(tmp_path, "--llmsafety-batch-tokens=300") == plain
-    assert told(tmp_path, "-n2") == plain
-    assert told(tmp_path, "--llmsafety-seed=1") != plain
+    plain = verdicts_of(tmp_path)
+    assert verdicts_of(tmp_path, "--llmsafety-batch-tokens=300") == plain
+    assert verdicts_of(tmp_path, "-n2") == plain
+    assert verdicts_of(tmp_path, "--llmsafety-seed=1") != plain

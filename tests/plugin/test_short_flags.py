@@ -58,7 +58,7 @@ def test_a_project_keeps_its_own_flag(pytester: pytest.Pytester) -> None:
 
 
 def test_long_twins_work_beside_a_projects_own_flag(project: pytest.Pytester) -> None:
-    """Where --model is taken, --llmsafety-model still selects the model."""
+    """Where the project owns --model, --llmsafety-model still selects the model."""
     conftest = project.path / "conftest.py"
     conftest.write_text(conftest.read_text("utf-8") + OWN_FLAG, "utf-8")
     project.makepyfile(test_theirs=PRINTS, test_safety=SAFETY)

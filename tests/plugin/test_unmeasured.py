@@ -72,7 +72,7 @@ def test_the_report_holds_the_reason(
 def test_no_policy_forgives_that_nothing_was_measured(
     missing: Callable[..., pytest.RunResult], policy: str
 ) -> None:
-    """--llmsafety-inconclusive forgives doubt about what was asked; here nothing was."""
+    """--llmsafety-inconclusive is for measurements that ran; this one did not."""
     result = missing(f"--llmsafety-inconclusive={policy}")
     assert result.ret == 6
     result.stdout.fnmatch_lines(["qa *INCONCLUSIVE", "*does not fail this run, unless*"])

@@ -72,8 +72,10 @@ def test_the_message_names_it(
     project.mkdir("empty")
     result = project.runpytest(*given)
     assert result.ret == 4
-    told = CASES[given]
-    result.stderr.fnmatch_lines([told if told.startswith("*argument") else f"ERROR: {told}"])
+    expected = CASES[given]
+    result.stderr.fnmatch_lines(
+        [expected if expected.startswith("*argument") else f"ERROR: {expected}"]
+    )
     assert "Traceback" not in result.stderr.str() + result.stdout.str()
     assert notes() == []
     assert {path.name for path in project.path.iterdir()} <= {
@@ -83,7 +85,7 @@ def test_the_message_names_it(
 
 def test_an_error_obeys_nothing(outcomes: Callable[..., pytest.Pytester]) -> None:
     """Escapes in what the user wrote, or a policy of others, are written out."""
-    for flag, told in {
+    for flag, expected in {
         "compress": "ERROR: unknown compressor *",
         "llmsafety-limit": "*argument --llmsafety-limit: *",
         "llmsafety-scope": "*argument --llmsafety-scope: *",
@@ -92,6 +94,6 @@ def test_an_error_obeys_nothing(outcomes: Callable[..., pytest.Pytester]) -> Non
         given = f"--{flag}=int4\x1b[2J\x9b"
         result = outcomes("PASS").runpytest("--model=phantom", given)
         assert result.ret == 4
-        result.stderr.fnmatch_lines([f"{told}int4\\x1b[[]2J\\x9b*"])
+        result.stderr.fnmatch_lines([f"{expected}int4\\x1b[[]2J\\x9b*"])
         whole = result.stderr.str() + result.stdout.str()
         assert not {"\x1b", "\x9b"} & {*whole}

@@ -52,8 +52,8 @@ def test_the_command_works_in_a_project_with_a_flag_of_that_name(
     own = "\n\ndef pytest_addoption(parser):\n    parser.addoption('--model')\n"
     conftest = project.path / "conftest.py"
     conftest.write_text(conftest.read_text("utf-8") + own, "utf-8")
-    told = "*: pytest --llmsafety-model=phantom --llmsafety-compress=int4"
-    project.runpytest().stdout.fnmatch_lines([told])
+    expected = "*: pytest --llmsafety-model=phantom --llmsafety-compress=int4"
+    project.runpytest().stdout.fnmatch_lines([expected])
 
 
 def test_the_line_is_there_under_xdist(outcomes: Callable[..., pytest.Pytester]) -> None:
@@ -80,7 +80,7 @@ def test_an_ordinary_project_sees_nothing_of_it(pytester: pytest.Pytester) -> No
 
 
 def test_a_projects_own_fixtures_win(pytester: pytest.Pytester) -> None:
-    """A project with a fixture `measure` of its own is not taken for a safety test."""
+    """A project with a fixture `measure` of its own has no safety test."""
     pytester.makepyfile(
         """
         import pytest

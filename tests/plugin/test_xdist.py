@@ -28,9 +28,9 @@ import pytest
 @pytest.mark.parametrize("number", range(3))
 def test_where(number, model_pair, llmsafety_resources, request):
     options, name = llmsafety_resources.options, os.environ["PYTEST_XDIST_WORKER"]
-    told = [name, model_pair.compression, options.model.device, options.one_model, options.cache]
+    seen = [name, model_pair.compression, options.model.device, options.one_model, options.cache]
     with (request.path.parent / f"{name}.txt").open("a") as file:
-        file.write(" ".join(map(str, told)) + "\\n")
+        file.write(" ".join(map(str, seen)) + "\\n")
     assert options.cache.is_dir()
 """
 DYING = """
@@ -52,7 +52,7 @@ def test_last(model_pair):
 
 
 def test_verdicts_reach_the_controller(outcomes: Callable[..., pytest.Pytester]) -> None:
-    """Outcomes, table, counts and report are those of a run without workers."""
+    """Outcomes, table, counts and report are the same as without workers."""
     project = outcomes(*ALL)
     project.runpytest(*PAIRS, "--llmsafety-report=alone", project.path)
     result = project.runpytest(*GIVEN, "--llmsafety-report=out", project.path)
@@ -100,10 +100,10 @@ def test_a_worker_keeps_the_tests_of_one_compression(project: pytest.Pytester) -
     result.assert_outcomes(passed=6)
     result.stdout.fnmatch_lines(["*via ByCompression", "*PASSED test_where.py::test_where[[]*"])
     assert "@" not in result.stdout.str()
-    told = [path.read_text("utf-8").splitlines() for path in sorted(project.path.glob("gw*.txt"))]
-    assert [len(lines) for lines in told] == [3, 3]
-    words = [{*lines}.pop().split() for lines in told]
-    assert [{*lines} == {" ".join(one)} for lines, one in zip(told, words, strict=True)]
+    seen = [path.read_text("utf-8").splitlines() for path in sorted(project.path.glob("gw*.txt"))]
+    assert [len(lines) for lines in seen] == [3, 3]
+    words = [{*lines}.pop().split() for lines in seen]
+    assert [{*lines} == {" ".join(one)} for lines, one in zip(seen, words, strict=True)]
     assert {one[1] for one in words} == {"int8", "int4"}
     assert [(one[0], one[2], one[3]) for one in words] == [
         ("gw0", "auto:0", "True"),
@@ -154,6 +154,6 @@ def test_a_distribution_that_the_user_chose_is_kept(
     ],
 )
 def test_an_id_shows_its_compression(nodeid: str, shown: str) -> None:
-    """The controller tells the compression of a test by its id, other parameters beside it."""
+    """The controller reads the compression of a test in its id, among other parameters."""
     specs = CompressionSpec.parse_list("int8,int8+kv:4,checkpoint:./\u043c")
     assert compression_in(nodeid, specs) == shown

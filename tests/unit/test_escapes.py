@@ -50,7 +50,7 @@ def test_what_a_log_of_ci_obeys_is_broken(line):
 
 
 def test_test_ids_and_headings_stay():
-    """What is no command is not touched."""
+    """A text that is not a command stays as it is."""
     for text in ("tests/test_a.py::test_b", "## Heading", "C# and ## [x]", "a :: b"):
         assert plain(text) == text
 

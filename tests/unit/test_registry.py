@@ -1,4 +1,4 @@
-"""The lazy table: names to classes, its own and those of third parties."""
+"""The table of names and classes, own and of third parties."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ def test_compressions_are_read_as_after_the_flag() -> None:
 
 
 def test_a_margin_of_the_command_line_stays() -> None:
-    """The marker's margin replaces those of the project, of groups too, and not the flag's."""
+    """The marker's margin replaces those of pyproject.toml, also of groups, not of a flag."""
     project = {"margins": {"bbq": 0.1, "toxicity": {"blue": 0.2}}}
     options = Options.parse({**BOTH, "margin": [("qa", 0.5)]}, project=project)
     changed = options.under(Override(margin=0.3, confidence=0.9))
@@ -53,7 +53,7 @@ def test_a_margin_of_a_measurement_replaces_those_of_its_groups() -> None:
 
 
 @pytest.mark.parametrize(
-    ("kwargs", "told"),
+    ("kwargs", "expected"),
     [
         ({"margins": 0.1}, "unknown argument of the marker llmsafety 'margins'.*'margin'"),
         ({"margin": -1}, "margin: expected a number above 0 .*'-1'"),
@@ -66,9 +66,9 @@ def test_a_margin_of_a_measurement_replaces_those_of_its_groups() -> None:
         ({"compress": 4}, "compress: expected a text such as 'int4'"),
     ],
 )
-def test_an_argument_that_cannot_be_read_says_so(kwargs: dict[str, Any], told: str) -> None:
+def test_an_argument_that_cannot_be_read_says_so(kwargs: dict[str, Any], expected: str) -> None:
     """The message names the argument, what was given and what was expected."""
-    with pytest.raises(ConfigurationError, match=told):
+    with pytest.raises(ConfigurationError, match=expected):
         Override.read((), kwargs)
 
 

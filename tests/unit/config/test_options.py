@@ -117,7 +117,7 @@ def test_whole_numbers_are_read_as_written(number: int) -> None:
 
 @given(st.text(max_size=8).filter(lambda text: text.strip() and not text.isdecimal()))
 def test_other_texts_are_refused(text: str) -> None:
-    """A text that is no number raises an error that shows it."""
+    """A text that is not a number raises an error that shows it."""
     with pytest.raises(ConfigurationError, match="--llmsafety-limit: expected a whole number"):
         parsed({**BOTH, "limit": text})
 

@@ -47,7 +47,7 @@ def test_no_file_and_no_table_state_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("line", "told"),
+    ("line", "expected"),
     [
         ("compressions = ['int4']", "Did you mean 'compress'"),
         ("margin = 1", "Did you mean 'margins'"),
@@ -65,9 +65,9 @@ def test_no_file_and_no_table_state_nothing(tmp_path: Path) -> None:
         ("limit = ", "Expected TOML"),
     ],
 )
-def test_a_line_that_cannot_be_read_says_so(tmp_path: Path, line: str, told: str) -> None:
+def test_a_line_that_cannot_be_read_says_so(tmp_path: Path, line: str, expected: str) -> None:
     """Key, value and what was expected are in the message."""
-    with pytest.raises(ConfigurationError, match=told):
+    with pytest.raises(ConfigurationError, match=expected):
         read_project(written(tmp_path, line))
 
 
