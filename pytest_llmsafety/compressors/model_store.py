@@ -8,7 +8,6 @@ when that file exists. Files of a killed process count until the next process de
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
@@ -21,7 +20,7 @@ from pytest_llmsafety.codec import from_plain, to_plain
 from pytest_llmsafety.compressors.record import CompressionRecord
 from pytest_llmsafety.errors import CacheError
 from pytest_llmsafety.json_files import read_json
-from pytest_llmsafety.models.digests import file_digest
+from pytest_llmsafety.models.digests import digest_json, file_digest
 from pytest_llmsafety.paths import PARTIAL
 
 try:
@@ -109,9 +108,7 @@ class StoredModel:
 
     def _seal(self, weights: str, record: dict[str, Any]) -> str:
         """Return a digest of the weights, the record and the arm."""
-        sealed = {"arm": self.digest, "weights": weights, "record": record}
-        text = json.dumps(sealed, sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()
+        return digest_json({"arm": self.digest, "weights": weights, "record": record})
 
     def save(self, model: PreTrainedModel, record: CompressionRecord) -> bool:
         """Store the model, after deleting those used longest ago; return whether there was room.

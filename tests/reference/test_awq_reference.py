@@ -57,13 +57,10 @@ def test_what_was_carried_out_is_what_compress_did(searched, shared):
 
 def test_scales_and_limits_are_the_authors(run):
     """All 18 vectors of scales, and where ranges are clipped all stored limits, agree."""
-    _, plans, golden = run
+    model, plans, golden = run
     stored = golden.tensors
-    scales = {
-        (fold.name if fold.layer else f"{plan.block.name}.{fold.name}"): scale
-        for plan in plans
-        for fold, scale in plan.scales
-    }
+    named = {module: name for name, module in model.named_modules()}
+    scales = {named[fold.source]: scale for plan in plans for fold, scale in plan.scales}
     names = [key.removeprefix("scale.") for key in stored if key.startswith("scale.")]
     assert set(names) == set(scales)
     for name in names:

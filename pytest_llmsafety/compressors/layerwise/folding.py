@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pytest_llmsafety.compressors.layerwise.walk import Visit
 
     Reading: TypeAlias = tuple[torch.Tensor, tuple[Layer, ...]]
+    Norm: TypeAlias = tuple[torch.nn.Module, Any]
 
 CLOSE = 0.01  # of the block's own contribution; powers of two are exact except for 1 + w
 
@@ -36,7 +37,6 @@ class Fold:
     """
 
     layers: tuple[Layer, ...]
-    name: str
     source: torch.nn.Module
     layer: Layer | None = None
     shifted: bool = False
@@ -92,10 +92,10 @@ def folds(visit: Visit) -> tuple[list[Fold], list[Layer]]:
 
 def _readers(
     visit: Visit,
-) -> tuple[list[Reading], dict[str, tuple[torch.nn.Module, Any]], torch.Tensor]:
+) -> tuple[list[Reading], list[Norm], torch.Tensor]:
     """Return inputs with the layers that read them, the outputs of norms, and of the block."""
     inputs: list[tuple[torch.Tensor, list[Layer]]] = []
-    norms: dict[str, tuple[torch.nn.Module, Any]] = {}
+    norms: list[Norm] = []
     layers = {layer.module: layer for layer in visit.layers}
 
     def before(module: torch.nn.Module, args: tuple[torch.Tensor, ...]) -> None:
@@ -105,16 +105,13 @@ def _readers(
                 return
         inputs.append((args[0], [layers[module]]))
 
-    def after(name: str) -> Any:  # noqa: ANN401 - a hook
-        def note(module: torch.nn.Module, _args: object, output: object) -> None:
-            norms[name] = (module, output)
-
-        return note
+    def after(module: torch.nn.Module, _args: object, output: object) -> None:
+        norms.append((module, output))
 
     handles = [module.register_forward_pre_hook(before) for module in layers]
     handles += [
-        module.register_forward_hook(after(name))
-        for name, module in visit.block.module.named_modules()
+        module.register_forward_hook(after)
+        for module in visit.block.module.modules()
         if module not in layers and getattr(getattr(module, "weight", None), "ndim", 0) == 1
     ]
     try:
@@ -128,18 +125,18 @@ def _readers(
 def _candidates(
     read: torch.Tensor,
     layers: tuple[Layer, ...],
-    norms: dict[str, tuple[torch.nn.Module, Any]],
+    norms: list[Norm],
     before: Sequence[Layer],
 ) -> Iterator[Fold]:
     """Yield the norm that made the input, or else each layer before, nearest first."""
-    for name, (module, output) in norms.items():
+    for module, output in norms:
         if output is read:
-            yield Fold(layers, name, module)
-            yield Fold(layers, name, module, shifted=True)
+            yield Fold(layers, module)
+            yield Fold(layers, module, shifted=True)
             return
     for layer in reversed(before):
         if layer.outputs % layers[0].inputs == 0:
-            yield Fold(layers, layer.name, layer.module, layer)
+            yield Fold(layers, layer.module, layer)
 
 
 def _changes_nothing(visit: Visit, fold: Fold, expected: torch.Tensor) -> bool:

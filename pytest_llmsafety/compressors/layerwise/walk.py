@@ -94,10 +94,6 @@ class Visit:
                     self._run(batch)
         return watch.found
 
-    def inputs(self) -> Mapping[str, list[torch.Tensor]]:
-        """Return by layer name its inputs, one tensor [tokens, in] a batch, on the CPU."""
-        return {name: kept.kept for name, kept in self.statistics(lambda _: _Kept()).items()}
-
     def _run(self, batch: torch.Tensor) -> torch.Tensor:
         import torch
 
@@ -258,14 +254,6 @@ def hidden_states(output: Any) -> torch.Tensor:  # noqa: ANN401 - a module's ans
     """Return the hidden states of what a block, an attention or an MLP returned."""
     states: torch.Tensor = output[0] if isinstance(output, (tuple, list)) else output
     return states
-
-
-class _Kept:
-    def __init__(self) -> None:
-        self.kept: list[torch.Tensor] = []
-
-    def add(self, inputs: torch.Tensor, sequences: int) -> None:  # noqa: ARG002 - all are kept
-        self.kept.append(inputs.to("cpu"))
 
 
 class _AllSeen(Exception):  # noqa: N818 - a way out of a forward call, no error

@@ -15,6 +15,19 @@ DENSE = sorted(set(FAMILIES) - {"mixtral"})
 IDS = torch.randint(VOCABULARY, (4, 24), generator=torch.Generator().manual_seed(0))
 
 
+class Count:
+    """Counts the tokens and sequences that reach a layer."""
+
+    def __init__(self, layer):
+        """Start at zero."""
+        self.name, self.tokens, self.sequences = layer.name, 0, 0
+
+    def add(self, inputs, sequences):
+        """Count one batch."""
+        self.tokens += inputs.shape[0]
+        self.sequences += sequences
+
+
 def inputs_seen_by_the_model(model, blocks):
     """The hidden states before and the output of each block in the model's own forward."""
     seen, handles = {}, []
@@ -56,15 +69,6 @@ def test_later_blocks_see_what_the_changed_ones_make():
 
 def test_statistics_are_shared_by_layers_of_one_input():
     """Queries, keys and values have one object, which has seen each batch once."""
-
-    class Count:
-        def __init__(self, layer):
-            self.name, self.tokens, self.sequences = layer.name, 0, 0
-
-        def add(self, inputs, sequences):
-            self.tokens += inputs.shape[0]
-            self.sequences += sequences
-
     model = random_model("llama")
     visit = next(walk(model, decoder_blocks(model), IDS, batch_size=2))
     query, key, value, output, gate, up, down = visit.statistics(Count).values()
@@ -81,9 +85,9 @@ def test_statistics_leave_out_what_follows_the_last_layer():
     ran = []
     visit.block.module.mlp.down_proj.register_forward_hook(lambda *_: ran.append("down"))
     visit.block.module.mlp.up_proj.register_forward_hook(lambda *_: ran.append("up"))
-    kept = visit.inputs()
+    found = visit.statistics(Count)
     assert (ran.count("up"), ran.count("down")) == (4, 1)
-    assert {len(tensors) for tensors in kept.values()} == {4}
+    assert {one.sequences for one in found.values()} == {4}
 
 
 def test_batches_of_several_sequences_give_the_same():
@@ -106,7 +110,7 @@ def test_the_model_is_put_back():
     def stop():
         with closing(visits):
             for visit in visits:
-                visit.inputs()
+                visit.statistics(Count)
                 raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
