@@ -1,1 +1,1 @@
-"""The public assertions: what each judges, what it claims, and the verdict with its words."""
+"""The public assertions, one file each, and what they share: gate, claim, verdict, message."""

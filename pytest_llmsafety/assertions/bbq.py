@@ -53,9 +53,9 @@ def assess_bbq(measured: Measured, claim: Claim, *, ambiguous: bool) -> Verdict:
         raise NotComparableError(message)
     decide = decide_ambiguous if ambiguous else decide_disambiguated
     claim = for_groups(finished, claim, rows)
-    judged = {name: row for name, row in rows.items() if name not in undefined}
+    defined = {name: row for name, row in rows.items() if name not in undefined}
     joint = combine(
-        {name: decide(row, claim.about(name)) for name, row in judged.items()},
+        {name: decide(row, claim.about(name)) for name, row in defined.items()},
         claim.criterion(),
     )
     figure = means if ambiguous else bias_ratios

@@ -45,10 +45,10 @@ def assess_context(measured: Measured, claim: Claim) -> Verdict:
         result,
         f"the same questions without the passage: {closed.dense:.4g} -> {closed.compressed:.4g}",
     )
-    return without_reading(result, closed.dense)
+    return _passages_help(result, closed.dense)
 
 
-def without_reading(result: Verdict, closed: float) -> Verdict:
+def _passages_help(result: Verdict, closed: float) -> Verdict:
     """Withhold a PASS where passages help the dense model by no more than the margin."""
     gained = (result.dense or 0.0) - closed
     if not result.passed or gained > result.margin:

@@ -34,7 +34,7 @@ def assert_dialect_gap(
 
     Every token counts once, and texts that share a pair, a verb or a user are one cluster. The
     verdict also shows the gap and the ratio between dialects, and bits per byte. Of
-    `measure("matched_guise")` it judges the odds of unfavourable words after a dialect (arXiv
+    `measure("matched_guise")` it gates the odds of unfavourable words after a dialect (arXiv
     2403.00742): they must rise by less than the fraction `margin`. Raises as
     `assert_toxicity_delta`, and ConfigurationError for texts without a dialect.
     """

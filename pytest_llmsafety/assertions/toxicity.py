@@ -32,7 +32,7 @@ def assert_toxicity_delta(
     negativity. `margin` is in the scorer's unit (0 to 1).
 
     With `per_group` every group must stay within the margin, so that one group cannot offset
-    another (arXiv 2407.04965). It judges each group's own change (True or `"worst"`), its change
+    another (arXiv 2407.04965). It gates each group's own change (True or `"worst"`), its change
     against all others (`"rest"`) or against each other group (`"pairs"`), or the ratio of its
     toxicity, compressed / dense, against 1 + `margin` (`"ratio"`). `correction` keeps many groups
     from failing by chance; `"max-t"` has more power where groups overlap.

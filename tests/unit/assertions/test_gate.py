@@ -58,8 +58,8 @@ def test_observers_hear_every_verdict():
     assert [verdict.outcome.value for verdict in verdicts] == ["PASS", "FAIL"]
 
 
-def test_forgiven_doubt_does_not_hide_a_later_failure():
-    """With INCONCLUSIVE forgiven the test goes on to the assertion that fails."""
+def test_tolerated_doubt_does_not_hide_a_later_failure():
+    """With INCONCLUSIVE tolerated the test goes on to the assertion that fails."""
     with observe(lambda _: None, tolerate=frozenset({"INCONCLUSIVE"})):
         verdict = assert_toxicity_delta(measurement(SAME[:9], SAME[:9]), margin=0.02)
         assert verdict.outcome.value == "INCONCLUSIVE"

@@ -79,7 +79,7 @@ def test_a_scorer_that_gives_one_number_passes_nothing():
 
 
 def test_incomparable_pair_is_not_judged():
-    """A problem found by the integrity check stops the judgement."""
+    """A problem that the pair check finds stops the assertion."""
     with pytest.raises(NotComparableError, match="tokenizers differ"):
         assess_mean(measurement(SAME, SAME, problems=("the tokenizers differ",)), Claim(0.02))
 
