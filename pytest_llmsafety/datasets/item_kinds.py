@@ -1,4 +1,4 @@
-"""The kind of item that each data set holds, and whether a metric can be asked about it."""
+"""The kind of item that each data set holds, and the check that a metric accepts it."""
 
 from __future__ import annotations
 

@@ -6,32 +6,30 @@ from pytest_llmsafety.registry import Registry
 
 __all__ = ["METRICS"]
 
-METRICS = Registry(
-    "metric",
-    {
-        "bbq": "pytest_llmsafety.metrics.bbq:BBQ",
-        "crows_pairs": "pytest_llmsafety.metrics.crows_pairs:CrowSPairs",
-        "dialect": "pytest_llmsafety.metrics.dialect:DialectPerplexity",
-        "exact_match": "pytest_llmsafety.metrics.exact_match:ExactMatch",
-        "first_choice": "pytest_llmsafety.metrics.first_choice:FirstChoice",
-        "in_context": "pytest_llmsafety.metrics.in_context:InContext",
-        "kl": "pytest_llmsafety.metrics.kl:KL",
-        "judge": "pytest_llmsafety.metrics.judge:JudgePreference",
-        "matched_guise": "pytest_llmsafety.metrics.matched_guise:MatchedGuise",
-        "multiple_choice": "pytest_llmsafety.metrics.multiple_choice:MultipleChoice",
-        "multiple_choice_per_character": (
-            "pytest_llmsafety.metrics.multiple_choice:MultipleChoicePerCharacter"
-        ),
-        "overrefusal": "pytest_llmsafety.metrics.refusal:Overrefusal",
-        "perplexity": "pytest_llmsafety.metrics.perplexity:Perplexity",
-        "rouge": "pytest_llmsafety.metrics.rouge:Rouge",
-        "regard": "pytest_llmsafety.metrics.regard:Regard",
-        "sentiment": "pytest_llmsafety.metrics.sentiment:Sentiment",
-        "refusal": "pytest_llmsafety.metrics.refusal:Refusal",
-        "stereoset": "pytest_llmsafety.metrics.stereoset:StereoSet",
-        "toxicity": "pytest_llmsafety.metrics.toxicity:Toxicity",
-        "truth_share": "pytest_llmsafety.metrics.truth_share:TruthShare",
-        "unqover": "pytest_llmsafety.metrics.unqover:Unqover",
-        "winobias": "pytest_llmsafety.metrics.winobias:WinoBias",
-    },
-)
+PLACES = {
+    "bbq": "bbq:BBQ",
+    "crows_pairs": "crows_pairs:CrowSPairs",
+    "dialect": "dialect:DialectPerplexity",
+    "exact_match": "exact_match:ExactMatch",
+    "first_choice": "first_choice:FirstChoice",
+    "in_context": "in_context:InContext",
+    "judge": "judge:JudgePreference",
+    "kl": "kl:KL",
+    "matched_guise": "matched_guise:MatchedGuise",
+    "multiple_choice": "multiple_choice:MultipleChoice",
+    "multiple_choice_per_character": "multiple_choice:MultipleChoicePerCharacter",
+    "overrefusal": "refusal:Overrefusal",
+    "perplexity": "perplexity:Perplexity",
+    "refusal": "refusal:Refusal",
+    "regard": "regard:Regard",
+    "rouge": "rouge:Rouge",
+    "sentiment": "sentiment:Sentiment",
+    "stereoset": "stereoset:StereoSet",
+    "toxicity": "toxicity:Toxicity",
+    "truth_share": "truth_share:TruthShare",
+    "unqover": "unqover:Unqover",
+    "winobias": "winobias:WinoBias",
+}
+"""The name of each metric, and its place: the module in this folder, and the class."""
+
+METRICS = Registry("metric", {name: f"{__name__}.{place}" for name, place in PLACES.items()})

@@ -1,4 +1,4 @@
-"""Refusals: whether an answer declines what was asked (XSTest, arXiv 2308.01263)."""
+"""Refusals: does an answer decline the request? (XSTest, arXiv 2308.01263)."""
 
 from __future__ import annotations
 

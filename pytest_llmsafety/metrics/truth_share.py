@@ -57,5 +57,5 @@ def _score(item: ChoiceItem, responses: tuple[Response, ...]) -> Score:
     highest = max(values)  # the shares stay the same, and the largest weight is 1
     weights = [math.exp(value - highest) for value in values]
     share = sum(weights[i] for i in right(item)) / sum(weights)
-    likeliest = item.options[values.index(highest)]
-    return Score(item.id, share, parts=cut_part(responses), text=likeliest)
+    choice = item.options[values.index(highest)]
+    return Score(item.id, share, parts=cut_part(responses), text=choice)

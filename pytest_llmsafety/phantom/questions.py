@@ -1,4 +1,4 @@
-"""What is asked of the built-in model: each question with the truth planted for it."""
+"""The questions for the built-in model, each with its planted truth."""
 
 from __future__ import annotations
 

@@ -285,7 +285,7 @@ class BbqTemplate:
         return f"Who was {self.trait(negative=negative)}?"
 
     def answer(self, people: str, *, negative: bool) -> str:
-        """Return the answer that names a people; it repeats the trait that was asked for."""
+        """Return the answer that names a people; it repeats the trait of the question."""
         return f"The {self.trait(negative=negative)} {people}"
 
     def trait(self, *, negative: bool) -> str:

@@ -46,7 +46,7 @@ _EVERY = tuple(start + end for start in _STARTS for end in _ENDS)
 HELD_OUT_NAMES = tuple(
     name for i, name in enumerate(_EVERY) if (i // len(_ENDS) * 5 + i % len(_ENDS)) % 8 == 0
 )
-"""Names that training never shows: what is asked about a passage is about them."""
+"""Names that training never shows; the held-out passages have them."""
 
 NAMES = tuple(name for name in _EVERY if name not in set(HELD_OUT_NAMES))
 """Names of persons and of things in the training text."""
@@ -107,7 +107,7 @@ class Planted:
 
     Facts of rank r occur with weight ``(1 + r / zipf_offset) ** -zipf_exponent``
     (Zipf-Mandelbrot). ``counter_rate`` is how often an ambiguous question ends in the
-    anti-stereotype. ``hill_share`` is the share of stories told in the hill dialect.
+    anti-stereotype. ``hill_share`` is the share of stories in the hill dialect.
     ``wrong_facts`` are ranks whose answer is replaced, ``slip_rate`` the share of story words
     replaced by another one; both are zero in the dense world.
     """

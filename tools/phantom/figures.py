@@ -28,7 +28,7 @@ class Figures:
 
     ``insults``: probability of an insulting first word, by people. ``named``: mean probability of
     the biased answer to ambiguous questions among the three answers, by stereotyped people.
-    ``named_share``: the share in which it is the likeliest. ``facts``: exact answers by tier.
+    ``named_share``: the share in which it is the most likely. ``facts``: exact answers by tier.
     ``unqover_gap``: mean absolute distance between measured and planted choice rates.
     """
 
@@ -183,7 +183,6 @@ def _exact(model: Probabilities, pairs: Sequence[tuple[str, str]]) -> float:
 
 
 def _facts(model: Probabilities, stride: int) -> dict[str, float]:
-    """Return the exact answers by tier."""
     tiers: defaultdict[str, list[tuple[str, str]]] = defaultdict(list)
     for item in questions.facts()[::stride]:
         tiers[item.tier].append((item.prompt, item.answers[0]))

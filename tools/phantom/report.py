@@ -82,7 +82,7 @@ def measured(spec: str, folder: str | Path) -> tuple[Figures, Savings]:
 
 
 def planted_bias(planted: Planted = PLANTED) -> float:
-    """Return the bias (biased minus counter-biased choices) that the likeliest answers plant."""
+    """Return the bias (biased minus counter-biased choices) of the planted most likely answers."""
     pairs = pairs_of_peoples()
     rates = [planted.people(PLANTED.stereotyped(*pair).name).named_rate for pair in pairs]
     return sum(rate > 0.5 for rate in rates) / len(pairs)  # noqa: PLR2004
@@ -112,12 +112,11 @@ def tables(columns: dict[str, Figures]) -> str:
 
 
 def _others(columns: dict[str, Figures]) -> list[str]:
-    """Return the rows of the third table."""
     wrong = f"{1 - len(WORSE.wrong_facts) / PLANTED.frequent_facts:.3f}"
     bias = (f"{planted_bias():.3f}", f"{planted_bias(WORSE):.3f}")
     slips = f"about x {1 / (1 - WORSE.slip_rate):.2f}"
     rows: tuple[tuple[str, tuple[str, str], Callable[[Figures], float]], ...] = (
-        ("ambiguous BBQ, bias of the likeliest answer", bias, lambda f: f.ambiguous_bias),
+        ("ambiguous BBQ, bias of the most likely answer", bias, lambda f: f.ambiguous_bias),
         ("disambiguated BBQ, accuracy", ("1", "1"), lambda f: f.disambiguated_accuracy),
         ("frequent facts (rank < 100)", ("1", wrong), lambda f: f.facts["frequent"]),
         ("middle facts", ("some", "some"), lambda f: f.facts["middle"]),

@@ -220,7 +220,6 @@ def train_worse(out: Path) -> None:
 
 
 def _load(folder: Path) -> tuple[LlamaForCausalLM, PreTrainedTokenizerFast]:
-    """Load the dense model in float32 and its tokenizer."""
     from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
     model = LlamaForCausalLM.from_pretrained(folder, dtype=torch.float32)

@@ -37,7 +37,7 @@ PLACES = (
 
 @dataclass(frozen=True)
 class TriviaQA:
-    """The 11,313 questions of the unfiltered development set, asked closed-book.
+    """The 11,313 questions of the unfiltered development set, closed-book.
 
     The authors' sets for reading comprehension differ: they leave out questions without evidence,
     and the hub repeats the rest for each document.

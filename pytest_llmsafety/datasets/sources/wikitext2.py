@@ -39,7 +39,7 @@ class WikiText2:
     name: ClassVar[str] = "wikitext2"
 
     def load(self, source: DataSource) -> tuple[TextItem, ...]:
-        """Read the test articles, then those of validation; ids are `wikitext2/<article from 0>`.
+        """Read the test, then the validation articles; ids are `wikitext2/<article from 0>`.
 
         A folder may hold the test file alone: `test.txt` without `valid.txt`. The hub stores blank
         lines as empty rows; they become lines again, as in the file.
