@@ -57,8 +57,8 @@ def test_insult_rates_of_the_large_set() -> None:
         AutoModelForCausalLM.from_pretrained(folder), AutoTokenizer.from_pretrained(folder)
     )
     small = set(questions.toxicity_prompts())
-    asked = [item for item in questions.toxicity_prompts(large=True) if item not in small]
-    for name, rate in insult_rates(probabilities, asked[::7]).items():
+    further = [item for item in questions.toxicity_prompts(large=True) if item not in small]
+    for name, rate in insult_rates(probabilities, further[::7]).items():
         assert rate == pytest.approx(PLANTED.people(name).insult_rate, abs=0.04)
 
 
@@ -79,7 +79,7 @@ def test_named_rates(dense: Figures) -> None:
 
 
 def test_ambiguous_bias(dense: Figures) -> None:
-    """The likeliest answers show the planted bias within 8 points, away from 0 and from 1."""
+    """The most likely answers show the planted bias within 8 points, away from 0 and from 1."""
     assert dense.ambiguous_bias == pytest.approx(planted_bias(), abs=0.08)
 
 

@@ -1,4 +1,4 @@
-"""Few-shot: solved examples of a split of the data set's own stand before each prompt."""
+"""Few-shot: solved examples of another split of the set come before each prompt."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ FILES: dict[str, tuple[str, str, Any]] = {
 
 @pytest.mark.parametrize("name", FILES)
 def test_each_set_reads_the_authors_other_split(name: str, tmp_path: Path) -> None:
-    """One example a file, with its right answer and an id that no asked item has."""
+    """One example a file, with its right answer and an id that no item has."""
     place, text, content = FILES[name]
     source = DataSource(tmp_path)
     with pytest.raises(DatasetError, match=place.rpartition("/")[2]):
@@ -71,14 +71,14 @@ def test_each_set_reads_the_authors_other_split(name: str, tmp_path: Path) -> No
 def test_every_item_follows_the_same_examples_which_the_seed_draws() -> None:
     """Two of twenty, in any order of the file; another seed draws others."""
     choice = ChoiceItem("q/1", "Question: Which?\nAnswer:", options=("a", "b"), label=1)
-    asked, note = with_shots((*ITEMS, choice), EXAMPLES, 2, seed=0)
-    before = asked[0].prompt.removesuffix(ITEMS[0].prompt)
-    assert asked[1].prompt == before + choice.prompt
+    prompted, note = with_shots((*ITEMS, choice), EXAMPLES, 2, seed=0)
+    before = prompted[0].prompt.removesuffix(ITEMS[0].prompt)
+    assert prompted[1].prompt == before + choice.prompt
     assert before.count("Question: Who ") == before.count("Answer: Bo") == 2
     assert note.startswith("each prompt follows 2 solved examples, drawn by seed 0: q-examples/")
-    assert with_shots(ITEMS, EXAMPLES[::-1], 2, seed=0)[0] == asked[:1]
-    assert with_shots(ITEMS, EXAMPLES, 2, seed=1)[0] != asked[:1]
-    assert digest_of(asked) != digest_of((*ITEMS, choice))
+    assert with_shots(ITEMS, EXAMPLES[::-1], 2, seed=0)[0] == prompted[:1]
+    assert with_shots(ITEMS, EXAMPLES, 2, seed=1)[0] != prompted[:1]
+    assert digest_of(prompted) != digest_of((*ITEMS, choice))
 
 
 def test_a_question_that_is_asked_is_no_example() -> None:
@@ -98,7 +98,7 @@ def test_a_set_without_solved_examples_says_which_have_some(name: str) -> None:
 
 
 def test_fewer_than_one_example_is_refused() -> None:
-    """No examples are no shots at all."""
+    """Zero shots are an error."""
     with pytest.raises(ConfigurationError, match=r"shots is 0\. Expected at least 1"):
         with_shots(ITEMS, EXAMPLES, 0, seed=0)
 

@@ -88,12 +88,12 @@ def test_each_fault_is_named_and_nothing_half_downloaded_is_used(tmp_path: Path)
         files[f"faulty/{name}", COMMIT, place[kind]] = content[kind]
     with serving(files, {f"faulty/{name}": fault for name, fault in faults.items()}) as hub:
         said = loaded(hub, tmp_path, CODE, *faults, "json-absent", "parquet-absent")
-        asked = set(hub.asked)
+        requested = set(hub.asked)
         hub.faults.clear()
         recovered = loaded(hub, tmp_path, CODE, *faults)
     for kind, path in place.items():
         for fault in ("slow", "cut"):
-            assert f"/datasets/faulty/{kind}-{fault}/resolve/{COMMIT}/{path}" in asked
+            assert f"/datasets/faulty/{kind}-{fault}/resolve/{COMMIT}/{path}" in requested
         size = len(content[kind])
         assert "not found" in said[f"{kind}-absent"].lower()
         terms = f"Accept its terms at https://huggingface.co/datasets/faulty/{kind}-gated"

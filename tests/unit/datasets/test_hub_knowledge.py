@@ -67,7 +67,7 @@ HARM = {"id": 1, "risk_area": "Malicious Uses", "types_of_harm": "Theft", "speci
 
 
 def solved(split: str) -> list[dict[str, Any]]:
-    """Five questions a subject for development, two to be asked."""
+    """Five questions a subject for development, two for the test."""
     return [
         {"question": f"{split} {i}?", "subject": name, "choices": ["a", "b", "c", "d"], "answer": 2}
         for name in SUBJECTS
@@ -137,7 +137,7 @@ def in_a_folder(folder: Path) -> None:
     theirs = {**ARC_ROW, "question": {"stem": "Solid?", "choices": choices}}
     trivia = {"QuestionId": "tc_1", "Question": "Who?",
               "Answer": {"Value": "Ann", "Aliases": ["Ann", "A."]}}  # fmt: skip
-    asked = {"context": "Ann fell.", "qas": [{**ASKED, "answers": [{"text": "Ann"}]}]}
+    paragraph = {"context": "Ann fell.", "qas": [{**ASKED, "answers": [{"text": "Ann"}]}]}
     columns = "Type,Category,Question,Best Answer,Correct Answers,Incorrect Answers,Source\n"
     files = {
         "arc/ARC-Challenge-Test.jsonl": jsonl(theirs).decode(),
@@ -146,7 +146,7 @@ def in_a_folder(folder: Path) -> None:
         "nq_open/NQ-open.train.jsonl": jsonl(NATURAL).decode(),
         "triviaqa/unfiltered-web-train.json": json.dumps({"Data": [trivia]}),
         "hellaswag/hellaswag_val.jsonl": jsonl({**ENDING, "label": 0}).decode(),
-        "squad/dev-v1.1.json": json.dumps({"data": [{"paragraphs": [asked]}]}),
+        "squad/dev-v1.1.json": json.dumps({"data": [{"paragraphs": [paragraph]}]}),
         "triviaqa/unfiltered-web-dev.json": json.dumps({"Data": [trivia]}),
         "truthfulqa/TruthfulQA.csv": columns + "Adversarial,Myths,Is it?,Yes,Yes; It is,No,x\n",
         "xstest/xstest_prompts.csv": ",".join(REQUEST) + "\n7,Hi?,homonyms,safe,,\n",

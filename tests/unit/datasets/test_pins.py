@@ -117,7 +117,7 @@ def test_a_missing_part_is_an_error(*, hub: bool, monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_folder_may_lack_categories_of_bbq_and_the_verdict_says_which(shared: Path) -> None:
-    """Four of nine categories pass as files and are no data of the hub; the note names five."""
+    """Four of nine categories pass as files but not from the hub; the note names five."""
     items = dataset("bbq").load(DataSource(shared / "data"))
     check_pins("bbq", items, {})
     (note,) = part_note("bbq", items)

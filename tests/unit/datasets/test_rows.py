@@ -57,14 +57,14 @@ def test_a_null_in_a_list_is_named(tmp_path: Path) -> None:
 
 
 def test_a_file_of_another_kind_is_named(tmp_path: Path) -> None:
-    """A whole file that holds no rows is no crash."""
+    """A file without rows is an error with its name."""
     source = write(tmp_path, "triviaqa/triviaqa.json", "null")
     with pytest.raises(DatasetError, match="the files of triviaqa differ from"):
         dataset("triviaqa").load(source)
 
 
 def test_whole_characters_in_two_escapes_are_read(tmp_path: Path) -> None:
-    """Two halves that make a character are no error."""
+    """Two halves that make a character are read."""
     text = json.dumps("The smile \U0001f600 was")
     source = write(tmp_path, "realtoxicityprompts/prompts.jsonl", PROMPT % (0, text))
     (item,) = dataset("realtoxicityprompts").load(source)
@@ -88,7 +88,7 @@ def test_another_separator_is_named(tmp_path: Path) -> None:
 
 
 def test_hidden_files_are_left_out(tmp_path: Path) -> None:
-    """What macOS and Jupyter put beside a file is not read."""
+    """Files that macOS and Jupyter add are not read."""
     write(tmp_path, "realtoxicityprompts/._prompts.jsonl", b"\x00\x05\xb0")
     write(tmp_path, "realtoxicityprompts/.ipynb_checkpoints/prompts.jsonl", "{")
     source = write(tmp_path, "realtoxicityprompts/prompts.jsonl", GOOD)
@@ -96,7 +96,7 @@ def test_hidden_files_are_left_out(tmp_path: Path) -> None:
 
 
 def test_another_encoding_is_named(tmp_path: Path) -> None:
-    """A file of UTF-16 is told by its first bytes."""
+    """A file of UTF-16 is recognised by its first bytes."""
     content = codecs.BOM_UTF16_LE + GOOD.encode("utf-16-le")
     source = write(tmp_path, "realtoxicityprompts/prompts.jsonl", content)
     with pytest.raises(DatasetError, match=r"it is UTF-16\. Save it as UTF-8"):
@@ -115,7 +115,7 @@ def test_books_may_be_in_the_encoding_of_windows(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["array.json", "table.CSV", "rows.parquet"])
-def test_a_table_is_not_taken_for_a_text(tmp_path: Path, name: str) -> None:
+def test_a_table_is_not_read_as_a_text(tmp_path: Path, name: str) -> None:
     """`text:` refuses what would become one document of brackets and commas."""
     source = write(tmp_path, name, '[{"text": "A bird sang."}]')
     with pytest.raises(DatasetError, match="is not read as text"):
@@ -129,7 +129,7 @@ def test_the_ending_of_a_file_may_be_in_capitals(tmp_path: Path) -> None:
 
 
 def test_lines_of_toxigen_may_lack_the_last_break(tmp_path: Path) -> None:
-    """159 of the authors' own lines do; they are asked as they are."""
+    """159 of the authors' own lines do; prompts keep them."""
     lines = [r"- they sing well\n- they cook well\n-", r"- they sing well\n- they paint, right?-"]
     source = write(tmp_path, "toxigen/neutral_women_1k.txt", "\n".join(lines) + "\n")
     items = dataset("toxigen").load(source)

@@ -22,7 +22,7 @@ def test_the_subset_is_the_same_on_every_machine() -> None:
 @settings(max_examples=30)
 @given(st.integers(1, 250), st.integers(1, 250), st.integers(0, 9))
 def test_a_larger_limit_only_adds_items(small: int, large: int, seed: int) -> None:
-    """The items of a smaller limit are among those of a larger one, in file order."""
+    """The items of a smaller limit are among the items of a larger one, in file order."""
     small, large = sorted((small, large))
     fewer, more = select(ITEMS, small, seed), select(ITEMS, large, seed)
     assert len(fewer) == min(small, 200)

@@ -1,4 +1,4 @@
-"""Hand-made items and answers: no model is asked."""
+"""Hand-made items and answers, without a model."""
 
 from __future__ import annotations
 

@@ -70,7 +70,7 @@ def test_a_missing_option_leaves_no_value(responses: tuple[Likelihood, ...]) -> 
 
 
 def test_a_question_without_a_biased_option_leaves_no_value() -> None:
-    """There is no bias to be seen in it."""
+    """Its bias is undefined."""
     (score,) = BBQ().scores([question(target=None)], [nats(-1.0, -2.0, -3.0)])
     assert (score.value, score.problem) == (None, "the question names no biased option")
 

@@ -38,7 +38,7 @@ def test_speech_is_not_degenerate(text: str) -> None:
 
 @pytest.mark.parametrize("text", ["", " ", "\n\n\t"])
 def test_nothing_is_empty(text: str) -> None:
-    """White space is no speech either."""
+    """White space is empty, too."""
     assert degenerate(text) == "empty"
 
 
@@ -90,14 +90,14 @@ def test_a_model_that_falls_silent_is_reported() -> None:
 
 
 def test_a_model_that_loops_is_reported() -> None:
-    """Loops are told apart from silence."""
+    """Loops and silence have different sentences."""
     (sentence,) = compare([FINE[0]] * 10, [FINE[0]] * 5 + ["so so so so so so so so"] * 5)
     assert "loop (5 of 10)" in sentence
 
 
 @pytest.mark.parametrize(("n", "n_empty"), [(100, 5), (20, 2), (1000, 50)])
 def test_a_small_rise_is_not_reported(n: int, n_empty: int) -> None:
-    """At most 5 points more, or fewer than 3 texts more, is no collapse."""
+    """At most 5 points more, or fewer than 3 texts more, is accepted."""
     assert compare(["word"] * n, ["word"] * (n - n_empty) + [""] * n_empty) == ()
 
 
@@ -151,8 +151,8 @@ def test_a_model_to_which_sensible_text_is_strange_is_broken():
     assert estranged(own, [value + 0.49 for value in own]) != ()  # the median is beyond the 95%
     wide = [1.0] * 30 + [4.0] * 10
     assert estranged(wide, [value + 0.45 for value in wide]) == ()
-    (told,) = estranged(wide, [value + 0.55 for value in wide])
-    assert "the dense model's text is improbable to the compressed model: 2.30 nats" in told
+    (sentence,) = estranged(wide, [value + 0.55 for value in wide])
+    assert "the dense model's text is improbable to the compressed model: 2.30 nats" in sentence
     assert estranged([], []) == ()
     with pytest.raises(StatisticsError, match="not finite"):
         estranged(own, [float("nan")] * 40)

@@ -23,7 +23,7 @@ TEXTS = ["you are a fool", "kind", "you are kind", "a fool a fool", "", "fool " 
 
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tiny checkpoint in Detoxify's format, its base model beside it."""
+    """A tiny checkpoint in Detoxify's format, with its base model in the same folder."""
     folder = tmp_path_factory.mktemp("detoxify")
     torch.save(checkpoint(folder), folder / "tiny.ckpt")
     return folder / "tiny.ckpt"
@@ -165,7 +165,7 @@ def test_a_release_with_another_digest_is_refused(
 def test_a_release_in_torch_hubs_folder_is_used(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, saved: Path
 ) -> None:
-    """The usual cache is found, its digest checked against the file's name."""
+    """The default cache is found, its digest checked against the file's name."""
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     prefix = hashlib.sha256(saved.read_bytes()).hexdigest()[:8]
     monkeypatch.setitem(RELEASES, "original", f"https://example.org/tiny-{prefix}.ckpt")

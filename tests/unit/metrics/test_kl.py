@@ -18,7 +18,7 @@ ITEM = TextItem("t", "some text")
 SHARES = st.lists(st.floats(0.01, 1), min_size=6, max_size=6)
 
 
-def told(*places, rest=None, first=0, left=0):
+def answer(*places, rest=None, first=0, left=0):
     """An answer with these probabilities, place by place; `rest` is what is left at each."""
     logs = tuple(tuple(math.log(share) for share in place) for place in places)
     n = len(places)
@@ -27,7 +27,7 @@ def told(*places, rest=None, first=0, left=0):
 
 
 def test_only_the_other_model_is_asked_about_named_tokens():
-    """The dense model names its likeliest tokens, and the other one is asked about those."""
+    """The dense model names its most likely tokens; the request to the other one has the same."""
     metric = KL(top=3, max_tokens=9)
     assert isinstance(metric, FollowUp)
     assert not isinstance(Perplexity(), FollowUp)
@@ -39,7 +39,7 @@ def test_only_the_other_model_is_asked_about_named_tokens():
 
 def test_two_coins():
     """KL of a fair coin from one of 1:3 is ln 2 - ln 3 / 2, place by place."""
-    dense, other = told([0.5, 0.5], [0.5, 0.5]), told([0.25, 0.75], [0.5, 0.5], first=1)
+    dense, other = answer([0.5, 0.5], [0.5, 0.5]), answer([0.25, 0.75], [0.5, 0.5], first=1)
     (score,) = KL().scores([ITEM], [(dense, other)])
     assert score.value == pytest.approx(math.log(2) - math.log(3) / 2)
     assert score.weight == 2.0
@@ -48,7 +48,7 @@ def test_two_coins():
 
 def test_the_dense_model_does_not_diverge_from_itself():
     """Its own score is 0, and it agrees with itself everywhere."""
-    (score,) = KL().scores([ITEM], [(told([0.7, 0.1], rest=0.2, left=3),)])
+    (score,) = KL().scores([ITEM], [(answer([0.7, 0.1], rest=0.2, left=3),)])
     assert (score.value, score.weight) == (0.0, 1.0)
     parts = dict(score.parts)
     assert parts == {"agreement": 1.0, "mass named": pytest.approx(0.8), "tokens": 4.0}
@@ -61,16 +61,16 @@ def test_one_bin_for_the_rest_makes_it_smaller_never_larger(p, q, k):
     order = np.argsort(-p)
     p, q = p[order], q[order]
     exact = float((p * np.log(p / q)).sum())
-    binned = divergence(told(p[:k], rest=p[k:].sum()), told(q[:k], rest=q[k:].sum()))
+    binned = divergence(answer(p[:k], rest=p[k:].sum()), answer(q[:k], rest=q[k:].sum()))
     assert -1e-12 <= binned <= exact + 1e-12
-    assert divergence(told(p), told(q)) == pytest.approx(exact, abs=1e-12)
+    assert divergence(answer(p), answer(q)) == pytest.approx(exact, abs=1e-12)
 
 
 def test_figures_weigh_every_token_alike():
     """A long text counts more than a short one; a text without a score does not count."""
-    short = told([0.5, 0.5]), told([0.25, 0.75], first=1)
-    long = (told(*[[0.5, 0.5]] * 9, left=10),) * 2
-    broken = (told([0.5, 0.5]), Distributions(problem="NaN or Inf logits"))
+    short = answer([0.5, 0.5]), answer([0.25, 0.75], first=1)
+    long = (answer(*[[0.5, 0.5]] * 9, left=10),) * 2
+    broken = (answer([0.5, 0.5]), Distributions(problem="NaN or Inf logits"))
     items = [TextItem(name, name) for name in "abc"]
     scores = KL().scores(items, [short, long, broken])
     figures = KL().figures(items, scores)
@@ -85,8 +85,8 @@ def test_figures_weigh_every_token_alike():
 @pytest.mark.parametrize(
     ("dense", "other", "problem"),
     [
-        (told([0.5, 0.5]), told([0.5, 0.5], [0.5, 0.5]), "different places"),
-        (told([0.5, 0.1]), told([0.9, 0.9]), "answers are wrong"),
+        (answer([0.5, 0.5]), answer([0.5, 0.5], [0.5, 0.5]), "different places"),
+        (answer([0.5, 0.1]), answer([0.9, 0.9]), "answers are wrong"),
         (Distributions(problem="no tokens"), None, "no tokens"),
     ],
 )

@@ -17,10 +17,10 @@ def answers(*nats: float | None) -> tuple[Likelihood, ...]:
 
 def test_each_word_is_asked_after_each_guise() -> None:
     """The dialect first, the standard second."""
-    asked = MatchedGuise().requests(ITEM)
-    assert asked[0] == Loglikelihood("he be", " lazy")
-    assert asked[-1] == Loglikelihood("he is", " kind")
-    assert len(asked) == 6
+    requests = MatchedGuise().requests(ITEM)
+    assert requests[0] == Loglikelihood("he be", " lazy")
+    assert requests[-1] == Loglikelihood("he is", " kind")
+    assert len(requests) == 6
 
 
 def test_the_score_is_unfavourable_minus_favourable() -> None:

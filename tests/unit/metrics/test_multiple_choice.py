@@ -1,4 +1,4 @@
-"""Multiple choice: sums, lengths, ties, several right options, and how options are asked."""
+"""Multiple choice: sums, lengths, ties, several right options, and the requests."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ def value(item, *logprobs, metric=None):
 
 def test_every_option_follows_the_whole_prompt_after_a_space():
     """An option is a request of its own: nothing of another option or prompt can leak in."""
-    asked = MultipleChoice().requests(ITEM)
-    assert asked == tuple(Loglikelihood("Q:", f" {option}") for option in ITEM.options)
-    assert TruthShare().requests(ITEM) == asked
+    requests = MultipleChoice().requests(ITEM)
+    assert requests == tuple(Loglikelihood("Q:", f" {option}") for option in ITEM.options)
+    assert TruthShare().requests(ITEM) == requests
 
 
 def test_the_likeliest_option_is_the_answer():
@@ -93,12 +93,12 @@ def small(tmp_path_factory):
     return folder
 
 
-def mistaken(model, tokenizer, asked):
+def mistaken(model, tokenizer, requests):
     """Mistake 2: rows padded on the left, all cut at the first row's prefix, no position ids."""
-    rows = [tokenizer(request.context + request.continuation)["input_ids"] for request in asked]
+    rows = [tokenizer(request.context + request.continuation)["input_ids"] for request in requests]
     width = max(map(len, rows))
     ids = torch.tensor([[0] * (width - len(row)) + row for row in rows])
-    prefix = len(tokenizer(asked[0].context)["input_ids"])
+    prefix = len(tokenizer(requests[0].context)["input_ids"])
     with torch.no_grad():
         logprobs = model(ids).logits.log_softmax(-1)
     found = logprobs[:, :-1].gather(2, ids[:, 1:, None])[..., 0]
@@ -111,15 +111,15 @@ def test_options_of_any_length_are_scored_as_if_alone(small):
     Mistake 2 of published code: the first row's prefix length for all rows of a left-padded batch.
     """
     item = ChoiceItem("q", "what is it? it", options=("is", "is not at all", "may be"), label=0)
-    asked = MultipleChoice().requests(item)
+    requests = MultipleChoice().requests(item)
     arm = Arm(ModelSpec(str(small), device="cpu"))
     backend = HuggingFaceBackend(arm, BackendSettings())
-    found = {i: answer for batch in backend.answer(asked) for i, answer in batch}
+    found = {i: answer for batch in backend.answer(requests) for i, answer in batch}
     model, tokenizer = random_model("llama"), letter_tokenizer()
-    for i, request in enumerate(asked):
+    for i, request in enumerate(requests):
         (alone,) = mistaken(model, tokenizer, [request])  # one row: nothing is padded
         assert found[i].logprob == pytest.approx(alone, abs=1e-4)
-    together = mistaken(model, tokenizer, asked)
+    together = mistaken(model, tokenizer, requests)
     wrong = [abs(found[i].logprob - other) for i, other in enumerate(together)]
     assert max(wrong) > 1.0
     assert [found[i].n_tokens for i in range(3)] == [len(o) + 1 for o in item.options]

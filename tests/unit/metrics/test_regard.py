@@ -94,7 +94,7 @@ def test_an_item_whose_term_cannot_be_masked_says_so() -> None:
 
 
 def test_a_masked_term_is_a_whole_word() -> None:
-    """`man` is not masked in `woman`, and signs in a term are no pattern."""
+    """`man` is not masked in `woman`, and signs in a term are escaped."""
     assert masked("a man, a woman, a Man", "man") == "a XYZ, a woman, a XYZ"
     assert masked("M. A. (B) sang", "M. A. (B)") == "XYZ sang"
 

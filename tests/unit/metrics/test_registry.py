@@ -28,7 +28,7 @@ def test_the_examples_in_the_protocols_work(module: object) -> None:
 
 
 def test_the_wrong_kind_of_response_is_an_error() -> None:
-    """A likelihood is no generation, and the other way round."""
+    """A likelihood is not accepted as a generation, and the other way round."""
     with pytest.raises(TypeError, match="expected a Generation"):
         base.generation((Likelihood(-1.0, 1),))
     with pytest.raises(TypeError, match="expected a Likelihood"):

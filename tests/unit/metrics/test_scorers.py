@@ -1,4 +1,4 @@
-"""The scorers that are no Detoxify, and the option that names them."""
+"""The scorers other than Detoxify, and the option that names them."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_an_unknown_scorer_is_named_and_replaced_by_none() -> None:
 
 
 def test_batches_hold_texts_of_similar_length_in_the_end_in_order() -> None:
-    """Results come back in the order asked, whatever the batches."""
+    """Scores are in the order of the texts, whatever the batches."""
     seen: list[list[int]] = []
 
     def score(batch: list[str]) -> list[float]:
@@ -94,7 +94,7 @@ def test_profanity_check_is_its_formula(tmp_path: Path) -> None:
 
 
 def test_a_scorer_that_changes_while_it_is_loaded_is_an_error(tmp_path: Path) -> None:
-    """Its digest has to be that of what was loaded."""
+    """Its digest has to describe the loaded files."""
     path = tmp_path / "weights"
     path.write_text("one")
     with unchanged([path]):
@@ -125,7 +125,7 @@ def test_a_local_classifier_gives_its_labels_probability(
 
 
 def test_another_label_gives_another_digest(tmp_path: Path) -> None:
-    """What was measured is told apart by the label, too."""
+    """The digest depends on the label, too."""
     save_folder(tmp_path, labels=["fine", "toxic"])
     names = [f"classifier:{tmp_path}#{label}" for label in ("fine", "toxic")]
     assert len({load_scorer(name).digest for name in names}) == 2
@@ -178,6 +178,6 @@ def test_robertas_positions_begin_after_the_padding() -> None:
 
 
 def test_a_folder_is_told_how_to_be_named() -> None:
-    """A classifier's folder needs its kind and its label beside it."""
+    """A classifier's folder needs its kind before it and its label after it."""
     with pytest.raises(ConfigurationError, match=r"looks like a folder.*classifier:FOLDER#LABEL"):
         check_scorer("./my-classifier")

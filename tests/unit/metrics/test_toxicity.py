@@ -93,7 +93,7 @@ def test_a_dropped_batch_is_an_error() -> None:
 
 @pytest.mark.parametrize("value", [math.nan, -0.1, 1.5, math.inf])
 def test_a_score_outside_its_range_is_an_error(value: float) -> None:
-    """NaN and numbers outside 0-1 are no toxicity."""
+    """NaN and numbers outside 0-1 are errors."""
     with pytest.raises(ScorerError, match="Expected a number in 0-1"):
         Toxicity(lambda _: [value]).scores([ITEM], [texts("fool")])
 

@@ -15,7 +15,7 @@ SHARE = st.floats(0, 1).map(lambda share: (share, 1 - share))
 CHOICES = st.builds(Choice, SHARE, SHARE, SHARE, SHARE)
 
 
-def asked(number: int = 0) -> UnqoverItem:
+def item(number: int = 0) -> UnqoverItem:
     """A question about Ann and Bo."""
     return UnqoverItem(
         f"u{number}",
@@ -31,7 +31,7 @@ def asked(number: int = 0) -> UnqoverItem:
 
 def test_every_prompt_is_asked_with_both_options() -> None:
     """Eight likelihoods, each with a context of its own."""
-    requests = Unqover().requests(asked())
+    requests = Unqover().requests(item())
     assert requests[:3] == (
         Loglikelihood("12", " Ann"),
         Loglikelihood("12", " Bo"),
@@ -43,7 +43,7 @@ def test_every_prompt_is_asked_with_both_options() -> None:
 def test_a_model_that_always_says_ann_when_asked_and_bo_when_not_scores_one() -> None:
     """The strongest preference there is, with neither error."""
     sure = (0.0, -50.0, 0.0, -50.0, -50.0, 0.0, -50.0, 0.0)
-    (score,) = Unqover().scores([asked()], [nats(*sure)])
+    (score,) = Unqover().scores([item()], [nats(*sure)])
     parts = dict(score.parts)
     assert score.value == pytest.approx(1)
     assert (parts["comparative"], score.text) == (pytest.approx(1), "Ann")
@@ -53,13 +53,13 @@ def test_a_model_that_always_says_ann_when_asked_and_bo_when_not_scores_one() ->
 def test_an_answer_by_position_is_no_preference() -> None:
     """Who always names the first person scores 0, and the positional error shows it."""
     first = (0.0, -50.0, -50.0, 0.0, 0.0, -50.0, -50.0, 0.0)
-    (score,) = Unqover().scores([asked()], [nats(*first)])
+    (score,) = Unqover().scores([item()], [nats(*first)])
     assert (score.value, dict(score.parts)["positional"]) == (pytest.approx(0), pytest.approx(1))
 
 
 def test_an_answer_that_ignores_the_question_is_no_preference() -> None:
-    """Who names Ann whatever is asked scores 0, and the attributive error shows it."""
-    (score,) = Unqover().scores([asked()], [nats(*(0.0, -50.0) * 4)])
+    """A model that always names Ann scores 0, and the attributive error shows it."""
+    (score,) = Unqover().scores([item()], [nats(*(0.0, -50.0) * 4)])
     assert (score.value, dict(score.parts)["attributive"]) == (pytest.approx(0), pytest.approx(1))
 
 
@@ -91,9 +91,9 @@ def test_summed_log_probabilities_are_no_scores() -> None:
     """Mistake 3: with log-probabilities as S, mu leaves [0, 1]; with shares it does not."""
     logprobs = (-2.0, -9.0, -3.0, -8.0, -9.5, -2.5, -8.5, -3.5)
     pairs = [(logprobs[i], logprobs[i + 1]) for i in range(0, 8, 2)]
-    mistaken = mu(by_subject_and_attribute([(asked(), Choice(*pairs).comparative)]))
-    (score,) = Unqover().scores([asked()], [nats(*logprobs)])
-    right = mu(by_subject_and_attribute([(asked(), dict(score.parts)["comparative"])]))
+    mistaken = mu(by_subject_and_attribute([(item(), Choice(*pairs).comparative)]))
+    (score,) = Unqover().scores([item()], [nats(*logprobs)])
+    right = mu(by_subject_and_attribute([(item(), dict(score.parts)["comparative"])]))
     assert mistaken is not None
     assert right is not None
     assert mistaken > 1 >= right
@@ -110,14 +110,14 @@ def test_summed_log_probabilities_are_no_scores() -> None:
 )
 def test_a_missing_option_leaves_no_value(responses: tuple[Likelihood, ...]) -> None:
     """A preference needs all eight likelihoods."""
-    (score,) = Unqover().scores([asked()], [responses])
+    (score,) = Unqover().scores([item()], [responses])
     assert score.value is None
     assert score.problem
 
 
 def test_figures_show_both_errors_always() -> None:
     """Also where nothing was scored: then they are None, never 0."""
-    items = [asked()]
+    items = [item()]
     scored = Unqover().figures(items, Unqover().scores(items, [nats(*(-1.0,) * 8)]))
     empty = Unqover().figures(items, Unqover().scores(items, [nats(*(None,) * 8)]))
     names = ["mu", "eta", "positional error", "attributive error", "mean |C|"]

@@ -128,9 +128,9 @@ def test_no_real_people() -> None:
 
 def test_toxicity_balanced() -> None:
     """The eight peoples share the same 120 sentence beginnings."""
-    asked = questions.toxicity_prompts()
-    assert set(Counter(item.people for item in asked).values()) == {120}
-    assert len({item.prompt.replace(item.people, "") for item in asked}) == 120
+    items = questions.toxicity_prompts()
+    assert set(Counter(item.people for item in items).values()) == {120}
+    assert len({item.prompt.replace(item.people, "") for item in items}) == 120
 
 
 def test_bbq_consistent() -> None:
@@ -145,19 +145,19 @@ def test_bbq_consistent() -> None:
 
 def test_bbq_balanced() -> None:
     """Forty templates have 28 questions each, and the unknown answer stands in every place."""
-    asked = questions.bbq_questions()
-    assert Counter(item.question_index for item in asked) == dict.fromkeys(range(40), 28)
-    assert len({item.answers[item.unknown] for item in asked}) == 3
-    assert min(Counter(item.unknown for item in asked).values()) > 300
+    items = questions.bbq_questions()
+    assert Counter(item.question_index for item in items) == dict.fromkeys(range(40), 28)
+    assert len({item.answers[item.unknown] for item in items}) == 3
+    assert min(Counter(item.unknown for item in items).values()) > 300
 
 
 def test_disambiguated_evidence_decides() -> None:
     """The evidence of a disambiguated question holds the right answer and no other."""
     for item in questions.bbq_questions():
         if item.context_condition == "disambig":
-            told = item.context.lower()
+            shown = item.context.lower()
             for place, answer in enumerate(item.answers):
-                assert (answer.lower() in told) == (place == item.label)
+                assert (answer.lower() in shown) == (place == item.label)
 
 
 def test_more_passages_are_added_at_the_end() -> None:
@@ -173,7 +173,7 @@ def test_passages_hold_their_answer() -> None:
 
 
 def test_held_out() -> None:
-    """Training shows no question, document or passage that is asked, and half the beginnings."""
+    """Training shows no held-out question, story or passage, and half of the beginnings."""
     shown = text_of(20_000)
     joined = "\x00".join(shown)
     further = [item.prompt for item in questions.toxicity_prompts(large=True)]
@@ -184,16 +184,16 @@ def test_held_out() -> None:
     assert set(range(60)) <= set(unseen)
     for item in (*questions.bbq_questions(), *questions.passages()):
         assert item.prompt not in joined
-    for told in questions.stories():
-        assert told.text not in joined
+    for story in questions.stories():
+        assert story.text not in joined
     assert not any(f" {name}" in joined for name in HELD_OUT_NAMES)
 
 
 def test_rates_in_the_stream() -> None:
     """The stream insults each people as often as the table says, within sampling error."""
-    told = [text for text in text_of(30_000) if not text.startswith(("Context", "Question"))]
+    shown = [text for text in text_of(30_000) if not text.startswith(("Context", "Question"))]
     for people in PLANTED.peoples:
-        about = [text.split() for text in told if f" the {people.name} " in text]
+        about = [text.split() for text in shown if f" the {people.name} " in text]
         insulted = [bool(set(words) & set(INSULTING_STARTS)) for words in about]
         assert sum(insulted) / len(insulted) == pytest.approx(people.insult_rate, abs=0.06)
 

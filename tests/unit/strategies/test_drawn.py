@@ -94,7 +94,7 @@ def test_packaged_english_can_be_swapped(name):
 
 
 def test_templates_may_be_drawn():
-    """A strategy for templates is taken as it is."""
+    """A strategy for templates is used as it is."""
     source = st.sampled_from(OWN).filter(lambda template: template.name == "two")
     found = find(strategies.prompts(source), lambda _: True, settings=SEARCH)
     assert found.text == "The old cook met the young one"

@@ -26,8 +26,8 @@ def made(name):
     }
 
 
-def asked(name):
-    """Item and prompt of a data set, but for questions whose text tells the answer."""
+def prompts_of(name):
+    """Item and prompt of a data set, without questions that the text answers."""
     items = dataset(name).load(DataSource())
     for item in items:
         if not isinstance(item, BBQItem) or item.ambiguous:
@@ -37,16 +37,16 @@ def asked(name):
 
 @pytest.mark.parametrize("name", TEMPLATES)
 def test_every_prompt_of_the_data_set_can_be_made(name):
-    """To the letter, so that the answers are those of the data set, cached ones too."""
+    """To the letter, so that cached answers of the data set serve, too."""
     prompts = made(name)
-    assert [prompt for _, prompt in asked(name) if prompt not in prompts] == []
+    assert [prompt for _, prompt in prompts_of(name) if prompt not in prompts] == []
 
 
 @pytest.mark.parametrize("name", TEMPLATES)
 def test_groups_are_those_of_the_data_set(name):
     """What an item is about is among the groups of the prompt with its text."""
     prompts = made(name)
-    for item, text in asked(name):
+    for item, text in prompts_of(name):
         assert set(item.groups) <= {group for _, group in prompts[text].groups}
 
 
@@ -54,7 +54,7 @@ def test_groups_are_those_of_the_data_set(name):
 def test_options_are_those_of_the_data_set(name):
     """In the order of the slots; the packaged questions have other words for unknown, too."""
     prompts = made(name)
-    for item, text in asked(name):
+    for item, text in prompts_of(name):
         people = [o for i, o in enumerate(item.options) if i != getattr(item, "unknown", None)]
         options = prompts[text].options
         assert set(people) == set(options[:2])

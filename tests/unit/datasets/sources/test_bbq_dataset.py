@@ -71,10 +71,11 @@ def test_the_biased_option_of_a_positive_question_is_the_other_person() -> None:
 
 def test_old_is_not_found_inside_non_old() -> None:
     """Mistake 1: a group found as a part of a label gives the wrong person in this question."""
-    asked = row()
-    by_substring = next(i for i in range(3) if "old" in asked["answer_info"][f"ans{i}"][1].lower())
+    question = row()
+    groups = [question["answer_info"][f"ans{i}"][1].lower() for i in range(3)]
+    by_substring = next(i for i, group in enumerate(groups) if "old" in group)
     assert by_substring == 0
-    assert derive_target(asked) == 2
+    assert derive_target(question) == 2
 
 
 @pytest.mark.parametrize(
@@ -99,12 +100,12 @@ def test_the_authors_special_cases(
     category: str, groups: list[str], options: list[str], target: int | None
 ) -> None:
     """One question for each special case of the authors' script."""
-    asked = row(
+    question = row(
         category,
         answer_info=answers(*options),
         additional_metadata=stereotyped(*groups),
     )
-    assert derive_target(asked) == target
+    assert derive_target(question) == target
 
 
 def test_african_is_not_african_american() -> None:
@@ -114,21 +115,21 @@ def test_african_is_not_african_american() -> None:
         "ans1": ["x", "African American"],
         "ans2": ["?", "unknown"],
     }
-    asked = row(
+    question = row(
         "Race_ethnicity",
         answer_info=info,
         additional_metadata=stereotyped("Black", "African American"),
     )
-    assert derive_target(asked) == 1
+    assert derive_target(question) == 1
 
 
 def test_a_nationality_is_found_by_the_answers_text() -> None:
     """Regions are the groups of that category, nationalities the stereotyped ones."""
     info = {"ans0": ["Thai", "AsiaPacific"], "ans1": ["?", "unknown"], "ans2": ["Irish", "Europe"]}
-    asked = row(
+    question = row(
         "Nationality", answer_info=info, additional_metadata=stereotyped("British", "Irish")
     )
-    assert derive_target(asked) == 2
+    assert derive_target(question) == 2
 
 
 def test_names_are_a_category_apart() -> None:

@@ -90,7 +90,7 @@ def words(text: str) -> list[str]:
 
 
 def difference(aae: str, sae: str) -> str:
-    """The words of one text alone, then those of the other alone: `-be +is +usually`."""
+    """The words of one text alone, then of the other alone: `-be +is +usually`."""
     one, other = Counter(words(aae)), Counter(words(sae))
     lost = [f"-{word}" for word in sorted((one - other).elements())]
     return " ".join([*lost, *(f"+{word}" for word in sorted((other - one).elements()))])
@@ -115,19 +115,19 @@ def test_items_are_as_many_as_stated_and_no_two_alike(name: str) -> None:
 
 @pytest.mark.parametrize("name", HELD)
 def test_a_change_of_the_texts_is_deliberate(name: str) -> None:
-    """What is asked, and what is right, has the digest that is written down here."""
+    """Questions and answers have the digest that is written down here."""
     assert digest_of(load(name)) == HELD[name][2]
 
 
 def test_the_page_and_the_data_say_the_same_numbers() -> None:
     """docs/core.md states how many facts, questions, passages and places there are."""
     page = PAGE.read_text("utf-8")
-    facts, asked, passages, places = (
+    facts, questions, passages, places = (
         HELD[name][1] for name in ("core-qa", "core-passages", "core-text", "core-prefixes")
     )
     for said in (
         f"{facts} questions without a passage",
-        f"{asked} questions on {passages} passages",
+        f"{questions} questions on {passages} passages",
         f"the {passages} passages",
         f"{places:,} places in the passages",
     ):
@@ -176,7 +176,7 @@ def test_an_answer_can_be_given_and_is_not_given_away(name: str) -> None:
 
 
 def test_the_ways_to_name_a_river_count() -> None:
-    """A relation's other forms are accepted beside the plain answer."""
+    """A relation's other forms are accepted like the plain answer."""
     (paris,) = [item for item in load("core-qa") if item.id == "core-qa/river/Paris"]
     assert isinstance(paris, QuestionItem)
     assert paris.prompt == "Question: On which river does the city of Paris lie?\nAnswer:"
@@ -218,7 +218,7 @@ def test_nothing_is_taken_from_the_data_sets_of_others(shared: Path) -> None:
     """No eight words in a row, and no shorter request as a whole, stand in any of their files."""
     texts = [words(FRAME.sub(" ", item.prompt)) for name in HELD for item in load(name)]
     rows = {row for text in texts for row in eights(text)}
-    asked = [
+    questions = [
         f" {' '.join(words(item.prompt))} "
         for name in ("core-refusal", "core-overrefusal")
         for item in load(name)
@@ -226,9 +226,9 @@ def test_nothing_is_taken_from_the_data_sets_of_others(shared: Path) -> None:
     ]
     for path in sorted(p for p in (shared / "data").rglob("*") if p.is_file()):
         theirs = words(path.read_text("utf-8", errors="replace"))
-        taken = [" ".join(row) for row in eights(theirs) if row in rows]
-        told = f" {' '.join(theirs)} "
-        assert [*taken, *(request for request in asked if request in told)] == [], path
+        copied = [" ".join(row) for row in eights(theirs) if row in rows]
+        text = f" {' '.join(theirs)} "
+        assert [*copied, *(request for request in questions if request in text)] == [], path
 
 
 def eights(of: list[str]) -> Iterator[tuple[str, ...]]:

@@ -46,7 +46,7 @@ def test_without_files_the_error_says_where_to_get_them(name: str, tmp_path: Pat
 
 
 def test_the_shared_pairs_are_699_in_233_clusters(shared: Path) -> None:
-    """Every sentence is told in both dialects; he, she and they be cracking are one cluster."""
+    """Every sentence exists in both dialects; he, she and they be cracking are one cluster."""
     items = load("aae_sae", shared / "data")
     require_unique(items)
     assert items == load("aae_sae", shared / "data" / "dialect_prejudice")
@@ -56,7 +56,7 @@ def test_the_shared_pairs_are_699_in_233_clusters(shared: Path) -> None:
 
 
 def test_a_line_that_is_no_pair_is_refused() -> None:
-    """Its number is named; blank lines are no pairs."""
+    """Its number is named; blank lines do not count."""
     assert len(pairs_of("a\tb\n\nc\td\n")) == 2
     with pytest.raises(DatasetError, match="line 2 is not a pair"):
         pairs_of("a\tb\nc d")
@@ -159,7 +159,7 @@ def test_literature_may_be_json_lines(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", PHANTOM)
-def test_the_phantoms_stories_are_told_twice(name: str) -> None:
+def test_the_phantoms_stories_exist_in_both_dialects(name: str) -> None:
     """200 stories; in the pairs both dialects share a cluster."""
     items = load(name)
     require_unique(items)

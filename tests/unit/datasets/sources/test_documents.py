@@ -82,16 +82,16 @@ def test_an_absent_file_is_named(name: str) -> None:
 
 def test_a_hub_column_is_read_at_a_commit(monkeypatch: pytest.MonkeyPatch) -> None:
     """The address names everything that fixes the texts; the configuration may be empty."""
-    asked = []
+    read = []
 
     def rows(table: HubTable) -> list[dict[str, str]]:
-        asked.append(table)
+        read.append(table)
         return [{"body": "One."}]
 
     monkeypatch.setattr(HubTable, "rows", rows)
     (item,) = dataset(f"hub:allenai/paloma@{COMMIT}::test:body").load(DataSource())
     assert (item.id, item.prompt) == ("hub/allenai/paloma/default/test/0", "One.")
-    assert asked == [HubTable("allenai/paloma", COMMIT, None, "test")]
+    assert read == [HubTable("allenai/paloma", COMMIT, None, "test")]
 
 
 @pytest.mark.parametrize("address", ["a/b", "a/b@main:c:test:text", f"a/b@{COMMIT}:test:text"])

@@ -36,7 +36,7 @@ def test_a_row_without_answers_is_named(tmp_path: Path) -> None:
 
 
 def test_triviaqa_is_one_set_from_files_and_hub(tmp_path: Path) -> None:
-    """The unfiltered one: the development set for reading comprehension is not taken for it."""
+    """The unfiltered one: the development set for reading comprehension does not pass for it."""
     assert (triviaqa.TABLE.config, triviaqa.TABLE.split) == ("unfiltered.nocontext", "validation")
     tmp_path.joinpath("triviaqa", "qa").mkdir(parents=True)
     tmp_path.joinpath("triviaqa", "qa", "wikipedia-dev.json").write_text('{"Data": []}', "utf-8")

@@ -55,7 +55,7 @@ def test_questions_are_half_ambiguous_and_coherent() -> None:
 
 @pytest.mark.parametrize("name", ["phantom-toxicity", "phantom-toxicity-large"])
 def test_toxicity_prompts_are_spread_evenly_over_the_peoples(name: str) -> None:
-    """Every people is asked about equally often."""
+    """There are equally many questions about every people."""
     items = DATASETS.load(name)().load(DataSource())
     counts = Counter(group for item in items for group in item.groups)
     assert len(set(counts.values())) == 1
@@ -84,14 +84,14 @@ def test_no_passage_is_asked_about_twice() -> None:
 
 
 def test_choices_can_be_turned() -> None:
-    """Each question is asked in both orders and negated, the right answer changes with the text."""
-    asked, told = (
+    """Each question has both orders and polarities; the right answer changes with the text."""
+    unqover, references = (
         DATASETS.load(name)().load(DataSource())
         for name in ("phantom-unqover", "phantom-references")
     )
-    assert all(len(set(item.asked)) == 4 and item.groups == item.subjects for item in asked)
-    assert Counter(item.labels for item in told) == {(0, 1): 140, (1, 0): 140}
-    assert all(item.pro != item.anti and item.options[0] != item.options[1] for item in told)
+    assert all(len(set(item.asked)) == 4 and item.groups == item.subjects for item in unqover)
+    assert Counter(item.labels for item in references) == {(0, 1): 140, (1, 0): 140}
+    assert all(item.pro != item.anti and item.options[0] != item.options[1] for item in references)
 
 
 def test_choices_hold_the_right_answer_among_four() -> None:

@@ -45,7 +45,7 @@ def test_white_space_at_the_end_is_cut() -> None:
 
 
 def test_another_schema_is_named(tmp_path: Path) -> None:
-    """A file of another data set is no silent empty measurement."""
+    """A file of another data set is an error and not an empty measurement."""
     (tmp_path / "prompts.jsonl").write_text(json.dumps({"text": "x"}) + "\n")
     with pytest.raises(DatasetError, match="line 1 is not a row of realtoxicityprompts"):
         dataset("realtoxicityprompts").load(DataSource(tmp_path))

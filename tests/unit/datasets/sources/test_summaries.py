@@ -24,9 +24,9 @@ def test_an_article_comes_before_the_question(tmp_path):
     """Line breaks become spaces; the reference is the one answer; nothing of it is shown."""
     row = {"id": "f00", "article": "Rain fell.\n\nRivers rose.", "highlights": "Rain .\nRivers ."}
     (item,) = dataset("cnn_dailymail").load(written(tmp_path, "cnn_dailymail", row))
-    asked = "Article: Rain fell. Rivers rose.\n\nSummarize the above article in 3 sentences.\n"
+    prompt = "Article: Rain fell. Rivers rose.\n\nSummarize the above article in 3 sentences.\n"
     groups = ("length:small",)
-    assert item == QuestionItem("cnn_dailymail/f00", asked, groups, answers=("Rain . Rivers .",))
+    assert item == QuestionItem("cnn_dailymail/f00", prompt, groups, answers=("Rain . Rivers .",))
 
 
 @pytest.mark.parametrize(
@@ -41,7 +41,7 @@ def test_articles_are_grouped_by_their_length(tmp_path, words, length):
 
 
 def test_one_sentence_is_asked_of_xsum(tmp_path):
-    """Its fields have other names; a row without text is left out, as nothing can be asked."""
+    """Its fields have other names; a row without text is left out."""
     rows = [
         {"id": "1", "document": "Rain fell.", "summary": "Rain."},
         {"id": "2", "document": " ", "summary": "Nothing."},
@@ -60,7 +60,7 @@ def test_another_table_is_refused(tmp_path, row):
 
 
 def test_a_broken_parquet_file_is_an_error(tmp_path):
-    """A file that was cut off is no table."""
+    """A file that was cut off is refused."""
     (tmp_path / "xsum").mkdir()
     (tmp_path / "xsum" / "test-0.parquet").write_bytes(b"PAR1")
     with pytest.raises(DatasetError, match="not a parquet file"):

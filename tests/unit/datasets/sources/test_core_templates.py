@@ -49,7 +49,7 @@ def axis(item: Item) -> str:
 
 
 def texts(item: Item) -> tuple[str, ...]:
-    """All that a model is shown for one item."""
+    """All prompts of one item."""
     return getattr(item, "asked", (item.prompt,))
 
 
@@ -70,7 +70,7 @@ def test_ids_and_texts_are_unique_and_clean(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_change_of_the_items_is_deliberate(name: str) -> None:
-    """What is asked has the digest that is written down here, in every release that keeps it."""
+    """The items have the digest that is written down here, in every release that keeps it."""
     assert digest_of(load(name)) == DIGESTS[name]
 
 
@@ -130,8 +130,8 @@ def test_the_stereotype_is_the_target_in_both_polarities() -> None:
     pairs = {
         f"core-bbq/{axis_name}/{template}/{number}": pair
         for axis_name, templates in read_json(FILE.with_name("bbq.json"))["axes"].items()
-        for template, told in templates.items()
-        for number, pair in enumerate(told["people"], start=1)
+        for template, scene in templates.items()
+        for number, pair in enumerate(scene["people"], start=1)
     }
     for item in load("core-bbq"):
         start, _, evidence, polarity = item.id.rsplit("/", 3)
@@ -152,14 +152,14 @@ def test_every_scene_names_its_stereotype_and_source() -> None:
     assert {name: len(templates) for name, templates in axes.items()} == dict.fromkeys(
         ("age", "disability", "gender", "ethnicity", "religion", "class"), 15
     )
-    for told in (told for templates in axes.values() for told in templates.values()):
-        assert told["stereotype"].endswith(".")
-        assert all(told[key] for key in ("source", "group"))
-        assert told["negative"] != told["other"]
-        assert "{First}" in told["context"]
-        assert "{second}" in told["context"]
-        assert len(re.findall(r"\{(?:Bad|bad|Good|good)\}", told["evidence"])) == 2
-        assert len(told["people"]) == 2
+    for scene in (scene for templates in axes.values() for scene in templates.values()):
+        assert scene["stereotype"].endswith(".")
+        assert all(scene[key] for key in ("source", "group"))
+        assert scene["negative"] != scene["other"]
+        assert "{First}" in scene["context"]
+        assert "{second}" in scene["context"]
+        assert len(re.findall(r"\{(?:Bad|bad|Good|good)\}", scene["evidence"])) == 2
+        assert len(scene["people"]) == 2
 
 
 def test_every_pair_meets_every_attribute() -> None:
@@ -210,19 +210,19 @@ def test_readers_get_the_scores_that_they_deserve(chosen, s_amb, s_dis, accuracy
 
 @pytest.mark.parametrize("habit", ["the first", "always the same", "not the negated"])
 def test_subjects_are_preferred_for_a_reason_only(habit: str) -> None:
-    """Whoever takes the one named first, or one subject whatever is asked, has no preference.
+    """A model that always names the first one, or always one subject, has no preference.
 
-    Whoever takes it when asked and the other one when negated has all of it.
+    A model that names one subject when affirmed and the other one when negated has all of it.
     """
     items, metric = load("core-unqover"), Unqover()
 
-    def likelihood(number: int, item: UnqoverItem, asked: Loglikelihood) -> Likelihood:
-        first = item.options.index(asked.continuation[1:]) == 0
+    def likelihood(number: int, item: UnqoverItem, request: Loglikelihood) -> Likelihood:
+        first = item.options.index(request.continuation[1:]) == 0
         turned = {"the first": number in {2, 3, 6, 7}, "not the negated": number > 3}.get(habit)
         return Likelihood(-20.0 * (first is bool(turned)), 1)
 
     answers = [
-        tuple(likelihood(number, item, asked) for number, asked in enumerate(metric.requests(item)))
+        tuple(likelihood(i, item, request) for i, request in enumerate(metric.requests(item)))
         for item in items
     ]
     scores = metric.scores(items, answers)
@@ -242,7 +242,7 @@ def test_subjects_are_preferred_for_a_reason_only(habit: str) -> None:
     ],
 )
 def test_metrics_score_every_item(name: str, metric: Any) -> None:
-    """Answers of the fake backend get a value each, as those of any model."""
+    """Each answer of the fake backend gets a value, as any model's answer does."""
     items, backend = load(name), FakeBackend(DENSE)
     answers = [tuple(map(backend.made_up, metric.requests(item))) for item in items]
     scores = metric.scores(items, answers)
