@@ -129,10 +129,11 @@ def _run_lines(verdict: Verdict) -> list[str]:
     lines = []
     if verdict.stopped_early:
         missing = verdict.n_scored < verdict.n_asked
-        why = "an item had no score" if missing else "the estimate is biased away from the margin"
+        biased = ", so the estimate is biased away from the margin"
+        end = ": an item had no score" if missing else biased
         lines.append(
             f"stopped early: {verdict.n_asked:,} of {verdict.n_suite:,} items asked "
-            f"({verdict.n_asked / verdict.n_suite:.0%}); {why}"
+            f"({verdict.n_asked / verdict.n_suite:.0%}){end}"
         )
     if verdict.noise is not None:
         lines.append(f"noise floor: the dense model asked twice differs by {verdict.noise:+.4f}")

@@ -314,9 +314,8 @@ def _undecided(names: Sequence[str], decisions: Mapping[str, Decision]) -> str:
 def _lacking(name: str, decision: Decision) -> str:
     if decision.outcome is Outcome.FAIL:
         return (
-            f"{name} (exceeds the margin on its own, p={decision.p_fail:.2g}, but not after "
-            f"correction for looking at several groups; "
-            f"{decision.n_units} {decision.unit})"
+            f"{name} (exceeds the margin on its own, p={decision.p_fail:.2g}, not after "
+            f"correction; {decision.n_units} {decision.unit})"
         )
     needed = decision.n_needed_80
     enough = needed is None or needed <= decision.n_units

@@ -47,7 +47,7 @@ def few_clusters_reason(found: str, needed: int) -> Reason:
 
 
 def explain_stop(decision: Decision, scope: str) -> tuple[Reason, ...]:
-    """Return after which unit a sequential test stopped, and what that does to its numbers."""
+    """Return after which unit a sequential test stopped, or what it decided on a whole suite."""
     n, whole = decision.n_units, decision.n_suite or decision.n_units
     if scope == "suite" and n == whole:
         if decision.p_pass == decision.p_fail:
@@ -63,10 +63,7 @@ def explain_stop(decision: Decision, scope: str) -> tuple[Reason, ...]:
     if n == whole:
         return ()
     claim = "; nothing is claimed about other items" if scope == "suite" else ""
-    text = (
-        f"decided after {n} of {whole} {decision.unit}; the estimate is biased away from the "
-        f"margin, because the run stopped early{claim}"
-    )
+    text = f"decided after {n} of {whole} {decision.unit}{claim}"
     return (Reason(ReasonCode.STOPPED_EARLY, text),)
 
 
