@@ -1,7 +1,7 @@
 """Measurements whose true change lies exactly at the margin, made to mislead a public assertion.
 
 Each attack draws the scores of a whole measurement. `holds` says whether what its verdicts may
-print as an assumption is true of it: where it is not, a rate is shown and not judged.
+print as an assumption is true of it: where it is not, a rate is shown and does not count.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from pytest_llmsafety.measurements.lazy_measurement import LazyMeasurement
 
     Labels = NDArray[np.int64]
-    Judge = Callable[[Measured], Verdict]
+    Assertion = Callable[[Measured], Verdict]
     Law = Callable[[np.random.Generator], "Drawn | Measured"]
 
 RARE, LOST = 0.03, 0.025
@@ -69,7 +69,7 @@ class Attack:
     size: str
     gate: str
     law: Law
-    judge: Judge
+    assertion: Assertion
     holds: bool = True
     every: int = 1
 
@@ -79,7 +79,7 @@ class Attack:
         measurement = toxicity(drawn) if isinstance(drawn, Drawn) else drawn
         forgiven = frozenset({"FAIL", "INCONCLUSIVE"})
         with observe(lambda _: None, tolerate=forgiven):
-            verdict = self.judge(measurement)
+            verdict = self.assertion(measurement)
         ended = verdict.scope == "suite" and verdict.passed and not verdict.stopped_early
         return "INCONCLUSIVE" if ended else verdict.outcome.value
 
@@ -328,7 +328,7 @@ def texts(tokens: FloatArray, nats: FloatArray, name: str) -> Measurement:
 # ------------------------------------------------------------------------------- the list
 
 
-def by_mean(margin: float, **how: str) -> Judge:
+def by_mean(margin: float, **how: str) -> Assertion:
     """Return `assert_toxicity_delta` at this margin."""
     return partial(pytest_llmsafety.assert_toxicity_delta, margin=margin, **how)  # type: ignore[arg-type]
 
@@ -368,28 +368,28 @@ def on_groups() -> Iterator[Attack]:
     """Yield attacks on groups, against each other and by their ratio."""
     for n in (60, 100):
         one = partial(pages, n=n, margin=0.06)
-        law, judge = partial(one_of, law=one, groups=4), by_mean(0.06, per_group="worst")
-        yield Attack("such pages in one of 4 groups", str(n), "group .06", law, judge)
+        law, assertion = partial(one_of, law=one, groups=4), by_mean(0.06, per_group="worst")
+        yield Attack("such pages in one of 4 groups", str(n), "group .06", law, assertion)
     for n in (10, 15, 25, 60):
         for contrast in ("rest", "pairs"):
-            law, judge = partial(twos, n=n, gap=0.05), by_mean(0.05, per_group=contrast)
-            yield Attack("independent prompts in twos", str(n), f"{contrast} .05", law, judge)
-        grown, judge = partial(rates, n=n, ratio=1.25), by_mean(0.25, per_group="ratio")
-        yield Attack("independent prompts in twos", str(n), "ratio 1.25", grown, judge)
+            law, assertion = partial(twos, n=n, gap=0.05), by_mean(0.05, per_group=contrast)
+            yield Attack("independent prompts in twos", str(n), f"{contrast} .05", law, assertion)
+        grown, assertion = partial(rates, n=n, ratio=1.25), by_mean(0.25, per_group="ratio")
+        yield Attack("independent prompts in twos", str(n), "ratio 1.25", grown, assertion)
 
 
 def on_choices() -> Iterator[Attack]:
     """Yield attacks on the bias of choices."""
-    judge = partial(pytest_llmsafety.assert_bias_gap, margin=0.05)
+    assertion = partial(pytest_llmsafety.assert_bias_gap, margin=0.05)
     for by, size in (
         ("subjects", 0.02), ("subjects", 0.05), ("activities", 0.03), ("activities", 0.05)
     ):  # fmt: skip
         law = partial(choices, by=by, size=size)
-        yield Attack(f"effects of {by}, sd {size:g}", "160", "UnQover .05", law, judge, every=2)
-    judge = partial(pytest_llmsafety.assert_bias_gap, margin=0.1)
+        yield Attack(f"effects of {by}, sd {size:g}", "160", "UnQover .05", law, assertion, every=2)
+    assertion = partial(pytest_llmsafety.assert_bias_gap, margin=0.1)
     for n in (25, 60):
         law = partial(templates, n=n, part=0.2)
-        yield Attack("bias in 20% of templates", str(n), "s_AMB .1", law, judge)
+        yield Attack("bias in 20% of templates", str(n), "s_AMB .1", law, assertion)
 
 
 def on_texts() -> Iterator[Attack]:
@@ -409,12 +409,12 @@ def on_flips() -> Iterator[Attack]:
     for n in (100, 500):
         for law, direction in (("both", "any"), ("one", "right to wrong")):
             drawn = partial(answers, n=n, law=law, margin=0.05)
-            judge = partial(pytest_llmsafety.assert_flip_rate, margin=0.05, direction=direction)  # type: ignore[arg-type]
-            yield Attack(f"independent flips, {direction}", str(n), "flips .05", drawn, judge)
-    judge = partial(pytest_llmsafety.assert_flip_rate, margin=0.05)
+            assertion = partial(pytest_llmsafety.assert_flip_rate, margin=0.05, direction=direction)  # type: ignore[arg-type]
+            yield Attack(f"independent flips, {direction}", str(n), "flips .05", drawn, assertion)
+    assertion = partial(pytest_llmsafety.assert_flip_rate, margin=0.05)
     for n, part in ((119, 0.1), (150, 0.05)):
         few = partial(answers_of_few, n=n, part=part, margin=0.05)
-        yield Attack(f"all flips in {part:.0%} of clusters", str(n), "flips .05", few, judge)
+        yield Attack(f"all flips in {part:.0%} of clusters", str(n), "flips .05", few, assertion)
 
 
 def on_early_stops() -> Iterator[Attack]:
@@ -423,15 +423,15 @@ def on_early_stops() -> Iterator[Attack]:
     for scope in ("population", "suite"):
         for law, margin in (("flips", 0.05), ("harmful_flips", 0.05), ("toxicity", 0.02)):
             drawn = partial(early, n=n, law=law, margin=margin, scope=scope)
-            judge = partial(pytest_llmsafety.assert_qa_drop, margin=margin)
+            assertion = partial(pytest_llmsafety.assert_qa_drop, margin=margin)
             name = f"looks at {law.replace('_', ' ')}, {scope}"
-            judged = f"mean .{margin * 100:02.0f}"
-            yield Attack(name, f"{n:,}", judged, drawn, judge, every=4)
-    judge = partial(pytest_llmsafety.assert_qa_drop, margin=0.05)
+            gated = f"mean .{margin * 100:02.0f}"
+            yield Attack(name, f"{n:,}", gated, drawn, assertion, every=4)
+    assertion = partial(pytest_llmsafety.assert_qa_drop, margin=0.05)
     rare = partial(early_clusters, n=400, part=0.1)
-    yield Attack("looks at harm in 10% of clusters", "400", "mean .05", rare, judge, every=4)
-    judge = partial(pytest_llmsafety.assert_qa_drop, margin=0.05, per_group="worst")
+    yield Attack("looks at harm in 10% of clusters", "400", "mean .05", rare, assertion, every=4)
+    assertion = partial(pytest_llmsafety.assert_qa_drop, margin=0.05, per_group="worst")
     yield Attack(
         "looks at two groups, one with rare harm", "2,000", "group .05",
-        partial(early_group, n=n // 2), judge, every=4,
+        partial(early_group, n=n // 2), assertion, every=4,
     )  # fmt: skip

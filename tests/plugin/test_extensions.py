@@ -165,27 +165,38 @@ scope = "suite"
 """
 
 
-FLAGS = ("margin=qa.silence=0.2", "alpha=0.1", "scope=population")
+MARKED = """
+import pytest
+from test_assertion import assert_still_speaks
 
 
-@pytest.mark.parametrize(
-    ("flags", "margin", "confidence", "scope"),
-    [((), 0.3, 0.99, "suite"), (FLAGS, 0.2, 0.9, "population")],
-    ids=["policy", "command line"],
-)
-def test_the_assertion_of_ones_own_obeys_the_run(
-    tmp_path: Path, flags: tuple[str, ...], margin: float, confidence: float, scope: str
-) -> None:
-    """Margin, error rate and scope of the project's policy, and of flags before them, are used."""
+@pytest.mark.llmsafety(margin=0.25, confidence=0.9)
+def test_marked(measure):
+    assert_still_speaks(measure("qa"), margin=0.02)
+"""
+
+
+def test_the_assertion_of_ones_own_obeys_the_run(tmp_path: Path) -> None:
+    """Margin, error rate and scope of the project's policy reach it, and those of a marker."""
     assertion = "\n".join(blocks("custom-assertion.md", "python"))
     tmp_path.joinpath("test_assertion.py").write_text(assertion, "utf-8")
+    tmp_path.joinpath("test_marked.py").write_text(MARKED, "utf-8")
     tmp_path.joinpath("pyproject.toml").write_text(POLICY, "utf-8")
-    given = [f"--llmsafety-{flag}" for flag in (*flags, "limit=40")]
-    done = run(tmp_path, "--model=phantom", "--compress=int8", *given)
-    ((verdict,),) = (test["verdicts"] for test in done.report["tests"])
-    decision = verdict["decision"]
-    assert (verdict["margin"], decision["confidence"]) == (margin, confidence)
-    assert (verdict["scope"], verdict["margins_used"]) == (scope, ["qa.silence"])
+    done = run(tmp_path, "--model=phantom", "--compress=int8", "--llmsafety-limit=40")
+    seen = {
+        test["nodeid"].partition("::")[2]: (
+            verdict["margin"],
+            verdict["decision"]["confidence"],
+            verdict["scope"],
+            verdict["margins_used"],
+        )
+        for test in done.report["tests"]
+        for verdict in test["verdicts"]
+    }
+    assert seen == {
+        "test_the_model_still_answers[int8]": (0.3, 0.99, "suite", ["qa.silence"]),
+        "test_marked[int8]": (0.25, 0.9, "suite", []),
+    }
 
 
 def test_the_assertion_of_ones_own_fails() -> None:

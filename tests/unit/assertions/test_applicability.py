@@ -1,4 +1,4 @@
-"""Which measurement each assertion judges: another one is an error, never a verdict."""
+"""Which measurement each assertion applies to: another one is an error, never a verdict."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The gate on choices: what is judged of each data set, and what is not believed."""
+"""assert_bias_gap: the score of each data set, and the validity checks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""assert_context_drop and choices at chance: what is judged, noted and not believed."""
+"""assert_context_drop and choices at chance: verdicts, notes and validity checks."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_passages_that_do_not_help_give_no_pass():
 
 
 def test_questions_without_passages_are_refused():
-    """Closed-book answers cannot be judged as reading."""
+    """Closed-book answers are not reading."""
     with pytest.raises(ConfigurationError, match=r'PassageItem\. Expected .*dataset=.*"xquad_en"'):
         assert_context_drop(measurement([1.0], [1.0], higher_is_better=True), margin=0.05)
 

@@ -12,7 +12,7 @@ from pytest_llmsafety.types import Item
 from tests.stand_ins.measurements import measurement
 
 
-def judged(n_worse: int):
+def verdict_on(n_worse: int):
     """The verdict on 200 items of which some got worse, at a margin of .05."""
     return assess_mean(measurement([0.0] * 200, [1.0] * n_worse + [0.0] * (200 - n_worse)),
                       Claim(0.05))  # fmt: skip
@@ -20,7 +20,7 @@ def judged(n_worse: int):
 
 def test_a_clear_fail_is_kept_and_a_narrow_one_is_not():
     """Of two FAILs among ten assertions Holm keeps the one whose p-value is small enough."""
-    clear, narrow, passed = judged(60), judged(20), judged(0)
+    clear, narrow, passed = verdict_on(60), verdict_on(20), verdict_on(0)
     assert (clear.outcome, narrow.outcome) == (Outcome.FAIL, Outcome.FAIL)
     found = within_family([clear, narrow, *[passed] * 8])
     assert found[0] == clear
@@ -31,7 +31,7 @@ def test_a_clear_fail_is_kept_and_a_narrow_one_is_not():
 
 def test_one_assertion_is_its_own_family():
     """Nothing changes for a single verdict, nor for none."""
-    assert within_family([judged(20)]) == [judged(20)]
+    assert within_family([verdict_on(20)]) == [verdict_on(20)]
     assert within_family([]) == []
 
 
@@ -41,11 +41,11 @@ def test_groups_count_by_their_smallest_p_value():
     worse = [1.0 if n % 2 and n < 46 else 0.0 for n in range(400)]
     groups = assess_groups(measurement([0.0] * 400, worse, items=items), Claim(0.05))
     assert groups.outcome is Outcome.FAIL
-    assert within_family([groups, judged(0)])[0] == groups
-    assert within_family([groups, *[judged(0)] * 50])[0].outcome is Outcome.INCONCLUSIVE
+    assert within_family([groups, verdict_on(0)])[0] == groups
+    assert within_family([groups, *[verdict_on(0)] * 50])[0].outcome is Outcome.INCONCLUSIVE
 
 
 def test_a_verdict_without_a_decision_cannot_fail():
     """It counts as one assertion more, with p = 1."""
-    bare = dataclasses.replace(judged(0), decision=None, outcome=Outcome.INCONCLUSIVE)
-    assert within_family([bare, judged(60)])[0] == bare
+    bare = dataclasses.replace(verdict_on(0), decision=None, outcome=Outcome.INCONCLUSIVE)
+    assert within_family([bare, verdict_on(60)])[0] == bare

@@ -34,12 +34,12 @@ def planned(name: str, items: Sequence[Item], metric: Metric) -> LazyMeasurement
 
 def test_a_metric_that_reads_the_first_tokens_weighs_long_texts_alike():
     """Sixty texts pass KL whatever the length of one; perplexity reads all of it, and cannot."""
-    judge = partial(assess_kl, claim=Claim(0.05))
-    assert plan(planned("kl", TEXTS, KL(32, max_tokens=64)), judge)[0].impossible == ""
-    judge = partial(assess_perplexity, claim=Claim(0.1))
+    assess = partial(assess_kl, claim=Claim(0.05))
+    assert plan(planned("kl", TEXTS, KL(32, max_tokens=64)), assess)[0].impossible == ""
+    assess = partial(assess_perplexity, claim=Claim(0.1))
     assert (
         "cannot pass with 60"
-        in plan(planned("perplexity", TEXTS, Perplexity()), judge)[0].impossible
+        in plan(planned("perplexity", TEXTS, Perplexity()), assess)[0].impossible
     )
 
 
@@ -59,8 +59,8 @@ def test_a_group_that_cannot_pass_is_named_with_its_own_reason():
         for c, count in enumerate(counts)
         for n in range(count)
     ]
-    judge = partial(assess_groups, claim=Claim(0.05))
-    reason = plan(planned("mmlu", items, MultipleChoice()), judge)[0].impossible
+    assess = partial(assess_groups, claim=Claim(0.05))
+    reason = plan(planned("mmlu", items, MultipleChoice()), assess)[0].impossible
     assert reason.startswith(
         "1 of 2 groups do not pass even with identical outputs, such as uneven:"
     )

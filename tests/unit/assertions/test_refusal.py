@@ -1,4 +1,4 @@
-"""assert_refusal_drop and assert_overrefusal_rise: what is judged, and what is not believed."""
+"""assert_refusal_drop and assert_overrefusal_rise: the verdicts and their validity checks."""
 
 from __future__ import annotations
 
@@ -73,17 +73,17 @@ def test_more_refusals_of_safe_requests_fail():
 
 
 @pytest.mark.parametrize(
-    ("judge", "harmful", "name"),
+    ("assertion", "harmful", "name"),
     [(assert_refusal_drop, False, "refusal"), (assert_overrefusal_rise, True, "overrefusal")],
 )
-def test_each_assertion_wants_its_own_requests(judge, harmful, name):
+def test_each_assertion_wants_its_own_requests(assertion, harmful, name):
     """Safe requests say nothing about refusals that are due, and the other way round."""
     rows = asked(40, 40, harmful=harmful)
     with pytest.raises(ConfigurationError, match=f'Expected measure."{name}"'):
-        judge(rows, margin=0.05)
+        assertion(rows, margin=0.05)
     turned = dataclasses.replace(rows, higher_is_better=not harmful)
     with pytest.raises(ConfigurationError, match=f'use measure."{name}", dataset='):
-        judge(turned, margin=0.05)
+        assertion(turned, margin=0.05)
 
 
 def test_other_items_are_refused():

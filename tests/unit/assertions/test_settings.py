@@ -1,4 +1,4 @@
-"""Margin, confidence, scope and worst of a run reach every assertion, whoever wrote its judge."""
+"""Margin, confidence, scope and worst of a run reach every assertion, whoever wrote it."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ KEYS = {"assert_flip_rate": "qa.flips"}
 
 
 def item(name: str, place: int) -> Item:
-    """An item of the kind that an assertion judges, four of them in a cluster."""
+    """An item of the type that an assertion accepts, four of them in a cluster."""
     common: dict[str, Any] = {"prompt": f"prompt {place}", "cluster": f"c{place // 4}"}
     common["groups"] = (f"g:{place % 2}",)
     if name == "assert_bias_gap":
@@ -58,10 +58,10 @@ def item(name: str, place: int) -> Item:
 
 
 def made(name: str, settings: Settings) -> Measurement:
-    """A measurement that an assertion judges: half of the scores are 1, every tenth got worse."""
-    judged = packaged_assertions()[name]
-    higher = bool(judged.higher_is_better) or name in {"assert_flip_rate", "assert_agreement"}
-    unbounded = judged.bounded is False
+    """A measurement that an assertion accepts: half of the scores are 1, every tenth got worse."""
+    given = packaged_assertions()[name]
+    higher = bool(given.higher_is_better) or name in {"assert_flip_rate", "assert_agreement"}
+    unbounded = given.bounded is False
     dense = [float(place % 2) + unbounded for place in range(N)]
     worse = [one and place % 20 == 1 for place, one in enumerate(dense)]
     if name == "assert_kl":
@@ -70,7 +70,7 @@ def made(name: str, settings: Settings) -> Measurement:
         one + (0.2 if unbounded else -1.0 if higher else 0.0) * bad
         for one, bad in zip(dense, worse, strict=True)
     ]
-    kind = "right answers" if name == "assert_flip_rate" else judged.kinds[0]
+    kind = "right answers" if name == "assert_flip_rate" else given.kinds[0]
     kind = "biased answers" if name == "assert_bias_gap" else kind
     return measurement(
         dense, compressed, items=[item(name, place) for place in range(N)],
@@ -79,7 +79,7 @@ def made(name: str, settings: Settings) -> Measurement:
     )  # fmt: skip
 
 
-def judged(name: str, **arguments: Any) -> Verdict:
+def verdict_of(name: str, **arguments: Any) -> Verdict:
     """The verdict of an assertion under settings; `margin` and `worst` are the assertion's own."""
     own = {key: arguments.pop(key) for key in ("margin", "worst") if key in arguments}
     with observe(lambda _: None, tolerate=EVERY):
@@ -92,17 +92,17 @@ def judged(name: str, **arguments: Any) -> Verdict:
 @pytest.mark.parametrize("name", packaged_assertions())
 def test_every_assertion_takes_what_the_run_states(name: str) -> None:
     """Alpha, the marker's margin, the margin by name, scope: each moves the claim."""
-    plain = judged(name)
+    plain = verdict_of(name)
     assert (plain.margin, plain.scope, plain.margins_used) == (0.07, "population", ())
     assert plain.decision is not None
-    surer = judged(name, confidence=0.999)
+    surer = verdict_of(name, confidence=0.999)
     assert surer.decision is not None
     assert surer.decision.confidence > plain.decision.confidence
-    assert judged(name, margins=Margins(marker=0.31)).margin == 0.31
+    assert verdict_of(name, margins=Margins(marker=0.31)).margin == 0.31
     key = KEYS.get(name, plain.measurement)
-    named = judged(name, margins=Margins(((key, 0.23),), 0.31))
+    named = verdict_of(name, margins=Margins(((key, 0.23),), 0.31))
     assert (named.margin, named.margins_used) == (0.23, (key,))
-    suite = judged(name, scope="suite")
+    suite = verdict_of(name, scope="suite")
     assert suite.scope == "suite"
     assert suite.decision is not None
     assert suite.decision.lower == suite.decision.upper
@@ -111,7 +111,7 @@ def test_every_assertion_takes_what_the_run_states(name: str) -> None:
 @pytest.mark.parametrize("name", packaged_assertions())
 def test_no_assertion_decides_on_an_assumption_under_worst_1(name: str) -> None:
     """With worst=1.0, of the run or the assertion, nothing is assumed or nothing is decided."""
-    for found in (judged(name, worst=1.0, margin=0.6), judged(name, worst=1.0)):
+    for found in (verdict_of(name, worst=1.0, margin=0.6), verdict_of(name, worst=1.0)):
         decisions = [found.decision, *(one.decision for one in found.groups)]
         assumed = any(one.assumption for one in decisions if one)
         assert found.outcome is Outcome.INCONCLUSIVE or not (assumed or name in UNBOUNDED)
@@ -123,20 +123,20 @@ def silenced(pair: Any) -> float:
 
 
 def own_verdict(measured: Any, claim: Claim) -> Verdict:
-    """The judge of docs/custom-assertion.md: it does nothing for the settings of a run."""
+    """The function of a custom assertion, which does nothing for the settings of a run."""
     claimed = MeanClaim(Quantity(silenced, (0.0, 1.0)), claim)
     finished, decision, _ = decide(measured, claimed)
     return verdict(finished, claim, decision, lambda pairs: (0.0, sum(map(silenced, pairs)) / N))
 
 
-def own(claim: Claim, judge: Any = own_verdict, **settings: Any) -> Verdict:
+def own(claim: Claim, assess: Any = own_verdict, **settings: Any) -> Verdict:
     """A custom assertion under settings."""
     with observe(lambda _: None, tolerate=EVERY):
-        return gate(made("assert_qa_drop", Settings(**settings)), claim, judge)
+        return gate(made("assert_qa_drop", Settings(**settings)), claim, assess)
 
 
 def test_a_custom_assertion_takes_them_without_doing_anything() -> None:
-    """Marker, alpha, scope and worst reach a judge that names none; its quantity has its key."""
+    """Marker, alpha, scope and worst reach a function that names none; its quantity has its key."""
     strict = own(Claim(0.07), margins=Margins(marker=0.5), confidence=0.999, worst=1.0)
     assert strict.margin == 0.5
     assert strict.decision is not None
@@ -148,7 +148,7 @@ def test_a_custom_assertion_takes_them_without_doing_anything() -> None:
 
 
 def test_a_judge_that_decides_by_another_claim_is_refused() -> None:
-    """A judge may not replace the margin, the confidence or the scope that the run states."""
+    """A function may not replace the margin, the confidence or the scope that the run states."""
 
     def stubborn(measured: Any, claim: Claim) -> Verdict:
         return own_verdict(measured, dataclasses.replace(claim, margin=0.9))
@@ -159,9 +159,9 @@ def test_a_judge_that_decides_by_another_claim_is_refused() -> None:
     def general(measured: Any, claim: Claim) -> Verdict:
         return own_verdict(measured, dataclasses.replace(claim, scope="population"))
 
-    for judge, what in ((stubborn, "margin"), (unsure, "confidence"), (general, "scope")):
+    for assess, what in ((stubborn, "margin"), (unsure, "confidence"), (general, "scope")):
         with pytest.raises(ConfigurationError, match=f"did not use the {what} that the run"):
-            own(Claim(0.07), judge, scope="suite")
+            own(Claim(0.07), assess, scope="suite")
 
 
 def test_a_margin_that_nothing_can_exceed_is_refused_before_anything_is_asked() -> None:
@@ -220,7 +220,7 @@ def gate_mean(dense: list[float], compressed: list[float], settings: Settings) -
 
 
 def test_margins_that_no_assertion_used_are_told() -> None:
-    """Of the command line all, of a file those of what was judged; a mean uses no group's."""
+    """Of the command line all, of a file those of what was gated; a mean uses no group's."""
     margins = read_margins(
         {"bbq": 0.1, "mmlu": {"flips": 0.2, "law": 0.3}, "kl": 0.4},
         [("qa", 0.5), ("toxicity", 0.6)],
@@ -233,8 +233,8 @@ def test_margins_that_no_assertion_used_are_told() -> None:
 
 def test_worst_is_printed() -> None:
     """A verdict says what it was allowed to assume of an unseen cluster."""
-    assert judged("assert_qa_drop", worst=1.0).notes[-1] == (
+    assert verdict_of("assert_qa_drop", worst=1.0).notes[-1] == (
         "worst=1: an unseen cluster may get worse by as much as a score allows"
     )
-    assert "90% of what a score allows" in judged("assert_qa_drop", worst=0.9).notes[-1]
-    assert not any("worst=" in note for note in judged("assert_qa_drop").notes)
+    assert "90% of what a score allows" in verdict_of("assert_qa_drop", worst=0.9).notes[-1]
+    assert not any("worst=" in note for note in verdict_of("assert_qa_drop").notes)
