@@ -69,8 +69,7 @@ class Parameters:
     exactly one is given, `flags` words of which any may be given (each with its meaning). `rest`
     names the one parameter of a method that keeps everything after its first colon as it is
     (`PATH`). A `calibrated` method looks at calibration texts and takes nsamples= and seqlen=. A
-    `seeded` one depends on the seed in another way. An `optional` one works without parameters,
-    too.
+    `seeded` one depends on the seed in another way.
     """
 
     example: str
@@ -84,7 +83,6 @@ class Parameters:
     rest: str = ""
     calibrated: bool = False
     seeded: bool = False
-    optional: bool = False
 
     @property
     def all_keys(self) -> dict[str, Key]:
@@ -186,13 +184,12 @@ class _Reader:
         if self.values.get("sparsity") == 0 and "alloc" not in self.keys:
             message = "a sparsity of 0 removes nothing"
             raise ValueError(message)
-        if not declared.optional:
-            if (declared.bits or declared.sparsity or declared.pattern) and not amounts:
-                message = "its strength is missing"
-                raise ValueError(message)
-            if declared.choices and "choice" not in self.values:
-                message = "a word is missing"
-                raise ValueError(message)
+        if (declared.bits or declared.sparsity or declared.pattern) and not amounts:
+            message = "its strength is missing"
+            raise ValueError(message)
+        if declared.choices and "choice" not in self.values:
+            message = "a word is missing"
+            raise ValueError(message)
         given: dict[str, object] = dict(self.values)
         return Values(**given, flags=frozenset(self.flags), keys=tuple(sorted(self.keys.items())))  # type: ignore[arg-type]
 

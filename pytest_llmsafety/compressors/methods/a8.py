@@ -71,7 +71,7 @@ class Static(Compressor):
     """
 
     rounds_inputs = True
-    parameters = Parameters(example="int8+a8-static", calibrated=True, optional=True)
+    parameters = Parameters(example="int8+a8-static", calibrated=True)
 
     def compress(self, model: PreTrainedModel, step: Step, context: Context) -> CompressionRecord:
         """Hook every layer, let the hooks see the calibration sequences, and return the record."""

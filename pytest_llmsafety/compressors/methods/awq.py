@@ -36,7 +36,7 @@ from pytest_llmsafety.compressors.parameters import Parameters, Values, read
 from pytest_llmsafety.compressors.record.file_sizes import dense_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from typing import TypeAlias
 
     import torch
@@ -50,18 +50,10 @@ if TYPE_CHECKING:
     from pytest_llmsafety.specs import Step
 
     Places: TypeAlias = tuple[list[Fold], list[Layer]]
-    from collections.abc import Callable, Iterator
-
-    from pytest_llmsafety.compressors.layerwise.folding import Fold
-    from pytest_llmsafety.compressors.layerwise.layers import Layer
-    from pytest_llmsafety.compressors.parameters import Values
-
     Cost: TypeAlias = Callable[[Sequence[torch.Tensor]], float]
 
 TOKENS = 4096  # of one batch
 UNCLIPPED = ("q_proj", "k_proj", "query", "key", "qkv", "c_attn")
-
-
 GRID = 20  # steps of both searches, as in the paper's code
 SMALLEST_LIMIT = 0.5  # share of the largest weight
 SAMPLE = 512  # tokens, or a few more, that the limits are judged on

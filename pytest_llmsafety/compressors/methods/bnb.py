@@ -52,12 +52,7 @@ class BitsAndBytes(Compressor):
             message = f"'{step}': {', '.join(odd)} means nothing for {values.choice}. Leave it out."
             raise ConfigurationError(message)
 
-    def compress(
-        self,
-        model: PreTrainedModel,
-        step: Step,
-        context: Context,
-    ) -> CompressionRecord:
+    def compress(self, model: PreTrainedModel, step: Step, context: Context) -> CompressionRecord:
         """Replace the modules one by one, and return the record.
 
         Raises UnsupportedModelError without a GPU or without the library.

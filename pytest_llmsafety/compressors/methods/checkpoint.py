@@ -41,8 +41,6 @@ if TYPE_CHECKING:
     from pytest_llmsafety.specs import Step
 
 EQUAL = "equal to the dense layer"
-
-
 ROUND_TO_8_BITS = ("FP8Experts", "FP8Linear", "FbgemmFp8Linear", "Linear8bitLt")
 """Classes of transformers and bitsandbytes whose kernels multiply inputs in 8 bits."""
 
@@ -71,12 +69,7 @@ class Checkpoint(Compressor):
             check_folder(folder, tokenizer=False)
             _check_readable(step, why_unreadable(read_config(folder)))
 
-    def compress(
-        self,
-        model: PreTrainedModel,
-        step: Step,
-        context: Context,
-    ) -> CompressionRecord:
+    def compress(self, model: PreTrainedModel, step: Step, context: Context) -> CompressionRecord:
         """Load the checkpoint, make `model` it, and record what differs from the dense one.
 
         With `context.dense` the model is the checkpoint already. A checkpoint of another
@@ -127,12 +120,7 @@ class Gguf(Compressor):
         why = f"is in the format gguf, whose package is not installed: {install}."
         _check_readable(step, why if install else "")
 
-    def compress(
-        self,
-        model: PreTrainedModel,
-        step: Step,
-        context: Context,
-    ) -> CompressionRecord:
+    def compress(self, model: PreTrainedModel, step: Step, context: Context) -> CompressionRecord:
         """Load the file, make `model` it, and record what differs from the dense one.
 
         Raises ModelError when the file is incomplete or holds more than is read of it, and

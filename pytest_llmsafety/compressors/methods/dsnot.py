@@ -32,13 +32,10 @@ if TYPE_CHECKING:
     from pytest_llmsafety.compressors.parameters import Values
     from pytest_llmsafety.compressors.record import CompressionRecord
 
-
 WALK = (
     "dsnot walks as its authors' code does, which leaves rows with unequal numbers of zeros and "
     "made tiny models worse; dsnot:even does neither"
 )
-
-
 CYCLES = 50
 THRESHOLD = 0.1
 

@@ -38,14 +38,11 @@ if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel
 
     from pytest_llmsafety.compressors.base import Context
-    from pytest_llmsafety.compressors.layerwise.layers import Layer
     from pytest_llmsafety.compressors.record import CompressionRecord
     from pytest_llmsafety.specs import Step
 
 ROUNDING = 1e-9  # of a share, so that 0.8 of five groups is four of them
 TOKENS = 2048  # of one batch
-
-
 ATTENTION = ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.o_proj")
 GATED_MLP = ("mlp.gate_proj", "mlp.up_proj", "mlp.down_proj")
 READ = ("self_attn.o_proj", "mlp.down_proj")  # these read the parts, the others make them

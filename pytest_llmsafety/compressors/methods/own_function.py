@@ -34,12 +34,7 @@ class OwnFunction(Compressor):
         """Import the function, from the current folder too, and check that it can be called."""
         load_function(step)
 
-    def compress(
-        self,
-        model: PreTrainedModel,
-        step: Step,
-        context: Context,
-    ) -> CompressionRecord:
+    def compress(self, model: PreTrainedModel, step: Step, context: Context) -> CompressionRecord:
         """Run the function under a fixed torch seed, and record which layers it changed."""
         import torch
 
