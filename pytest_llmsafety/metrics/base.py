@@ -92,6 +92,20 @@ class NextTurn(Protocol):
         ...
 
 
+class ItemMetric:
+    """A base class for metrics that score each item by itself; a subclass has `score`."""
+
+    def scores(
+        self, items: Sequence[Any], responses: Sequence[tuple[Response, ...]]
+    ) -> list[Score]:
+        """Return one score an item, in order."""
+        return [self.score(item, answers) for item, answers in zip(items, responses, strict=True)]
+
+    def score(self, item: Any, responses: tuple[Response, ...]) -> Score:  # noqa: ANN401 - its own kind of item
+        """Return the score of one item; without a value, and with a problem, if it has none."""
+        raise NotImplementedError
+
+
 def problem_of(responses: Sequence[Response]) -> str:
     """Return the first problem among an item's responses; empty when all of them are answers."""
     return next((response.problem for response in responses if response.problem), "")

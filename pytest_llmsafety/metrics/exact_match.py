@@ -8,18 +8,18 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from pytest_llmsafety.metrics.base import generation, mean_part, mean_value
+from pytest_llmsafety.metrics.base import ItemMetric, generation, mean_part, mean_value
 from pytest_llmsafety.metrics.cut import cut_part
 from pytest_llmsafety.types import Generate, QuestionItem, Score
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pytest_llmsafety.types import Generation, Item, Response
+    from pytest_llmsafety.types import Item, Response
 
 
 @dataclass(frozen=True)
-class ExactMatch:
+class ExactMatch(ItemMetric):
     """1 when the first line of new text is one of the accepted answers, else 0.
 
     Greedy, at most `max_new_tokens` tokens. An empty answer is always wrong. Parts:
@@ -40,13 +40,18 @@ class ExactMatch:
             Generate(item.prompt, max_new_tokens=self.max_new_tokens, stop=self.stop, key=item.id),
         )
 
-    def scores(
-        self, items: Sequence[QuestionItem], responses: Sequence[tuple[Response, ...]]
-    ) -> list[Score]:
-        """Return one score an item; no value when the model gave no answer."""
-        return [
-            _score(item, generation(answer)) for item, answer in zip(items, responses, strict=True)
-        ]
+    def score(self, item: QuestionItem, responses: tuple[Response, ...]) -> Score:
+        """Return the score of an item; no value when the model gave no answer."""
+        answer = generation(responses)
+        if answer.problem or len(answer.texts) != 1:
+            problem = answer.problem or f"{len(answer.texts)} answers, not 1"
+            return Score(item.id, None, problem=problem)
+        text = first_line(answer.texts[0])
+        empty = not text
+        value = 0.0 if empty else exact_match(text, item.answers)
+        overlap = 0.0 if empty else f1(text, item.answers)
+        parts = (("f1", overlap), ("empty", float(empty)), *cut_part([answer]))
+        return Score(item.id, value, parts=parts, text=text)
 
     def figures(
         self,
@@ -60,17 +65,6 @@ class ExactMatch:
             "f1": mean_part(scored, "f1"),
             "empty share": mean_part(scored, "empty"),
         }
-
-
-def _score(item: QuestionItem, answer: Generation) -> Score:
-    if answer.problem or len(answer.texts) != 1:
-        return Score(item.id, None, problem=answer.problem or f"{len(answer.texts)} answers, not 1")
-    text = first_line(answer.texts[0])
-    empty = not text
-    value = 0.0 if empty else exact_match(text, item.answers)
-    overlap = 0.0 if empty else f1(text, item.answers)
-    parts = (("f1", overlap), ("empty", float(empty)), *cut_part([answer]))
-    return Score(item.id, value, parts=parts, text=text)
 
 
 def first_line(text: str) -> str:

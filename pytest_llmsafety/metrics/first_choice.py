@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from pytest_llmsafety.metrics.base import generation, mean_value
+from pytest_llmsafety.metrics.base import ItemMetric, generation, mean_value
 from pytest_llmsafety.types import Generate, QuestionItem, Score
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class FirstChoice:
+class FirstChoice(ItemMetric):
     """1 when the text goes on with the most likely next token, else 0; `text` is the token.
 
     `assert_agreement` compares the texts of two models: tokens with the same text count as equal.
@@ -31,21 +31,14 @@ class FirstChoice:
         """Return one request: one token, greedily."""
         return (Generate(item.prompt, max_new_tokens=1, key=item.id),)
 
-    def scores(
-        self, items: Sequence[QuestionItem], responses: Sequence[tuple[Response, ...]]
-    ) -> list[Score]:
-        """Return one score a place; no value when the model generated no token."""
-        found = []
-        for item, response in zip(items, responses, strict=True):
-            answer = generation(response)
-            if answer.problem or len(answer.texts) != 1:
-                problem = answer.problem or f"{len(answer.texts)} tokens, not 1"
-                found.append(Score(item.id, None, problem=problem))
-                continue
-            text = answer.texts[0]
-            right = bool(text) and item.answers[0].startswith(text)
-            found.append(Score(item.id, float(right), text=text))
-        return found
+    def score(self, item: QuestionItem, responses: tuple[Response, ...]) -> Score:
+        """Return the score of a place; no value when the model generated no token."""
+        answer = generation(responses)
+        if answer.problem or len(answer.texts) != 1:
+            problem = answer.problem or f"{len(answer.texts)} tokens, not 1"
+            return Score(item.id, None, problem=problem)
+        (text,) = answer.texts
+        return Score(item.id, float(bool(text) and item.answers[0].startswith(text)), text=text)
 
     def figures(
         self,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from pytest_llmsafety.metrics.base import generation, mean_part, mean_value, problem_of
+from pytest_llmsafety.metrics.base import ItemMetric, generation, mean_part, mean_value, problem_of
 from pytest_llmsafety.metrics.cut import cut_part, cut_share
 from pytest_llmsafety.metrics.exact_match import exact_match, f1, first_line
 from pytest_llmsafety.types import Generate, PassageItem, Score
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class InContext:
+class InContext(ItemMetric):
     """1 when the answer with the passage is right, else 0, by exact match.
 
     Both answers are greedy and at most `max_new_tokens` long; an empty one is wrong. A passage that
@@ -40,11 +40,21 @@ class InContext:
             for prompt in (item.prompt, item.closed_book)
         )
 
-    def scores(
-        self, items: Sequence[PassageItem], responses: Sequence[tuple[Response, ...]]
-    ) -> list[Score]:
-        """Return one score an item; no value when either answer is missing."""
-        return [_score(item, answer) for item, answer in zip(items, responses, strict=True)]
+    def score(self, item: PassageItem, responses: tuple[Response, ...]) -> Score:
+        """Return the score of an item; no value when either answer is missing."""
+        problem = problem_of(responses)
+        if problem or len(responses) != 2:  # noqa: PLR2004 - with and without
+            return Score(item.id, None, problem=problem or f"{len(responses)} answers, not 2")
+        texts = [first_line("".join(generation([answer]).texts)) for answer in responses]
+        found = [float(bool(text) and exact_match(text, item.answers)) for text in texts]
+        with_passage = texts[0]
+        parts = (
+            ("closed-book", found[1]),
+            ("f1", f1(with_passage, item.answers) if with_passage else 0.0),
+            ("empty", float(not with_passage)),
+            *cut_part(responses[:1]),
+        )
+        return Score(item.id, found[0], parts=parts, text=with_passage)
 
     def figures(
         self,
@@ -60,19 +70,3 @@ class InContext:
             "empty share": mean_part(scored, "empty"),
             "passages cut": cut_share(scored),
         }
-
-
-def _score(item: PassageItem, responses: tuple[Response, ...]) -> Score:
-    problem = problem_of(responses)
-    if problem or len(responses) != 2:  # noqa: PLR2004 - with and without
-        return Score(item.id, None, problem=problem or f"{len(responses)} answers, not 2")
-    texts = [first_line("".join(generation([answer]).texts)) for answer in responses]
-    found = [float(bool(text) and exact_match(text, item.answers)) for text in texts]
-    with_passage = texts[0]
-    parts = (
-        ("closed-book", found[1]),
-        ("f1", f1(with_passage, item.answers) if with_passage else 0.0),
-        ("empty", float(not with_passage)),
-        *cut_part(responses[:1]),
-    )
-    return Score(item.id, found[0], parts=parts, text=with_passage)

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from pytest_llmsafety.metrics.base import distributions, part, problem_of
+from pytest_llmsafety.metrics.base import ItemMetric, distributions, part, problem_of
 from pytest_llmsafety.types import Item, NextTokens, Score
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ ROUNDING = 1e-6
 
 
 @dataclass(frozen=True)
-class KL:
+class KL(ItemMetric):
     """KL of each text in nats, summed over its first `max_tokens` tokens; `weight` counts them.
 
     The dense model names its `top` most likely tokens at every place, and the other model gives the
@@ -48,11 +48,26 @@ class KL:
         (named,) = distributions(dense)
         return (NextTokens(item.prompt, self.max_tokens, at=named.ids),) if named.ids else ()
 
-    def scores(
-        self, items: Sequence[Item], responses: Sequence[tuple[Response, ...]]
-    ) -> list[Score]:
-        """Return one score a text, from the dense answer alone or followed by the other model's."""
-        return [_score(item, answers) for item, answers in zip(items, responses, strict=True)]
+    def score(self, item: Item, responses: tuple[Response, ...]) -> Score:
+        """Return the score of a text, from the dense answer, followed or not by the other's."""
+        problem = problem_of(responses)
+        answers = distributions(responses)
+        dense, other = answers[0], answers[-1]
+        n_places = len(dense.first)
+        if problem or not n_places or len(other.first) != n_places:
+            return Score(item.id, None, problem=problem or "the two models read different places")
+        nats = divergence(dense, other)
+        if not math.isfinite(nats) or nats < -ROUNDING * n_places:
+            return Score(item.id, None, problem=f"the KL is {nats:.4g}, so the answers are wrong")
+        same = sum(a == b for a, b in zip(dense.first, other.first, strict=True))
+        mass = sum(math.fsum(map(math.exp, logs)) for logs in other.logprobs)
+        parts = (
+            ("agreement", same / n_places),
+            (MASS, mass / n_places),
+            ("tokens", float(n_places + dense.tokens_left)),
+        )
+        # A sum below 0, within the rounding of the answers, counts as 0.
+        return Score(item.id, max(0.0, nats), weight=float(n_places), parts=parts)
 
     def figures(self, items: Sequence[Item], scores: Sequence[Score]) -> dict[str, float | None]:  # noqa: ARG002 - the protocol's
         """Return KL per token, top-1 agreement, mass of the named tokens, share of tokens read."""
@@ -95,24 +110,3 @@ def divergence(dense: Distributions, other: Distributions) -> float:
             pairs.append((rest[0], rest[1]))
         total += math.fsum(math.exp(p) * (p - q) for p, q in pairs)
     return total
-
-
-def _score(item: Item, responses: tuple[Response, ...]) -> Score:
-    """Score one text; a sum below 0 within the rounding of the answers counts as 0."""
-    problem = problem_of(responses)
-    answers = distributions(responses)
-    dense, other = answers[0], answers[-1]
-    n_places = len(dense.first)
-    if problem or not n_places or len(other.first) != n_places:
-        return Score(item.id, None, problem=problem or "the two models read different places")
-    nats = divergence(dense, other)
-    if not math.isfinite(nats) or nats < -ROUNDING * n_places:
-        return Score(item.id, None, problem=f"the KL is {nats:.4g}, so the answers are wrong")
-    same = sum(a == b for a, b in zip(dense.first, other.first, strict=True))
-    mass = sum(math.fsum(map(math.exp, logs)) for logs in other.logprobs)
-    parts = (
-        ("agreement", same / n_places),
-        (MASS, mass / n_places),
-        ("tokens", float(n_places + dense.tokens_left)),
-    )
-    return Score(item.id, max(0.0, nats), weight=float(n_places), parts=parts)

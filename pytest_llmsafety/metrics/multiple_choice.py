@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from pytest_llmsafety.metrics.base import likelihoods, mean_part, problem_of
+from pytest_llmsafety.metrics.base import ItemMetric, likelihoods, mean_part, problem_of
 from pytest_llmsafety.metrics.cut import cut_part, cut_share
 from pytest_llmsafety.types import ChoiceItem, Loglikelihood, Score, TruthItem
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class MultipleChoice:
+class MultipleChoice(ItemMetric):
     """1 when the right option is more likely than every wrong one, else 0.
 
     The likelihood of an option is summed over its tokens; `per_character` divides it by the
@@ -39,26 +39,8 @@ class MultipleChoice:
         """Return the likelihood of a space and each option, after the whole prompt."""
         return options(item)
 
-    def scores(
-        self, items: Sequence[ChoiceItem], responses: Sequence[tuple[Response, ...]]
-    ) -> list[Score]:
-        """Return one score an item; no value when an option has no likelihood."""
-        return [self._score(item, answer) for item, answer in zip(items, responses, strict=True)]
-
-    def figures(
-        self,
-        items: Sequence[ChoiceItem],  # noqa: ARG002 - the protocol's
-        scores: Sequence[Score],
-    ) -> dict[str, float | None]:
-        """Return accuracy by sums, accuracy per character, and the share of prompts cut."""
-        scored = [score for score in scores if score.value is not None]
-        return {
-            "accuracy": mean_part(scored, "summed"),
-            "accuracy per character": mean_part(scored, "normalised"),
-            "prompts cut": cut_share(scored),
-        }
-
-    def _score(self, item: ChoiceItem, responses: tuple[Response, ...]) -> Score:
+    def score(self, item: ChoiceItem, responses: tuple[Response, ...]) -> Score:
+        """Return the score of an item; no value when an option has no likelihood."""
         values, problem = logprobs(item, responses)
         if problem:
             return Score(item.id, None, problem=problem)
@@ -74,6 +56,19 @@ class MultipleChoice:
             *cut_part(responses),
         )
         return Score(item.id, beats(item, compared), parts=parts, text=item.options[choice])
+
+    def figures(
+        self,
+        items: Sequence[ChoiceItem],  # noqa: ARG002 - the protocol's
+        scores: Sequence[Score],
+    ) -> dict[str, float | None]:
+        """Return accuracy by sums, accuracy per character, and the share of prompts cut."""
+        scored = [score for score in scores if score.value is not None]
+        return {
+            "accuracy": mean_part(scored, "summed"),
+            "accuracy per character": mean_part(scored, "normalised"),
+            "prompts cut": cut_share(scored),
+        }
 
 
 @dataclass(frozen=True)

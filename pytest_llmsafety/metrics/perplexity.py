@@ -7,7 +7,7 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from pytest_llmsafety.metrics.base import likelihoods, part, problem_of
+from pytest_llmsafety.metrics.base import ItemMetric, likelihoods, part, problem_of
 from pytest_llmsafety.types import Item, Loglikelihood, Score
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Perplexity:
+class Perplexity(ItemMetric):
     """The negative log-likelihood of each document, in nats, summed over its tokens.
 
     `weight` is the number of tokens, so that exp(sum of values / sum of weights) is the
@@ -34,11 +34,16 @@ class Perplexity:
         """Return the likelihood of the whole document."""
         return (Loglikelihood("", item.prompt),)
 
-    def scores(
-        self, items: Sequence[Item], responses: Sequence[tuple[Response, ...]]
-    ) -> list[Score]:
-        """Return one score a document; no value when it has no likelihood or no tokens."""
-        return [_score(item, answer) for item, answer in zip(items, responses, strict=True)]
+    def score(self, item: Item, responses: tuple[Response, ...]) -> Score:
+        """Return the score of a document; no value when it has no likelihood or no tokens."""
+        problem = problem_of(responses)
+        (answer,) = likelihoods(responses)
+        if problem or answer.logprob is None or not math.isfinite(answer.logprob):
+            return Score(item.id, None, problem=problem or "the document has no finite likelihood")
+        if answer.n_tokens < 1:
+            return Score(item.id, None, problem="the document has no tokens")
+        parts = (("bytes", float(len(item.prompt.encode()))),)
+        return Score(item.id, -answer.logprob, weight=float(answer.n_tokens), parts=parts)
 
     def figures(self, items: Sequence[Item], scores: Sequence[Score]) -> dict[str, float | None]:  # noqa: ARG002 - the protocol's
         """Return perplexity and bits per byte over all documents."""
@@ -58,17 +63,6 @@ def bits_per_byte(scores: Sequence[Score]) -> float | None:
     n_bytes = sum(part(score, "bytes") or 0.0 for score in scored)
     nats = sum(score.value for score in scored if score.value is not None)
     return nats / math.log(2) / n_bytes if n_bytes else None
-
-
-def _score(item: Item, responses: tuple[Response, ...]) -> Score:
-    problem = problem_of(responses)
-    (answer,) = likelihoods(responses)
-    if problem or answer.logprob is None or not math.isfinite(answer.logprob):
-        return Score(item.id, None, problem=problem or "the document has no finite likelihood")
-    if answer.n_tokens < 1:
-        return Score(item.id, None, problem="the document has no tokens")
-    parts = (("bytes", float(len(item.prompt.encode()))),)
-    return Score(item.id, -answer.logprob, weight=float(answer.n_tokens), parts=parts)
 
 
 def exp(nats: float) -> float:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from pytest_llmsafety.metrics.base import generation, mean_part, mean_value
+from pytest_llmsafety.metrics.base import ItemMetric, generation, mean_part, mean_value
 from pytest_llmsafety.metrics.cut import cut_part, cut_share
 from pytest_llmsafety.metrics.degeneration import DISTINCT, distinct_words, repeated_share
 from pytest_llmsafety.types import Generate, QuestionItem, Score
@@ -22,7 +22,7 @@ REPEATED = "repeated share"
 
 
 @dataclass(frozen=True)
-class Rouge:
+class Rouge(ItemMetric):
     """ROUGE-L of a greedy summary: the F-measure with the best reference, by `rouge-score`.
 
     Words are stemmed (Porter), and a summary is one sequence of words. It is the first paragraph of
@@ -43,11 +43,25 @@ class Rouge:
         """Return one request: a greedy summary."""
         return (Generate(item.prompt, max_new_tokens=self.max_new_tokens, key=item.id),)
 
-    def scores(
-        self, items: Sequence[QuestionItem], responses: Sequence[tuple[Response, ...]]
-    ) -> list[Score]:
-        """Return one score an article; no value when the model gave no answer."""
-        return [_score(item, answers) for item, answers in zip(items, responses, strict=True)]
+    def score(self, item: QuestionItem, responses: tuple[Response, ...]) -> Score:
+        """Return the score of an article; no value when the model gave no answer."""
+        answer = generation(responses)
+        if answer.problem or len(answer.texts) != 1:
+            problem = answer.problem or f"{len(answer.texts)} summaries, not 1"
+            return Score(item.id, None, problem=problem)
+        text = first_paragraph(answer.texts[0])
+        words = text.split()
+        one, two, longest = rouge(text, item.answers)
+        parts = (
+            ("rouge1", one),
+            ("rouge2", two),
+            (LENGTH, len(words) / len(item.answers[0].split())),
+            (REPEATED, repeated_share(words, 3)),
+            (DISTINCT, float(distinct_words(text))),
+            ("empty", float(not words)),
+            *cut_part(responses),
+        )
+        return Score(item.id, longest, parts=parts, text=text)
 
     def figures(
         self,
@@ -75,26 +89,6 @@ def rouge(text: str, references: Sequence[str]) -> tuple[float, ...]:
 def first_paragraph(text: str) -> str:
     """Return the text before the first blank line, without white space around it."""
     return text.strip().partition("\n\n")[0].strip()
-
-
-def _score(item: QuestionItem, responses: tuple[Response, ...]) -> Score:
-    answer = generation(responses)
-    if answer.problem or len(answer.texts) != 1:
-        problem = answer.problem or f"{len(answer.texts)} summaries, not 1"
-        return Score(item.id, None, problem=problem)
-    text = first_paragraph(answer.texts[0])
-    words = text.split()
-    one, two, longest = rouge(text, item.answers)
-    parts = (
-        ("rouge1", one),
-        ("rouge2", two),
-        (LENGTH, len(words) / len(item.answers[0].split())),
-        (REPEATED, repeated_share(words, 3)),
-        (DISTINCT, float(distinct_words(text))),
-        ("empty", float(not words)),
-        *cut_part(responses),
-    )
-    return Score(item.id, longest, parts=parts, text=text)
 
 
 @cache
