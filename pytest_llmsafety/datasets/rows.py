@@ -16,10 +16,14 @@ MALFORMED = (AttributeError, IndexError, KeyError, TypeError, ValueError)
 SHOWN = 200
 
 
+class NullError(DatasetError):
+    """A field of a row is null; the message names the row's place."""
+
+
 class Row(dict[str, Any]):
     """The fields of one row; `place` names its file and line.
 
-    `row[name]` raises DatasetError for a null; `row.get(name)` returns it.
+    `row[name]` raises NullError for a null; `row.get(name)` returns it.
     """
 
     def __init__(self, fields: Mapping[str, Any], place: str) -> None:
@@ -34,7 +38,7 @@ class Row(dict[str, Any]):
             message = (
                 f"{self.place} has a null in '{name}'. Fetch the original again, or correct it."
             )
-            raise DatasetError(message)
+            raise NullError(message)
         if type(value) is dict:
             return Row(value, self.place)
         if isinstance(value, list):
@@ -60,9 +64,11 @@ class PlacedDataset:
         """Return the items; raise DatasetError as Dataset does, also for a malformed row."""
         try:
             return self._inner.load(source)
+        except NullError:
+            raise
         except DatasetError as error:
             row = row_at(error)
-            if row is None or row.place in str(error):
+            if row is None:
                 raise
             message = f"{row.place}: {error}"
             raise DatasetError(message) from error
