@@ -152,8 +152,8 @@ class Dense:
         """Read them from the dense model, or from `context.dense` where the model is not there."""
         facts = context.dense
         if facts:
-            architecture = Architecture(facts.architecture, facts.sizes, facts.settings)
-            return cls(architecture, facts.n_bytes, context.parameters or facts.parameter_facts)
+            parameters = context.parameters or facts.parameter_facts
+            return cls(facts.architecture, facts.n_bytes, parameters)
         parameters = context.parameters or parameter_facts(model)
         return cls(Architecture.of(model), stored_bytes(model), parameters)
 

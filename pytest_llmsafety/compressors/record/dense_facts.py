@@ -23,9 +23,7 @@ class DenseFacts:
     `tokenizer` holds the digests of its parts by name, `parameters` the rows of record/coverage.py.
     """
 
-    architecture: str
-    sizes: tuple[tuple[str, str], ...]
-    settings: tuple[tuple[str, str], ...]
+    architecture: Architecture
     n_bytes: int
     tokenizer: tuple[tuple[str, str], ...]
     parameters: tuple[Row, ...] = ()
@@ -33,11 +31,8 @@ class DenseFacts:
     @classmethod
     def of(cls, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> DenseFacts:
         """Read the facts from a loaded dense model."""
-        found = Architecture.of(model)
         return cls(
-            found.name,
-            found.sizes,
-            found.settings,
+            Architecture.of(model),
             stored_bytes(model),
             tokenizer_parts(tokenizer),
             tuple(one.row for one in parameter_facts(model)),
