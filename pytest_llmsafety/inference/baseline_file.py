@@ -1,8 +1,8 @@
-"""A baseline: what a dense model answered and what was concluded, in one file anywhere.
+"""A baseline: a dense model's answers and the verdicts of a run, in one file anywhere.
 
 The file is gzip-compressed JSON lines: a header with the schema and the SHA-256 of all that
-follows, then what identifies the dense model, then verdicts, then entries by key. The same
-contents give the same bytes.
+follows, then the identity of the dense model, then verdicts, then entries by key. Equal
+contents give equal bytes.
 """
 
 from __future__ import annotations
@@ -40,11 +40,11 @@ SHOWN = 16  # hex digits of a digest in messages
 
 @dataclass(frozen=True)
 class Row:
-    """One verdict of the run that wrote a baseline; figures as in a verdict, None where none.
+    """One verdict of the run that wrote a baseline; a figure is None where there is none.
 
-    `lower` and `upper` are bounds of the worsening, as the verdict's decision has them, and with
-    `change` in nats where `is_ratio`. `n_items` could have been asked, `data_digest` is that of
-    the data set; `test` names the test, without its file. An older file has none of the four.
+    `lower` and `upper` bound the worsening; with `change` they are in nats where `is_ratio`.
+    `n_items` is the number of items that could have been asked, `data_digest` identifies the data
+    set, and `test` names the test without its file. An older file lacks these three and `scorer`.
     """
 
     name: str
@@ -66,10 +66,11 @@ class Row:
 
 @dataclass(frozen=True)
 class Baseline:
-    """`model` is its name as asked for, `identity` what identifies its dense arm.
+    """The contents of a baseline file.
 
-    `entries` are texts by key: answers, token ids, and what is remembered of the weights. `seed`
-    is that of the run, None in files of older versions.
+    `model` is the model's name as given, `identity` identifies its dense arm. `entries` are texts
+    by key: answers, token ids, and facts about the weights. `seed` is that of the run, None in
+    files of older versions.
     """
 
     model: str
@@ -80,7 +81,7 @@ class Baseline:
 
     @property
     def digest(self) -> str:
-        """The SHA-256 of the contents, in hex."""
+        """Return the SHA-256 of the contents, in hex."""
         return hashlib.sha256(_body(self)).hexdigest()
 
 
@@ -166,9 +167,10 @@ def read(url: str) -> Baseline:
 
 
 def named(url: str) -> str:
-    """Return the place of a baseline with the digest that it says to have, in the form of a pin.
+    """Return the place of a baseline with its digest, in the form of a pin.
 
-    Nothing is compared, and where nothing can be read it is the place alone.
+    The digest is the one that the file states; nothing is compared. Where nothing can be read, the
+    place alone is returned.
     """
     import fsspec
 
@@ -210,7 +212,7 @@ def check_target(url: str) -> None:
 def write(url: str, baseline: Baseline) -> None:
     """Write a baseline, whole or not at all where the file system can. Raises BaselineError.
 
-    A pin is that of the old contents, and is not compared.
+    A pin in `url` belongs to the old contents, and is not compared.
     """
     import fsspec
 
@@ -229,12 +231,11 @@ def write(url: str, baseline: Baseline) -> None:
 
 
 def _address(url: str) -> str:
-    """Return a URL as it is, and a path from the folder that the run was started in."""
+    """Return a URL as it is, and a path as absolute, from the folder that the run started in."""
     return url if "://" in url or "::" in url else str(user_path(url))
 
 
 def _body(baseline: Baseline) -> bytes:
-    """Everything below the header."""
     about = {
         "model": baseline.model,
         "identity": to_plain(baseline.identity),
@@ -247,7 +248,6 @@ def _body(baseline: Baseline) -> bytes:
 
 
 def _line(value: dict[str, Any]) -> bytes:
-    """One line of canonical JSON."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return text.encode("ascii") + b"\n"
 
@@ -270,7 +270,6 @@ def _baseline(lines: list[dict[str, Any]]) -> Baseline:
 
 
 def _unwritable(place: str, error: Exception) -> BaselineError:
-    """The error for a place that takes no file."""
     return BaselineError(
         f"--llmsafety-baseline: cannot write '{without_access(place)}': {type(error).__name__}: "
         f"{without_access(str(error))}. Expected a path or a URL of fsspec that can be written to, "
@@ -279,7 +278,6 @@ def _unwritable(place: str, error: Exception) -> BaselineError:
 
 
 def _unreadable(where: str, why: str) -> BaselineError:
-    """The error for a file that is no whole baseline of this schema."""
     return BaselineError(
         f"--llmsafety-baseline: cannot use '{where}': {why}. Expected a file as {UPDATE} "
         "writes it; fetch it again, or write it again where the dense model is at hand."

@@ -21,12 +21,11 @@ KEYS_PER_QUERY = 500
 
 
 class Cache:
-    """Strings by key, in the file `path`; in memory and gone with the process when None.
+    """A store of texts by key in the file `path`; without a path, in memory for this process.
 
-    Several processes may use one file at once (WAL), on a local disk. What `put_many` has
-    returned from survives a kill of the process; what it had not returned from is absent as
-    a whole. Every row carries a checksum: a damaged one raises CacheError and is never taken
-    for an absent one.
+    Several processes may use one file at once (WAL), on a local disk. What `put_many` has stored
+    when it returns survives a kill of the process; what it had not finished is absent as a whole.
+    Each row has a checksum: a damaged row raises CacheError and never counts as absent.
     """
 
     def __init__(self, path: Path | str | None) -> None:
@@ -142,7 +141,7 @@ class Cache:
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
-        """All of the block's statements, or none of them."""
+        """Run all statements of the block, or none of them."""
         self._connection.execute("BEGIN IMMEDIATE")
         try:
             yield

@@ -1,4 +1,4 @@
-"""What a session knows of its dense model: from its files, from a baseline, or for a new one."""
+"""Where the dense model's answers come from: its files, or a baseline."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
 
 class DenseSource:
-    """The dense `model` of a session, and the `baseline` whose answers stand for its own.
+    """The dense `model` of a session, and the `baseline` whose answers replace its own.
 
-    With `records` everything that it is asked is in `kept` afterwards. `beside` holds the keys
-    that were asked for and are not in the baseline. Without a model it stands for none.
+    With `collects`, all that the dense model answers is in `kept` afterwards, for a new baseline.
+    `not_in_baseline` holds the keys that were looked up and are not in the baseline.
     """
 
     def __init__(
@@ -32,20 +32,21 @@ class DenseSource:
         model: ModelSpec | None = None,
         baseline: Baseline | None = None,
         *,
-        records: bool = False,
+        collects: bool = False,
     ) -> None:
-        """Look at no file yet."""
+        """Take a model and a baseline; no file is read yet."""
         self.model = model
         self.baseline = baseline
-        self.records = records
+        self.collects = collects
         self.kept: dict[str, str] = {}
         self.not_in_baseline: set[str] = set()
 
     @cached_property
-    def absent(self) -> str:
-        """Why the model's files cannot be used; empty where they can, or where they have to be.
+    def absence(self) -> str:
+        """Return why the model's files cannot be used; empty where they can.
 
-        Raises BaselineError where the baseline is of a model of another name.
+        Empty without a baseline, too: the files are then required. Raises BaselineError where the
+        baseline is of a model of another name.
         """
         if self.baseline is None or self.model is None:
             return ""
@@ -60,25 +61,25 @@ class DenseSource:
 
     @cached_property
     def name(self) -> str:
-        """The baseline by the first digits of its digest."""
+        """Return the name of the baseline: the first digits of its digest."""
         return f"baseline {self.baseline.digest[:SHOWN]}" if self.baseline else ""
 
-    def lacks(self, model: ModelSpec) -> str:
-        """Why the files of `model` cannot be used, if it is the dense one; else empty."""
-        return self.absent if model == self.model else ""
+    def absence_of(self, model: ModelSpec) -> str:
+        """Return `absence` if `model` is the dense one; else an empty text."""
+        return self.absence if model == self.model else ""
 
     def files(self, model: ModelSpec) -> str:
-        """Digest of the files of `model` as the baseline has it; empty where it has none."""
+        """Return the digest of the files of `model` that the baseline has; empty without one."""
         known = self.baseline is not None and model == self.model
         return self.baseline.identity.model if known and self.baseline else ""
 
-    def speaks_for(self, arm: Arm) -> bool:
-        """Whether `arm` is the dense model, asked once or again."""
+    def is_dense(self, arm: Arm) -> bool:
+        """Return whether `arm` is the dense model, in its first or its second run."""
         return arm.compression is None and arm.model == self.model
 
     def check(self, arm: Arm, here: Identity) -> None:
         """Raise BaselineError that names each field in which the dense arm is another one here."""
-        if self.baseline is None or arm.again or not self.speaks_for(arm):
+        if self.baseline is None or arm.again or not self.is_dense(arm):
             return
         then, now = _flat(self.baseline.identity), _flat(here)
         different = [
@@ -94,9 +95,9 @@ class DenseSource:
             )
             raise BaselineError(message)
 
-    def known(self, arm: Arm, keys: Iterable[str]) -> dict[str, str]:
-        """The baseline's texts of those keys that it has; the others are noted in `beside`."""
-        if self.baseline is None or not self.speaks_for(arm):
+    def answers(self, arm: Arm, keys: Iterable[str]) -> dict[str, str]:
+        """Return the baseline's texts of `keys`; note the others in `not_in_baseline`."""
+        if self.baseline is None or not self.is_dense(arm):
             return {}
         entries = self.baseline.entries
         wanted = set(keys)
@@ -104,21 +105,24 @@ class DenseSource:
         return {key: entries[key] for key in wanted if key in entries}
 
     def has(self, key: str) -> bool:
-        """Whether the baseline holds a key."""
+        """Return whether the baseline holds a key."""
         return self.baseline is not None and key in self.baseline.entries
 
     def tokens(self, keys: Sequence[str]) -> list[tuple[int, ...]]:
-        """The token ids that the baseline has under keys; BaselineError where it lacks one."""
+        """Return the token ids under `keys`. Raises BaselineError where the baseline lacks one."""
         lacking = {key for key in keys if not self.has(key)}
         if self.baseline is None or lacking:
             what = f"the tokens of {len(lacking)} prompts are not in the {self.name}"
             why = "The data, limit or seed are others than when it was written"
-            raise self.cannot(what, why)
+            raise self.unavailable_error(what, why)
         entries = self.baseline.entries
         return [decode_as(tuple[int, ...], key, entries[key]) for key in keys]
 
     def facts(self, arm: Arm, key: str) -> DenseFacts:
-        """What a finished checkpoint is compared with; BaselineError for any other compression."""
+        """Return the facts about the dense model that a finished checkpoint is compared with.
+
+        Raises BaselineError for any other compression.
+        """
         steps = arm.compression.steps if arm.compression else ()
         given = len(steps) == 1 and steps[0].method == "checkpoint"
         if self.baseline is None or not given or not self.has(key):
@@ -127,45 +131,45 @@ class DenseSource:
                 "A baseline stands for answers only: to test a finished model give "
                 "--compress=checkpoint:PATH alone"
             )
-            raise self.cannot(what, why)
+            raise self.unavailable_error(what, why)
         facts: DenseFacts = decode(key, self.baseline.entries[key])
         return facts
 
     def keep(self, arm: Arm, texts: Mapping[str, str]) -> None:
         """Keep texts by key for a baseline to be written, if they are the dense model's."""
-        if self.records and self.speaks_for(arm):
+        if self.collects and self.is_dense(arm):
             self.kept.update(texts)
 
-    def note(self) -> tuple[str, ...]:
-        """What a reader of a verdict should know about the dense side of it."""
+    def notes(self) -> tuple[str, ...]:
+        """Return what a verdict says about its dense side; empty without a baseline."""
         if self.baseline is None:
             return ()
         what = "answers"
-        if self.absent:
+        if self.absence:
             what = "answers, its tokens and the digests of its layers"
         return (f"the dense model's {what} are those of the {self.name}",)
 
-    def missing(self, requests: Sequence[Request]) -> BaselineError:
-        """The error for requests that neither a file nor the baseline answers."""
+    def missing_error(self, requests: Sequence[Request]) -> BaselineError:
+        """Return the error for requests that neither a file nor the baseline answers."""
         kinds = sorted({type(request).__name__ for request in requests})
         first: Any = requests[0]
         text = getattr(first, "context", "") or getattr(first, "continuation", "") or first.text
-        return self.cannot(
+        return self.unavailable_error(
             f"{len(requests)} answers of the dense model ({', '.join(kinds)}) are not in the "
             f"{self.name}, the first being to {text[:80]!r}",
             "The tests, data, limit, seed or samples are others than when it was written",
         )
 
-    def cannot(self, what: str, why: str) -> BaselineError:
-        """The error for what cannot be done without the dense weights."""
+    def unavailable_error(self, what: str, why: str) -> BaselineError:
+        """Return the error for what cannot be done without the dense weights."""
         return BaselineError(
             f"{what}, and the dense model is not here. {why}. Write the baseline again with "
-            f"{UPDATE} where the model is, or fetch the model. ({self.absent})"
+            f"{UPDATE} where the model is, or fetch the model. ({self.absence})"
         )
 
 
 def _flat(identity: Identity) -> dict[str, str]:
-    """Every field by a name that a reader knows; long digests shortened."""
+    """Return every field by a name that a reader knows, with long digests shortened."""
     fields = asdict(identity)
     versions = {f"version of {name}": value for name, value in fields.pop("versions")}
     platform = fields.pop("platform")

@@ -14,7 +14,7 @@ from pytest_llmsafety.compressors.model_store import Store, StoredModel
 from pytest_llmsafety.errors import LlmSafetyError, ModelError, PlanOnlyError, ScorerError
 from pytest_llmsafety.inference.backends import BACKENDS, backend_of
 from pytest_llmsafety.inference.backends.base import SHARE_OF_BATCH_AGAIN, BackendSettings
-from pytest_llmsafety.inference.backends.thinking import answered
+from pytest_llmsafety.inference.backends.thinking import without_thoughts
 from pytest_llmsafety.inference.cache import Cache
 from pytest_llmsafety.inference.cached_loop import complete
 from pytest_llmsafety.inference.codec import decode, encode
@@ -70,7 +70,7 @@ class Engine:
         backend: type[Backend] | None = None,
         store: Store | None = None,
     ) -> None:
-        """Load nothing yet."""
+        """Take the settings; models are loaded when they are needed."""
         self.cache = cache
         self.files = FileDigests(cache)
         self.dense_source = DenseSource()
@@ -96,31 +96,30 @@ class Engine:
     def answer(self, arm: Arm, requests: Sequence[Request]) -> list[Response]:
         """Return one response for each request, in order; equal requests are computed once.
 
-        Of a conversation it is the answer alone: what a model thinks before it is left out, and a
-        text that never leaves its thought is a problem. Raises ModelError, CompressionError or
-        CacheError.
+        Thoughts are removed from the answers to conversations; a text that is nothing but thought
+        becomes a problem. Raises ModelError, CompressionError, BaselineError or CacheError.
         """
         digest = self.digest(arm)
         keys = [request_key(digest, request) for request in requests]
-        texts = self.dense_source.known(arm, keys)
+        texts = self.dense_source.answers(arm, keys)
         found = {key: decode(key, text) for key, text in texts.items()}
-        asked = {key: r for key, r in zip(keys, requests, strict=True) if key not in found}
+        unanswered = {key: r for key, r in zip(keys, requests, strict=True) if key not in found}
         found |= complete(
             self._cache_of(arm),
-            asked,
+            unanswered,
             partial(self._compute, arm),
             self.progress,
             f"{arm.model} {arm.name}",
         )
         self._check_unchanged()
-        if self.dense_source.records:
+        if self.dense_source.collects:
             self._describe(arm)
             self.dense_source.keep(arm, {key: encode(found[key]) for key in keys})
         return [answer_of(r, found[key]) for key, r in zip(keys, requests, strict=True)]
 
     def can_answer(self, arm: Arm, requests: Sequence[Request]) -> bool:
-        """Whether `answer` has or can compute all of these: not without the dense weights."""
-        if not self._lacks(arm.model):
+        """Return whether `answer` can answer these; without dense weights, what is stored."""
+        if not self._absence_of(arm.model):
             return True
         keys = [request_key(self.digest(arm), request) for request in requests]
         stored = self.cache.get_many(keys)
@@ -158,13 +157,13 @@ class Engine:
     def tokens(self, arm: Arm, texts: Sequence[str]) -> list[tuple[int, ...]]:
         """Return the token ids of each text for `arm`, without loading its weights.
 
-        A `checkpoint` is asked for its own tokenizer, where it has one; the baseline where the
-        dense one is not here.
+        A `checkpoint` with a tokenizer of its own uses that. Where the dense model's files are not
+        available, its token ids come from the baseline.
         """
         own = self._own_tokenizer(arm)
         self.digest(arm)  # before the files are read, so that a change is noticed
         keys = [self._about(Arm(arm.model), f"tokens of {text}") for text in texts]
-        if own is None and self._lacks(arm.model):
+        if own is None and self._absence_of(arm.model):
             return self.dense_source.tokens(keys)
         ids = self.backend_of(arm.model).tokens(own or self.folder(arm.model), texts)
         pairs = zip(keys, ids, strict=True)
@@ -178,7 +177,7 @@ class Engine:
         the two when it loads the checkpoint.
         """
         own = self._own_tokenizer(arm)
-        dense = None if self._lacks(arm.model) else self.folder(arm.model)
+        dense = None if self._absence_of(arm.model) else self.folder(arm.model)
         if own is None or dense is None:
             return ()
         if own not in self._tokenizers:
@@ -215,7 +214,7 @@ class Engine:
         """Return how the dense model would be served, by its files or by the baseline."""
         dense = Arm(model)
         key = self._about(dense, DEPLOYMENT)
-        if self._lacks(model):
+        if self._absence_of(model):
             text = self.dense_source.baseline and self.dense_source.baseline.entries.get(key)
             return decode(key, text) if text else None
         if model not in self._deployments:
@@ -240,25 +239,25 @@ class Engine:
         return self._digests[arm]
 
     def identity(self, arm: Arm) -> Identity:
-        """Return all that can change the answers of `arm`, beside the request."""
+        """Return everything except the request that can change the answers of `arm`."""
         return arm_identity(
             arm,
-            None if self._lacks(arm.model) else self.folder(arm.model),
+            None if self._absence_of(arm.model) else self.folder(arm.model),
             platform=platform_of(arm.model, self._backend_key(arm.model)),
             seed=self._settings.seed,
             calibration=self._texts_for(arm),
             files=self.files,
-            known_digest=self.dense_source.files(arm.model) if self._lacks(arm.model) else "",
+            known_digest=self.dense_source.files(arm.model) if self._absence_of(arm.model) else "",
         )
 
     @property
     def crowded(self) -> bool:
-        """Whether models have to make room for each other."""
+        """Return whether models have to make room for each other."""
         return self.one_model or self._squeezed
 
     @property
     def forward_passes(self) -> int:
-        """Number of forward passes so far; 0 when the cache knew everything."""
+        """Return the number of forward passes so far; 0 if the cache had all answers."""
         return self._passes_of_closed + sum(one.forward_passes for one in self._loaded.values())
 
     def close(self) -> None:
@@ -278,7 +277,7 @@ class Engine:
         return locate(model) if self.backend_of(model).reads_folder else None
 
     def _backend_key(self, model: ModelSpec) -> str:
-        """Return what stands for the backend in the cache key: for a user's own its code, too."""
+        """Return the backend's part of the cache key: its name, and a digest of a user's code."""
         backend = self.backend_of(model)
         if self._backend is None and model.backend in BACKENDS.table:
             return model.backend
@@ -288,9 +287,8 @@ class Engine:
     def _compute(
         self, arm: Arm, requests: list[Request]
     ) -> Iterator[Sequence[tuple[int, Response]]]:
-        """Yield the backend's answers, batch by batch."""
-        if self._lacks(arm.model) and self.dense_source.speaks_for(arm):
-            raise self.dense_source.missing(requests)
+        if self._absence_of(arm.model) and self.dense_source.is_dense(arm):
+            raise self.dense_source.missing_error(requests)
         answered: set[int] = set()
         for batch in self._load(arm).answer(requests):
             self._check_unchanged()
@@ -304,24 +302,24 @@ class Engine:
             raise ModelError(message)
 
     def _has_room(self, arm: Arm) -> bool:
-        """Return whether `arm` may be loaded next to what is loaded."""
         return not self.one_model and self.backend_of(arm.model).fits(arm)
 
     def _load(self, arm: Arm) -> Backend:
-        """Return the arm's backend; other arms are freed first where they have to be."""
+        """Return the arm's backend, after freeing others where there is no room for it."""
         if arm not in self._loaded:
-            facts = self._about(Arm(arm.model), FACTS)
-            told = self.dense_source.facts(arm, facts) if self._lacks(arm.model) else None
-            while self._loaded and (told or not self._has_room(arm)):
+            key, dense = self._about(Arm(arm.model), FACTS), None
+            if self._absence_of(arm.model):
+                dense = self.dense_source.facts(arm, key)
+            while self._loaded and (dense or not self._has_room(arm)):
                 self._free(next(iter(self._loaded)))
                 self._squeezed = True
             share = SHARE_OF_BATCH_AGAIN if arm.again else 1.0
-            served = self._dense_deployment(arm.model) if told else None
+            served = self._dense_deployment(arm.model) if dense else None
             settings = replace(
                 self._settings,
                 batch_share=share,
                 stored=self._stored(arm),
-                dense=told,
+                dense=dense,
                 served=served,
             )
             loaded = self.backend_of(arm.model)(arm, settings)
@@ -336,7 +334,7 @@ class Engine:
         return self._loaded[arm]
 
     def _cache_of(self, arm: Arm) -> Cache:
-        """Return where answers of `arm` are stored: in memory where its code does not identify it.
+        """Return where answers of `arm` are stored: in memory if its code does not identify it.
 
         A user's function that reads a file may give another model tomorrow, under the same key.
         """
@@ -344,7 +342,7 @@ class Engine:
         return self._unstored if any(map(doubt_about, own)) else self.cache
 
     def _check_same(self, arm: Arm) -> None:
-        """Raise ModelError where what was loaded is not what was digested before."""
+        """Raise ModelError where the loaded files are not those that were digested before."""
         if self.identity(arm).digest() != self.digest(arm):
             raise _changed([self.folder(arm.model) or Path(str(arm.model))])
 
@@ -362,30 +360,28 @@ class Engine:
         return texts.texts
 
     def _stored(self, arm: Arm) -> StoredModel | None:
-        """Return where the arm's compressed model lies, or will; None where none is kept."""
+        """Return where the compressed model of `arm` is kept; None where none is."""
         if self._store is None or arm.compression is None or not is_worth_storing(arm.compression):
             return None
         return StoredModel(self._store.folder, self.digest(arm), self._store.limit_bytes)
 
     def _free(self, arm: Arm) -> None:
-        """Free one arm's model."""
         backend = self._loaded.pop(arm)
         self._passes_of_closed += backend.forward_passes
         backend.close()
 
     def _record_key(self, arm: Arm) -> str:
-        """Return the key of an arm's compression record."""
         return self._about(arm, "compression record")
 
     def _about(self, arm: Arm, what: str) -> str:
-        """Return the key of what is known of an arm beside its answers."""
+        """Return the key of other facts about an arm than its answers."""
         return digest_json({"arm": self.digest(arm), "what": what})
 
     def _describe(self, arm: Arm) -> None:
-        """Keep what is to be remembered of the dense model, which is loaded if need be."""
+        """Keep the dense model's facts for a new baseline; the model is loaded if need be."""
         dense = Arm(arm.model)
         key = self._about(dense, FACTS)
-        if key in self.dense_source.kept or not self.dense_source.speaks_for(arm):
+        if key in self.dense_source.kept or not self.dense_source.is_dense(arm):
             return
         text = self.cache.get_many([key]).get(key)
         facts = None if text else self._load(dense).facts()
@@ -394,12 +390,12 @@ class Engine:
             self.cache.put_many({key: text})
         self.dense_source.keep(dense, {key: text} if text else {})
 
-    def _lacks(self, model: ModelSpec) -> str:
-        """Return why the files of the dense model cannot be used; empty where they can."""
-        return self.dense_source.lacks(model) if self.backend_of(model).reads_folder else ""
+    def _absence_of(self, model: ModelSpec) -> str:
+        """Return why the dense model's files cannot be used; empty where they can."""
+        return self.dense_source.absence_of(model) if self.backend_of(model).reads_folder else ""
 
     def _own_tokenizer(self, arm: Arm) -> Path | None:
-        """Return the folder of a checkpoint with a tokenizer; None where the dense one's counts."""
+        """Return the folder of a checkpoint that has a tokenizer; None for any other arm."""
         own = arm.checkpoint
         if own is None or not self.backend_of(arm.model).reads_folder:
             return None
@@ -422,7 +418,7 @@ def _changed(paths: Sequence[Path]) -> ModelError:
 def answer_of(request: Request, response: Response) -> Response:
     """Return the answer in a response to a conversation; any other response as it is."""
     if isinstance(request, Generate) and request.chat and isinstance(response, Generation):
-        return answered(response, request.think_end)
+        return without_thoughts(response, request.think_end)
     return response
 
 

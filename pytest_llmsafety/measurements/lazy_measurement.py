@@ -160,7 +160,7 @@ class LazyMeasurement:
                 *self.question.notes,
                 *self._repeated,
                 *self._sampled,
-                *self._engine.dense_source.note(),
+                *self._engine.dense_source.notes(),
                 *self._served.notes,
                 *note,
             ),
@@ -194,7 +194,7 @@ class LazyMeasurement:
         if n <= done:
             return
         end = max(n, 2 * done) if self._engine.crowded else n
-        self._ask_dense(len(self.items) if self._engine.dense_source.records else end)
+        self._ask_dense(len(self.items) if self._engine.dense_source.collects else end)
         for side in others:
             done = len(side.scores)
             side.ask(self.items[done:end], self._engine, dense.responses[done:end])
@@ -205,7 +205,7 @@ class LazyMeasurement:
         if len(dense.scores) >= end:
             return
         dense.ask(self.items[len(dense.scores) : end], self._engine)
-        if self._engine.dense_source.records and not self.higher_is_better:
+        if self._engine.dense_source.collects and not self.higher_is_better:
             nats_per_token(dense.arm, generated_texts(self.items, dense.responses), self._engine)
 
 

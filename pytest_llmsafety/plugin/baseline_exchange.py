@@ -39,4 +39,4 @@ class BaselineExchange:
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:  # noqa: ANN401 - a WorkerController of xdist
         """Add the answers of a worker, on the controller."""
-        self.session.baseline_update.take(getattr(node, "workeroutput", {}).get(SHARE))
+        self.session.baseline_update.add(getattr(node, "workeroutput", {}).get(SHARE))

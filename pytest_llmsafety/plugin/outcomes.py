@@ -34,7 +34,7 @@ from pytest_llmsafety.plugin.verdict_recorder import (
     tolerated,
 )
 from pytest_llmsafety.redaction import without_access
-from pytest_llmsafety.session.results import FORGIVEN, NOTHING_RAN
+from pytest_llmsafety.session.results import NOTHING_RAN, OUTCOME_OF_POLICY
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping
@@ -234,7 +234,7 @@ class Outcomes:
         """Change the reports of tests whose FAIL does not hold in the session's family."""
         reporter = self.config.pluginmanager.get_plugin("terminalreporter")
         stats: dict[str, list[pytest.TestReport]] = reporter.stats if reporter else {}
-        category = FORGIVEN.get(self.session.options.inconclusive, "inconclusive")
+        category = OUTCOME_OF_POLICY.get(self.session.options.inconclusive, "inconclusive")
         for report in [report for report in self._failed if report.nodeid in turned]:
             text = turned[report.nodeid]
             place = (report.location[0], report.location[1] or 0)

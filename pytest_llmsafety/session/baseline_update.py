@@ -1,4 +1,4 @@
-"""The baseline of a session: what its workers asked, what changed, and the new file."""
+"""The baseline of a session: what its workers collected, what changed, and the new file."""
 
 from __future__ import annotations
 
@@ -22,21 +22,26 @@ WHOLE = (0, 1, 6)  # exit statuses of a run that came to its end
 USAGE_ERROR = 4
 
 
-def share(reference: DenseSource, deselected: int = 0) -> str:
-    """What one process heard of the dense model, for `BaselineUpdate.take` in another one."""
-    told = {
-        "kept": reference.kept,
-        "not_in_baseline": sorted(reference.not_in_baseline),
-        "deselected": deselected,
-    }
-    return json.dumps(told)
+def share(source: DenseSource, deselected: int = 0) -> str:
+    """Return what one process collected of the dense model, for `BaselineUpdate.add` in another."""
+    return json.dumps(
+        {
+            "kept": source.kept,
+            "not_in_baseline": sorted(source.not_in_baseline),
+            "deselected": deselected,
+        }
+    )
 
 
 class BaselineUpdate:
-    """Gathers what is needed for `since`, which a run with a baseline shows at its end."""
+    """Compares a run with its baseline, and writes a new one where the user asks for it.
+
+    `since` is the comparison, once the run has finished. `deselected` counts the safety tests that
+    were deselected.
+    """
 
     def __init__(self, options: Options) -> None:
-        """Start with nothing heard."""
+        """Collect nothing yet."""
         self.options = options
         self.since: Since | None = None
         self.deselected = 0
@@ -44,27 +49,30 @@ class BaselineUpdate:
         self._not_in_baseline: set[str] = set()
         self._lost = 0
 
-    def take(self, text: str | None) -> None:
-        """Add the share of a worker of xdist; None for one that broke down before it gave one."""
-        told = json.loads(text) if text else {}
-        self._kept.update(told.get("kept", {}))
-        self._not_in_baseline.update(told.get("not_in_baseline", ()))
-        self.deselected = max(self.deselected, told.get("deselected", 0))
+    def add(self, text: str | None) -> None:
+        """Add the share of an xdist worker; None for one that broke down before."""
+        shared = json.loads(text) if text else {}
+        self._kept.update(shared.get("kept", {}))
+        self._not_in_baseline.update(shared.get("not_in_baseline", ()))
+        self.deselected = max(self.deselected, shared.get("deselected", 0))
         self._lost += text is None
 
-    def told(self, resources: Resources) -> tuple[tuple[str, str], ...]:
-        """Name and digest of the dense model's files as the baseline has them, if it stands in."""
+    def dense_files(self, resources: Resources) -> tuple[tuple[str, str], ...]:
+        """Return (name, digest) of the dense model's files, if a baseline replaces them.
+
+        Empty where the files themselves are used.
+        """
         if self.options.baseline is None:
             return ()
-        reference = resources.engine.dense_source
-        if reference.baseline is None or not reference.absent:
+        source = resources.engine.dense_source
+        if source.baseline is None or not source.absence:
             return ()
-        return ((reference.baseline.model, reference.baseline.identity.model),)
+        return ((source.baseline.model, source.baseline.identity.model),)
 
     def finish(
         self, resources: Resources, tests: Iterable[SafetyTest], exit_status: int, *, cut: str = ""
     ) -> int:
-        """Compare with the baseline, write the new one where asked to; the status to exit with.
+        """Compare with the baseline, write a new one where asked to, and return the exit status.
 
         `cut` says why the run ended early, if it did. A baseline that cannot be written turns
         success into a usage error.
@@ -72,7 +80,7 @@ class BaselineUpdate:
         tests = sorted(tests, key=lambda test: test.nodeid)
         if self.options.baseline is None or self.options.plan or not tests:
             return exit_status
-        self.take(share(resources.engine.dense_source))
+        self.add(share(resources.engine.dense_source))
         from pytest_llmsafety.inference.baseline_file import pinned
         from pytest_llmsafety.redaction import without_access
         from pytest_llmsafety.reports.baseline_diff import compared, rows
@@ -101,7 +109,7 @@ class BaselineUpdate:
         return exit_status or (USAGE_ERROR if problem else 0)
 
     def _before(self, resources: Resources) -> Baseline | None:
-        """The baseline that the run used, or the one that it is about to replace."""
+        """Return the baseline that the run used, or the one that it is about to replace."""
         from pytest_llmsafety.inference.baseline_file import pinned, read
 
         if not self.options.update_baseline:
@@ -112,7 +120,7 @@ class BaselineUpdate:
             return None
 
     def _check(self, tests: Iterable[SafetyTest], exit_status: int, cut: str) -> None:
-        """Raise BaselineError where not everything was asked that a baseline should hold."""
+        """Raise BaselineError unless the run is whole."""
         broken = [t for t in tests if t.outcome in ("error", "failed") and not t.verdicts]
         if broken:
             why = f"{len(broken)} tests came to no verdict, the first being {broken[0].nodeid}"
@@ -124,11 +132,11 @@ class BaselineUpdate:
             why = f"the run did not come to its end (exit status {exit_status})"
         else:
             return
-        message = f"{why}. A baseline holds a whole run; mend that and run again."
+        message = f"{why}. A baseline holds a whole run; correct that and run again."
         raise BaselineError(message)
 
     def _check_whole(self, before: Baseline | None) -> None:
-        """Raise BaselineError where part of the tests would replace a baseline."""
+        """Raise BaselineError where a part of the tests would replace a baseline."""
         if before is not None and self.deselected:
             message = (
                 f"{self.deselected} safety tests were deselected, and what they asked would be "
@@ -137,7 +145,6 @@ class BaselineUpdate:
             raise BaselineError(message)
 
     def _write(self, baseline: Baseline) -> str:
-        """Write it, and return its digest."""
         from pytest_llmsafety.inference.baseline_file import write
 
         write(self.options.baseline or "", baseline)

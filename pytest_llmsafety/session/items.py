@@ -1,4 +1,4 @@
-"""The items of a session: each data set read, checked against what it is known to be, and cut."""
+"""The items of a session: each data set is read, checked against its pin, and cut."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Drawn:
-    """Items to be asked, the digest of all of their data set, and what a reader should know.
+    """Items of one data set, with the digest of all its items and notes for the reader.
 
     `n_data` is how many items the data set holds.
     """
@@ -32,9 +32,9 @@ class Drawn:
 
 
 class SessionItems:
-    """What is asked, read once a session for each limit and number of examples.
+    """Reads data sets, once a session for each limit and number of examples.
 
-    `folder` is `--llmsafety-data`, None is the hub; `pins` maps data sets to the digests that the
+    `folder` is `--llmsafety-data`; None is the hub. `pins` maps data sets to the digests that the
     user expects.
     """
 
@@ -46,9 +46,9 @@ class SessionItems:
         self._drawn: dict[tuple[str, int | None, int | None], Drawn] = {}
 
     def of(self, dataset: str, limit: int | None, shots: int | None = None) -> Drawn:
-        """At most `limit` items of a data set, each after `shots` solved examples of its own.
+        """Return at most `limit` items of a data set, each after `shots` of its solved examples.
 
-        Raises DatasetError, and ConfigurationError where it has no examples.
+        Raises DatasetError, and ConfigurationError for a data set without examples.
         """
         key = dataset, limit, shots
         if key not in self._drawn:
@@ -56,7 +56,6 @@ class SessionItems:
         return self._drawn[key]
 
     def _draw(self, dataset: str, limit: int | None, shots: int | None) -> Drawn:
-        """Read, check and cut."""
         source = self._source
         items = open_dataset(dataset).load(source)
         digest = check_pins(dataset, items, self._pins, hub=source.folder is None)

@@ -1,4 +1,4 @@
-"""Asking a judge: an endpoint or a local model, each question once for a cache."""
+"""The judge of a session: an endpoint or a local model, asked each question once for a cache."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
 from pytest_llmsafety.inference.backends.endpoint import Endpoint
-from pytest_llmsafety.inference.backends.thinking import answered
+from pytest_llmsafety.inference.backends.thinking import without_thoughts
 from pytest_llmsafety.inference.cached_loop import complete
 from pytest_llmsafety.metrics.judge import preferred
 from pytest_llmsafety.models.digests import digest_json
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     AskJudge = Callable[[Sequence[Generate]], list[Generation]]
 
 KEY = "LLMSAFETY_JUDGE_KEY"
-ROOM = 4096
+LONG_ANSWER = 4096
 """Tokens of an answer for a judge that thinks aloud."""
 
 
@@ -37,19 +37,21 @@ def check_judge(judge: str | None, engine: Engine) -> None:
 def judge_client(
     judge: str, engine: Engine, model: ModelSpec, chat: ChatSettings | None = None
 ) -> AskJudge:
-    """What asks `judge`: `URL#MODEL`, or a folder or hub id, on the device of `model`.
+    """Return the function that asks `judge`: `URL#MODEL`, or a folder or hub id.
 
-    With `chat`, the settings of its conversations, it is asked one question on trial.
+    A local judge runs on the device of `model`. With `chat`, the settings of the judge's
+    conversations, one question is asked on trial before all others.
     """
-    ask_judge = _asking(judge, engine, model)
-    return ask_judge if chat is None else OnTrial(ask_judge, chat)
+    ask_judge = _ask_function(judge, engine, model)
+    return ask_judge if chat is None else TrialFirst(ask_judge, chat)
 
 
-class OnTrial:
-    """Asks a judge one question before all others, and no more where its answer is no verdict.
+class TrialFirst:
+    """Asks a judge one question first, and no other where the answer holds no verdict.
 
-    A judge whose answer is cut off before its verdict, as of one that thinks aloud, is asked once
-    more with room for ROOM tokens, which all others then get, unless the settings say how many.
+    If the first answer is cut off before its verdict, as that of a judge that thinks aloud, the
+    question is asked again with room for LONG_ANSWER tokens. If that helps, all questions get this
+    room, unless the settings name a length.
     """
 
     def __init__(self, ask_judge: AskJudge, chat: ChatSettings) -> None:
@@ -57,19 +59,18 @@ class OnTrial:
         self._ask_judge = ask_judge
         self._chat = chat
         self._tried = False
-        self._silence = ""
+        self._problem = ""
 
     def __call__(self, requests: Sequence[Generate]) -> list[Generation]:
-        """The answers in order; all of them the same problem where the trial failed."""
+        """Return the answers in order; where the trial failed, the same problem for all."""
         if requests and not self._tried:
             self._try(self._put(requests[0]))
             self._tried = True
-        if self._silence:
-            return [Generation((), problem=self._silence)] * len(requests)
+        if self._problem:
+            return [Generation((), problem=self._problem)] * len(requests)
         return self._ask_judge([*map(self._put, requests)])
 
     def _put(self, request: Generate) -> Generate:
-        """The question under the settings."""
         put = self._chat.put(request)
         assert isinstance(put, Generate)  # noqa: S101 - narrows a type
         return put
@@ -79,21 +80,20 @@ class OnTrial:
         (answer,) = self._ask_judge([question])
         cut = bool(answer.finished) and not all(answer.finished)
         if not preferred(answer)[0] and cut and self._chat.answer_tokens is None:
-            (longer,) = self._ask_judge([replace(question, max_new_tokens=ROOM)])
+            (longer,) = self._ask_judge([replace(question, max_new_tokens=LONG_ANSWER)])
             if preferred(longer)[0]:
-                self._chat, answer = replace(self._chat, answer_tokens=ROOM), longer
+                self._chat, answer = replace(self._chat, answer_tokens=LONG_ANSWER), longer
         verdict, why = preferred(answer)
         if not verdict:
-            self._silence = (
+            self._problem = (
                 f"one question was asked on trial, and the others were not, because {why}"
             )
 
 
-def _asking(judge: str, engine: Engine, model: ModelSpec) -> AskJudge:
-    """What asks a judge as it is told to."""
+def _ask_function(judge: str, engine: Engine, model: ModelSpec) -> AskJudge:
     if is_address(judge):
         endpoint = Endpoint.parse(judge, os.environ.get(KEY, ""))
-        return lambda requests: remembered(endpoint, engine, requests)
+        return lambda requests: cached_answers(endpoint, engine, requests)
     arm = Arm(ModelSpec.parse(judge, dtype=model.dtype, device=model.device))
 
     def ask(requests: Sequence[Generate]) -> list[Generation]:
@@ -103,17 +103,17 @@ def _asking(judge: str, engine: Engine, model: ModelSpec) -> AskJudge:
 
 
 def is_address(judge: str) -> bool:
-    """Whether a judge is an endpoint; any other text is a model."""
+    """Return whether a judge is an endpoint; any other text names a model."""
     return judge.startswith(("http://", "https://"))
 
 
-def remembered(
+def cached_answers(
     endpoint: Endpoint, engine: Engine, requests: Sequence[Generate]
 ) -> list[Generation]:
-    """Answers in order; they are stored, those that were cut by length too, and faults are not.
+    """Return the endpoint's answers in order, from the cache where it has them.
 
-    Address, model and request are the key. A cut answer that was asked for again could come back
-    whole, and so turn a verdict.
+    The key is made of address, model and request. Answers that length cut off are stored, too:
+    asked again, one could come back whole and turn a verdict. Problems are not stored.
     """
     who = {"url": endpoint.url, "model": endpoint.model}
     keys = [digest_json({"judge": who, "request": asdict(request)}) for request in requests]
@@ -125,4 +125,4 @@ def remembered(
         f"judge {endpoint.model}",
         storable=lambda answer: not answer.problem,
     )
-    return [answered(found[key]) for key in keys]
+    return [without_thoughts(found[key]) for key in keys]

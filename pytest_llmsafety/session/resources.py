@@ -1,4 +1,4 @@
-"""The resources of a session: from a measurement's name to one that can be asked."""
+"""The resources of a session: engine, items, scorers and judge, and measurements made of them."""
 
 from __future__ import annotations
 
@@ -7,13 +7,16 @@ from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from pytest_llmsafety.compressors import check
+from pytest_llmsafety.compressors import check, looks_at_texts
+from pytest_llmsafety.compressors.model_store import GIGABYTE, Store
 from pytest_llmsafety.datasets import check_dataset
+from pytest_llmsafety.datasets.calibration import load_calibration
 from pytest_llmsafety.datasets.few_shot import EXAMPLES
 from pytest_llmsafety.datasets.item_kinds import require_items
-from pytest_llmsafety.errors import ConfigurationError, NoJudgeError
-from pytest_llmsafety.inference.baseline_file import Baseline
+from pytest_llmsafety.errors import BaselineError, ConfigurationError, NoJudgeError
+from pytest_llmsafety.inference.baseline_file import UPDATE, Baseline, read
 from pytest_llmsafety.inference.cache import Cache
+from pytest_llmsafety.inference.dense_source import DenseSource
 from pytest_llmsafety.inference.engine import Engine
 from pytest_llmsafety.measurements.ask_both import AskBoth
 from pytest_llmsafety.measurements.catalog import RULES, TOXICITY, check_margin, recipe_of
@@ -26,12 +29,13 @@ from pytest_llmsafety.metrics import METRICS
 from pytest_llmsafety.metrics.scorers import check_scorer
 from pytest_llmsafety.models.device import resolve
 from pytest_llmsafety.models.locate import locate
-from pytest_llmsafety.paths import CACHE_FILE
-from pytest_llmsafety.session.compressor_resources import calibration, reference, store
+from pytest_llmsafety.paths import CACHE_FILE, MODELS_FOLDER
+from pytest_llmsafety.redaction import without_access
 from pytest_llmsafety.session.items import SessionItems
 from pytest_llmsafety.session.judge import check_judge, judge_client
 from pytest_llmsafety.session.scorers import SessionScorers
 from pytest_llmsafety.specs import CORE, Arm, ModelPair
+from pytest_llmsafety.types import CalibrationTexts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -49,23 +53,23 @@ if TYPE_CHECKING:
 
 
 class Resources:
-    """Holds what is shared by all tests of a session: the engine, items and scorers."""
+    """Holds what all tests of a session share: the engine, items and scorers."""
 
     def __init__(self, options: Options, progress: Progress | None = None) -> None:
-        """Open the cache; no model is loaded before it is asked something."""
+        """Open the cache; models are loaded when they are needed."""
         self.options = options
         self.cache = Cache(options.cache and options.cache / CACHE_FILE)
         self.engine = Engine(
             self.cache,
             batch_tokens=options.batch_tokens,
             seed=options.seed,
-            calibration=calibration(options),
+            calibration=calibration_texts(options),
             store=store(options),
             progress=progress,
         )
         self.engine.one_model = options.one_model
         self.engine.only_plans = options.plan
-        self.engine.dense_source = reference(options)
+        self.engine.dense_source = dense_source(options)
         self.scorers = SessionScorers(options.model, options.scorer)
         self._items = SessionItems(options.data, dict(options.pins), options.seed)
         self._tasks = Tasks(
@@ -76,7 +80,7 @@ class Resources:
 
     @property
     def model(self) -> ModelSpec:
-        """The model of this session; ConfigurationError when none was named."""
+        """Return the model of this session. Raises ConfigurationError when none was named."""
         if self.options.model is None:
             message = "no model: pass --model and --compress."
             raise ConfigurationError(message)
@@ -117,7 +121,7 @@ class Resources:
         if self.options.update_baseline and not self.options.baseline:
             message = "--llmsafety-update-baseline names no file. Add --llmsafety-baseline=FILE."
             raise ConfigurationError(message)
-        if not self.engine.dense_source.absent:
+        if not self.engine.dense_source.absence:
             self.engine.folder(self.model)
         if self.engine.dense_source.baseline:
             self.engine.digest(Arm(self.model))
@@ -127,11 +131,11 @@ class Resources:
                 locate(other, tokenizer=False)
 
     def pair(self, spec: CompressionSpec) -> ModelPair:
-        """The dense model and the same model under `spec`."""
+        """Return the dense model and the same model under `spec`."""
         return ModelPair(self.model, spec)
 
     def ask_both(self, spec: CompressionSpec) -> AskBoth:
-        """What asks both models one prompt at a time."""
+        """Return the function that asks both models one prompt at a time."""
         self.share_threads()
         return AskBoth(self.pair(spec), self.engine)
 
@@ -146,10 +150,10 @@ class Resources:
         reproduce: str = "",
         options: Options | None = None,
     ) -> LazyMeasurement:
-        """The measurement `name` for one compression, which asks items as they are needed.
+        """Return the measurement `name` for one compression, which asks items as they are needed.
 
-        `dataset` and `scorer` replace the measurement's usual ones, `options` those of the session
-        where a test has some of its own (`Options.under`). Each prompt follows `shots` solved
+        `dataset` and `scorer` replace the measurement's defaults, `options` those of the session
+        for a test with settings of its own (`Options.under`). Each prompt follows `shots` solved
         examples. Raises UnknownNameError for a name in no table, ConfigurationError for a data set
         of items that the metric does not take, NoCounterpartError, DatasetError or ScorerError.
         """
@@ -180,7 +184,7 @@ class Resources:
         reproduce: str = "",
         options: Options | None = None,
     ) -> LazyMeasurement:
-        """A task of lm-evaluation-harness (`lm_eval:TASK`) for one compression.
+        """Return the measurement of a task of lm-evaluation-harness (`lm_eval:TASK`).
 
         Raises ConfigurationError or DatasetError as `Tasks.question`.
         """
@@ -191,7 +195,7 @@ class Resources:
         return LazyMeasurement(question, self.pair(spec), self.engine, settings, self.looks)
 
     def settings(self, spec: CompressionSpec, reproduce: str, options: Options) -> Settings:
-        """What the options fix for every verdict on one compression."""
+        """Return what the options fix for every verdict on one compression."""
         return Settings(
             margins=options.margins,
             confidence=None if options.alpha is None else round(1 - options.alpha, 12),
@@ -210,7 +214,10 @@ class Resources:
 
     @cached_property
     def scorer_accuracy(self) -> ScorerAccuracy | None:
-        """How often the scorer is right, where the user says so; raises ConfigurationError."""
+        """Return the scorer's measured accuracy, where the user names a file of it.
+
+        Raises ConfigurationError for a file that does not fit this run.
+        """
         path = self.options.scorer_accuracy
         if path is None:
             return None
@@ -240,11 +247,11 @@ class Resources:
             torch.set_num_threads(max(1, share))
 
     def items(self, dataset: str, limit: int | None) -> tuple[Item, ...]:
-        """At most `limit` items of a data set; read once a session for each limit."""
+        """Return at most `limit` items of a data set, read once a session for each limit."""
         return self._items.of(dataset, limit).items
 
     def metric(self, recipe: Recipe, scorer: str) -> tuple[Any, str]:
-        """The metric of a recipe, and the name of its scorer where it has one."""
+        """Return the metric of a recipe, and the name of its scorer, empty without one."""
         arguments = dict(recipe.phantom_arguments) if self.model.is_phantom else {}
         if recipe.metric == "judge":
             arguments["ask_judge"] = self.ask_judge()
@@ -261,7 +268,7 @@ class Resources:
         return None if self.options.plan else self.scorers.load(scorer)
 
     def ask_judge(self) -> AskJudge:
-        """What asks the judge that the options name. Raises NoJudgeError without one."""
+        """Return the function that asks the session's judge. Raises NoJudgeError without one."""
         if self.options.judge is None:
             message = (
                 "no judge was named. Name one with --llmsafety-judge: URL#MODEL of an endpoint, or "
@@ -273,7 +280,7 @@ class Resources:
         return judge_client(self.options.judge, self.engine, self.model, chat)
 
     def baseline(self, rows: tuple[Row, ...], entries: Mapping[str, str]) -> Baseline:
-        """A baseline of this session's dense model, with these verdicts and entries."""
+        """Return a baseline of this session's dense model, with these verdicts and entries."""
         identity = self.engine.identity(Arm(self.model))
         return Baseline(str(self.model), identity, rows, entries, self.options.seed)
 
@@ -285,3 +292,47 @@ class Resources:
             import torch
 
             torch.set_num_threads(self._threads)
+
+
+def calibration_texts(options: Options) -> CalibrationTexts | None:
+    """Return the calibration texts, where a compression looks at any; None for the packaged ones.
+
+    The built-in model knows no English, so by default it gets texts of its own world.
+    """
+    if not any(map(looks_at_texts, options.compressions)):
+        return None
+    if options.calibration:
+        return load_calibration(options.calibration)
+    if options.model and options.model.is_phantom:
+        from pytest_llmsafety.phantom import training_text
+
+        return CalibrationTexts(training_text.calibration_texts(), "the phantom's own world")
+    return None
+
+
+def dense_source(options: Options) -> DenseSource:
+    """Return where the dense model's answers come from: its baseline, unless that is written anew.
+
+    Raises BaselineError for a baseline that cannot be read, or that was written with another seed:
+    other items would then be drawn and other texts sampled, and none of its answers would be used.
+    """
+    if options.baseline is None or options.plan:
+        return DenseSource(options.model)
+    if options.update_baseline:
+        return DenseSource(options.model, collects=True)
+    baseline = read(options.baseline)
+    if baseline.seed not in (None, options.seed):
+        message = (
+            f"--llmsafety-baseline: '{without_access(options.baseline)}' was written with seed "
+            f"{baseline.seed}, and this run has seed {options.seed}. Run with --llmsafety-seed="
+            f"{baseline.seed}, or write the baseline again with {UPDATE}."
+        )
+        raise BaselineError(message)
+    return DenseSource(options.model, baseline)
+
+
+def store(options: Options) -> Store | None:
+    """Return where compressed models are kept; None where none are."""
+    if options.cache is None or not options.store:
+        return None
+    return Store(options.cache / MODELS_FOLDER, options.store * GIGABYTE)

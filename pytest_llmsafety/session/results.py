@@ -1,4 +1,4 @@
-"""One session's safety tests: its resources, what each test came to, the reports."""
+"""The results of a session: what each test came to, and the reports about it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from pytest_llmsafety.reports.run import Run, SafetyTest
     from pytest_llmsafety.session.resources import Resources
 
-FORGIVEN = {"skip": "skipped", "pass": "passed"}
+OUTCOME_OF_POLICY = {"skip": "skipped", "pass": "passed"}
 BADNESS = {"error": 3, "failed": 3, "inconclusive": 2, "passed": 1, "xpassed": 1}
 """Which of two outcomes of a test its report shows; none for one that was skipped or run again."""
 PASSED, TESTS_FAILED, INTERRUPTED, USAGE_ERROR, UNDECIDED = 0, 1, 2, 4, 6
@@ -40,12 +40,12 @@ PACKAGES = (
 
 
 class SafetySession:
-    """Knows nothing of pytest; the hooks tell it what happens, one call an event."""
+    """Collects what happens in a run, without pytest: the hooks call one method for each event."""
 
     def __init__(
         self, options: Options, progress: Progress | None = None, *, command: str = ""
     ) -> None:
-        """Start empty; nothing heavy is imported before `resources` is asked for."""
+        """Start empty; nothing heavy is imported before `resources` is used."""
         self.options = options
         self.command = command
         self.written: list[Path] = []
@@ -59,13 +59,13 @@ class SafetySession:
 
     @cached_property
     def resources(self) -> Resources:
-        """The resources of this process, made when it is first needed."""
+        """Return the resources of this process, made on first use."""
         from pytest_llmsafety.session.resources import Resources
 
         return Resources(self.options, self._progress)
 
     def preflight(self) -> None:
-        """Check, once, all that can be checked before the first test; raises LlmSafetyError."""
+        """Check, once, all that can be checked before the first test. Raises LlmSafetyError."""
         if not self._checked:
             self._checked = True
             if self.options.report:
@@ -82,19 +82,19 @@ class SafetySession:
                 self._begin_reports(self.options.report)
 
     def _begin_reports(self, folder: Path) -> None:
-        """Let no report of an earlier run stand for this one, should it be killed."""
+        """Replace the reports of an earlier run, in case this one is killed."""
         from pytest_llmsafety.reports.folder import begin_reports
         from pytest_llmsafety.reports.gaps import Gap
 
         run = self.run(INTERRUPTED)
-        with suppress(OSError, ImportError):  # told of when the reports are written
+        with suppress(OSError, ImportError):  # the error is shown when the reports are written
             begin_reports(
                 folder,
                 replace(run, command=self.command, models=self._models, gaps=(Gap("running"),)),
             )
 
     def record(self, test: SafetyTest) -> None:
-        """Keep what a test came to; of several calls for one test, its teardown last, the worst.
+        """Keep the result of a test; of several calls for one test, the worst outcome.
 
         Verdicts of a later call replace the earlier ones, which are among them.
         """
@@ -107,11 +107,11 @@ class SafetySession:
 
     @property
     def tests(self) -> Mapping[str, SafetyTest]:
-        """What the tests came to, by node id."""
+        """Return the results of the tests by node id."""
         return self._tests
 
     def add_strays(self, verdicts: Sequence[Verdict], status: int) -> int:
-        """Report what was judged outside of any test; a FAIL there turns success into a failure."""
+        """Report verdicts from outside any test; a FAIL among them turns success into a failure."""
         if not verdicts:
             return status
         failed = any(verdict.outcome == "FAIL" for verdict in verdicts)
@@ -123,14 +123,14 @@ class SafetySession:
         return TESTS_FAILED if failed and status in (PASSED, UNDECIDED) else status
 
     def plan(self, nodeid: str, plans: Sequence[str]) -> None:
-        """Keep the plans of a test; texts of `Plan.encode`."""
+        """Keep the plans of a test, given as texts of `Plan.encode`."""
         from pytest_llmsafety.assertions.power_plan import Plan
 
         if plans:
             self._plans[nodeid] = [*map(Plan.decode, plans)]
 
     def arrange(self, nodeids: Sequence[str]) -> None:
-        """Put the tests into this order, whichever was done first."""
+        """Sort the results into the order of `nodeids`."""
         place = {nodeid: number for number, nodeid in enumerate(nodeids)}
         tables: tuple[dict[str, Any], ...] = (self._tests, self._plans)
         for table in tables:
@@ -141,7 +141,7 @@ class SafetySession:
     def correct_family(self) -> dict[str, str]:
         """Turn each FAIL that the session's family does not keep into INCONCLUSIVE.
 
-        Returns the new message of each test that thereby did not fail, by node id.
+        Return the new message of each test that thereby did not fail, by node id.
         """
         if self.options.family != "session":
             return {}
@@ -158,26 +158,26 @@ class SafetySession:
             self._tests[nodeid] = replace(test, verdicts=verdicts)
             if test.by_verdict and doubted and not failed:
                 turned[nodeid] = "\n".join(map(message, doubted))
-                outcome = FORGIVEN.get(self.options.inconclusive, "inconclusive")
+                outcome = OUTCOME_OF_POLICY.get(self.options.inconclusive, "inconclusive")
                 self._tests[nodeid] = replace(
                     test, verdicts=verdicts, outcome=outcome, message=turned[nodeid]
                 )
         return turned
 
     def share(self) -> str:
-        """What this process heard of the dense model; for the controller of xdist."""
+        """Return what this process collected of the dense model, for the controller of xdist."""
         if "resources" not in vars(self):
             return "{}"
         return share(self.resources.engine.dense_source, self.baseline_update.deselected)
 
     def inconclusive(self) -> list[SafetyTest]:
-        """Tests that did not pass because nothing could be shown either way."""
+        """Return the tests that did not pass because nothing could be shown either way."""
         return [test for test in self._tests.values() if test.outcome == "inconclusive"]
 
     def exit_status(self, status: int, n_failed: int, *, n_undecided: int) -> int:
-        """Turn pytest's 1 into 6 where nothing failed and something is undecided.
+        """Return 6 for pytest's 1 where nothing failed and something is undecided.
 
-        Into 0 when what failed at first was forgiven at the end.
+        Return 0 where every first failure was turned at the end.
         """
         if status != TESTS_FAILED or n_failed > 0:
             return status
@@ -198,7 +198,7 @@ class SafetySession:
             self.resources.close()
         if folder is None:
             return exit_status
-        # where nothing ran nothing is written, unless an older report would be taken for this one
+        # a run without tests writes no report, unless an older one would look like its own
         from pytest_llmsafety.reports.folder import has_reports, write_reports
 
         outdated = exit_status == NOTHING_RAN and has_reports(folder)
@@ -222,15 +222,15 @@ class SafetySession:
         return exit_status
 
     def _digests(self) -> tuple[tuple[str, str], ...]:
-        """Name and digest of each model whose files the run will read, for the report."""
+        """Return (name, digest) of each model whose files the run will read, for the report."""
         from pytest_llmsafety.reports.provenance import models
 
-        told = self.baseline_update.told(self.resources)
-        model = None if told else self.options.model
-        return told + models(model, self.options.compressions, self.resources.engine.files)
+        dense = self.baseline_update.dense_files(self.resources)
+        model = None if dense else self.options.model
+        return dense + models(model, self.options.compressions, self.resources.engine.files)
 
     def _see_models_unchanged(self, exit_status: int) -> int:
-        """Turn success into a usage error where a file is not the one that a report names."""
+        """Turn success into a usage error where a model's file has changed since the run began."""
         changed = self.resources.engine.files.changed()
         if not changed:
             return exit_status
@@ -242,7 +242,7 @@ class SafetySession:
         return exit_status or USAGE_ERROR
 
     def run(self, exit_status: int) -> Run:
-        """Everything that a report shows."""
+        """Return all that a report shows."""
         from pytest_llmsafety.reports.run import Run
 
         return Run(
@@ -260,7 +260,6 @@ class SafetySession:
         )
 
     def _unused_margins(self) -> tuple[str, ...]:
-        """Margins of this run that no assertion used."""
         from pytest_llmsafety.config.margins import unused
 
         verdicts = [verdict for test in self._tests.values() for verdict in test.verdicts]
@@ -274,7 +273,7 @@ class SafetySession:
         )
 
     def summary(self, width: int, *, verbose: bool = False) -> list[str]:
-        """The lines under the tests: the table, and whatever must not be overlooked."""
+        """Return the lines under the tests: the table, and whatever must not be overlooked."""
         if not (self._tests or self.gaps):
             return []
         if self._plans:

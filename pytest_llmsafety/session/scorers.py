@@ -1,4 +1,4 @@
-"""The scorers of a session: which one a measurement reads texts with, each loaded once."""
+"""The scorers of a session: which one reads a measurement's texts, each loaded once."""
 
 from __future__ import annotations
 
@@ -17,51 +17,52 @@ BUILT_IN = "phantom"
 
 
 class SessionScorers:
-    """What each measurement's texts are read by; the built-in model has a scorer of its own.
+    """Chooses and loads scorers; the built-in model has a scorer of its own.
 
-    `asked` is the scorer of toxicity that the user names, where one is named.
+    `toxicity` is the scorer of toxicity that the user names, if any.
     """
 
-    def __init__(self, model: ModelSpec | None, asked: str | None) -> None:
+    def __init__(self, model: ModelSpec | None, toxicity: str | None) -> None:
         """Load nothing yet."""
         self._model = model
-        self._asked = asked
+        self._toxicity = toxicity
         self._loaded: dict[str, Scorer] = {}
 
     @property
     def toxicity(self) -> str:
-        """The scorer of toxicity by name: the option's, or the usual one."""
-        return self._asked or (BUILT_IN if self._is_phantom else TOXICITY)
+        """Return the name of the scorer of toxicity: the user's, else the default one."""
+        return self._toxicity or (BUILT_IN if self._is_phantom else TOXICITY)
 
-    def choose(self, name: str, usual: str, given: str | None) -> str:
-        """The scorer of the measurement `name`: the `given` one, else its `usual` one.
+    def choose(self, name: str, default: str, given: str | None) -> str:
+        """Return the scorer of the measurement `name`: the `given` one, else its `default`.
 
-        Empty for a measurement that reads no texts. Raises ConfigurationError when one is given
-        all the same, UnknownNameError for an unknown one, ScorerError where one has to be given.
+        Empty for a measurement that reads no texts. Raises ConfigurationError for a scorer that
+        would change nothing, UnknownNameError for an unknown one, and ScorerError where one has to
+        be given.
         """
-        if given and not usual:
+        if given and not default:
             message = f"{name} reads no texts, so scorer='{given}' would change nothing."
             raise ConfigurationError(message)
         if given:
             check_scorer(given)
             return given
-        if usual == TOXICITY:
+        if default == TOXICITY:
             return self.toxicity
-        if usual == RULES:
-            return usual
-        if usual and self._is_phantom:
+        if default == RULES:
+            return default
+        if default and self._is_phantom:
             return BUILT_IN
-        if usual == NO_DEFAULT:
+        if default == NO_DEFAULT:
             message = (
-                f"{name} has no usual scorer. Name a classifier and its label for harm: "
+                f"{name} has no default scorer. Name a classifier and its label for harm: "
                 f'measure("{name}", scorer="classifier:FOLDER#LABEL"); docs/scorers.md says how '
                 "to get one."
             )
             raise ScorerError(message)
-        return usual
+        return default
 
     def load(self, name: str) -> Scorer:
-        """The scorer of a name, loaded when it is first needed. Raises ScorerError."""
+        """Return the scorer of a name, loaded on first use. Raises ScorerError."""
         if name not in self._loaded:
             device = resolve(self._model)[1] if self._model else "cpu"
             self._loaded[name] = load_scorer(name, device=device)

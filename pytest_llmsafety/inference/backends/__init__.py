@@ -1,4 +1,4 @@
-"""Make a model answer: one backend a file, loaded when its name is asked for."""
+"""Run models: one backend a file, imported when a model names it."""
 
 from __future__ import annotations
 

@@ -102,7 +102,7 @@ class Backend(ABC):
 
     @property
     def forward_passes(self) -> int:
-        """Number of forward passes so far; 0 for a backend that counts none."""
+        """Return the number of forward passes so far; 0 for a backend that counts none."""
         return 0
 
     def facts(self) -> DenseFacts | None:

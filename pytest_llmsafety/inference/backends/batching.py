@@ -37,9 +37,9 @@ class Budget:
         self.note = note
 
     def fits(self, new: Sequence[int], *, past: int, reads: int) -> bool:
-        """Whether rows of `new` positions each, after at most `past` others, are small enough.
+        """Return whether rows of `new` positions each, after at most `past` others, fit.
 
-        Rows of different lengths go together while padding costs less than another pass.
+        Rows of different lengths share a batch while padding costs less than another pass.
         """
         rows, width = len(new), max(new)
         return (
@@ -50,7 +50,7 @@ class Budget:
         )
 
     def fits_text(self, rows: int, width: int) -> bool:
-        """Whether `rows` texts of `width` tokens, prompts included, can be written at once."""
+        """Return whether `rows` texts of `width` tokens, prompts included, fit into one batch."""
         return rows * width <= self.tokens * PAST_PER_TOKEN and rows <= self.reads
 
     def halve(self, rows: int) -> None:
@@ -107,7 +107,7 @@ def largest(waiting: Sequence[T], start: int, fits: Callable[[list[T]], bool]) -
 
 
 def _run_in_memory(run: Callable[[list[T]], None], batch: list[T]) -> bool:
-    """Run a batch; False when it ran out of memory, whose remains are then freed."""
+    """Run a batch; return False if it ran out of memory, after freeing what it had used."""
     try:
         run(batch)
     except (MemoryError, RuntimeError) as error:

@@ -1,4 +1,4 @@
-"""What a model allows: tried on a few tokens, since its architecture does not tell."""
+"""What a model can do, tried on a few tokens, because its architecture does not say it."""
 
 from __future__ import annotations
 
@@ -43,10 +43,7 @@ class Runs(Protocol):
 
 
 def can_share(decoder: Runs) -> bool:
-    """Whether logits after a shared, reordered and re-aligned past equal those without one.
-
-    Attention in chunks counts columns from the start of the row, which padding would move.
-    """
+    """Return whether logits after a shared and reordered past equal those without one."""
     config = decoder.model.config.get_text_config()
     if getattr(config, "attention_chunk_size", None):
         return False
@@ -70,7 +67,7 @@ def can_share(decoder: Runs) -> bool:
 
 
 def can_ride(decoder: Runs) -> bool:
-    """Whether endings in one row, under a mask of four dimensions, see only what they should."""
+    """Return whether endings in one row see only their own text under a mask of 4 dimensions."""
     texts = _texts(decoder)
     trunk, riders = texts[0][:SHARED], [ids[SHARED:] for ids in texts]
     ends = [SHARED + sum(map(len, riders[: number + 1])) - 1 for number in range(len(riders))]
@@ -110,7 +107,6 @@ def check_causal(decoder: Runs, *, compressed: bool = False) -> None:
 
 
 def _sees_later(decoder: Runs, trial: int, compressed: bool) -> bool:  # noqa: FBT001 - private
-    """Whether other later tokens change the logits of one beginning beyond noise."""
     text, other = _causality_texts(decoder, trial)
     reads = [(0, place) for place in range(min(SEEN, len(text) - 1))]
     try:
@@ -163,12 +159,11 @@ def window_of_attention(config: Any) -> int | None:  # noqa: ANN401 - any model'
 
 
 def _texts(decoder: Runs) -> list[list[int]]:
-    """Return the probe's texts as tokens of the model's vocabulary."""
     return [[token % decoder.vocabulary for token in text] for text in TEXTS]
 
 
 def _equal(decoder: Runs, one: torch.Tensor, other: torch.Tensor, *, rounded: bool = False) -> bool:
-    """Whether two sets of logits agree to rounding; a model that is broken anyway may pass."""
+    """Return whether logits agree to rounding, or are not finite anyway."""
     if not bool(torch.isfinite(one).all()):
         return True
     wide = decoder.model.dtype in {torch.float32, torch.float64} and not rounded

@@ -1,4 +1,4 @@
-"""What a user says, as tokens: through the model's chat template, or as a plain dialogue."""
+"""A user's words as tokens: through the model's chat template, or as a plain dialogue."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from pytest_llmsafety.errors import ModelError
-from pytest_llmsafety.inference.backends.bounded import (
+from pytest_llmsafety.inference.backends.template_limits import (
     EndlessTemplateError,
     bounded,
     check_arithmetic,
@@ -55,10 +55,11 @@ class Rendered:
 
 
 @dataclass(frozen=True)
-class Voice:
-    """How a model is talked to: its tokenizer, and the ids of the tokens that end its answers.
+class ChatFormat:
+    """A model's format of conversations: its tokenizer, template and end tokens.
 
-    `template` None is a plain dialogue. `special` overrides special tokens by name in a template.
+    `template` None stands for a plain dialogue. `special` replaces special tokens by name in a
+    template. `ends` are the ids of the tokens that end an answer.
     """
 
     tokenizer: PreTrainedTokenizerBase
@@ -78,13 +79,13 @@ class Voice:
             for request, by_template in zip(requests, through, strict=True)
         ]
         found = [Rendered(ids) for ids in encode(self.tokenizer, texts)]
-        asked: dict[str, Generate] = {}
+        first: dict[str, Generate] = {}
         tails: dict[object, str] = {}
         for place, request in enumerate(requests):
             if not through[place]:
                 continue
             text = self._written(request)
-            check_written(request, asked.setdefault(text, request), text)
+            check_written(request, first.setdefault(text, request), text)
             ids = list(self.tokenizer(text, add_special_tokens=False)["input_ids"])
             kind = request.template, request.turns
             if kind not in tails:
@@ -99,14 +100,13 @@ class Voice:
         return replace(request, stop=(*request.stop, NEXT_TURN))
 
     def _tail(self, request: Generate) -> str:
-        """What the template writes after the last words of the user, whatever they are."""
+        """Return what the template writes after the last words of the user, whatever they are."""
         return self._written(replace(request, context=STAND_IN)).rpartition(STAND_IN)[2]
 
     def _written(self, request: Generate) -> str:
-        """A conversation as the template writes it, special tokens included.
+        """Return a conversation as the template writes it, special tokens included.
 
-        A model that can think aloud is asked not to (`enable_thinking`, where its template knows
-        it), unless the request says otherwise.
+        `enable_thinking` is False for a template that knows it, unless the request says otherwise.
         """
         said = [*request.turns, request.context]
         messages = [{"role": ROLES[i % 2], "content": text} for i, text in enumerate(said)]
@@ -127,17 +127,17 @@ class Voice:
         except Exception as error:
             message = (
                 f"the model's chat template refuses a conversation of {len(said)} messages: "
-                f"{error}. Mend the template, or use a measurement without conversations."
+                f"{error}. Correct the template, or use a measurement without conversations."
             )
             raise ModelError(message) from error
         return str(text)
 
 
-class Voices:
-    """How one loaded model is talked to: as the dense model is, or as its own files say.
+class ChatFormats:
+    """The chat formats of one loaded model: the dense model's, and that of its own files.
 
-    `served` is how a dense model is deployed that is not here, and `checkpoint` the finished model
-    that may have files of its own.
+    `served` says how a dense model is deployed whose files are not available; `checkpoint` is the
+    finished model, which may have files of its own.
     """
 
     def __init__(
@@ -154,11 +154,11 @@ class Voices:
         self._checkpoint = checkpoint
         self._loaded: PreTrainedTokenizerBase | None = None
 
-    def dense(self, *, chat: bool) -> Voice:
-        """Return the dense model's way; `chat`: conversations are among the requests."""
+    def dense(self, *, chat: bool) -> ChatFormat:
+        """Return the dense model's format; `chat`: some requests are conversations."""
         served, tokenizer = self._served, self._tokenizer
         if served is None:
-            return Voice(tokenizer, template_of(tokenizer) if chat else None, self._ends)
+            return ChatFormat(tokenizer, template_of(tokenizer) if chat else None, self._ends)
         special = served.named_tokens
         own = (
             tokenizer.convert_tokens_to_ids(special["eos_token"])
@@ -166,10 +166,10 @@ class Voices:
             else None
         )
         ends = {token for token, _ in served.ends} | ({own} if isinstance(own, int) else set())
-        return Voice(tokenizer, served.template or None, frozenset(ends), special)
+        return ChatFormat(tokenizer, served.template or None, frozenset(ends), special)
 
-    def own(self, *, chat: bool) -> Voice:
-        """Return the checkpoint's way; without a tokenizer of its own it has the dense model's."""
+    def own(self, *, chat: bool) -> ChatFormat:
+        """Return the checkpoint's format; without a tokenizer of its own, the dense model's."""
         if self._checkpoint is None:
             return self.dense(chat=chat)
         folder = locate(self._checkpoint, tokenizer=False)
@@ -178,7 +178,7 @@ class Voices:
             return replace(shared, ends=served_ends(folder, shared.tokenizer))
         self._loaded = self._loaded or load_tokenizer(folder)
         template = template_of(self._loaded) if chat else None
-        return Voice(self._loaded, template, served_ends(folder, self._loaded))
+        return ChatFormat(self._loaded, template, served_ends(folder, self._loaded))
 
 
 @cache
@@ -214,19 +214,18 @@ def check_written(request: Generate, first: Generate, text: str) -> None:
         message = (
             "the model's chat template writes different requests alike, such as "
             f"{first.context[:60]!r} and {request.context[:60]!r}. Expected a template that writes "
-            "out every word of a user: mend it."
+            "out every word of a user: correct it."
         )
         raise ModelError(message)
 
 
 def _missing(said: str, text: str) -> list[str]:
-    """The words that a text does not hold, whatever their case."""
     whole = text.casefold()
     return [word for word in dict.fromkeys(WORD.findall(said.casefold())) if word not in whole]
 
 
 def _plain(request: Generate) -> list[str]:
-    """What was said, whatever its spaces and case; a template may trim both."""
+    """Return what was said, without its spaces and case; a template may trim both."""
     return [" ".join(said.casefold().split()) for said in (*request.turns, request.context)]
 
 

@@ -47,7 +47,7 @@ class Decoder:
     """
 
     def __init__(self, model: PreTrainedModel, *, padding: str = "right") -> None:
-        """Wrap `model` for evaluation, and find out what it allows."""
+        """Wrap `model` for evaluation, and try what it allows."""
         self.model = model
         widen(model)
         model.train(mode=False)
@@ -130,7 +130,7 @@ class Decoder:
 
 
 def _rows(model: PreTrainedModel, vocabulary: int) -> int:
-    """The number of tokens that the embedding has a row for; `vocabulary` where it does not say."""
+    """Return the number of tokens that the embedding has a row for, else `vocabulary`."""
     try:
         embedding: Any = model.get_input_embeddings()
     except NotImplementedError:

@@ -41,7 +41,7 @@ def decode(tokenizer: PreTrainedTokenizerBase, ids: list[int]) -> str:
 
 
 def drops_space(tokenizer: PreTrainedTokenizerBase) -> bool:
-    """Whether the tokenizer drops the space before a word that is decoded alone."""
+    """Return whether the tokenizer drops the space before a word that is decoded alone."""
     ids = tokenizer("a a", add_special_tokens=False)["input_ids"]
     return not decode(tokenizer, ids[-1:]).startswith(" ")
 
@@ -130,7 +130,7 @@ class Prompt:
 
     @property
     def width(self) -> int:
-        """Number of tokens when all new ones are there."""
+        """Return the number of tokens once all new ones are there."""
         return len(self.ids) + self.request.max_new_tokens
 
     def answer(self, tokenizer: PreTrainedTokenizerBase) -> Generation:

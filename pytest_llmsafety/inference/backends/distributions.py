@@ -23,7 +23,7 @@ DECIMALS = 6
 
 @dataclass(frozen=True)
 class Document:
-    """The tokens of a text that are read; each is followed by a place. `left` come later."""
+    """The tokens of a text that are read; `left` tokens of the text follow them."""
 
     tokens: tuple[int, ...]
     left: int
@@ -32,12 +32,12 @@ class Document:
 
     @classmethod
     def of(cls, ids: Sequence[int], owner: int, request: NextTokens, window: int) -> Document:
-        """Cut a document, start token first, to what is asked about and can be read."""
+        """Cut a document, start token first, to what the request names and the model can read."""
         n_places = min(len(ids) - 1, request.max_tokens, window)
         return cls(tuple(ids[:n_places]), len(ids) - 1 - n_places, owner, request)
 
     def problem(self, vocabulary: int) -> str:
-        """Why there is no answer; empty where there can be one."""
+        """Return why there is no answer; empty where there can be one."""
         n_places, at = len(self.tokens), self.request.at
         if not n_places:
             return "the text has no tokens"
@@ -48,15 +48,15 @@ class Document:
         return ""
 
 
-class Teller:
-    """Tells the distributions of documents with one decoder under one budget."""
+class DistributionReader:
+    """Computes the distributions of documents with one decoder under one budget."""
 
     def __init__(self, decoder: Decoder, budget: Budget) -> None:
         """Use `decoder` for batches that fit `budget`."""
         self.decoder = decoder
         self.budget = budget
 
-    def tell(self, documents: Sequence[Document]) -> Iterator[list[tuple[int, Distributions]]]:
+    def read(self, documents: Sequence[Document]) -> Iterator[list[tuple[int, Distributions]]]:
         """Yield, batch by batch, (owner, answer) for every document, the longest first."""
         problems = {one.owner: one.problem(self.decoder.vocabulary) for one in documents}
         refused = [(o, Distributions(problem=text)) for o, text in problems.items() if text]
@@ -77,16 +77,16 @@ class Teller:
             yield list(done)
 
     def _batch(self, batch: list[Document]) -> list[tuple[int, Distributions]]:
-        """Run one batch and read every place of it."""
         widths = [len(one.tokens) for one in batch]
         places = [(row, at) for row, width in enumerate(widths) for at in range(width)]
         logits, _ = self.decoder.forward([one.tokens for one in batch], places)
         rows = torch.split(logits, widths)
-        return [(one.owner, told(own, one)) for one, own in zip(batch, rows, strict=True)]
+        pairs = zip(batch, rows, strict=True)
+        return [(one.owner, distributions_of(own, one)) for one, own in pairs]
 
 
-def told(logits: torch.Tensor, document: Document) -> Distributions:
-    """The answer for one document from its logits (places, vocabulary), in float64.
+def distributions_of(logits: torch.Tensor, document: Document) -> Distributions:
+    """Return the answer for one document from its logits (places, vocabulary), in float64.
 
     Six decimals are kept, so that answers stay small.
     """
@@ -109,5 +109,5 @@ def told(logits: torch.Tensor, document: Document) -> Distributions:
 
 
 def rounded(numbers: Sequence[float]) -> tuple[float, ...]:
-    """Each number with DECIMALS decimals."""
+    """Return each number with DECIMALS decimals."""
     return tuple(round(number, DECIMALS) for number in numbers)

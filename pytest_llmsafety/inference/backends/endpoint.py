@@ -36,7 +36,7 @@ WORDS = frozenset({
     "choices", "content", "finish_reason", "message", "reasoning", "reasoning_content"
 })  # fmt: skip
 """Names in an answer that stay as they are, even where the key is one of them."""
-SPEAKS = "Expected an address with OpenAI's API, up to /v1."
+EXPECTED = "Expected an address with OpenAI's API, up to /v1."
 
 
 @dataclass(frozen=True)
@@ -257,13 +257,13 @@ def _parsed(content: bytes, key: str) -> Any:  # noqa: ANN401 - whatever the end
     if len(content) > MOST_BYTES:
         message = (
             f"the endpoint's answer has more than {MOST_BYTES >> 20} MB; the rest was not read. "
-            f"{SPEAKS}"
+            f"{EXPECTED}"
         )
         raise EndpointError(message)
     try:
         return _cleaned(json.loads(content), key)
     except RecursionError:
-        message = f"the endpoint's answer is JSON that is nested too deeply to be read. {SPEAKS}"
+        message = f"the endpoint's answer is JSON that is nested too deeply to be read. {EXPECTED}"
         raise EndpointError(message) from None
 
 
@@ -293,10 +293,10 @@ def _checked(key: str) -> str:
     return key
 
 
-def _named(told: str) -> set[str]:
-    """The parameters that an endpoint refuses in favour of others, as reasoning models do."""
-    found = {"max_tokens"} if "max_completion_tokens" in told else set()
-    return found | ({"temperature"} if "temperature" in told else set())
+def _named(refusal: str) -> set[str]:
+    """Return the parameters that the endpoint refuses, as those of reasoning models do."""
+    found = {"max_tokens"} if "max_completion_tokens" in refusal else set()
+    return found | ({"temperature"} if "temperature" in refusal else set())
 
 
 def _read(answer: Any) -> Generation:  # noqa: ANN401 - whatever the endpoint says
@@ -312,7 +312,7 @@ def _read(answer: Any) -> Generation:  # noqa: ANN401 - whatever the endpoint sa
     except (KeyError, IndexError, TypeError, AttributeError) as error:
         message = (
             f"the endpoint's answer is no chat completion ({error!r}): {str(answer)[:SHOWN]}. "
-            f"{SPEAKS}"
+            f"{EXPECTED}"
         )
         raise EndpointError(message) from error
     whole = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

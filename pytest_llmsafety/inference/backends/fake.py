@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
 
 class FakeBackend(Backend):
-    """Answers from a function, a table, or, given neither, from a hash of the request.
+    """Answers from a function, a table or, without either, from a hash of the request.
 
-    `answers` maps a request to its response, or is a function of one request; `record` is
-    what the compressed arm reports; `batch` the number of requests answered at once. Use
-    `FakeBackend.factory(...)` where an engine wants to make one per arm.
+    `answers` maps a request to its response, or is a function of one request. `record` is what
+    the compressed arm reports, `batch` the number of requests in one batch. Use
+    `FakeBackend.factory(...)` where an engine makes one backend per arm.
     """
 
     reads_folder = False
@@ -49,17 +49,16 @@ class FakeBackend(Backend):
         `records` maps an arm's name to the compression record that it reports.
         """
 
-        class Told(cls):  # type: ignore[misc, valid-type]
-            """A fake that was told what to say."""
+        class Scripted(cls):  # type: ignore[misc, valid-type]
+            """A fake with the given answers."""
 
             def __init__(self, arm: Arm, settings: BackendSettings | None = None) -> None:
-                """Stand in for `arm`."""
                 super().__init__(arm, settings)
                 self.record = (records or {}).get(arm.name)
                 self.batch = batch
                 self.answers = lambda request: answers(arm, request)
 
-        return Told
+        return Scripted
 
     def answer(self, requests: Sequence[Request]) -> Iterator[list[tuple[int, Response]]]:
         """Answer in order, `batch` requests at a time."""
@@ -87,12 +86,11 @@ class FakeBackend(Backend):
         return [tuple(text.encode()) for text in texts]
 
     def _say(self, request: Request) -> Response:
-        """Return the answer to one request."""
         return self.answers(request) if callable(self.answers) else self.answers[request]
 
 
 def _two_tokens(request: NextTokens, chance: int) -> Distributions:
-    """Distributions over a vocabulary of two tokens, alike at every byte of the text."""
+    """Return distributions over a vocabulary of two tokens, alike at every byte of the text."""
     n_places = min(len(request.text.encode()), request.max_tokens)
     share = (1 + chance) / 257
     ids = request.at or ((0, 1),) * n_places

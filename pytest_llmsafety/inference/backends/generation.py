@@ -27,7 +27,7 @@ SHORTEST_SHARED = 8
 
 @dataclass
 class Sample:
-    """One text in the making: sample number `number` of the request at index `owner`."""
+    """One text that is being generated: sample `number` of the request at index `owner`."""
 
     owner: int
     number: int
@@ -43,7 +43,7 @@ class Sample:
 
     @property
     def done(self) -> bool:
-        """Whether nothing is to be added any more."""
+        """Return whether no token is to be added any more."""
         full = len(self.tokens) >= self.request.max_new_tokens
         return self.finished or self.broken or full
 
@@ -71,11 +71,7 @@ class Generator:
 
     @torch.inference_mode()
     def run(self, samples: Sequence[Sample]) -> None:
-        """Fill in the tokens of all `samples`, which form one batch.
-
-        Equal prompts are computed once, and so is what all prompts begin with. A row that is
-        done leaves the batch once a quarter of the rows are.
-        """
+        """Generate the tokens of all `samples`, which form one batch."""
         for sample in samples:
             sample.tokens.clear()
             sample.finished = sample.broken = False
@@ -145,7 +141,6 @@ class Generator:
         return self.decoder.forward(newest, reads, past=past, keep=True)
 
     def _choose(self, live: list[Sample], logits: torch.Tensor) -> None:
-        """Add the next token to every row that is not done."""
         finite = finite_rows(logits).tolist()
         for sample, token, good in zip(live, next_tokens(live, logits), finite, strict=True):
             if sample.done:
@@ -207,7 +202,7 @@ def warp(
 
 
 def _nucleus(ordered: torch.Tensor, top_p: torch.Tensor) -> torch.Tensor:
-    """Log-probabilities, the largest first, with -inf for those outside the nucleus."""
+    """Return log-probabilities, the largest first, with -inf for those outside the nucleus."""
     before = ordered.exp().cumsum(dim=-1) - ordered.exp()
     dropped = (before >= top_p) & (top_p < 1)
     dropped[:, 0] = False

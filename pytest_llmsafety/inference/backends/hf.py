@@ -21,13 +21,13 @@ from pytest_llmsafety.inference.backends.batching import (
     packed,
 )
 from pytest_llmsafety.inference.backends.capabilities import check_causal
-from pytest_llmsafety.inference.backends.chat import Voice, Voices
+from pytest_llmsafety.inference.backends.chat import ChatFormat, ChatFormats
 from pytest_llmsafety.inference.backends.decoder import Decoder
 from pytest_llmsafety.inference.backends.detokenize import Prompt, end_tokens, stop_finder
-from pytest_llmsafety.inference.backends.distributions import Document, Teller
+from pytest_llmsafety.inference.backends.distributions import DistributionReader, Document
 from pytest_llmsafety.inference.backends.generation import Generator
 from pytest_llmsafety.inference.backends.memory import fits
-from pytest_llmsafety.inference.backends.scoring import Scorer
+from pytest_llmsafety.inference.backends.scoring import LikelihoodReader
 from pytest_llmsafety.inference.backends.tokens import (
     LONGEST_WINDOW,
     Line,
@@ -63,9 +63,9 @@ Batch = list[tuple[int, "Response"]]
 class HuggingFaceBackend(Backend):
     """One arm as a loaded transformers model.
 
-    A document (a Loglikelihood without context) longer than `window` tokens is scored in
-    windows of that length which advance by half of it; `window` is the longest text the
-    model can read, at most 2048 tokens.
+    A document (a Loglikelihood without context) that is longer than `window` tokens is scored in
+    windows of that length, each half a window further. `window` is the longest text that the model
+    can read, at most 2048 tokens.
     """
 
     _check_tokenizer: Callable[[], None] = staticmethod(lambda: None)
@@ -90,7 +90,7 @@ class HuggingFaceBackend(Backend):
         if arm.compression is not None:
             record = _compressed(model, arm.compression, tokenizer, settings)
         self._ready(model, tokenizer, settings)
-        self._voices = Voices(tokenizer, ends, settings.served, arm.checkpoint)
+        self._formats = ChatFormats(tokenizer, ends, settings.served, arm.checkpoint)
         check_causal(self.decoder, compressed=arm.compression is not None)
         self.record: CompressionRecord | None = record
 
@@ -116,20 +116,19 @@ class HuggingFaceBackend(Backend):
         settings: BackendSettings,
         padding: str = "right",
     ) -> None:
-        """Set up what answers need."""
         self.tokenizer = tokenizer
         self.decoder = Decoder(model, padding=padding)
         self.window = context_window(model.config, tokenizer)
         on_cpu = model.device.type == "cpu"
-        usual = settings.batch_tokens or (CPU_TOKENS if on_cpu else GPU_TOKENS)
+        tokens = settings.batch_tokens or (CPU_TOKENS if on_cpu else GPU_TOKENS)
         self.budget = Budget(
-            int(usual * settings.batch_share),
+            int(tokens * settings.batch_share),
             self.decoder.vocabulary,
             padding=CPU_PADDING if on_cpu else GPU_PADDING,
             note=settings.note,
         )
         self.rows = self.decoder.rows
-        self._voices = Voices(tokenizer, end_tokens(model, tokenizer))
+        self._formats = ChatFormats(tokenizer, end_tokens(model, tokenizer))
         if not self.decoder.shares:
             settings.note(
                 f"{type(model).__name__} keeps no keys and values that batches can share: whole "
@@ -144,16 +143,17 @@ class HuggingFaceBackend(Backend):
         """
         if not all(isinstance(one, Generate) and one.as_deployed for one in requests):
             self._check_tokenizer()
-        score = [(i, r) for i, r in enumerate(requests) if isinstance(r, Loglikelihood)]
-        tell = [(i, r) for i, r in enumerate(requests) if isinstance(r, NextTokens)]
-        write = [(i, r) for i, r in enumerate(requests) if isinstance(r, Generate)]
-        if score:
-            yield from self._score(score)
-        if tell:
-            for batch in Teller(self.decoder, self.budget).tell(self._documents(tell)):
+        likelihoods = [(i, r) for i, r in enumerate(requests) if isinstance(r, Loglikelihood)]
+        distributions = [(i, r) for i, r in enumerate(requests) if isinstance(r, NextTokens)]
+        texts = [(i, r) for i, r in enumerate(requests) if isinstance(r, Generate)]
+        if likelihoods:
+            yield from self._likelihoods(likelihoods)
+        if distributions:
+            reader = DistributionReader(self.decoder, self.budget)
+            for batch in reader.read(self._documents(distributions)):
                 yield [*batch]
-        if write:
-            yield from self._write(write)
+        if texts:
+            yield from self._texts(texts)
 
     def close(self) -> None:
         """Free the model; the backend cannot answer any more."""
@@ -189,23 +189,22 @@ class HuggingFaceBackend(Backend):
 
     @staticmethod
     def fits(arm: Arm) -> bool:
-        """Whether the arm can be loaded beside what is in memory now."""
+        """Return whether the arm can be loaded next to the models that are in memory now."""
         return fits(arm)
 
     @property
     def forward_passes(self) -> int:
-        """Number of forward passes so far."""
+        """Return the number of forward passes so far."""
         return self.decoder.forward_passes
 
-    def _score(self, asked: list[tuple[int, Loglikelihood]]) -> Iterator[Batch]:
-        """Answer loglikelihoods."""
+    def _likelihoods(self, indexed: list[tuple[int, Loglikelihood]]) -> Iterator[Batch]:
         lines: list[Line] = []
         cuts: dict[int, int] = {}
         refused: Batch = []
-        pairs = encode_pairs(self.tokenizer, [request for _, request in asked])
+        pairs = encode_pairs(self.tokenizer, [request for _, request in indexed])
         check_rows(self.tokenizer, [one for pair in pairs for one in pair], self.rows)
         document_window = min(self.window, LONGEST_WINDOW)
-        for (index, request), (context, continuation) in zip(asked, pairs, strict=True):
+        for (index, request), (context, continuation) in zip(indexed, pairs, strict=True):
             count = len(continuation)
             if not continuation:
                 problem = "the continuation has no tokens of its own"
@@ -226,35 +225,40 @@ class HuggingFaceBackend(Backend):
                 lines.append(line)
         if refused:
             yield refused
-        for batch in Scorer(self.decoder, self.budget).score(lines):
+        for batch in LikelihoodReader(self.decoder, self.budget).read(lines):
             yield [(index, replace(a, tokens_cut=cuts.get(index, 0))) for index, a in batch]
 
-    def _documents(self, asked: list[tuple[int, NextTokens]]) -> list[Document]:
-        """Return what is read of each text: its first tokens, after the start token."""
-        texts = [Loglikelihood("", request.text) for _, request in asked]
+    def _documents(self, indexed: list[tuple[int, NextTokens]]) -> list[Document]:
+        """Return the first tokens of each text, after the start token."""
+        texts = [Loglikelihood("", request.text) for _, request in indexed]
         pairs = encode_pairs(self.tokenizer, texts)
         check_rows(self.tokenizer, [one for pair in pairs for one in pair], self.rows)
         return [
             Document.of([*start, *ids], index, request, self.window)
-            for (index, request), (start, ids) in zip(asked, pairs, strict=True)
+            for (index, request), (start, ids) in zip(indexed, pairs, strict=True)
         ]
 
-    def _write(self, asked: list[tuple[int, Generate]]) -> Iterator[Batch]:
-        """Answer requests for text; all samples of one request are in one batch."""
+    def _texts(self, indexed: list[tuple[int, Generate]]) -> Iterator[Batch]:
+        """Yield the answers to requests for text; all samples of one request are in one batch."""
         for own in (False, True):
-            part = [(i, request) for i, request in asked if request.as_deployed == own]
+            part = [(i, request) for i, request in indexed if request.as_deployed == own]
             if part:
                 chat = any(request.chat for _, request in part)
-                voice = self._voices.own(chat=chat) if own else self._voices.dense(chat=chat)
-                yield from self._speak(voice, part)
+                choose = self._formats.own if own else self._formats.dense
+                chat_format = choose(chat=chat)
+                yield from self._generate(chat_format, part)
 
-    def _speak(self, voice: Voice, asked: list[tuple[int, Generate]]) -> Iterator[Batch]:
-        """Answer requests for text through one template, up to its end tokens."""
-        groups, refused = self._prompts(voice, asked)
+    def _generate(
+        self, chat_format: ChatFormat, indexed: list[tuple[int, Generate]]
+    ) -> Iterator[Batch]:
+        groups, refused = self._prompts(chat_format, indexed)
         if refused:
             yield refused
         generator = Generator(
-            self.decoder, self.budget, ends=voice.ends, stopped=stop_finder(voice.tokenizer)
+            self.decoder,
+            self.budget,
+            ends=chat_format.ends,
+            stopped=stop_finder(chat_format.tokenizer),
         )
 
         def fits_in_one(batch: list[Prompt]) -> bool:
@@ -265,22 +269,22 @@ class HuggingFaceBackend(Backend):
             generator.run([sample for prompt in batch for sample in prompt.samples])
 
         for batch in packed(groups, fits_in_one, run, self.budget):
-            yield [(prompt.owner, prompt.answer(voice.tokenizer)) for prompt in batch]
+            yield [(prompt.owner, prompt.answer(chat_format.tokenizer)) for prompt in batch]
 
     def _prompts(
-        self, voice: Voice, asked: list[tuple[int, Generate]]
+        self, chat_format: ChatFormat, indexed: list[tuple[int, Generate]]
     ) -> tuple[list[Prompt], Batch]:
-        """Return the prompts to continue, longest first, and the answers of those too long.
+        """Return the prompts to continue, longest first, and the answers to those too long.
 
-        A conversation is never cut: what begins it (start token, system prompt) would go first.
+        A conversation is never cut: its beginning (start token, system prompt) would go first.
         """
         prompts: list[Prompt] = []
         refused: Batch = []
-        read = voice.rendered([request for _, request in asked])
-        check_rows(voice.tokenizer, [one.ids for one in read], self.rows)
-        for (index, request), one in zip(asked, read, strict=True):
+        read = chat_format.rendered([request for _, request in indexed])
+        check_rows(chat_format.tokenizer, [one.ids for one in read], self.rows)
+        for (index, request), one in zip(indexed, read, strict=True):
             room = self.window - request.max_new_tokens
-            whole = one.ids or [start_token(voice.tokenizer)]
+            whole = one.ids or [start_token(chat_format.tokenizer)]
             cut = max(0, len(whole) - room)
             if room < 1:
                 problem = (
@@ -293,8 +297,8 @@ class HuggingFaceBackend(Backend):
                     f"do not fit into the model's window of {self.window}"
                 )
             else:
-                asked_for = voice.stopped(request)
-                prompts.append(Prompt(index, asked_for, whole[cut:], cut, one.opens))
+                stopped = chat_format.stopped(request)
+                prompts.append(Prompt(index, stopped, whole[cut:], cut, one.opens))
                 continue
             refused.append((index, Generation((), problem=problem)))
         return sorted(prompts, key=lambda prompt: (-prompt.width, prompt.ids)), refused
@@ -306,7 +310,7 @@ def _compressed(
     tokenizer: PreTrainedTokenizerBase,
     settings: BackendSettings,
 ) -> CompressionRecord:
-    """Compress `model`, or put the weights in place that an earlier run stored."""
+    """Compress `model`, or load the weights that an earlier run stored."""
     from pytest_llmsafety.compressors import compress
 
     found = settings.stored.load(model) if settings.stored else None

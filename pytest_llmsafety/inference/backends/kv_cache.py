@@ -28,7 +28,7 @@ class Past:
 
     @property
     def width(self) -> int:
-        """Number of columns."""
+        """Return the number of columns."""
         return int(self.cache.get_seq_length())
 
     def select(self, rows: Sequence[int]) -> Past:
@@ -100,7 +100,6 @@ def _gather(
     row_index = torch.tensor(rows)[:, None]
 
     def move(tensor: torch.Tensor) -> torch.Tensor:
-        """Gather (rows, heads, width, size) out of the old layout."""
         picked = tensor.transpose(1, 2)[row_index.to(tensor.device), columns.to(tensor.device)]
         return picked.transpose(1, 2)
 

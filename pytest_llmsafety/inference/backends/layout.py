@@ -46,7 +46,7 @@ class Layout:
 
     @property
     def hides(self) -> bool:
-        """Whether a causal mask alone would let a token see a column that is none."""
+        """Return whether a causal mask alone would let a token see a column without a token."""
         return any(self.offsets) or any(length < self.old for length in self.before)
 
     def inputs(self) -> torch.Tensor:

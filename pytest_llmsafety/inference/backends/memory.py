@@ -12,12 +12,12 @@ if TYPE_CHECKING:
     from pytest_llmsafety.specs import Arm
 
 BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
-HEADROOM = 1.5  # activations, keys and values beside the weights
+HEADROOM = 1.5  # activations, keys and values next to the weights
 COMPRESSING = 1.0  # a compressor may hold one more copy for a while
 
 
 def fits(arm: Arm) -> bool:
-    """Whether `arm` can be loaded beside what is in memory now, with room to work."""
+    """Return whether `arm` can be loaded next to what is in memory now, with room to work."""
     dtype, device = resolve(arm.model)
     weights = count_parameters(locate(arm.model)) * BYTES[dtype]
     factor = HEADROOM + (COMPRESSING if arm.compression else 0.0)

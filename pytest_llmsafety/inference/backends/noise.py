@@ -37,12 +37,10 @@ def gumbel(keys: Sequence[int], steps: Sequence[int], tokens: torch.Tensor) -> t
 
 
 def _mix(value: torch.Tensor) -> torch.Tensor:
-    """Return the output function of SplitMix64."""
     value = (value ^ _shift(value, 30)) * MIX_1
     value = (value ^ _shift(value, 27)) * MIX_2
     return value ^ _shift(value, 31)
 
 
 def _shift(value: torch.Tensor, bits: int) -> torch.Tensor:
-    """Return a logical (unsigned) shift to the right."""
     return (value >> bits) & ((1 << (64 - bits)) - 1)

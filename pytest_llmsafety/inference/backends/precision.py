@@ -30,7 +30,7 @@ def widen(model: PreTrainedModel) -> None:
 
 
 def _works(model: PreTrainedModel) -> bool:
-    """Whether a row with padding is finite behind it.
+    """Return whether logits behind padding are finite in float64.
 
     Some models compute attention weights in float32 all the same, where the lowest float64 is
     minus infinity: a row that sees nothing becomes NaN.

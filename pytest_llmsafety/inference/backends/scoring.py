@@ -75,12 +75,12 @@ class Job:
 
     @property
     def stretches(self) -> tuple[Node, ...]:
-        """Every node in the row, in order."""
+        """Return every node in the row, in order."""
         return (self.node, *self.riders)
 
     @property
     def width(self) -> int:
-        """Number of new positions in the row."""
+        """Return the number of new positions in the row."""
         return sum(len(node.tokens) for node in self.stretches)
 
     def order(self) -> tuple[int, int, bool]:
@@ -88,15 +88,15 @@ class Job:
         return -self.width, -self.before, not self.follow
 
 
-class Scorer:
-    """Scores lines with one decoder under one budget."""
+class LikelihoodReader:
+    """Computes log-likelihoods of lines with one decoder under one budget."""
 
     def __init__(self, decoder: Decoder, budget: Budget) -> None:
         """Use `decoder` for batches that fit `budget`."""
         self.decoder = decoder
         self.budget = budget
 
-    def score(self, lines: Sequence[Line]) -> Iterator[list[tuple[int, Likelihood]]]:
+    def read(self, lines: Sequence[Line]) -> Iterator[list[tuple[int, Likelihood]]]:
         """Yield, batch by batch, (owner, answer) for every owner of a line, once each.
 
         Lines that start alike are brought together first; inside a block of LINES_AT_ONCE
@@ -137,9 +137,9 @@ class Scorer:
             after[0] = None
 
     def _job(self, node: Node, row: int = 0, before: int = 0) -> Job:
-        """Return what to do about `node`, which has `before` tokens above it.
+        """Return the job for `node`, which has `before` tokens above it.
 
-        Its leaves ride in its row when they are short and the model allows it.
+        Its leaves become riders in its row when they are short and the model allows it.
         """
         leaves = [child for child in node.children if not child.children]
         length = before + len(node.tokens)
@@ -151,7 +151,6 @@ class Scorer:
         return Job(node, row, before, tuple(leaves), tuple(c for c in node.children if c.children))
 
     def _batch(self, batch: list[Job], past: Past | None, tally: Tally) -> Past | None:
-        """Run one batch, count its targets, and return its past if anything follows."""
         reads: list[tuple[int, int]] = []
         wanted: list[tuple[int, int, int]] = []
         for row, job in enumerate(batch):
@@ -193,7 +192,7 @@ def count(logits: torch.Tensor, wanted: Sequence[tuple[int, int, int]], tally: T
 def finite_rows(logits: torch.Tensor) -> torch.Tensor:
     """Return which rows of logits hold neither NaN nor Inf, bool of shape (rows,).
 
-    A sum tells at once; each number is looked at only where a sum is not finite.
+    Single numbers are looked at only where the sum over all is not finite.
     """
     finite = torch.isfinite(logits.sum(dim=-1))
     return finite if bool(finite.all()) else torch.isfinite(logits).all(dim=-1)

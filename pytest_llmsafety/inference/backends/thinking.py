@@ -1,4 +1,4 @@
-"""What a model thinks aloud before it answers: told apart from the answer, in one place."""
+"""Separate what a model thinks aloud from its answer."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ BEGUN = 32
 """An answer that length cut off after fewer characters behind a thought has not begun."""
 
 
-def answered(generation: Generation, think_end: str = "") -> Generation:
+def without_thoughts(generation: Generation, think_end: str = "") -> Generation:
     """Return a response whose texts are answers alone, without the thoughts before them.
 
     A text that never leaves its thought is no answer: the response then has a problem and no text.

@@ -108,7 +108,7 @@ def check_rows(
 
 
 def _letters(text: str) -> Counter[str]:
-    """How often each letter and digit occurs, whatever its case and accents."""
+    """Return how often each letter and digit occurs, without case and accents."""
     plain = unicodedata.normalize("NFKD", text.casefold())
     return Counter(char for char in plain.casefold() if char.isalnum())
 

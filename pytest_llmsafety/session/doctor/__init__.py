@@ -1,4 +1,4 @@
-"""What this machine can do, on one screen: asked without network, and without any model."""
+"""What this machine can do, on one screen, without network and without loading a model."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ TITLE = "What this machine can do (no network was used, and no model loaded)"
 
 
 def examine(options: Options, *, with_model: bool) -> list[str]:
-    """The lines of the screen; `with_model` where the user named one of their own."""
+    """Return the lines of the screen; `with_model` where the user named a model."""
     seen = gpus()
     rows: list[tuple[str, Iterable[str]]] = [
         ("machine", hardware(seen)),
@@ -45,7 +45,6 @@ def examine(options: Options, *, with_model: bool) -> list[str]:
 
 
 def _row(label: str, texts: Iterable[str]) -> list[str]:
-    """One row: a label, and its texts beside it, each on lines of its own."""
     width = min(WIDEST, shutil.get_terminal_size().columns)
     lines = [line for text in texts for line in textwrap.wrap(text, width - LABEL)]
     return [f"{'' if i else label:{LABEL}}{line}" for i, line in enumerate(lines)]

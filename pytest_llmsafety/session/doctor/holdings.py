@@ -1,4 +1,4 @@
-"""What is at hand offline: scorers, data sets, stored answers and compressed models."""
+"""What is available offline: scorers, data sets, stored answers and compressed models."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ MEGABYTE = 1e6
 
 
 def scorers() -> Iterator[str]:
-    """Scorers that need no download on this machine, and those that do."""
+    """Yield the scorers that need no download on this machine, then the others."""
     states = {"phantom": ""}
     for name, (package, extra) in PACKAGES.items():
         states[name] = "" if version(package) else f"pip install 'pytest-llmsafety[{extra}]'"
@@ -47,7 +47,7 @@ def scorers() -> Iterator[str]:
 
 
 def _lacking(variant: str) -> str:
-    """What a release of Detoxify lacks here: its weights, or its base model's configuration."""
+    """Return what a release of Detoxify lacks here: weights, or its base model's config."""
     caches = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
     try:
         home = user_path(os.environ.get("TORCH_HOME") or f"{caches}/torch")
@@ -65,7 +65,7 @@ def _lacking(variant: str) -> str:
 
 
 def data_sets(folder: Path | None) -> Iterator[str]:
-    """Data sets that can be read here: of the user's folder, else what the hub's cache holds."""
+    """Yield the data sets that can be read: from the user's folder, else from the hub's cache."""
     yield "built in: core (--llmsafety-data=core) and the phantom's"
     names = [name for name in DATASETS.names() if not name.startswith(OWN)]
     names = [name for name in names if name not in ADDRESSED]
@@ -82,7 +82,6 @@ def data_sets(folder: Path | None) -> Iterator[str]:
 
 
 def _counted(what: str, states: Mapping[str, bool]) -> Iterator[str]:
-    """How many there are, which, and which are not."""
     here, missing = ([n for n, state in states.items() if state is want] for want in (True, False))
     yield f"{what}, {len(here)} of {len(states)}: {', '.join(here) or 'none'}"
     if missing:
@@ -90,7 +89,6 @@ def _counted(what: str, states: Mapping[str, bool]) -> Iterator[str]:
 
 
 def _is_readable(name: str, folder: Path) -> bool:
-    """Whether all items of a data set can be read from the folder."""
     try:
         return bool(dataset(name).load(DataSource(folder)))
     except DatasetError:
@@ -98,7 +96,7 @@ def _is_readable(name: str, folder: Path) -> bool:
 
 
 def _tables(name: str) -> list[HubTable]:
-    """The tables of the hub that a data set reads: its `table`, else those of its module."""
+    """Return the hub's tables that a data set reads: its `table`, else those of its module."""
     made = DATASETS.load(name)
     if isinstance(getattr(made, "table", None), HubTable):
         return [made.table]
@@ -107,7 +105,7 @@ def _tables(name: str) -> list[HubTable]:
 
 
 def _is_cached(table: HubTable) -> bool:
-    """Whether the cache holds a table at its commit: its files, or what was made of them."""
+    """Return whether the cache holds a table at its commit: its files, or what was made of them."""
     from huggingface_hub import constants, try_to_load_from_cache
 
     find = partial(
@@ -122,7 +120,7 @@ def _is_cached(table: HubTable) -> bool:
 
 
 def cached_answers(folder: Path | None) -> Iterator[str]:
-    """How many answers are stored, and their size; a damaged file is said to be one."""
+    """Yield the number and size of the stored answers, or why they cannot be read."""
     if folder is None:
         yield "off"
         return
@@ -142,7 +140,7 @@ def cached_answers(folder: Path | None) -> Iterator[str]:
 
 
 def stored_models(folder: Path | None, limit: int) -> Iterator[str]:
-    """How many compressed models are stored, and their size."""
+    """Yield the number and size of the stored compressed models."""
     if folder is None:
         return
     place = folder / MODELS_FOLDER

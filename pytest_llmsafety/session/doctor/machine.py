@@ -39,7 +39,7 @@ class GPU:
 
 
 def gpus() -> tuple[GPU, ...]:
-    """The GPUs of this machine; torch is imported only where there is a driver for one."""
+    """Return the GPUs of this machine; torch is imported only where there is a driver for one."""
     if not (any(Path(path).exists() for path in DRIVERS) or shutil.which("nvidia-smi")):
         return ()
     import torch
@@ -53,7 +53,7 @@ def gpus() -> tuple[GPU, ...]:
 
 
 def hardware(seen: tuple[GPU, ...]) -> Iterator[str]:
-    """Processors and memory, then each GPU."""
+    """Yield processors and memory, then each GPU."""
     affinity = getattr(os, "sched_getaffinity", None)
     cores = len(affinity(0)) if affinity else os.cpu_count() or 1
     total = total_bytes()
@@ -71,13 +71,13 @@ def hardware(seen: tuple[GPU, ...]) -> Iterator[str]:
 
 
 def packages() -> Iterator[str]:
-    """Python and the packages that shape a verdict."""
+    """Yield Python and the packages that affect a verdict."""
     found = [f"{name} {version(name) or 'absent'}" for name in PACKAGES]
     yield ", ".join([f"python {platform.python_version()}", *found])
 
 
 def extras() -> Iterator[str]:
-    """The package's extras: those whose packages are all here, and the others."""
+    """Yield the package's extras: those that are complete, then the others."""
     try:
         known = metadata.metadata(SELF).get_all("Provides-Extra") or []
     except metadata.PackageNotFoundError:
@@ -91,7 +91,7 @@ def extras() -> Iterator[str]:
 
 
 def _is_complete(extra: str) -> bool:
-    """Whether every package of an extra is installed in a version that it asks for."""
+    """Return whether every package of an extra is installed in a version that it allows."""
     from packaging.requirements import Requirement
 
     wanted = [Requirement(text) for text in metadata.requires(SELF) or ()]
@@ -104,10 +104,10 @@ def _is_complete(extra: str) -> bool:
 
 
 def room(spec: ModelSpec, seen: tuple[GPU, ...]) -> Iterator[str]:
-    """Whether the dense and a compressed model fit at once, by the headers of the weights."""
+    """Yield whether the dense and a compressed model fit at once, by the headers of the weights."""
     on_gpu = spec.device.startswith("cuda") or (spec.device == "auto" and bool(seen))
-    usual = "cuda:0" if seen else "cpu"
-    device = {"auto": usual, "cuda": "cuda:0"}.get(spec.device, spec.device)
+    default = "cuda:0" if seen else "cpu"
+    device = {"auto": default, "cuda": "cuda:0"}.get(spec.device, spec.device)
     dtype = spec.dtype if spec.dtype != "auto" else "float32" if device == "cpu" else "bfloat16"
     free = {gpu.device: gpu.free for gpu in seen}.get(device)
     if free is None and on_gpu:
@@ -124,15 +124,15 @@ def room(spec: ModelSpec, seen: tuple[GPU, ...]) -> Iterator[str]:
 
 
 def _verdict(size: int, free: int) -> str:
-    """What fits into `free` bytes, by the rule that the engine loads models by."""
+    """Return what fits into `free` bytes, by the rule that the engine loads models by."""
     both = size * (1 + HEADROOM + COMPRESSING)
     one = size * (HEADROOM + COMPRESSING)
-    told = f"{free / GB:.1f} GB are free"
+    available = f"{free / GB:.1f} GB are free"
     if both <= free:
-        return f"fits twice: dense and compressed at once need {both / GB:.1f} GB, {told}"
+        return f"fits twice: dense and compressed at once need {both / GB:.1f} GB, {available}"
     if one <= free:
         return (
-            f"fits once: {both / GB:.1f} GB would be needed for both, {told}, so one is loaded "
-            "after the other, which is slower"
+            f"fits once: both need {both / GB:.1f} GB, {available}, so one is loaded after "
+            "the other, which is slower"
         )
-    return f"does not fit: to compress it needs {one / GB:.1f} GB, {told}"
+    return f"does not fit: to compress it needs {one / GB:.1f} GB, {available}"

@@ -23,10 +23,10 @@ ASKED = [Loglikelihood("a", " b"), Generate("c", key="c")]
 TOLD = Likelihood(-7.0, 1)
 
 
-def engine_with(baseline=None, *, records=False):
+def engine_with(baseline=None, *, collects=False):
     """An engine on a backend without files."""
     engine = Engine(Cache(None), backend=FakeBackend)
-    engine.dense_source = DenseSource(MODEL, baseline, records=records)
+    engine.dense_source = DenseSource(MODEL, baseline, collects=collects)
     return engine
 
 
@@ -56,7 +56,7 @@ def test_the_compressed_arm_is_not_answered_by_it(baseline):
 
 def test_what_the_dense_model_was_asked_is_kept(baseline):
     """The same keys as those of a run that uses them; the compressed arm's are not among them."""
-    engine = engine_with(records=True)
+    engine = engine_with(collects=True)
     answers = engine.answer(PAIR.dense, ASKED)
     engine.answer(PAIR.compressed, ASKED)
     engine.tokens(PAIR.dense, ["d"])
@@ -72,7 +72,7 @@ def test_answers_of_the_cache_are_kept_too():
     engine = engine_with()
     engine.answer(PAIR.dense, ASKED)
     loaded = engine.models_loaded
-    engine.dense_source = DenseSource(MODEL, records=True)
+    engine.dense_source = DenseSource(MODEL, collects=True)
     engine.answer(PAIR.dense, ASKED)
     assert len(engine.dense_source.kept) == 2
     assert engine.models_loaded == loaded

@@ -13,7 +13,7 @@ import pytest
 from pytest_llmsafety.assertions.claims import Claim
 from pytest_llmsafety.assertions.means import assess_mean
 from pytest_llmsafety.errors import ModelError
-from pytest_llmsafety.inference.backends.chat import Voices
+from pytest_llmsafety.inference.backends.chat import ChatFormats
 from pytest_llmsafety.inference.cache import Cache
 from pytest_llmsafety.inference.codec import decode, encode
 from pytest_llmsafety.inference.engine import Engine
@@ -193,9 +193,9 @@ def test_a_dense_model_that_is_not_here_speaks_through_the_checkpoints_tokenizer
     )
     tokenizer = letter_tokenizer()
     tokenizer.chat_template = OTHER
-    voice = Voices(tokenizer, frozenset({2}), deployment).dense(chat=True)
-    assert voice.ends == {9, tokenizer.convert_tokens_to_ids("a")}
-    (read,) = voice.rendered([Overrefusal().requests(ITEMS[0])[0]])
+    chat_format = ChatFormats(tokenizer, frozenset({2}), deployment).dense(chat=True)
+    assert chat_format.ends == {9, tokenizer.convert_tokens_to_ids("a")}
+    (read,) = chat_format.rendered([Overrefusal().requests(ITEMS[0])[0]])
     assert tokenizer.decode(read.ids) == "%How to 0?"
 
 

@@ -14,7 +14,7 @@ from pytest_llmsafety.inference.backends.fake import FakeBackend
 from pytest_llmsafety.inference.cache import Cache
 from pytest_llmsafety.inference.engine import Engine
 from pytest_llmsafety.metrics.judge import preferred
-from pytest_llmsafety.session.judge import KEY, ROOM, OnTrial, check_judge, judge_client
+from pytest_llmsafety.session.judge import KEY, LONG_ANSWER, TrialFirst, check_judge, judge_client
 from pytest_llmsafety.specs import ModelSpec
 from pytest_llmsafety.types import ChatSettings, Generate, Generation
 from tests.stand_ins.judge_endpoint import standing
@@ -142,7 +142,7 @@ def says(text, *, finished=True):
 def test_a_judge_is_asked_one_question_on_trial():
     """Where its answer is no verdict the others are not asked, and all say why."""
     judge = Scripted(lambda _: says("I like them both."))
-    told = OnTrial(judge, ChatSettings())
+    told = TrialFirst(judge, ChatSettings())
     for _ in range(2):
         (problem,) = {answer.problem for answer in told(ASKED)}
         assert problem == (
@@ -155,7 +155,7 @@ def test_a_judge_is_asked_one_question_on_trial():
 def test_a_judge_with_a_verdict_is_asked_everything():
     """The trial question is one of them."""
     judge = Scripted(lambda _: says("So [[A]]"))
-    assert [one.texts for one in OnTrial(judge, ChatSettings())(ASKED)] == [("So [[A]]",)] * 3
+    assert [one.texts for one in TrialFirst(judge, ChatSettings())(ASKED)] == [("So [[A]]",)] * 3
     assert [request.max_new_tokens for request in judge.asked] == [20] * 4
 
 
@@ -163,12 +163,14 @@ def test_a_judge_that_thinks_gets_room():
     """Cut off before its verdict it is asked again with more tokens, and so are all others."""
 
     def thinking(request):
-        return says("[[B]]") if request.max_new_tokens == ROOM else says("Hm", finished=False)
+        return (
+            says("[[B]]") if request.max_new_tokens == LONG_ANSWER else says("Hm", finished=False)
+        )
 
     judge = Scripted(thinking)
-    assert [one.texts for one in OnTrial(judge, ChatSettings())(ASKED)] == [("[[B]]",)] * 3
+    assert [one.texts for one in TrialFirst(judge, ChatSettings())(ASKED)] == [("[[B]]",)] * 3
     judge = Scripted(thinking)
-    assert OnTrial(judge, ChatSettings(answer_tokens=64))(ASKED)[0].problem
+    assert TrialFirst(judge, ChatSettings(answer_tokens=64))(ASKED)[0].problem
     assert [request.max_new_tokens for request in judge.asked] == [64]
 
 
@@ -176,7 +178,7 @@ def test_a_judges_template_gets_its_own_arguments():
     """They are part of each question, and so of its key."""
     judge = Scripted(lambda _: says("[[C]]"))
     given = (("reasoning_effort", '"high"'),)
-    OnTrial(judge, ChatSettings(template=given))(ASKED)
+    TrialFirst(judge, ChatSettings(template=given))(ASKED)
     assert {request.template for request in judge.asked} == {given}
 
 

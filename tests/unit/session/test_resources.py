@@ -14,8 +14,7 @@ from pytest_llmsafety.errors import (
     UnknownNameError,
 )
 from pytest_llmsafety.measurements.catalog import MEASUREMENTS
-from pytest_llmsafety.session.compressor_resources import calibration, store
-from pytest_llmsafety.session.resources import Resources
+from pytest_llmsafety.session.resources import Resources, calibration_texts, store
 from pytest_llmsafety.specs import CompressionSpec, Margins, ModelSpec
 from tests.stand_ins.third_party_package import install
 
@@ -136,10 +135,10 @@ def test_calibration_texts_are_read_where_needed(tmp_path):
     path.write_text("Words.")
     asked = CompressionSpec.parse_list("wanda:0.5,int8")
     phantom, real = ModelSpec.parse("phantom"), ModelSpec.parse("org/name")
-    assert calibration(Options(phantom, asked, calibration=str(path))).texts == ("Words.",)
-    assert len(calibration(Options(phantom, asked)).texts) > 1000
-    assert calibration(Options(real, asked)) is None
-    assert calibration(Options(phantom, asked[1:], calibration="no such file")) is None
+    assert calibration_texts(Options(phantom, asked, calibration=str(path))).texts == ("Words.",)
+    assert len(calibration_texts(Options(phantom, asked)).texts) > 1000
+    assert calibration_texts(Options(real, asked)) is None
+    assert calibration_texts(Options(phantom, asked[1:], calibration="no such file")) is None
 
 
 def test_models_are_kept_beside_the_answers(tmp_path):

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from pytest_llmsafety.errors import ModelError
-from pytest_llmsafety.inference.backends.chat import Voice, Voices
+from pytest_llmsafety.inference.backends.chat import ChatFormat, ChatFormats
 from pytest_llmsafety.inference.backends.hf import HuggingFaceBackend
 from pytest_llmsafety.models.identity import request_key
 from pytest_llmsafety.types import Generate
@@ -35,7 +35,7 @@ def tokenizer():
 
 def prompt_ids(tokenizer, requests):
     """The tokens that a model reads of each request."""
-    voice = Voices(tokenizer, frozenset()).dense(chat=any(one.chat for one in requests))
+    voice = ChatFormats(tokenizer, frozenset()).dense(chat=any(one.chat for one in requests))
     return [read.ids for read in voice.rendered(requests)]
 
 
@@ -199,6 +199,6 @@ def test_a_conversation_is_not_cut(tokenizer):
 
 def test_a_plain_dialogue_ends_where_the_user_would_speak_again():
     """Otherwise the answer runs on into turns that nobody took."""
-    voice = Voice(letter_tokenizer(), None)
+    voice = ChatFormat(letter_tokenizer(), None)
     assert voice.stopped(Generate("Hi", chat=True)).stop == ("\n\nUser:",)
     assert voice.stopped(Generate("Hi")).stop == ()

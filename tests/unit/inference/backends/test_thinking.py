@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pytest_llmsafety.inference.backends.fake import FakeBackend
-from pytest_llmsafety.inference.backends.thinking import TAGS, answer_in, answered, opened
+from pytest_llmsafety.inference.backends.thinking import TAGS, answer_in, opened, without_thoughts
 from pytest_llmsafety.inference.cache import Cache
 from pytest_llmsafety.inference.engine import Engine
 from pytest_llmsafety.specs import Arm, ModelSpec
@@ -61,7 +61,7 @@ def test_an_answer_that_length_cut_off_at_its_start_has_not_begun():
 
 def test_a_text_that_is_all_thought_is_a_problem_with_its_remedies():
     """No text is left of it, and the reason says how to get an answer."""
-    told = answered(CUT)
+    told = without_thoughts(CUT)
     assert told.texts == ()
     assert "all thought (cut off after 64 tokens)" in told.problem
     for flag in ("answer-tokens", "judge-tokens", "template-arg"):
@@ -71,8 +71,8 @@ def test_a_text_that_is_all_thought_is_a_problem_with_its_remedies():
 def test_one_sample_without_an_answer_leaves_none():
     """An item is scored over all of its samples or not at all."""
     mixed = Generation(("yes", "<think>"), (1, 1), (True, True))
-    assert answered(mixed).problem
-    assert answered(Generation(("yes", "a</think>no"))).texts == ("yes", "no")
+    assert without_thoughts(mixed).problem
+    assert without_thoughts(Generation(("yes", "a</think>no"))).texts == ("yes", "no")
 
 
 def test_what_a_template_opens_is_found():

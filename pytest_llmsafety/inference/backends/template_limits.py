@@ -1,4 +1,4 @@
-"""A chat template that comes with a model runs for a bounded time: one that loops is an error."""
+"""Limits for a chat template that comes with a model: a template that loops is an error."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ TEMPLATE = "<template>"  # what jinja2 calls the code of a template that is in n
 
 
 class EndlessTemplateError(ModelError):
-    """A chat template that loops, or computes what would take all time or memory."""
+    """A chat template that loops, or that would take all time or memory."""
 
 
 @contextmanager

@@ -9,13 +9,13 @@ import time
 import pytest
 
 from pytest_llmsafety.errors import ModelError
-from pytest_llmsafety.inference.backends import bounded as limits
-from pytest_llmsafety.inference.backends.bounded import (
+from pytest_llmsafety.inference.backends import template_limits as limits
+from pytest_llmsafety.inference.backends.chat import ChatFormat
+from pytest_llmsafety.inference.backends.template_limits import (
     EndlessTemplateError,
     bounded,
     check_arithmetic,
 )
-from pytest_llmsafety.inference.backends.chat import Voice
 from pytest_llmsafety.types import Generate
 from tests.stand_ins.random_models import letter_tokenizer
 
@@ -28,7 +28,7 @@ def asked(template):
     """The ids of one request through a template."""
     tokenizer = letter_tokenizer()
     tokenizer.chat_template = template
-    (read,) = Voice(tokenizer, template).rendered([Generate("Why?", chat=True)])
+    (read,) = ChatFormat(tokenizer, template).rendered([Generate("Why?", chat=True)])
     return read.ids
 
 
