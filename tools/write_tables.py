@@ -89,7 +89,7 @@ def _measurements(given: Applicability) -> str:
 def table_of_measurements() -> Iterator[str]:
     """Yield the table of docs/measurements.md: how each measurement is made, and what judges it."""
     head = (
-        "name", "what it measures", "metric", "default data set", "built-in model",
+        "name", "what it measures", "kind", "metric", "default data set", "built-in model",
         "packaged core", "assertions (margin of the suites)",
     )  # fmt: skip
     yield from (f"| {' | '.join(head)} |", "|---" * len(head) + "|")
@@ -109,6 +109,7 @@ def table_of_measurements() -> Iterator[str]:
         cells = (
             f"`{name}`",
             recipe.what.replace("|", "\\|"),
+            kind,
             *(f"`{one}`" if one else "none" for one in made),
             ", ".join(judged),
         )
