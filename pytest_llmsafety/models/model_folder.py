@@ -84,8 +84,8 @@ def check_folder(folder: Path, *, tokenizer: bool = True) -> None:
     _check_format(folder, config)
     if tokenizer and not tokenizer_files(folder):
         message = (
-            f"'{folder}' has no tokenizer. Expected tokenizer.json or tokenizer.model beside the "
-            "weights. Save it there: AutoTokenizer.from_pretrained(...).save_pretrained(folder)."
+            f"'{folder}' has no tokenizer. Expected tokenizer.json or tokenizer.model in the same "
+            "folder. Save it there: AutoTokenizer.from_pretrained(...).save_pretrained(folder)."
         )
         raise ModelError(message)
     if config.get("auto_map") and not _is_native(config):
@@ -166,7 +166,7 @@ def read_settings(path: Path) -> dict[str, Any]:
 def unread_files(folder: Path) -> tuple[str, ...]:
     """Return a note for each file that transformers ignores and another program may read.
 
-    These are pickled weights beside the safetensors files, and AutoGPTQ's quantize_config.json
+    These are pickled weights next to the safetensors files, and AutoGPTQ's quantize_config.json
     where it contradicts config.json.
     """
     pickled = sorted(path.name for name in PICKLED_WEIGHTS for path in folder.glob(name))
@@ -312,8 +312,8 @@ def _check_weights(folder: Path) -> None:
     adapter = [path.name for pattern in ADAPTER for path in folder.glob(pattern)]
     if adapter:
         message = (
-            f"'{folder}' holds a LoRA adapter ({adapter[0]}) beside the weights. Some programs add "
-            "it to them and others do not, so a verdict would not say which was judged. Merge it "
+            f"'{folder}' holds weights and a LoRA adapter ({adapter[0]}). Some programs add the "
+            "adapter and others do not, so a verdict would not say which was judged. Merge it "
             "(peft's merge_and_unload(), then save_pretrained(new_folder)), or move it out of the "
             "folder."
         )

@@ -81,16 +81,16 @@ class Generator:
         logits, past = self._prompts(prompts)
         logits = logits[rows]
         past = past.select(rows) if past is not None else None
-        live = list(samples)
+        active = list(samples)
         while True:
-            self._choose(live, logits)
-            going = [row for row, sample in enumerate(live) if not sample.done]
+            self._choose(active, logits)
+            going = [row for row, sample in enumerate(active) if not sample.done]
             if not going:
                 return
-            if len(going) <= LEAVE_AT * len(live) or past is None:
-                live = [live[row] for row in going]
+            if len(going) <= LEAVE_AT * len(active) or past is None:
+                active = [active[row] for row in going]
                 past = past.select(going) if past is not None else None
-            logits, past = self._step(live, past)
+            logits, past = self._step(active, past)
 
     def _prompts(self, prompts: list[list[int]]) -> tuple[torch.Tensor, Past | None]:
         """Return the logits after each prompt (prompts, vocabulary), and their past."""
@@ -131,18 +131,18 @@ class Generator:
         length = min(length, min(len(prompt) for prompt in prompts) - 1)
         return length if length >= SHORTEST_SHARED else 0
 
-    def _step(self, live: list[Sample], past: Past | None) -> tuple[torch.Tensor, Past | None]:
+    def _step(self, active: list[Sample], past: Past | None) -> tuple[torch.Tensor, Past | None]:
         """Return the logits after the newest token of each row, and the longer past."""
         if past is None:
-            whole = [sample.prompt + sample.tokens for sample in live]
+            whole = [sample.prompt + sample.tokens for sample in active]
             return self.decoder.forward(whole, [(r, len(ids) - 1) for r, ids in enumerate(whole)])
-        newest = [sample.tokens[-1:] or [0] for sample in live]  # [0]: a row that has left early
-        reads = [(row, 0) for row in range(len(live))]
+        newest = [sample.tokens[-1:] or [0] for sample in active]  # [0]: a row that has left early
+        reads = [(row, 0) for row in range(len(active))]
         return self.decoder.forward(newest, reads, past=past, keep=True)
 
-    def _choose(self, live: list[Sample], logits: torch.Tensor) -> None:
+    def _choose(self, active: list[Sample], logits: torch.Tensor) -> None:
         finite = finite_rows(logits).tolist()
-        for sample, token, good in zip(live, next_tokens(live, logits), finite, strict=True):
+        for sample, token, good in zip(active, next_tokens(active, logits), finite, strict=True):
             if sample.done:
                 continue
             if not good:
@@ -154,19 +154,19 @@ class Generator:
                 sample.finished = bool(sample.request.stop) and self.stopped(sample)
 
 
-def next_tokens(live: Sequence[Sample], logits: torch.Tensor) -> list[int]:
+def next_tokens(active: Sequence[Sample], logits: torch.Tensor) -> list[int]:
     """Return the next token of each row: the likeliest, or one drawn where asked for.
 
     Drawing adds Gumbel noise to the warped log-probabilities and takes the maximum, which is
     a draw from that distribution (Gumbel-max; Yellott 1977).
     """
-    drawn = [row for row, sample in enumerate(live) if sample.request.temperature > 0]
+    drawn = [row for row, sample in enumerate(active) if sample.request.temperature > 0]
     best: list[int] = logits.argmax(dim=-1).tolist()
     if not drawn:
         return best
-    for part, tokens, logs in warp(logits[drawn], [live[row].request for row in drawn]):
+    for part, tokens, logs in warp(logits[drawn], [active[row].request for row in drawn]):
         rows = [drawn[place] for place in part]
-        keys, steps = [live[row].key for row in rows], [len(live[row].tokens) for row in rows]
+        keys, steps = [active[row].key for row in rows], [len(active[row].tokens) for row in rows]
         places = (logs.double() + gumbel(keys, steps, tokens)).argmax(dim=-1, keepdim=True)
         for row, token in zip(rows, tokens.gather(-1, places)[:, 0].tolist(), strict=True):
             best[row] = token

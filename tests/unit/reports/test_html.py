@@ -199,7 +199,7 @@ def test_a_large_run_gives_up_groups_before_verdicts(monkeypatch: pytest.MonkeyP
     text = Elements(page).text
     assert "Cut:" not in text
     assert page.count('<tr><th scope="row"><a href="#v') == 120
-    assert "Left out for the 180 least grave verdicts" in text
+    assert "The 180 least harmful verdicts are left out here" in text
     assert "The same numbers as a table: the 12 worst of 50 groups" in text
     assert "And 38 more, less harmed, in report.json." in text
     assert text.index("people:group 49") < text.index("people:group 48")
