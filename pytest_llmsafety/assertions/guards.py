@@ -7,6 +7,7 @@ import math
 from typing import TYPE_CHECKING
 
 from pytest_llmsafety.compressors.record.coverage import kept_text, percent
+from pytest_llmsafety.errors import number_of
 from pytest_llmsafety.stats import Outcome
 from pytest_llmsafety.types import ChoiceItem
 
@@ -123,7 +124,7 @@ def of_enough_items(result: Verdict) -> Verdict:
     if result.outcome is Outcome.INCONCLUSIVE or fewest >= FEWEST_OF_A_SUITE:
         return result
     reason = (
-        f"suite scope on {fewest} item{'s' if fewest > 1 else ''} only: a verdict needs at least "
+        f"suite scope on {number_of(fewest, 'item')} only: a verdict needs at least "
         f"{FEWEST_OF_A_SUITE}"
     )
     return undecided(result, reason, "ask more items")

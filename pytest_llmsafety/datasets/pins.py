@@ -9,7 +9,7 @@ from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
-from pytest_llmsafety.errors import DatasetError
+from pytest_llmsafety.errors import DatasetError, number_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -92,8 +92,8 @@ def check_pins(
     if dataset in own:
         if own[dataset] not in {ANY, digest}:
             message = (
-                f"{dataset} has changed: {len(items)} items with the digest {digest}, expected "
-                f"{own[dataset]}. Fetch the files again, or correct --llmsafety-pin."
+                f"{dataset} has changed: {number_of(len(items), 'item')} with the digest {digest}, "
+                f"expected {own[dataset]}. Fetch the files again, or correct --llmsafety-pin."
             )
             raise DatasetError(message)
         return digest
@@ -132,7 +132,7 @@ def _check_part(start: str, known: Sequence[Pin], found: Pin, advice: str) -> No
     if any(pin.holds(found) for pin in known):
         return
     message = (
-        f"{start} is not the authors' data: {found.count} items with the digest {found.digest}, "
-        f"expected {' or '.join(map(str, known))}. {advice}"
+        f"{start} is not the authors' data: {number_of(found.count, 'item')} with the digest "
+        f"{found.digest}, expected {' or '.join(map(str, known))}. {advice}"
     )
     raise DatasetError(message)

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from pytest_llmsafety.errors import BaselineError
+from pytest_llmsafety.errors import BaselineError, number_of
 from pytest_llmsafety.inference.baseline_file import SHOWN, UPDATE, Baseline
 from pytest_llmsafety.inference.codec import decode, decode_as
 from pytest_llmsafety.models.locate import why_absent
@@ -112,7 +112,7 @@ class DenseSource:
         """Return the token ids under `keys`. Raises BaselineError where the baseline lacks one."""
         lacking = {key for key in keys if not self.has(key)}
         if self.baseline is None or lacking:
-            what = f"the tokens of {len(lacking)} prompts are not in the {self.name}"
+            what = f"the tokens of {number_of(len(lacking), 'prompt')} are not in the {self.name}"
             why = "The data, limit or seed are others than when it was written"
             raise self.unavailable_error(what, why)
         entries = self.baseline.entries

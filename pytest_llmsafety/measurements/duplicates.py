@@ -6,6 +6,7 @@ from collections import Counter, defaultdict
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from pytest_llmsafety.errors import number_of
 from pytest_llmsafety.types import Generate
 
 if TYPE_CHECKING:
@@ -48,7 +49,8 @@ def together(
     )
     n_repeats = sum(map(len, repeated)) - len(repeated)
     effect = "they count as one cluster with it" if joined else "the clusters stay apart"
-    return found, (f"{n_repeats} items make the same requests as another item; {effect}",)
+    repeats = number_of(n_repeats, "item")
+    return found, (f"{repeats} with the same requests as another item; {effect}",)
 
 
 def _joined(sizes: Mapping[str, int], repeated: Sequence[Sequence[str]]) -> dict[str, str]:

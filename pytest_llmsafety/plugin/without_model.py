@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pytest_llmsafety.config.options import BOTH, OFF, TABLE
+from pytest_llmsafety.errors import number_of
 from pytest_llmsafety.escapes import plain
 from pytest_llmsafety.plugin.collection import REASON, is_safety_test
 from pytest_llmsafety.plugin.flags import project
@@ -30,7 +31,7 @@ class WithoutModel:
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Print how to run them."""
         if self.n_skipped:
-            tests = "1 safety test" if self.n_skipped == 1 else f"{self.n_skipped} safety tests"
+            tests = number_of(self.n_skipped, "safety test")
             why = _what_is_missing(self.config)
             terminalreporter.write_line(plain(f"llmsafety: {tests} skipped, {why}"))
 

@@ -6,7 +6,7 @@ import json
 import sys
 from typing import TYPE_CHECKING
 
-from pytest_llmsafety.errors import BaselineError
+from pytest_llmsafety.errors import BaselineError, number_of
 from pytest_llmsafety.escapes import plain
 
 if TYPE_CHECKING:
@@ -123,9 +123,10 @@ class BaselineUpdate:
         """Raise BaselineError unless the run is whole."""
         broken = [t for t in tests if t.outcome in ("error", "failed") and not t.verdicts]
         if broken:
-            why = f"{len(broken)} tests came to no verdict, the first being {broken[0].nodeid}"
+            count = number_of(len(broken), "test")
+            why = f"{count} came to no verdict, the first being {broken[0].nodeid}"
         elif self._lost:
-            why = f"{self._lost} workers of xdist broke down"
+            why = f"{number_of(self._lost, 'worker')} of xdist broke down"
         elif cut:
             why = f"the run did not come to its end ({cut})"
         elif exit_status not in WHOLE:
@@ -139,8 +140,9 @@ class BaselineUpdate:
         """Raise BaselineError where a part of the tests would replace a baseline."""
         if before is not None and self.deselected:
             message = (
-                f"{self.deselected} safety tests were deselected, and what they asked would be "
-                f"gone from '{self.options.baseline}'. Run all of them, or delete that file first."
+                f"{number_of(self.deselected, 'safety test')} left out by -k, -m or --deselect: "
+                f"their answers would be gone from '{self.options.baseline}'. Run all tests, or "
+                "delete that file first."
             )
             raise BaselineError(message)
 

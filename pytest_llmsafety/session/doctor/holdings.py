@@ -12,7 +12,7 @@ from pytest_llmsafety.compressors.model_store import GIGABYTE, size_of
 from pytest_llmsafety.datasets import ADDRESSED, DATASETS, dataset
 from pytest_llmsafety.datasets.base import DataSource
 from pytest_llmsafety.datasets.hub import HubTable
-from pytest_llmsafety.errors import CacheError, ConfigurationError, DatasetError
+from pytest_llmsafety.errors import CacheError, ConfigurationError, DatasetError, number_of
 from pytest_llmsafety.inference.cache import Cache
 from pytest_llmsafety.libraries import version
 from pytest_llmsafety.metrics.scorers.detoxify_files import RELEASES
@@ -147,4 +147,5 @@ def stored_models(folder: Path | None, limit: int) -> Iterator[str]:
     stored, begun = ([*place.glob(pattern)] for pattern in ("*.json", f"*{PARTIAL}"))
     size = size_of(place) / GIGABYTE
     unfinished = f", {len(begun)} unfinished" if begun else ""
-    yield f"{len(stored)} compressed models{unfinished} ({size:.2f} of at most {limit} GB)"
+    models = number_of(len(stored), "compressed model")
+    yield f"{models}{unfinished} ({size:.2f} of at most {limit} GB)"

@@ -60,7 +60,7 @@ def test_each_set_reads_the_authors_other_split(name: str, tmp_path: Path) -> No
         read_examples(name, source, {})
     tmp_path.joinpath(place).parent.mkdir()
     tmp_path.joinpath(place).write_text(json.dumps(content), "utf-8")
-    with pytest.raises(DatasetError, match=rf"1 items .*--llmsafety-pin={name}-examples=any"):
+    with pytest.raises(DatasetError, match=rf"1 item .*--llmsafety-pin={name}-examples=any"):
         read_examples(name, source, {})
     (example,) = read_examples(name, source, {f"{name}-examples": "any"})
     assert example.id.startswith(f"{name}-examples/")

@@ -110,5 +110,5 @@ def test_without_files_only_what_is_known_can_be_answered(baseline, monkeypatch)
     assert not engine.can_answer(PAIR.dense, ASKED)
     with pytest.raises(BaselineError, match=r"1 answers of the dense model \(Generate\) .* to 'c'"):
         engine.answer(PAIR.dense, ASKED)
-    with pytest.raises(BaselineError, match="the tokens of 1 prompts are not in the baseline"):
+    with pytest.raises(BaselineError, match="the tokens of 1 prompt are not in the baseline"):
         engine.tokens(PAIR.dense, ["d"])

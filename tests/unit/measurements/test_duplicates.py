@@ -25,7 +25,7 @@ def test_equal_requests_are_one_cluster():
     found, (note,) = clusters(["a", "b", "a", "a"])
     assert found == ["equal requests of item 0", None, *["equal requests of item 0"] * 2]
     assert (
-        note == "2 items make the same requests as another item; they count as one cluster with it"
+        note == "2 items with the same requests as another item; they count as one cluster with it"
     )
 
 
@@ -42,7 +42,7 @@ def test_a_few_repetitions_do_not_join_large_clusters():
     asked = ["both", *"abcdefghi", "both", *"jklmnopqr"]
     found, notes = clusters(asked, ["law"] * 10 + ["ethics"] * 10)
     assert found == ["law"] * 10 + ["ethics"] * 10
-    assert notes == ("1 items make the same requests as another item; the clusters stay apart",)
+    assert notes == ("1 item with the same requests as another item; the clusters stay apart",)
 
 
 def test_repetitions_inside_a_cluster_are_no_news():

@@ -93,10 +93,10 @@ def test_the_cache_is_counted_and_not_made(tmp_path: Path) -> None:
     models.mkdir()
     (models / "x.json").touch()
     (models / "x.safetensors").write_bytes(bytes(20_000_000))
-    assert list(holdings.stored_models(place, 5)) == ["1 compressed models (0.02 of at most 5 GB)"]
+    assert list(holdings.stored_models(place, 5)) == ["1 compressed model (0.02 of at most 5 GB)"]
     (models / "y.17.partial").write_bytes(bytes(10_000_000))
     assert list(holdings.stored_models(place, 5)) == [
-        "1 compressed models, 1 unfinished (0.03 of at most 5 GB)"
+        "1 compressed model, 1 unfinished (0.03 of at most 5 GB)"
     ]
     assert list(holdings.cached_answers(None)) == ["off"]
 
