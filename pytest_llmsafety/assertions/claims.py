@@ -147,7 +147,7 @@ def for_groups(measured: Measured, claim: Claim, names: Iterable[str]) -> Claim:
     known = sorted(names)
     unknown = [group for group, _ in claim.by_group if group not in known]
     if unknown and not measured.pair.model.is_phantom:
-        kind = f"group in {TABLE[:-1]}.{measured.name}], judged on {measured.dataset}:"
+        kind = f"group in {TABLE[:-1]}.{measured.name}] on {measured.dataset}:"
         raise UnknownNameError(kind, unknown[0], known)
     by_group = tuple(row for row in claim.by_group if row[0] in known)
     return dataclasses.replace(claim, by_group=by_group)

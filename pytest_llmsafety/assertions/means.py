@@ -156,7 +156,7 @@ def assess_group_ratios(measured: Measured, claim: Claim, correction: str) -> Ve
     }
     if any(refused.values()):
         what = next(name for name, given in refused.items() if given)
-        message = f"per_group='ratio' cannot be judged with {what}. Use 'worst', 'rest' or 'pairs'."
+        message = f"per_group='ratio' does not work with {what}. Use 'worst', 'rest' or 'pairs'."
         raise ConfigurationError(message)
     finished = measured.all()
     pairs = [pair for pair in comparable(finished) if pair.item.groups]
@@ -323,6 +323,6 @@ def group_verdict(
 
 
 def names(pair: PairedScore) -> tuple[str, ...]:
-    """Return the names under which a pair is judged: its groups, and its category."""
+    """Return the names of the hypotheses that a pair belongs to: its groups, and its category."""
     category = getattr(pair.item, "category", "")
     return (*pair.item.groups, category)

@@ -57,7 +57,7 @@ def shown(text: str) -> str:
 
 def _headline(verdict: Verdict) -> str:
     """Return estimate, interval and number of pairs."""
-    pairs = f"n={verdict.n_judged}/{verdict.n_asked} pairs"
+    pairs = f"n={verdict.n_items}/{verdict.n_asked} pairs"
     if verdict.group and verdict.decision:
         pairs += " of this group"
     if verdict.decision is None or verdict.dense is None or verdict.compressed is None:
@@ -69,14 +69,14 @@ def _headline(verdict: Verdict) -> str:
         estimate = f"ratio {exp(verdict.decision.estimate):.4f}"
         bounds = f"{low:.4f}..{high:.4f}"
     else:
-        judged = verdict.change or 0.0
-        estimate = f"delta {judged:+.4f}"
-        if abs(judged - seen) > ROUNDING:
+        change = verdict.change or 0.0
+        estimate = f"delta {change:+.4f}"
+        if abs(change - seen) > ROUNDING:
             estimate += f" corrected for the scorer (seen {seen:+.4f})"
         bounds = f"{low:+.4f}..{high:+.4f}"
     found = f"{2 * verdict.decision.confidence - 1:.0%} CI {bounds}"
     if verdict.scope == "suite":
-        only = f"these {verdict.n_judged:,} items only"
+        only = f"these {verdict.n_items:,} items only"
         whole = verdict.decision.lower == verdict.decision.upper
         found = f"{only}, all seen" if whole else f"{only}, {found}"
     return (

@@ -170,7 +170,7 @@ def _shortest(decision: Decision) -> list[str]:
 
 
 def _name(verdict: Verdict) -> str:
-    """Return the measurement, and what of it is judged."""
+    """Return the measurement, and what of it the assertion is about."""
     aspect = verdict.aspect or ("by group" if verdict.groups else "")
     return f"{verdict.measurement} {aspect}".strip()
 

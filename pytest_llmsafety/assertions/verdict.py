@@ -50,11 +50,11 @@ class WorstItem:
 class Verdict:
     """The outcome of one assertion and everything that led to it.
 
-    `aspect` names what of a measurement was judged, where there is a choice (`s_AMB` or `s_DIS`
+    `aspect` names what of a measurement counts, where there is a choice (`s_AMB` or `s_DIS`
     of BBQ).
     `dense` and `compressed` are the figures of both models, of `group` where the assertion is
     about the worst group, and `decision` holds the estimate, bounds and margin of their change
-    (larger is worse). `contrast` says what of a group was judged: its own change (`worst`), against
+    (larger is worse). `contrast` says what of a group counts: its own change (`worst`), against
     the others (`rest`, `pairs`) or a ratio; empty where groups were not. `test` names the function
     that made the assertion. `is_ratio`: they are perplexities, and the decision is in nats per
     token. `noise` is the change of the same figure between two runs of the dense model, None
@@ -129,8 +129,8 @@ class Verdict:
         return self.outcome is Outcome.PASS
 
     @property
-    def n_judged(self) -> int:
-        """Number of items behind the figures, of the context or group that was judged."""
+    def n_items(self) -> int:
+        """Number of items behind the figures, of the context or group that counts."""
         return self.decision.n_items if self.decision else self.n_scored
 
     @property
@@ -146,13 +146,13 @@ class Verdict:
 
     @property
     def change(self) -> float | None:
-        """Compressed - dense as it was judged, corrected for the scorer's errors where known."""
+        """Compressed - dense as it was decided, corrected for the scorer's errors where known."""
         if self.decision is None:
             return None
         return -self.decision.estimate if self.higher_is_better else self.decision.estimate
 
     @property
     def name(self) -> str:
-        """The measurement, with the aspect judged and the group that decides, if any."""
+        """The measurement, with the aspect and the group that decides, if any."""
         group = f"[{self.group}]" if self.group else ""
         return " ".join(word for word in (self.measurement, self.aspect, group) if word)

@@ -57,7 +57,7 @@ def _why(verdict: Verdict) -> str:
         )
     return (
         f"the true change lies between {low} and {high}; the margin is {margin(verdict)}, so "
-        f"it may be on either side ({verdict.n_judged} of {verdict.n_asked} items were judged)."
+        f"it may be on either side ({verdict.n_items} of {verdict.n_asked} items were judged)."
     )
 
 

@@ -44,7 +44,7 @@ def _texts(verdict: Verdict) -> dict[str, str]:
         "upper": _number(high if decided else None),
         "margin": _number(verdict.margin),
         "higher_is_better": str(verdict.higher_is_better).lower(),
-        "n_judged": str(verdict.n_judged),
+        "n_items": str(verdict.n_items),
         "n_scored": str(verdict.n_scored),
         "n_asked": str(verdict.n_asked),
         "n_suite": str(verdict.n_suite),

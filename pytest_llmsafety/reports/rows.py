@@ -115,7 +115,7 @@ def _figures(verdict: Verdict, *, with_noise: bool) -> list[str]:
         *([noise(verdict)] if with_noise else []),
         _interval(verdict),
         margin(verdict),
-        f"{verdict.n_judged}/{verdict.n_suite or verdict.n_asked}",
+        f"{verdict.n_items}/{verdict.n_suite or verdict.n_asked}",
         f"{verdict.outcome.value} {qualifier(verdict)}".rstrip(),
     ]
 
@@ -135,7 +135,7 @@ def qualifier(verdict: Verdict) -> str:
     """Return the suite scope and the number of the look of an outcome, in brackets."""
     parts = []
     if verdict.scope == "suite" and verdict.outcome is not Outcome.INCONCLUSIVE:
-        parts.append(f"these {verdict.n_judged:,}")
+        parts.append(f"these {verdict.n_items:,}")
     if verdict.look > 1:
         parts.append(f"look {verdict.look}")
     return f"({', '.join(parts)})" if parts else ""

@@ -57,7 +57,7 @@ def decide_mean(
         worst: largest change of an unseen unit, when known. When None: the support, and for less
             than 120 clusters an assumption that the decision states. Pass `support[1]` to assume
             nothing.
-        scorer_accuracy: how often the scorer errs, to judge the true change (see `ScorerAccuracy`).
+        scorer_accuracy: how often the scorer errs; the margin is then one of the true change.
 
     Raises:
         StatisticsError: NaN, empty, mismatched or out-of-support values; a margin, support,
@@ -92,7 +92,7 @@ def decide_units(units: Units, criterion: Criterion, unseen: Unseen) -> Decision
         return census(units, criterion)
     if not math.isfinite(unseen.worst - unseen.best):
         msg = (
-            "one unit of an unbounded statistic has no spread to judge by. Expected at least 2, "
+            "one unit of an unbounded statistic has no spread. Expected at least 2, "
             f"and {MIN_CLUSTERS} to decide. Measure more documents."
         )
         raise StatisticsError(msg)

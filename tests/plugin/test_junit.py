@@ -16,7 +16,7 @@ UNDECIDED = {
     "llmsafety.outcome": "INCONCLUSIVE", "llmsafety.dense": "0.1", "llmsafety.compressed": "0.11",
     "llmsafety.delta": "0.01", "llmsafety.lower": "0", "llmsafety.upper": "0.02",
     "llmsafety.margin": "0.01", "llmsafety.higher_is_better": "false",
-    "llmsafety.n_judged": "200",
+    "llmsafety.n_items": "200",
     "llmsafety.n_scored": "200", "llmsafety.n_asked": "200", "llmsafety.n_suite": "0",
 }  # fmt: skip
 

@@ -63,7 +63,7 @@ def test_a_missing_score_ends_the_asking():
     assert "1 of" in verdict.reasons[0]
 
 
-def test_a_narrow_margin_is_judged_at_once():
+def test_a_narrow_margin_is_decided_at_once():
     """Where a sequential test could not pass identical outputs in time, n is fixed."""
     verdict = assess_mean(lazy(same)[0], Claim(0.0015))
     assert (verdict.outcome, verdict.n_asked) == (Outcome.PASS, 3000)

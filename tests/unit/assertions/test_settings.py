@@ -147,7 +147,7 @@ def test_a_custom_assertion_takes_them_without_doing_anything() -> None:
     assert own(named, margins=Margins(flags=(("qa.silence", 0.3),))).margin == 0.3
 
 
-def test_a_judge_that_decides_by_another_claim_is_refused() -> None:
+def test_a_function_that_decides_by_another_claim_is_refused() -> None:
     """A function may not replace the margin, the confidence or the scope that the run states."""
 
     def stubborn(measured: Any, claim: Claim) -> Verdict:
