@@ -29,7 +29,7 @@ class Cache:
     """
 
     def __init__(self, path: Path | str | None) -> None:
-        """Open or create the store. Raises CacheError for a file that is no such store."""
+        """Open or create the store. Raises CacheError for any other file."""
         self.path = None if path is None else Path(path)
         self._lock = threading.Lock()
         with self._explained():

@@ -89,8 +89,8 @@ class DenseSource:
         ]
         if different:
             message = (
-                f"the {self.name} does not match this run, so its answers may not be those of the "
-                f"dense model here: {'; '.join(different)}. Run where these are the same, or write "
+                f"the {self.name} does not match this run, so the dense model here may answer "
+                f"otherwise: {'; '.join(different)}. Run where these are the same, or write "
                 f"the baseline again here with {UPDATE}."
             )
             raise BaselineError(message)

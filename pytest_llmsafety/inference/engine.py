@@ -409,7 +409,7 @@ def _changed(paths: Sequence[Path]) -> ModelError:
     """Return the error for files that another program wrote to during the run."""
     more = f" and {len(paths) - 1} more files" if len(paths) > 1 else ""
     return ModelError(
-        f"'{paths[0]}'{more} changed while the run was going, so its answers would be those of two "
+        f"'{paths[0]}'{more} changed while the run was going, so its answers would come from two "
         "different models. Nothing was stored since. Expected files that stay as they are until "
         "the run ends: write a new model into a folder of its own, and run again."
     )

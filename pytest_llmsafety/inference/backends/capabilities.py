@@ -25,7 +25,7 @@ WINDOWS = ("sliding_window", "window_size", "attention_window_size", "local_atte
 
 
 class Runs(Protocol):
-    """What a probe needs of a decoder; `forward` is that of `decoder.Decoder`."""
+    """The part of `decoder.Decoder` that these functions use."""
 
     model: PreTrainedModel
     vocabulary: int

@@ -294,7 +294,7 @@ def _checked(key: str) -> str:
 
 
 def _named(refusal: str) -> set[str]:
-    """Return the parameters that the endpoint refuses, as those of reasoning models do."""
+    """Return the parameters that an endpoint refuses, such as one for reasoning models."""
     found = {"max_tokens"} if "max_completion_tokens" in refusal else set()
     return found | ({"temperature"} if "temperature" in refusal else set())
 
@@ -311,7 +311,7 @@ def _read(answer: Any) -> Generation:  # noqa: ANN401 - whatever the endpoint sa
             text = f"<think>{thought}"  # a server that tells thoughts apart, and nothing but those
     except (KeyError, IndexError, TypeError, AttributeError) as error:
         message = (
-            f"the endpoint's answer is no chat completion ({error!r}): {str(answer)[:SHOWN]}. "
+            f"the endpoint's answer is not a chat completion ({error!r}): {str(answer)[:SHOWN]}. "
             f"{EXPECTED}"
         )
         raise EndpointError(message) from error

@@ -138,8 +138,8 @@ class HuggingFaceBackend(Backend):
     def answer(self, requests: Sequence[Request]) -> Iterator[Batch]:
         """Answer every request once: loglikelihoods, distributions, then texts, in batches.
 
-        Raises BaselineError where the dense model is in a baseline, and a request is to be read in
-        its tokens, which are not those of this checkpoint.
+        Raises BaselineError in a baseline run, where a request has to be read in the dense model's
+        tokens and this checkpoint has other ones.
         """
         if not all(isinstance(one, Generate) and one.as_deployed for one in requests):
             self._check_tokenizer()

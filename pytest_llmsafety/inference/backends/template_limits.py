@@ -56,7 +56,7 @@ def check_arithmetic(template: str) -> None:
     """Raise EndlessTemplateError for powers, and for products with a huge number.
 
     These are computed in one step, which cannot be stopped and may take all memory. Stars before
-    arguments (`f(*values, **named)`) are no arithmetic.
+    arguments (`f(*values, **named)`) are not arithmetic.
     """
     from jinja2 import Environment
     from jinja2.exceptions import TemplateError

@@ -39,7 +39,7 @@ BEGUN = 32
 def without_thoughts(generation: Generation, think_end: str = "") -> Generation:
     """Return a response whose texts are answers alone, without the thoughts before them.
 
-    A text that never leaves its thought is no answer: the response then has a problem and no text.
+    A text without an answer after its thought gives a response with a problem and no text.
     `think_end` is what ends a thought where it is none of TAGS; without it in a text, the whole
     text is a thought.
     """

@@ -68,8 +68,8 @@ def check_words(tokenizer: PreTrainedTokenizerBase, ids: dict[str, list[int]]) -
     """Raise ModelError unless the tokens of each text give its letters and digits back.
 
     Case, accents, spaces and marks may change. A rare character that the tokenizer does not know
-    is no error; whole words are. What the text spells like a special token (`<unk>` in WikiText)
-    is left out on both sides.
+    may be lost; whole words may not. Text that is spelled like a special token (`<unk>` in
+    WikiText) is left out on both sides.
     """
     specials = [token for token in tokenizer.all_special_tokens if any(map(str.isalnum, token))]
     special_ids = set(tokenizer.all_special_ids)

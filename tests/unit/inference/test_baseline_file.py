@@ -1,4 +1,4 @@
-"""The file of a baseline: the same bytes for the same contents, and no other file is taken."""
+"""The file of a baseline: the same bytes for the same contents, and any other file is refused."""
 
 from __future__ import annotations
 
@@ -179,7 +179,7 @@ def test_permissions_and_links_stay(tmp_path):
 
 @pytest.mark.parametrize("scheme", ["", "file://", "local://"])
 def test_a_full_disk_leaves_the_old_file(tmp_path, monkeypatch, scheme):
-    """What is written beside the old file is gone, and the error says why."""
+    """What was written next to the old file is gone, and the error says why."""
     path = tmp_path / "b.json.gz"
     write(f"{scheme}{path}", WHOLE)
 

@@ -1,4 +1,4 @@
-"""The cache: what was stored is there, damage is never taken for absence."""
+"""The cache: what was stored is there, and a damaged entry never counts as absent."""
 
 from __future__ import annotations
 

@@ -79,7 +79,7 @@ def test_answers_of_the_cache_are_kept_too():
 
 
 @pytest.mark.parametrize(
-    ("field", "told"),
+    ("field", "message"),
     [
         (
             {"model": "other"},
@@ -88,12 +88,12 @@ def test_answers_of_the_cache_are_kept_too():
         ({"versions": (("torch", "1"),)}, "version of torch: 1 in the baseline, "),
     ],
 )
-def test_another_dense_arm_is_refused(baseline, field, told):
+def test_another_dense_arm_is_refused(baseline, field, message):
     """The message names the field that differs, then and now."""
     engine = engine_with(replace(baseline, identity=replace(baseline.identity, **field)))
     with pytest.raises(BaselineError) as caught:
         engine.answer(PAIR.dense, ASKED)
-    assert told in str(caught.value)
+    assert message in str(caught.value)
     assert "--llmsafety-update-baseline" in str(caught.value)
 
 

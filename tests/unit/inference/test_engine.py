@@ -136,15 +136,15 @@ def test_another_seed_compresses_anew(calls, tmp_path):
     assert calls["int4", REQUESTS[0]] == 2
 
 
-@pytest.mark.parametrize("told", [False, True])
-def test_memory_for_one_model_only(calls, *, told):
+@pytest.mark.parametrize("one_model", [False, True])
+def test_memory_for_one_model_only(calls, *, one_model):
     """Where both do not fit, or may not, the other is freed before the next is loaded."""
     living, most = set(), []
 
     class Tight(telling(calls)):
         @staticmethod
         def fits(_arm):
-            return told or not living
+            return one_model or not living
 
         def __init__(self, arm, settings):
             super().__init__(arm, settings)
@@ -155,8 +155,8 @@ def test_memory_for_one_model_only(calls, *, told):
             living.discard(self.arm.name)
 
     engine = Engine(Cache(None), backend=Tight)
-    engine.one_model = told
-    assert engine.crowded is told
+    engine.one_model = one_model
+    assert engine.crowded is one_model
     engine.answer(PAIR.dense, REQUESTS)
     engine.answer(PAIR.compressed, REQUESTS)
     assert living == {"int4"}
@@ -326,10 +326,10 @@ def test_a_bar_shows_what_runs():
 
 def test_a_log_has_a_line_now_and_then():
     """It tells which model answers and how far it is; before the first minute nothing."""
-    told, silent = io.StringIO(), io.StringIO()
-    for log in (Log(told, who="gw1", seconds=0), Log(silent)):
+    shown, silent = io.StringIO(), io.StringIO()
+    for log in (Log(shown, who="gw1", seconds=0), Log(silent)):
         Engine(Cache(None), backend=FakeBackend, progress=log).answer(PAIR.compressed, REQUESTS)
-    assert told.getvalue().endswith("\nllmsafety gw1: made-up int4: 40 of 40 requests\n")
+    assert shown.getvalue().endswith("\nllmsafety gw1: made-up int4: 40 of 40 requests\n")
     assert not silent.getvalue()
     log.note("out of memory")
     assert silent.getvalue() == "\nllmsafety: out of memory\n"

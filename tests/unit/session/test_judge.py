@@ -35,8 +35,8 @@ def test_an_endpoint_is_asked_once_for_a_cache(engine):
     """Equal questions are one, and a second session of the same cache asks nothing."""
     with standing(str.upper) as stand:
         for _ in range(2):
-            told = judge_client(f"{stand.url}#m", engine, MODEL)(ASKED)
-            assert [answer.texts for answer in told] == [("ONE",), ("TWO",), ("ONE",)]
+            answers = judge_client(f"{stand.url}#m", engine, MODEL)(ASKED)
+            assert [answer.texts for answer in answers] == [("ONE",), ("TWO",), ("ONE",)]
         assert len(stand.asked) == 2
 
 
@@ -104,9 +104,9 @@ def test_the_key_comes_from_the_environment(engine, monkeypatch):
 
 def test_a_local_judge_is_asked_through_the_engine(engine):
     """Its answers are those of the model itself, cached under its own digest."""
-    told = judge_client("org/judge", engine, MODEL)(ASKED[:2])
+    answers = judge_client("org/judge", engine, MODEL)(ASKED[:2])
     (direct,) = {arm for arm in engine._loaded if arm.model.name == "org/judge"}
-    assert told == engine.answer(direct, ASKED[:2])
+    assert answers == engine.answer(direct, ASKED[:2])
     assert engine.models_loaded == 1
 
 
@@ -142,9 +142,9 @@ def says(text, *, finished=True):
 def test_a_judge_is_asked_one_question_on_trial():
     """Where its answer is no verdict the others are not asked, and all say why."""
     judge = Scripted(lambda _: says("I like them both."))
-    told = TrialFirst(judge, ChatSettings())
+    ask = TrialFirst(judge, ChatSettings())
     for _ in range(2):
-        (problem,) = {answer.problem for answer in told(ASKED)}
+        (problem,) = {answer.problem for answer in ask(ASKED)}
         assert problem == (
             "one question was asked on trial, and the others were not, because no verdict in the "
             "judge's answer: ...'I like them both.'"

@@ -107,10 +107,10 @@ def test_items_are_asked_or_refused_by_name(metric, item, monkeypatch):
         assert scored(made, items[0]).problem == ""
         return
     refused = f"{name} cannot be measured on {dataset}: "
-    with pytest.raises(ConfigurationError, match=refused) as told:
+    with pytest.raises(ConfigurationError, match=refused) as caught:
         asked(name, dataset)
     names = " or ".join(one.__name__ for one in get_args(takes) or (takes,))
-    assert f"needs {names}. " in str(told.value)
+    assert f"needs {names}. " in str(caught.value)
     given = {
         one: read for one, read in READERS.items() if one in METRICS.load(metric).__match_args__
     }
@@ -133,10 +133,10 @@ def test_items_are_asked_or_refused_by_name(metric, item, monkeypatch):
 )
 def test_a_data_set_that_does_not_fit_is_answered_with_those_that_do(name, dataset, fitting):
     """The way out is another data set, not the measurement that was asked for."""
-    with pytest.raises(ConfigurationError) as told:
+    with pytest.raises(ConfigurationError) as caught:
         asked(name, dataset)
-    assert f" {fitting}" in str(told.value).partition("Data sets that fit:")[2]
-    assert f'measure("{name}", dataset="...")' in str(told.value)
+    assert f" {fitting}" in str(caught.value).partition("Data sets that fit:")[2]
+    assert f'measure("{name}", dataset="...")' in str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -54,8 +54,8 @@ def test_workers_share_the_threads(workers, specs, model, share, monkeypatch):
     """Eight threads go to those that compute at a time; the built-in model takes one."""
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     monkeypatch.setattr(torch, "get_num_threads", lambda: 8)
-    told = []
-    monkeypatch.setattr(torch, "set_num_threads", told.append)
+    threads = []
+    monkeypatch.setattr(torch, "set_num_threads", threads.append)
     options = Options(
         model=ModelSpec.parse(model),
         compressions=CompressionSpec.parse_list(specs),
@@ -64,20 +64,20 @@ def test_workers_share_the_threads(workers, specs, model, share, monkeypatch):
     resources = Resources(options)
     resources.share_threads()
     resources.share_threads()
-    assert told == [share]
+    assert threads == [share]
     resources.close()
-    assert told == [share, 8]
+    assert threads == [share, 8]
 
 
 def test_threads_that_the_user_set_are_kept(monkeypatch):
     """OMP_NUM_THREADS counts for each worker as it is."""
     monkeypatch.setenv("OMP_NUM_THREADS", "3")
-    told = []
-    monkeypatch.setattr(torch, "set_num_threads", told.append)
+    threads = []
+    monkeypatch.setattr(torch, "set_num_threads", threads.append)
     resources = Resources(Options(model=ModelSpec.parse("phantom"), workers=2))
     resources.share_threads()
     resources.close()
-    assert told == []
+    assert threads == []
 
 
 def test_unknown_measurement_names_the_known_ones():
@@ -175,7 +175,7 @@ def test_a_packaged_set_can_be_named_without_core():
 
 
 def test_core_is_refused_for_the_built_in_model():
-    """It knows no English, and its own sets are not quietly taken instead."""
+    """It knows no English, and its own sets do not replace them silently."""
     resources = Resources(Options(model=ModelSpec.parse("phantom"), core=True))
     with pytest.raises(ConfigurationError, match="knows its own world alone"):
         resources.preflight([CompressionSpec.parse("int8")])

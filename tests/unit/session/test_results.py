@@ -15,10 +15,10 @@ from tests.stand_ins.random_models import letter_tokenizer, random_model
 
 def test_the_versions_of_what_is_installed_are_told():
     """What computes, reads or scores is named with its version; what is not there is left out."""
-    told = dict(SafetySession(Options()).run(0).versions)
-    assert {"torch", "tokenizers", "numpy", "scipy", "datasets"} <= told.keys()
-    assert told["numpy"] == version("numpy")
-    absent = [name for name in PACKAGES if name not in told]
+    versions = dict(SafetySession(Options()).run(0).versions)
+    assert {"torch", "tokenizers", "numpy", "scipy", "datasets"} <= versions.keys()
+    assert versions["numpy"] == version("numpy")
+    absent = [name for name in PACKAGES if name not in versions]
     assert not [name for name in absent if name in {dist.name for dist in distributions()}]
 
 
@@ -40,8 +40,8 @@ def test_a_report_names_the_files_as_they_were_when_the_run_began(tmp_path, caps
     weights.write_bytes(weights.read_bytes()[:-1] + b"!")
     assert session.finish(0) == 4
     assert "changed while the run was going" in capsys.readouterr().err
-    told = json.loads((tmp_path / "report" / "report.json").read_text("utf-8"))
-    assert told["models"] == {str(folder): before}
+    report = json.loads((tmp_path / "report" / "report.json").read_text("utf-8"))
+    assert report["models"] == {str(folder): before}
 
 
 def test_tests_can_be_put_into_an_order():

@@ -45,7 +45,7 @@ def test_a_scorer_that_nothing_reads_or_knows_is_an_error():
 
 
 def test_regard_without_a_classifier_says_how_to_name_one():
-    """No other scorer is taken in its place, not even the option's."""
+    """No other scorer replaces it, not even the option's."""
     recipe = MEASUREMENTS["regard"]
     with pytest.raises(ScorerError, match=r'measure\("regard", scorer="classifier:'):
         SessionScorers(REAL, "vader").choose("regard", recipe.scorer, None)

@@ -17,8 +17,8 @@ MISTAKE = RuntimeError("shape mismatch")
 
 def budget(tokens=64, padding=16, notes=None):
     """Return a budget for a vocabulary of 100."""
-    told = notes if notes is not None else []
-    return Budget(tokens, 100, padding=padding, note=told.append)
+    kept = notes if notes is not None else []
+    return Budget(tokens, 100, padding=padding, note=kept.append)
 
 
 @settings(deadline=None)

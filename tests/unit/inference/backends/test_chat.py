@@ -35,8 +35,8 @@ def tokenizer():
 
 def prompt_ids(tokenizer, requests):
     """The tokens that a model reads of each request."""
-    voice = ChatFormats(tokenizer, frozenset()).dense(chat=any(one.chat for one in requests))
-    return [read.ids for read in voice.rendered(requests)]
+    chat_format = ChatFormats(tokenizer, frozenset()).dense(chat=any(one.chat for one in requests))
+    return [read.ids for read in chat_format.rendered(requests)]
 
 
 def test_a_conversation_is_what_transformers_makes_of_it(tokenizer):
@@ -56,7 +56,7 @@ def test_a_conversation_is_what_transformers_makes_of_it(tokenizer):
 
 
 def test_other_requests_are_not_touched(tokenizer):
-    """A plain prompt beside a conversation is encoded as ever."""
+    """A plain prompt next to a conversation is encoded as without one."""
     plain, _ = prompt_ids(tokenizer, [Generate("Why?"), TWO_TURNS])
     assert plain == tokenizer("Why?")["input_ids"]
 
@@ -191,14 +191,14 @@ def test_a_short_request_is_not_looked_for_in_the_template(tokenizer):
 def test_a_conversation_is_not_cut(tokenizer):
     """Its start token and system prompt would go first; it gets no answer and says why."""
     long = Generate("so " * 30, max_new_tokens=8, chat=True)
-    told = spoken(tokenizer, long)
-    assert told.texts == ()
-    assert "a conversation of" in told.problem
+    answer = spoken(tokenizer, long)
+    assert answer.texts == ()
+    assert "a conversation of" in answer.problem
     assert spoken(tokenizer, replace(long, chat=False)).tokens_cut > 0
 
 
 def test_a_plain_dialogue_ends_where_the_user_would_speak_again():
     """Otherwise the answer runs on into turns that nobody took."""
-    voice = ChatFormat(letter_tokenizer(), None)
-    assert voice.stopped(Generate("Hi", chat=True)).stop == ("\n\nUser:",)
-    assert voice.stopped(Generate("Hi")).stop == ()
+    chat_format = ChatFormat(letter_tokenizer(), None)
+    assert chat_format.stopped(Generate("Hi", chat=True)).stop == ("\n\nUser:",)
+    assert chat_format.stopped(Generate("Hi")).stop == ()

@@ -66,7 +66,7 @@ def test_the_places_are_those_of_a_likelihood():
 
 
 def test_nothing_is_left_of_a_whole_vocabulary():
-    """With all tokens told of there is no rest; more than all cannot be told."""
+    """With all tokens listed there is no rest; no more than all are listed."""
     (answer,) = ask(random_model("llama"), [NextTokens("Why?", top=1000)])
     assert answer.rest == (None,) * 4
     assert {len(row) for row in answer.ids} == {VOCABULARY}
@@ -87,7 +87,7 @@ def test_the_window_ends_what_is_read():
     ],
 )
 def test_what_cannot_be_told_is_a_problem(request_, problem):
-    """Other places and unknown tokens are sentences, and do not stop the texts beside them."""
+    """Other places and unknown tokens are sentences, and do not stop the other texts."""
     refused, good = ask(random_model("llama"), [request_, NextTokens("Why?")])
     assert problem in refused.problem
     assert refused == Distributions(problem=refused.problem)

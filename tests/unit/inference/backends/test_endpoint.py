@@ -27,8 +27,8 @@ def answers(stand, count=1, **settings):
     """What the stand-in says to so many requests, and how long the pauses were."""
     pauses = []
     endpoint = Endpoint(stand.url, "judge", pause=pauses.append, timeout_s=5, **settings)
-    told = dict(endpoint.answer([ASKED] * count))
-    return [told[i] for i in range(count)], pauses
+    found = dict(endpoint.answer([ASKED] * count))
+    return [found[i] for i in range(count)], pauses
 
 
 def test_a_request_is_a_chat_completion():
@@ -77,9 +77,9 @@ def test_the_endpoint_may_say_how_long_to_wait():
 def test_an_endpoint_that_stays_silent_leaves_problems():
     """Each attempt is used up once; the other requests are not sent, and none has a text."""
     with standing(str.upper, *[(503, {})] * 100) as stand:
-        told, pauses = answers(stand, count=40, attempts=3)
-    assert all(answer.texts == () for answer in told)
-    assert "no answer in 3 attempts (HTTP 503: busy)" in told[0].problem
+        found, pauses = answers(stand, count=40, attempts=3)
+    assert all(answer.texts == () for answer in found)
+    assert "no answer in 3 attempts (HTTP 503: busy)" in found[0].problem
     assert len(stand.asked) <= 4 * 3
     assert set(pauses) == {1.0, 2.0}
 
@@ -153,10 +153,10 @@ def test_without_the_client_the_extra_is_named(monkeypatch):
 
 
 def test_json_of_another_kind_is_an_error():
-    """An address that is no chat completion says what was expected."""
+    """An answer that is not a chat completion says what was expected."""
     with (
         standing(str.upper, '{"detail": "hello"}') as stand,
-        pytest.raises(EndpointError, match=r"no chat completion.*hello.*up to /v1"),
+        pytest.raises(EndpointError, match=r"not a chat completion.*hello.*up to /v1"),
     ):
         answers(stand)
 
@@ -244,11 +244,11 @@ def test_a_key_that_is_echoed_is_replaced(spelled, where):
     with standing(lambda _: f"[[A]] {spelled}.", *faults[where]) as stand:
         try:
             ((answer,), _) = answers(stand, key=KEY)
-            told = str(answer)
+            found = str(answer)
         except EndpointError as error:
-            told = str(error)
-    assert "***" in told
-    assert not re.search(re.escape(spelled), told, re.IGNORECASE)
+            found = str(error)
+    assert "***" in found
+    assert not re.search(re.escape(spelled), found, re.IGNORECASE)
 
 
 @pytest.mark.parametrize("key", ["sk-1\r\nX-Other: 1", "schlüssel", "two words"])

@@ -61,11 +61,11 @@ def test_an_answer_that_length_cut_off_at_its_start_has_not_begun():
 
 def test_a_text_that_is_all_thought_is_a_problem_with_its_remedies():
     """No text is left of it, and the reason says how to get an answer."""
-    told = without_thoughts(CUT)
-    assert told.texts == ()
-    assert "all thought (cut off after 64 tokens)" in told.problem
+    answer = without_thoughts(CUT)
+    assert answer.texts == ()
+    assert "all thought (cut off after 64 tokens)" in answer.problem
     for flag in ("answer-tokens", "judge-tokens", "template-arg"):
-        assert f"--llmsafety-{flag}" in told.problem
+        assert f"--llmsafety-{flag}" in answer.problem
 
 
 def test_one_sample_without_an_answer_leaves_none():
@@ -89,6 +89,6 @@ def test_the_engine_hands_out_answers(chat):
     engine = Engine(Cache(None), backend=backend)
     arm = Arm(ModelSpec("org/name"))
     for _ in range(2):
-        (told,) = engine.answer(arm, [Generate("Hi", chat=chat)])
-        assert told.texts == (("b",) if chat else ("<think>a</think>b",))
+        (answer,) = engine.answer(arm, [Generate("Hi", chat=chat)])
+        assert answer.texts == (("b",) if chat else ("<think>a</think>b",))
     engine.close()

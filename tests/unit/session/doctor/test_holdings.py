@@ -64,8 +64,8 @@ def test_detoxify_needs_weights_and_the_config_of_its_base(
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     cached: dict[str, str] = {}
     monkeypatch.setattr("huggingface_hub.try_to_load_from_cache", lambda name, _: cached.get(name))
-    told = "detoxify:original (weights, config of bert-base-uncased)"
-    assert told in named_missing()
+    missing = "detoxify:original (weights, config of bert-base-uncased)"
+    assert missing in named_missing()
     weights = tmp_path / "hub" / "checkpoints" / RELEASES["original"].rpartition("/")[2]
     weights.parent.mkdir(parents=True)
     weights.touch()

@@ -32,7 +32,7 @@ def model(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("free", "told"),
+    ("free", "line"),
     [
         (14_000_000, "fits twice: "),  # 4 MB of weights, and 2.5 times as much to compress
         (13_999_999, "fits once: "),
@@ -41,13 +41,13 @@ def model(tmp_path: Path) -> Path:
     ],
 )
 def test_room_follows_the_rule_of_the_engine(
-    model: Path, monkeypatch: pytest.MonkeyPatch, free: int, told: str
+    model: Path, monkeypatch: pytest.MonkeyPatch, free: int, line: str
 ) -> None:
     """Weights times 3.5 for both models, times 2.5 for one that is compressed."""
     monkeypatch.setattr(machine, "free_bytes", lambda _: free)
     lines = list(machine.room(ModelSpec(str(model)), ()))
     assert lines[0] == f"{model}: 1,000,000 values, 0.00 GB as float32 on cpu"
-    assert lines[1].startswith(told)
+    assert lines[1].startswith(line)
 
 
 def test_room_on_a_gpu_is_that_of_the_gpu(model: Path) -> None:
