@@ -63,7 +63,7 @@ HUB_ERRORS = [
 
 @pytest.mark.parametrize(("make", "words"), HUB_ERRORS)
 def test_each_hub_failure_says_what_to_do(monkeypatch, make, words):
-    """Gated, missing, misspelt and unreachable models are told apart."""
+    """Gated, missing, misspelt and unreachable models have errors of their own."""
 
     def raises(*_args, **_kwargs):
         raise make()

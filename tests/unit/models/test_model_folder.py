@@ -67,7 +67,7 @@ def test_pickled_weights_are_refused_with_a_way_out(folder):
 
 
 def test_folder_without_weights_is_refused(folder):
-    """A folder that holds no weights at all is told from a pickled one."""
+    """A folder without any weights has an error of its own."""
     (folder / "model.safetensors").unlink()
     fails(folder, "has no weights", "Expected model.safetensors")
 
@@ -187,8 +187,10 @@ def test_codes_without_a_format_are_refused(folder, dtype):
 @pytest.mark.parametrize("part", ["quantization_config", "text_config"])
 def test_an_unknown_format_is_refused(folder, part):
     """Loading would skip a format that it does not know, and read codes as weights."""
-    told = {"quant_method": "modelopt"}
-    config = {part: told if part == "quantization_config" else {"quantization_config": told}}
+    settings = {"quant_method": "modelopt"}
+    config = {
+        part: settings if part == "quantization_config" else {"quantization_config": settings}
+    }
     (folder / "config.json").write_text(json.dumps(config))
     fails(folder, "the format 'modelopt'", "transformers does not read")
 

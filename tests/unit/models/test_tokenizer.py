@@ -29,9 +29,9 @@ def folder(tmp_path):
 def edit(folder, change):
     """Change tokenizer.json."""
     path = folder / "tokenizer.json"
-    told = json.loads(path.read_text())
-    change(told)
-    path.write_text(json.dumps(told))
+    tokenizer_json = json.loads(path.read_text())
+    change(tokenizer_json)
+    path.write_text(json.dumps(tokenizer_json))
 
 
 def different(folder):
@@ -40,30 +40,32 @@ def different(folder):
     return {name for name in mine | theirs if mine.get(name) != theirs.get(name)}
 
 
-def last_merge(told):
+def last_merge(tokenizer_json):
     """Leave out the last merge."""
-    told["model"]["merges"].pop()
+    tokenizer_json["model"]["merges"].pop()
 
 
-def another_token(told):
+def another_token(tokenizer_json):
     """Add a token that no prompt holds."""
     token = {"id": 5000, "content": "<|unused|>", "single_word": False, "lstrip": False}
-    told["added_tokens"].append({**token, "rstrip": False, "normalized": False, "special": True})
+    tokenizer_json["added_tokens"].append(
+        {**token, "rstrip": False, "normalized": False, "special": True}
+    )
 
 
-def lower_case(told):
+def lower_case(tokenizer_json):
     """Put a normalizer in front, which no lower-case prompt shows."""
-    told["normalizer"] = {"type": "Lowercase"}
+    tokenizer_json["normalizer"] = {"type": "Lowercase"}
 
 
-def other_words(told):
+def other_words(tokenizer_json):
     """Split texts elsewhere."""
-    told["pre_tokenizer"] = {"type": "Whitespace"}
+    tokenizer_json["pre_tokenizer"] = {"type": "Whitespace"}
 
 
-def an_end(told):
+def an_end(tokenizer_json):
     """Put a token after each text."""
-    told["post_processor"]["single"].append({"SpecialToken": {"id": "<s>", "type_id": 0}})
+    tokenizer_json["post_processor"]["single"].append({"SpecialToken": {"id": "<s>", "type_id": 0}})
 
 
 @pytest.mark.parametrize(
@@ -82,14 +84,16 @@ def test_each_part_is_compared(folder, change, parts):
     assert different(folder) == parts
 
 
-def padded(told):
+def padded(tokenizer_json):
     """State of padding and truncation, and where a token lies in its text."""
-    told["truncation"] = {
+    tokenizer_json["truncation"] = {
         "direction": "Right", "max_length": 9, "strategy": "LongestFirst", "stride": 0,
     }  # fmt: skip
-    told["pre_tokenizer"]["trim_offsets"] = not told["pre_tokenizer"]["trim_offsets"]
-    told["decoder"] = None
-    told["model"]["continuing_subword_prefix"] = ""
+    tokenizer_json["pre_tokenizer"]["trim_offsets"] = not tokenizer_json["pre_tokenizer"][
+        "trim_offsets"
+    ]
+    tokenizer_json["decoder"] = None
+    tokenizer_json["model"]["continuing_subword_prefix"] = ""
 
 
 def test_what_says_nothing_about_tokens_is_left_out(folder):
@@ -123,7 +127,7 @@ def test_the_engine_compares_a_checkpoint_with_the_dense_model(folder):
 
 def test_a_tokenizer_with_dropout_is_refused(folder):
     """It splits a text anew each time; the error names the number to change."""
-    edit(folder, lambda told: told["model"].update(dropout=0.1))
+    edit(folder, lambda tokenizer_json: tokenizer_json["model"].update(dropout=0.1))
     with pytest.raises(ModelError, match=r'random \(BPE dropout 0\.1\).*"dropout": null'):
         load_tokenizer(folder)
 

@@ -44,7 +44,7 @@ def edited(folder, **changes):
 
 
 @pytest.mark.parametrize(
-    "told",
+    "settings",
     [
         GPTQ,
         {**GPTQ, "bits": 8},
@@ -56,22 +56,22 @@ def edited(folder, **changes):
         {**AUTO_ROUND, "packing_format": "auto_round:auto_awq"},
     ],
 )
-def test_the_values_of_the_codes_come_back(told, tmp_path):
+def test_the_values_of_the_codes_come_back(settings, tmp_path):
     """checkpoint:PATH of packed layers is the model that rtn with groups of 32 makes."""
     packed, model = tiny_llama(), tiny_llama()
-    save_packed(packed, tmp_path, told)
+    save_packed(packed, tmp_path, settings)
     spec = CompressionSpec.parse(f"checkpoint:{tmp_path}")
     check(spec)
     record = compress(model, spec)
     rounded = tiny_llama()
-    compress(rounded, f"rtn:{told['bits']}:g32")
+    compress(rounded, f"rtn:{settings['bits']}:g32")
     assert torch.equal(logits(model), logits(rounded))
     assert torch.equal(logits(model), logits(packed))
     assert len(record.layers_changed) == len(record.layers) == 14
-    assert told["bits"] < record.bits < told["bits"] + 3.5
+    assert settings["bits"] < record.bits < settings["bits"] + 3.5
     assert record.notes[0] == (
-        f"{told['quant_method']} checkpoint, dequantized: plain float32 layers ran, and no kernels "
-        "of a package"
+        f"{settings['quant_method']} checkpoint, dequantized: plain float32 layers ran, and no "
+        "kernels of a package"
     )
 
 
@@ -204,7 +204,7 @@ def test_packed_conv1d_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "told",
+    "settings",
     [
         {**GPTQ, "bits": 3},
         {**GPTQ, "dynamic": {"-:.*down.*": {}}},
@@ -213,11 +213,11 @@ def test_packed_conv1d_is_refused(tmp_path):
         {**AWQ, "bits": 8},
     ],
 )
-def test_other_layouts_say_what_to_install(told, tmp_path):
+def test_other_layouts_say_what_to_install(settings, tmp_path):
     """Before anything is loaded: codes of which the places are not known are not guessed at."""
     tiny_llama().save_pretrained(tmp_path)
     path = tmp_path / "config.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), "quantization_config": told}))
+    path.write_text(json.dumps({**json.loads(path.read_text()), "quantization_config": settings}))
     with pytest.raises(ConfigurationError, match=r"not installed: pip install .*gptqmodel"):
         check(CompressionSpec.parse(f"checkpoint:{tmp_path}"))
     with pytest.raises(ModelError, match=r"not installed: pip install .*gptqmodel"):

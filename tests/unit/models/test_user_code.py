@@ -22,7 +22,7 @@ def module(tmp_path, monkeypatch, request):
 
 
 def test_plain_code_raises_no_doubt(module):
-    """What only computes with installed packages is told by its code and their versions."""
+    """What only computes with installed packages is covered by its code and their versions."""
     name, path = module
     path.write_text("import math\nimport torch\nimport numpy as np\ndef prune(model): model.eval()")
     found = user_code(name)

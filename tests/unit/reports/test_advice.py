@@ -19,8 +19,8 @@ ASKING = ("raise --llmsafety-limit", "ask all", "larger data set")
 def advice(verdict: Verdict, **decision: Any) -> str:
     """What a verdict says after `Next:`, with these figures of its decision."""
     assert verdict.decision is not None
-    told = sentence(replace(verdict, decision=replace(verdict.decision, **decision)))
-    return told.partition("Next: ")[2]
+    text = sentence(replace(verdict, decision=replace(verdict.decision, **decision)))
+    return text.partition("Next: ")[2]
 
 
 @settings(max_examples=200, deadline=None)
@@ -33,20 +33,20 @@ def test_there_is_one_remedy_at_most(verdict: Verdict) -> None:
 
 def test_a_larger_limit_is_for_data_that_has_more() -> None:
     """The limit that would decide, where the data set holds so many; it is a further look."""
-    told = advice(replace(UNDECIDED, n_data=5000, n_suite=200, dataset="d"))
-    assert told.startswith("raise --llmsafety-limit to about 1,310: about 1,300 items decide it")
-    assert told.endswith("it is a further look at this gate, and is counted as one.")
-    told = advice(replace(UNDECIDED, n_data=5000, n_suite=200), sequential=True)
-    assert told.startswith("raise --llmsafety-limit to about 1,960")
+    text = advice(replace(UNDECIDED, n_data=5000, n_suite=200, dataset="d"))
+    assert text.startswith("raise --llmsafety-limit to about 1,310: about 1,300 items decide it")
+    assert text.endswith("it is a further look at this gate, and is counted as one.")
+    text = advice(replace(UNDECIDED, n_data=5000, n_suite=200), sequential=True)
+    assert text.startswith("raise --llmsafety-limit to about 1,960")
 
 
 def test_where_all_was_asked_it_is_not_to_ask_more() -> None:
     """All of a data set, or a data set that is too small whatever the limit."""
     for n_data, start in ((200, "a larger data set, all"), (900, "a larger data set"), (0, "more")):
-        told = advice(replace(UNDECIDED, n_data=n_data, n_suite=200, dataset="nq"))
-        assert told.startswith(f"use {start}"), n_data
-        assert "--llmsafety-limit" not in told
-        assert "about 1,300 items decide it" in told
+        text = advice(replace(UNDECIDED, n_data=n_data, n_suite=200, dataset="nq"))
+        assert text.startswith(f"use {start}"), n_data
+        assert "--llmsafety-limit" not in text
+        assert "about 1,300 items decide it" in text
 
 
 def test_too_few_clusters_ask_for_clusters() -> None:
@@ -76,9 +76,9 @@ def test_too_close_and_too_noisy_are_told_apart_from_too_few() -> None:
         {"n_needed_80": 100, "n_needed_half_80": 150},
         {"n_needed_80": None, "n_needed_half_80": None},
     ):
-        told = advice(UNDECIDED, **figures)
-        assert told.startswith("compress less; the change")
-        assert not any(word in told for word in ASKING)
+        text = advice(UNDECIDED, **figures)
+        assert text.startswith("compress less; the change")
+        assert not any(word in text for word in ASKING)
 
 
 def test_a_guards_remedy_is_the_only_one() -> None:
@@ -86,8 +86,8 @@ def test_a_guards_remedy_is_the_only_one() -> None:
     doubt = doubted(replace(PASS, n_data=9000), "it knows nothing", "use another data set")
     both = doubted(doubt, "and it is tired", "let it sleep")
     assert both.outcome is Outcome.INCONCLUSIVE
-    told = sentence(both)
-    assert told.endswith("it knows nothing. and it is tired. Next: use another data set.")
+    text = sentence(both)
+    assert text.endswith("it knows nothing. and it is tired. Next: use another data set.")
     assert "Next" not in sentence(doubted(PASS, "a guard of a third party"))
     assert "Next" not in sentence(replace(UNDECIDED, decision=None))
 

@@ -54,9 +54,9 @@ def test_new_and_missing_verdicts_are_counted():
     """What only one of the two judged is neither a change nor the same."""
     since = compared((OLD,), (OTHER,), file="b", digest="d")
     assert (since.new, since.gone, since.changed, since.same) == ((OTHER,), (OLD,), (), 0)
-    told = " ".join(lines(since, 80))
-    assert "new: qa under int4 PASS" in told
-    assert "1 of its verdicts were not judged" in told
+    text = " ".join(lines(since, 80))
+    assert "new: qa under int4 PASS" in text
+    assert "1 of its verdicts were not judged" in text
 
 
 def test_several_of_the_same_are_paired_in_order():
@@ -88,7 +88,7 @@ def test_a_file_that_names_no_tests_is_paired_as_ever():
 
 
 @pytest.mark.parametrize(
-    ("other", "told"),
+    ("other", "difference"),
     [
         ({"data_digest": "1b"}, "other data"),
         ({"dataset": "tiny"}, "other data"),
@@ -97,14 +97,14 @@ def test_a_file_that_names_no_tests_is_paired_as_ever():
         ({"scorer": "x", "n_items": 50}, "other scorer, items 300 -> 50"),
     ],
 )
-def test_what_was_measured_otherwise_is_told(other, told):
+def test_a_difference_in_measurement_is_named(other, difference):
     """Beside an outcome that changed, in the table, and as a number where none did."""
     since = compared((TESTED,), (replace(TESTED, outcome="FAIL", **other),), file="b", digest="d")
-    assert f", {told})" in lines(since, 300)[0]
+    assert f", {difference})" in lines(since, 300)[0]
     (row,) = table(since)
-    assert row[-1] == told
+    assert row[-1] == difference
     page = HtmlReport().render(Run((), 1, since=since))
-    assert f"<td>{escape(told)}</td>" in page
+    assert f"<td>{escape(difference)}</td>" in page
     alike = compared((TESTED,), (replace(TESTED, **other),), file="b", digest="d")
     counted = "1 as before (1 of them on other data, items or by another scorer)."
     assert lines(alike, 300) == [f"since the baseline d: nothing changed; {counted}"]
@@ -113,9 +113,9 @@ def test_what_was_measured_otherwise_is_told(other, told):
 
 def test_what_was_asked_beside_the_baseline_is_counted():
     """The hint says how to have it in the file next time."""
-    told = " ".join(lines(Since("b", "d", not_in_baseline=12), 80))
-    assert "12 answers of the dense model were not in the baseline" in told
-    assert "--llmsafety-update-baseline" in told
+    text = " ".join(lines(Since("b", "d", not_in_baseline=12), 80))
+    assert "12 answers of the dense model were not in the baseline" in text
+    assert "--llmsafety-update-baseline" in text
 
 
 def test_the_first_baseline_is_compared_with_nothing():
@@ -138,8 +138,8 @@ def test_a_row_holds_finite_figures_alone():
 def test_the_report_holds_it():
     """`baseline` of report.json is null without one."""
     run = Run((), 0, since=compared((OLD,), (NEW,), file="b", digest="d"))
-    told = json.loads(JsonReport().render(run))["baseline"]
-    assert [row["outcome"] for row in told["changed"][0]] == ["PASS", "FAIL"]
+    baseline = json.loads(JsonReport().render(run))["baseline"]
+    assert [row["outcome"] for row in baseline["changed"][0]] == ["PASS", "FAIL"]
     assert json.loads(JsonReport().render(Run((), 0)))["baseline"] is None
 
 

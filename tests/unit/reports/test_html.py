@@ -188,7 +188,7 @@ def on_groups(number: int, kind: Verdict) -> list[Verdict]:
 
 
 def test_a_large_run_gives_up_groups_before_verdicts(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every verdict keeps its row, the page is drawn once, and says what is not told in full."""
+    """Every verdict keeps its row, the page is drawn once, and says which details are left out."""
     drawings = []
     monkeypatch.setattr(
         "pytest_llmsafety.reports.html.drawing._for_the_page",

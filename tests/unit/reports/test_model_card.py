@@ -92,7 +92,7 @@ def test_folders_of_the_machine_stay_there() -> None:
 
 
 def test_two_compressions_of_one_name_keep_their_tables() -> None:
-    """Checkpoints of two folders are told apart before their folders are left out."""
+    """Checkpoints of two folders have distinct names before their folders are left out."""
     pair = [replace(VERDICT, compression=f"checkpoint:/{x}/small") for x in "ab"]
     run = Run((SafetyTest("t.py::a", "failed", "", tuple(pair)),), 1)
     assert ModelCard().render(run).count("### org/name under checkpoint:small") == 2

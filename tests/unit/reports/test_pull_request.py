@@ -90,7 +90,7 @@ def test_the_summary_of_a_run() -> None:
     ],
 )
 def test_the_headline_is_the_worst_that_was_found(given: Run, word: str) -> None:
-    """A failure that pytest was told to expect is still a FAIL, and nothing broken is a PASS."""
+    """A failure that a mark of pytest expects is still a FAIL, and nothing broken is a PASS."""
     assert Summary().render(given).splitlines()[0].endswith(f"Safety of compression: {word}")
 
 

@@ -33,7 +33,7 @@ def test_one_seed_has_no_spread() -> None:
 
 
 def test_a_replicate_without_a_decision_is_counted_only() -> None:
-    """Where one of them has no estimate the outcomes are told, and no numbers."""
+    """Where one of them has no estimate the outcomes are shown, and no numbers."""
     bare = replace(under(FAIL, 1), decision=None)
     assert spreads([under(PASS, 0), bare]) == [
         "wanda:0.5 over 2 calibration seeds: toxicity 1 PASS, 1 FAIL"

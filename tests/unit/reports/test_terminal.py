@@ -121,11 +121,11 @@ def test_the_worst_groups_stand_under_their_figures() -> None:
     lines = table([replace(FAIL, group="a:x", groups=groups)], width=120)
     assert lines[2].startswith("toxicity  ")
     assert lines[3] == "  worst of 3 groups: a:x +0.010, a:y +0.050"
-    told = replace(
+    verdict = replace(
         PASS, group="a:x", groups=groups, notes=("cut\x1b[2J",), assumptions=("that.",),
         reasons=("rests on 12 clusters",),
     )  # fmt: skip
-    assert table([told], width=120, verbose=True)[3:8] == [
+    assert table([verdict], width=120, verbose=True)[3:8] == [
         "  3 groups: a:x +0.010, a:y +0.050, a:z +0.040",
         f"  data: {PASS.dataset}",
         "  assumed: that.",
@@ -140,9 +140,9 @@ def test_a_group_beyond_the_margin_alone_is_told_so() -> None:
         UNDECIDED, group="a:x", groups=(GroupEvidence("a:x", 0.1, 0.13, DECISION),) * 8,
         decision=replace(DECISION, outcome=Outcome.INCONCLUSIVE, n_items=24),
     )  # fmt: skip
-    told = sentence(joint)
-    assert "margin of +0.010 on its own, but not after correction for looking at 8 groups" in told
-    assert "either side" not in told
+    text = sentence(joint)
+    assert "margin of +0.010 on its own, but not after correction for looking at 8 groups" in text
+    assert "either side" not in text
     assert "24/200" in table([joint], width=160)[2]
 
 
@@ -157,17 +157,17 @@ def test_too_few_clusters_are_no_matter_of_groups() -> None:
 def test_more_of_each_group_is_asked_for() -> None:
     """What decides is the smallest group."""
     small = GroupEvidence("a:y", 0.1, 0.13, replace(DECISION, n_units=18, n_items=18))
-    told = sentence(replace(UNDECIDED, group="a:x", groups=(small,)))
-    assert "about 1,300 items of each group decide it" in told
-    assert "(now a:y has 18 of the 200 asked)" in told
+    text = sentence(replace(UNDECIDED, group="a:x", groups=(small,)))
+    assert "about 1,300 items of each group decide it" in text
+    assert "(now a:y has 18 of the 200 asked)" in text
 
 
 def test_a_limit_is_told() -> None:
     """It is why fewer items were asked than the data set has."""
     test = SafetyTest("t.py::t[int4]", "passed", verdicts=(PASS,))
     run = Run((test,), 0, settings=(("limit", "60"),))
-    told = "--llmsafety-limit: at most 60 items a measurement."
-    assert told in summary(run, width=100, inconclusive="fail")
+    text = "--llmsafety-limit: at most 60 items a measurement."
+    assert text in summary(run, width=100, inconclusive="fail")
 
 
 def test_what_was_assumed_is_counted() -> None:
@@ -230,14 +230,14 @@ def test_a_policy_that_forgives_is_named() -> None:
     """It is said once something was forgiven, and not otherwise."""
     forgiven = Run((SafetyTest("t.py::a", "passed", "", (UNDECIDED,)),), 0)
     decided = Run((SafetyTest("t.py::a", "passed", "", (PASS,)),), 0)
-    told = summary(forgiven, width=80, inconclusive="pass")[-2:]
-    assert "--llmsafety-inconclusive=pass" in told[0]
-    assert told[1] == "  nothing was measured."
+    lines = summary(forgiven, width=80, inconclusive="pass")[-2:]
+    assert "--llmsafety-inconclusive=pass" in lines[0]
+    assert lines[1] == "  nothing was measured."
     assert "--llmsafety" not in "".join(summary(decided, width=80, inconclusive="pass"))
 
 
 def test_what_rounds_while_the_model_runs_has_no_bits_a_weight() -> None:
-    """A quantized cache leaves the weights, so neither their bits nor their size are told."""
+    """A quantized cache leaves the weights, so neither their bits nor their size are shown."""
     cache = replace(RECORD, bits=32.0, layers=(), cache_bits=9.0, notes=("keys in 8 bits",))
     title = table([replace(PASS, compression="kv:int8", record=cache)], width=180)[0]
     assert title == "org/name under kv:int8: 2 layers, weights as they were; keys in 8 bits"
@@ -270,15 +270,15 @@ def test_that_looks_are_not_counted_is_told() -> None:
     """Without a cache, or with one that takes no file, and not where they were counted."""
     asked = replace(PASS, n_data=200)
 
-    def told(verdict: Verdict, cache: str) -> str:
+    def shown(verdict: Verdict, cache: str) -> str:
         test = SafetyTest("t.py::a", "passed", "", (verdict,))
         lines = summary(Run((test,), 0, (("cache", cache),)), width=200, inconclusive="fail")
         return "\n".join(lines)
 
-    assert "looks are not counted: no cache." in told(asked, "")
-    assert "looks.sqlite in /ro cannot be read or written" in told(asked, "/ro")
-    assert "not counted" not in told(replace(asked, look=1), "/rw")
-    assert "not counted" not in told(PASS, "")
+    assert "looks are not counted: no cache." in shown(asked, "")
+    assert "looks.sqlite in /ro cannot be read or written" in shown(asked, "/ro")
+    assert "not counted" not in shown(replace(asked, look=1), "/rw")
+    assert "not counted" not in shown(PASS, "")
 
 
 def test_the_header_says_how_much_of_the_model_changed() -> None:
