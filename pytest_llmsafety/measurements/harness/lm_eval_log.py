@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 import re
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ from pytest_llmsafety.errors import DatasetError
 from pytest_llmsafety.measurements.harness.choice import Scale
 from pytest_llmsafety.measurements.harness.items import item_of, options_of, prompt_of
 from pytest_llmsafety.measurements.harness.log import Log, Sample
+from pytest_llmsafety.models.digests import digest_json, file_digest
 from pytest_llmsafety.types import Score
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ def read_lm_eval(path: Path, choice: Choice, higher_is_better: bool | None) -> L
         ),
         scale=scales[0],
         samples=tuple(samples),
-        run=hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest(),
+        run=digest_json([file_digest(file) for file in files]),
     )
 
 
