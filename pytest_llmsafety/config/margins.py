@@ -1,4 +1,7 @@
-"""Margins that a run gives in place of those in suites: for a measurement, and for its groups."""
+"""Read the margins that a run gives in place of those in suites, and find the unused ones.
+
+Where several margins are given, `Margins.of` in specs.py decides which one counts.
+"""
 
 from __future__ import annotations
 
@@ -63,7 +66,7 @@ def read_margin(where: str, value: object) -> float:
 
 
 def _from_project(project: Mapping[str, object]) -> tuple[ByName, ByGroup]:
-    """Read `NAME = VALUE`, `NAME.flips = VALUE`, and the tables `[NAME]` of groups."""
+    """The margins by key and by group of `NAME = VALUE`, `NAME.flips = VALUE`, and `[NAME]`."""
     by_name: ByName = {}
     by_group: ByGroup = {}
     for name, value in project.items():

@@ -48,7 +48,8 @@ class Flag:
     `checked` turns the value into the one in Options once a run has a model; it raises
     ConfigurationError. `short`: `--NAME` works, too, where the project has no such flag. `place`:
     the value names a file or a folder. `in_project`: it is a key of `[tool.llmsafety]`.
-    `in_command`: the command that repeats a test has it. `see` is a page of the docs.
+    A list there is joined by the `separator`, or given value by value where the flag is
+    `repeated`. `in_command`: the command that repeats a test has it. `see` is a page of the docs.
     """
 
     name: str
@@ -61,6 +62,7 @@ class Flag:
     short: bool = False
     switch: bool = False
     repeated: bool = False
+    separator: str = ""
     place: bool = False
     in_project: bool = True
     in_command: bool = True
@@ -156,6 +158,7 @@ FLAGS = (
         default="none",
         checked=_checked_compressions,
         short=True,
+        separator=",",
         in_command=False,  # the command names one
         see="compressors.md",
     ),

@@ -158,13 +158,13 @@ def _refuse_keys(path: Path, keys: Iterable[str]) -> None:
 
 def _value(flag: Flag, value: object, root: Path) -> Any:  # noqa: ANN401 - as its flag reads it
     where = f"{TABLE} {flag.name}"
-    listed = flag.repeated or flag.name == "compress"
+    listed = flag.repeated or flag.separator
     if value == []:
         message = f"{where} is empty. Give it a value, or leave it out."
         raise ConfigurationError(message)
     if isinstance(value, list) and listed and all(isinstance(each, str) for each in value):
         texts = [_from(root, flag, each) for each in value]
-        return flag.read(texts if flag.repeated else [",".join(texts)], where)
+        return flag.read(texts if flag.repeated else [flag.separator.join(texts)], where)
     if isinstance(value, bool) or not isinstance(value, (str, int, float)):
         kind = "a text or a list of texts" if listed else "a text or a number"
         message = f"{where}: expected {kind}, got {value!r}"

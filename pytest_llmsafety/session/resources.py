@@ -109,10 +109,6 @@ class Resources:
                 "knows its own world alone. Leave the flag out."
             )
             raise ConfigurationError(message)
-        folder = self.options.data
-        if folder is not None and not folder.is_dir():
-            message = f"--llmsafety-data: there is no folder {folder}."
-            raise ConfigurationError(message)
         if not self.options.plan:
             self._find_models(specs)
 
