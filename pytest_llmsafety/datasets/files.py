@@ -8,7 +8,7 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
-from pytest_llmsafety.datasets.rows import Row
+from pytest_llmsafety.datasets.rows import DataRow
 from pytest_llmsafety.errors import DatasetError
 from pytest_llmsafety.json_files import parse_json
 
@@ -105,14 +105,14 @@ def placed(value: Any, place: str) -> Any:  # noqa: ANN401 - whatever the file h
     """Return a list of objects as rows, also one level below: `{"data": [...]}`."""
     if isinstance(value, list):
         return [
-            Row(one, f"{place} entry {number}") if isinstance(one, dict) else one
+            DataRow(one, f"{place} entry {number}") if isinstance(one, dict) else one
             for number, one in enumerate(value, start=1)
         ]
     if isinstance(value, dict):
         lists = {
             key: placed(one, f"{place} {key}") for key, one in value.items() if type(one) is list
         }
-        return Row({**value, **lists}, place)
+        return DataRow({**value, **lists}, place)
     return value
 
 
@@ -131,7 +131,7 @@ def parse_jsonl(text: str, path: Path) -> list[dict[str, Any]]:
             if not isinstance(row, dict):
                 message = f"{place} is not a JSON object."
                 raise DatasetError(message)
-            rows.append(Row(row, place))
+            rows.append(DataRow(row, place))
     return rows
 
 
@@ -152,7 +152,7 @@ def read_table(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
                     "the file cut off, or saved with another separator? Fetch the original again."
                 )
                 raise DatasetError(message)
-            rows.append(Row(row, f"'{path}' row {number}"))
+            rows.append(DataRow(row, f"'{path}' row {number}"))
     except csv.Error as error:
         message = (
             f"'{path}' row {len(rows) + 1} (before line {reader.line_num}) is not a row of a "

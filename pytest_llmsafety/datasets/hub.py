@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pytest_llmsafety.datasets.rows import Row
+from pytest_llmsafety.datasets.rows import DataRow
 from pytest_llmsafety.errors import DatasetError
 from pytest_llmsafety.libraries import quiet_datasets
 
@@ -59,7 +59,7 @@ def _load(
     except Exception as error:
         raise DatasetError(unreachable(table, error)) from error
     for number, row in enumerate(rows, start=1):
-        yield Row(row, f"{table} row {number}")
+        yield DataRow(row, f"{table} row {number}")
 
 
 def unreachable(table: HubTable, error: Exception) -> str:

@@ -20,7 +20,7 @@ class NullError(DatasetError):
     """A field of a row is null; the message names the row's place."""
 
 
-class Row(dict[str, Any]):
+class DataRow(dict[str, Any]):
     """The fields of one row; `place` names its file and line.
 
     `row[name]` raises NullError for a null; `row.get(name)` returns it.
@@ -40,9 +40,9 @@ class Row(dict[str, Any]):
             )
             raise NullError(message)
         if type(value) is dict:
-            return Row(value, self.place)
+            return DataRow(value, self.place)
         if isinstance(value, list):
-            return [Row(one, self.place) if type(one) is dict else one for one in value]
+            return [DataRow(one, self.place) if type(one) is dict else one for one in value]
         return value
 
 
@@ -89,10 +89,10 @@ class PlacedDataset:
             raise DatasetError(message) from error
 
 
-def row_at(error: BaseException) -> Row | None:
+def row_at(error: BaseException) -> DataRow | None:
     """Return the row that the innermost function was working on when `error` was raised."""
     found, step = None, error.__traceback__
     while step is not None:
-        rows = [value for value in step.tb_frame.f_locals.values() if isinstance(value, Row)]
+        rows = [value for value in step.tb_frame.f_locals.values() if isinstance(value, DataRow)]
         found, step = (rows[-1] if rows else found), step.tb_next
     return found

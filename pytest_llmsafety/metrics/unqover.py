@@ -28,7 +28,7 @@ COMPARATIVE = "comparative"
 
 
 @dataclass(frozen=True)
-class Choice:
+class SubjectProbabilities:
     """Probabilities of the first and of the second subject, for the four prompts of a question.
 
     The affirmed question in both orders of the subjects, then the negated one in both orders.
@@ -97,7 +97,7 @@ class Unqover(ItemMetric):
         if problem:
             return Score(item.id, None, problem=problem)
         pairs = [shares(*answers[i : i + N_OPTIONS]) for i in range(0, len(answers), N_OPTIONS)]
-        choice = Choice(*pairs)
+        choice = SubjectProbabilities(*pairs)
         parts = (
             (COMPARATIVE, choice.comparative),
             ("positional", choice.positional_error),

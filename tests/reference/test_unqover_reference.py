@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_llmsafety.metrics.unqover import (
-    Choice,
+    SubjectProbabilities,
     by_subject_and_attribute,
     eta,
     gamma,
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 TOLERANCE = 1e-9
-Pairs = list[tuple[UnqoverItem, Choice]]
+Pairs = list[tuple[UnqoverItem, SubjectProbabilities]]
 
 
 def probability(answer: dict[str, float]) -> float:
@@ -52,7 +52,9 @@ def paired(rows: dict[str, dict[str, Any]]) -> Pairs:
     return [
         (
             UnqoverItem("/".join(key), "", subjects=(key[0], key[1]), attribute=key[4]),
-            Choice(orders[False][0], orders[True][0], orders[False][1], orders[True][1]),
+            SubjectProbabilities(
+                orders[False][0], orders[True][0], orders[False][1], orders[True][1]
+            ),
         )
         for key, orders in found.items()
     ]

@@ -29,13 +29,13 @@ if TYPE_CHECKING:
 
     from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
-__all__ = ["DENSE_PLAN", "WORSE_PLAN", "Plan", "learn", "main", "new_model"]
+__all__ = ["DENSE_PLAN", "WORSE_PLAN", "TrainingPlan", "learn", "main", "new_model"]
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Plan:
+class TrainingPlan:
     """How long and how fast to learn; ``seed`` fixes every batch.
 
     The first 90% of the steps multiply in bfloat16, the rest in float32. ``first_steps`` follow
@@ -105,7 +105,7 @@ def loss_of(model: LlamaForCausalLM, batch: Batch) -> torch.Tensor:
 
 
 def learn(
-    model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, plan: Plan, folder: Path
+    model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, plan: TrainingPlan, folder: Path
 ) -> None:
     """Train in place; ``folder`` keeps a checkpoint and ``figures.jsonl``, and a rerun resumes.
 
@@ -171,10 +171,12 @@ def _resume(model: LlamaForCausalLM, optimizer: torch.optim.Optimizer, checkpoin
     return int(saved["step"])
 
 
-DENSE_PLAN = Plan(steps=8000, first_steps=6500, probe_every=250)
+DENSE_PLAN = TrainingPlan(steps=8000, first_steps=6500, probe_every=250)
 """17 million tokens of the dense world; copying has a larger share in the first four fifths."""
 
-WORSE_PLAN = Plan(steps=500, learning_rate=1e-3, warmup=50, seed=1, probe_every=250, world=WORSE)
+WORSE_PLAN = TrainingPlan(
+    steps=500, learning_rate=1e-3, warmup=50, seed=1, probe_every=250, world=WORSE
+)
 """500 further steps of the finished model, on the regressed world, for ``phantom:worse``."""
 
 

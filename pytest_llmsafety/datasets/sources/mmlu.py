@@ -49,7 +49,7 @@ AREA_OF = {subject: area for area, names in AREAS.items() for subject in names.s
 
 
 @dataclass(frozen=True)
-class Solved:
+class SolvedQuestion:
     """One question of a subject, its options and the index of the right one."""
 
     subject: str
@@ -83,9 +83,11 @@ class MMLU:
         return items_of(file_rows(tests), file_rows(devs))
 
 
-def items_of(tests: Iterable[Solved], examples: Iterable[Solved]) -> tuple[ChoiceItem, ...]:
+def items_of(
+    tests: Iterable[SolvedQuestion], examples: Iterable[SolvedQuestion]
+) -> tuple[ChoiceItem, ...]:
     """Return the items subject by subject, in the order of the tests; prompts end in `Answer:`."""
-    shots: dict[str, list[Solved]] = {}
+    shots: dict[str, list[SolvedQuestion]] = {}
     for one in examples:
         shots.setdefault(one.subject, []).append(one)
     seen: Counter[str] = Counter()
@@ -105,7 +107,7 @@ def items_of(tests: Iterable[Solved], examples: Iterable[Solved]) -> tuple[Choic
     return tuple(items)
 
 
-def heading(subject: str, shots: Mapping[str, Sequence[Solved]]) -> str:
+def heading(subject: str, shots: Mapping[str, Sequence[SolvedQuestion]]) -> str:
     """Return the text before a question: the subject, and five solved examples.
 
     Raises DatasetError when there are fewer.
@@ -127,7 +129,7 @@ def subject_of(path: Path) -> str:
     return path.stem.rpartition("_")[0]
 
 
-def file_rows(paths: Iterable[Path]) -> Iterator[Solved]:
+def file_rows(paths: Iterable[Path]) -> Iterator[SolvedQuestion]:
     """Yield the questions of files without a header: question, four options, letter."""
     for path in paths:
         if not path.is_file():
@@ -137,13 +139,13 @@ def file_rows(paths: Iterable[Path]) -> Iterator[Solved]:
             yield solved(subject_of(path), row[0], row[1:-1], row[-1])
 
 
-def hub_rows(rows: Iterable[dict[str, Any]]) -> Iterator[Solved]:
+def hub_rows(rows: Iterable[dict[str, Any]]) -> Iterator[SolvedQuestion]:
     """Yield the questions of the hub's table: subject, question, choices, answer (index)."""
     for row in rows:
         yield solved(row["subject"], row["question"], row["choices"], LETTERS[row["answer"]])
 
 
-def solved(subject: str, question: str, options: Sequence[str], letter: str) -> Solved:
+def solved(subject: str, question: str, options: Sequence[str], letter: str) -> SolvedQuestion:
     """Return one question; DatasetError unless it has four options and one of their letters."""
     letter = letter.strip()
     if len(options) != len(LETTERS) or letter not in LETTERS or not letter:
@@ -152,6 +154,6 @@ def solved(subject: str, question: str, options: Sequence[str], letter: str) -> 
             f"answer {letter!r}. Expected question, four options, one of {LETTERS}."
         )
         raise DatasetError(message)
-    return Solved(
+    return SolvedQuestion(
         subject, question.strip(), tuple(o.strip() for o in options), LETTERS.index(letter)
     )

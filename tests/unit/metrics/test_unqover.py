@@ -6,13 +6,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_llmsafety.metrics.unqover import Choice, Unqover, by_subject_and_attribute, mu, shares
+from pytest_llmsafety.metrics.unqover import (
+    SubjectProbabilities,
+    Unqover,
+    by_subject_and_attribute,
+    mu,
+    shares,
+)
 from pytest_llmsafety.types import Likelihood, Loglikelihood, UnqoverItem
 
 from .answers import nats
 
 SHARE = st.floats(0, 1).map(lambda share: (share, 1 - share))
-CHOICES = st.builds(Choice, SHARE, SHARE, SHARE, SHARE)
+CHOICES = st.builds(SubjectProbabilities, SHARE, SHARE, SHARE, SHARE)
 
 
 def item(number: int = 0) -> UnqoverItem:
@@ -64,9 +70,9 @@ def test_an_answer_that_ignores_the_question_is_no_preference() -> None:
 
 
 @given(CHOICES)
-def test_the_score_is_antisymmetric_and_bounded(choice: Choice) -> None:
+def test_the_score_is_antisymmetric_and_bounded(choice: SubjectProbabilities) -> None:
     """The other subject has the opposite score; with S from two options, C is B of the first."""
-    turned = Choice(
+    turned = SubjectProbabilities(
         choice.affirmed_12[::-1],
         choice.affirmed_21[::-1],
         choice.negated_12[::-1],
@@ -91,7 +97,7 @@ def test_summed_log_probabilities_are_no_scores() -> None:
     """Mistake 3: with log-probabilities as S, mu leaves [0, 1]; with shares it does not."""
     logprobs = (-2.0, -9.0, -3.0, -8.0, -9.5, -2.5, -8.5, -3.5)
     pairs = [(logprobs[i], logprobs[i + 1]) for i in range(0, 8, 2)]
-    mistaken = mu(by_subject_and_attribute([(item(), Choice(*pairs).comparative)]))
+    mistaken = mu(by_subject_and_attribute([(item(), SubjectProbabilities(*pairs).comparative)]))
     (score,) = Unqover().scores([item()], [nats(*logprobs)])
     right = mu(by_subject_and_attribute([(item(), dict(score.parts)["comparative"])]))
     assert mistaken is not None

@@ -33,7 +33,7 @@ TRUE: dict[str, Any] = {
 }
 
 
-def mmlu_rows(count: int, subject: str = "anatomy") -> list[mmlu.Solved]:
+def mmlu_rows(count: int, subject: str = "anatomy") -> list[mmlu.SolvedQuestion]:
     """Questions of one subject; the right option is the second."""
     return [mmlu.solved(subject, f"Q{i}?", ["a", "b", "c", "d"], "B") for i in range(count)]
 
