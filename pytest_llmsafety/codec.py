@@ -77,8 +77,7 @@ def _tuple(kinds: tuple[Any, ...], values: list[Any], named: tuple[type, ...]) -
     if Ellipsis not in kinds:
         pairs = zip(kinds, values, strict=True)
         return tuple(from_plain(kind, value, *named) for kind, value in pairs)
-    known = SCALARS.get(kinds[0], ())
-    if all(type(value) in known for value in values):  # long rows of token ids and probabilities
+    if set(map(type, values)).issubset(SCALARS.get(kinds[0], ())):  # long rows of numbers
         return tuple(values)
     return tuple(from_plain(kinds[0], value, *named) for value in values)
 

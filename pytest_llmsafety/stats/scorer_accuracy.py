@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.special import betaincinv
 
+from pytest_llmsafety.codec import from_plain, to_plain
 from pytest_llmsafety.errors import StatisticsError
 from pytest_llmsafety.json_files import parse_json
 from pytest_llmsafety.stats.bounds import lower_bound, upper_bound
@@ -176,7 +177,7 @@ class ScorerAccuracy:
 
     def to_json(self) -> str:
         """Return the error as JSON text, which `from_json` reads."""
-        return json.dumps(dataclasses.asdict(self), indent=2) + "\n"
+        return json.dumps(to_plain(self), indent=2) + "\n"
 
     @classmethod
     def from_json(cls, text: str) -> ScorerAccuracy:
@@ -187,19 +188,15 @@ class ScorerAccuracy:
 
         """
         try:
-            fields = parse_json(text)
-            texts = [fields.get(name, "") for name in ("scorer", "digest")]
-            if not all(isinstance(text, str) for text in texts):
-                msg = "scorer and digest have to be texts"
-                raise TypeError(msg)  # noqa: TRY301 - reported below, like every other mistake
-            return cls(**fields)
+            found: ScorerAccuracy = from_plain(cls, parse_json(text))
         except StatisticsError:
             raise
-        except (TypeError, AttributeError, ValueError) as error:
+        except (TypeError, ValueError) as error:
             msg = (
                 f"not the error of a scorer: {error}. Expected what calibrate wrote. Run it again."
             )
             raise StatisticsError(msg) from error
+        return found
 
     def _from_counts(self) -> tuple[float, float]:
         if self.n_positive is None or self.n_negative is None:
