@@ -18,7 +18,7 @@ from pytest_llmsafety.models.device import resolve
 from pytest_llmsafety.models.digests import FileDigests, digest_json, file_digest
 from pytest_llmsafety.models.locate import locate
 from pytest_llmsafety.models.model_folder import read_config
-from pytest_llmsafety.models.own_code import own_digest
+from pytest_llmsafety.models.package_code import package_digest
 from pytest_llmsafety.models.quantization_formats import quantization_of, versions_for
 from pytest_llmsafety.models.user_code import find, user_code
 from pytest_llmsafety.paths import user_path
@@ -129,13 +129,13 @@ def model_digest(folder: Path, files: FileDigests | None = None) -> str:
 
 @cache
 def versions() -> tuple[tuple[str, str], ...]:
-    """Return (library, version) of each library that computes, and a digest of our own code.
+    """Return (library, version) of each library that computes, and a digest of this package's code.
 
     The packages of CHANGES_SILENTLY are listed only where they are installed.
     """
     found = [(name, version(name) or "absent") for name in LIBRARIES]
     found += [(name, state) for name, state in map(_installed, CHANGES_SILENTLY) if state]
-    return (*found, ("own code", own_digest()))
+    return (*found, ("package code", package_digest()))
 
 
 def _installed(module: str) -> tuple[str, str]:

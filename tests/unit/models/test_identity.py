@@ -220,7 +220,7 @@ def _digest_of_step(path):
     return identity.step_digest(step, FileDigests())
 
 
-def test_versions_name_every_library_and_our_own_code():
+def test_versions_name_every_library_and_this_package():
     """A new torch, transformers or quanto, or an edit of ours, makes answers new."""
     names = [name for name, _ in versions()]
-    assert {"torch", "transformers", "optimum-quanto", "own code"} <= {*names}
+    assert {"torch", "transformers", "optimum-quanto", "package code"} <= {*names}

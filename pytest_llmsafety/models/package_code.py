@@ -22,15 +22,13 @@ TOKEN = re.compile(
 """A comment or a string; strings of Python 3.10, which hold no quotes of their own kind."""
 STRING_NUMBER = re.compile(r"\0(\d+)\0")
 LONE_STRING = re.compile(r"\s*[rR]?\0\d+\0\s*")
-OWN_IMPORT = re.compile(rf"^[ ]*from ({NAME}[\w.]*) import (\([^)]*\)|.*)\n", re.MULTILINE)
-OWN_PLACE = re.compile(
-    rf'{NAME}(?:\.\w+)+|f(?="\{{\w+\}}(?:\.\w+)+:)|(?<=")\{{\w+\}}(?:\.\w+)+(?=:)'
-)
+IMPORT = re.compile(rf"^[ ]*from ({NAME}[\w.]*) import (\([^)]*\)|.*)\n", re.MULTILINE)
+PLACE = re.compile(rf'{NAME}(?:\.\w+)+|f(?="\{{\w+\}}(?:\.\w+)+:)|(?<=")\{{\w+\}}(?:\.\w+)+(?=:)')
 """Where a table says that a class lies: "package.module" or f"{PACKAGE}.module"."""
 
 
 @cache
-def own_digest(package: Path = PACKAGE) -> str:
+def package_digest(package: Path = PACKAGE) -> str:
     """Return the SHA-256 of all modules that can change an answer, in hex.
 
     It stays the same when a module moves to another folder or name, when imports are sorted in
@@ -72,13 +70,13 @@ def _without_places(source: str) -> tuple[str, set[str]]:
     text = _statements(TOKEN.sub(numbered, source))
     modules: set[str] = set()
     names: list[str] = []
-    for module, listed in OWN_IMPORT.findall(text):
+    for module, listed in IMPORT.findall(text):
         here = [name.strip() for name in listed.strip("()").split(",") if name.strip()]
         modules |= {module, *(f"{module}.{name.split()[0]}" for name in here)}
         names += here
-    text = STRING_NUMBER.sub(lambda number: strings[int(number[1])], OWN_IMPORT.sub("", text))
-    modules |= {*OWN_PLACE.findall(text)}
-    return "\n".join([OWN_PLACE.sub("", text), *sorted(names)]).strip(), modules
+    text = STRING_NUMBER.sub(lambda number: strings[int(number[1])], IMPORT.sub("", text))
+    modules |= {*PLACE.findall(text)}
+    return "\n".join([PLACE.sub("", text), *sorted(names)]).strip(), modules
 
 
 def _statements(text: str) -> str:

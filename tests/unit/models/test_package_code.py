@@ -1,4 +1,4 @@
-"""The digest of the package's own code: it follows what computes an answer, not where that lies."""
+"""The digest of the package's code: it follows what computes an answer, not where that lies."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import tokenize
 
 import pytest
 
-from pytest_llmsafety.models.own_code import OWN_PLACE, PACKAGE, _without_places, own_digest
+from pytest_llmsafety.models.package_code import PACKAGE, PLACE, _without_places, package_digest
 
 LAYOUT = {tokenize.COMMENT, tokenize.NL, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER}
-BEFORE = own_digest()
+BEFORE = package_digest()
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def edit(path, old, new):
 
 def test_a_module_that_moves_keeps_the_digest(copy):
     """Its users import it from elsewhere, in another order and on more lines: answers stay."""
-    assert own_digest(copy) == BEFORE
+    assert package_digest(copy) == BEFORE
     new = copy / "inference" / "backends" / "numbers_of_a_model_and_its_parts"
     new.mkdir()
     (new / "__init__.py").touch()
@@ -60,7 +60,7 @@ def test_a_module_that_moves_keeps_the_digest(copy):
             text = text.replace("\nfrom pytest", f"\n{moved}\nfrom pytest", 1)
         text = text.replace(old, place)
         path.write_text(text, "utf-8")
-    assert own_digest.__wrapped__(copy) == BEFORE
+    assert package_digest.__wrapped__(copy) == BEFORE
 
 
 def test_a_compressor_that_moves_keeps_the_digest(copy):
@@ -71,7 +71,7 @@ def test_a_compressor_that_moves_keeps_the_digest(copy):
         text = path.read_text("utf-8")
         text = text.replace(old, new).replace('f"{METHODS}.rtn:', f'"{new}:')
         path.write_text(text, "utf-8")
-    assert own_digest(copy) == BEFORE
+    assert package_digest(copy) == BEFORE
 
 
 def test_comments_and_docstrings_do_not_count(copy):
@@ -80,7 +80,7 @@ def test_comments_and_docstrings_do_not_count(copy):
     lines = path.read_text("utf-8").splitlines()
     lines[0] = '"""Another # sentence,\n\nand more of them."""'
     path.write_text("\n\n".join(["# a comment", *lines]) + "  # the end\n", "utf-8")
-    assert own_digest(copy) == BEFORE
+    assert package_digest(copy) == BEFORE
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,7 @@ def test_comments_and_docstrings_do_not_count(copy):
 def test_a_change_of_what_computes_is_another_digest(copy, name, old, new):
     """A constant, a text, a data file, the table, and what the rooms below hold: all count."""
     edit(file(copy, name), old, new)
-    assert own_digest(copy) != BEFORE
+    assert package_digest(copy) != BEFORE
 
 
 @pytest.mark.parametrize("room", ["reports", "assertions", "stats", "metrics", "plugin"])
@@ -105,7 +105,7 @@ def test_what_judges_and_reports_does_not_count(copy, room):
     """An edit of a report or of an assertion leaves stored answers valid."""
     for path in (copy / room).rglob("*.py"):
         path.write_text("MORE = 1\n", "utf-8")
-    assert own_digest(copy) == BEFORE
+    assert package_digest(copy) == BEFORE
 
 
 def statements(source):
@@ -124,7 +124,7 @@ def test_all_but_docstrings_and_own_imports_is_digested():
     folders = "compressors", "inference", "models"
     for path in (path for folder in folders for path in (PACKAGE / folder).rglob("*.py")):
         source = path.read_text("utf-8")
-        whole = statements(OWN_PLACE.sub("", source))
+        whole = statements(PLACE.sub("", source))
         own = [one for one in whole if one[:2] == ["from", "import"]]
         docstrings = [one for one in whole if len(one) == 1 and one[0].lstrip("rR")[0] in "\"'"]
         rest = [one for one in whole if one not in own and one not in docstrings]
@@ -139,5 +139,5 @@ def test_all_but_docstrings_and_own_imports_is_digested():
 def test_it_takes_no_time():
     """Every start of a run pays for it."""
     start = time.process_time()
-    own_digest.__wrapped__()
+    package_digest.__wrapped__()
     assert time.process_time() - start < 0.5
