@@ -18,11 +18,11 @@ from pytest_llmsafety.stats import (
     GroupSequentialTest,
     Outcome,
     SequentialTest,
-    correct,
     decide_groups,
     decide_mean,
     rule_of_three,
 )
+from pytest_llmsafety.stats.fixed_sample import on_true_scale
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -175,18 +175,6 @@ def _fewest_units(criterion: Criterion, quantity: Quantity) -> int:
     return 2 * rule_of_three(criterion.pass_margin, worst=quantity.support[1])
 
 
-def _corrected(decision: Decision, criterion: Criterion) -> Decision:
-    """Return a decision on true changes, where the scorer's errors are known."""
-    if criterion.scorer_accuracy is None:
-        return decision
-    return correct(
-        decision,
-        criterion.scorer_accuracy,
-        margin=criterion.margin,
-        confidence=criterion.confidence,
-    )
-
-
 @dataclasses.dataclass(frozen=True)
 class MeanClaim:
     """The claim that the mean of a quantity is below the margin."""
@@ -249,7 +237,7 @@ class _PairedTest:
 
     def decision(self) -> Decision:
         """Return the decision so far."""
-        return _corrected(self._test.decision(), self._criterion)
+        return on_true_scale(self._test.decision(), self._criterion)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -319,5 +307,7 @@ class _PairedGroupTest:
     def decision(self) -> GroupDecision:
         """Return the joint decision so far."""
         joint = self._test.decision()
-        rescaled = {name: _corrected(one, self._criterion) for name, one in joint.decisions.items()}
+        rescaled = {
+            name: on_true_scale(one, self._criterion) for name, one in joint.decisions.items()
+        }
         return dataclasses.replace(joint, decisions=rescaled, margin=self._criterion.margin)

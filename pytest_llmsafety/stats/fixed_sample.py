@@ -132,7 +132,20 @@ def conclude(
             outcome = Outcome.PASS
         elif shown.p_fail <= criterion.alpha:
             outcome = Outcome.FAIL
-    decision = Decision(
+    decision = dataclasses.replace(
+        decision_of(units, criterion, outcome, shown),
+        worst_unseen=unseen.worst,
+        assumption=unseen.assumption,
+        reasons=explain(units, criterion, unseen, (outcome, shown.p_pass, shown.p_fail)),
+    )
+    if outcome is Outcome.INCONCLUSIVE and planned:
+        decision = with_plan(decision, units, unseen)
+    return on_true_scale(decision, criterion)
+
+
+def decision_of(units: Units, criterion: Criterion, outcome: Outcome, shown: Shown) -> Decision:
+    """Return a decision with the numbers of the units and of both tests, and no reason yet."""
+    return Decision(
         outcome,
         estimate=units.estimate,
         lower=shown.lower,
@@ -146,12 +159,15 @@ def conclude(
         changed_share=(units.n_worse + units.n_better) / units.n_items,
         n_worse=units.n_worse,
         n_better=units.n_better,
-        worst_unseen=unseen.worst,
-        assumption=unseen.assumption,
-        reasons=explain(units, criterion, unseen, (outcome, shown.p_pass, shown.p_fail)),
+        worst_unseen=None,
     )
-    if outcome is Outcome.INCONCLUSIVE and planned:
-        decision = with_plan(decision, units, unseen)
+
+
+def on_true_scale(decision: Decision, criterion: Criterion) -> Decision:
+    """Return a decision about apparent changes on the scale of true ones; see `correct`.
+
+    It is unchanged where the criterion has no scorer accuracy.
+    """
     if criterion.scorer_accuracy is None:
         return decision
     return correct(
@@ -221,21 +237,8 @@ def census(units: Units, criterion: Criterion) -> Decision:
     """Compare the mean of the whole suite with the margin: no unit is unseen."""
     estimate = units.estimate
     within = estimate <= criterion.margin + ROUNDING * criterion.margin
-    side = "within" if within else "beyond"
-    return Decision(
-        Outcome.PASS if within else Outcome.FAIL,
-        estimate=estimate,
-        lower=estimate,
-        upper=estimate,
-        p_pass=0.0 if within else 1.0,
-        p_fail=1.0 if within else 0.0,
-        margin=criterion.margin,
-        confidence=criterion.confidence,
-        n_items=units.n_items,
-        n_units=units.n_units,
-        changed_share=(units.n_worse + units.n_better) / units.n_items,
-        n_worse=units.n_worse,
-        n_better=units.n_better,
-        worst_unseen=None,
-        reasons=(whole_suite_reason(units.n_items, f"{side} the margin"),),
-    )
+    outcome = Outcome.PASS if within else Outcome.FAIL
+    shown = Shown(float(not within), float(within), estimate, estimate)
+    where = f"{'within' if within else 'beyond'} the margin"
+    decision = decision_of(units, criterion, outcome, shown)
+    return dataclasses.replace(decision, reasons=(whole_suite_reason(units.n_items, where),))

@@ -11,7 +11,7 @@ import numpy as np
 
 from pytest_llmsafety.errors import StatisticsError
 from pytest_llmsafety.stats.criterion import Criterion, check_support
-from pytest_llmsafety.stats.decision import Decision, Outcome
+from pytest_llmsafety.stats.decision import Outcome
 from pytest_llmsafety.stats.e_process import (
     BEYOND,
     WITHIN,
@@ -20,7 +20,7 @@ from pytest_llmsafety.stats.e_process import (
     Path,
     confidence_sequence,
 )
-from pytest_llmsafety.stats.fixed_sample import check_inside, with_plan
+from pytest_llmsafety.stats.fixed_sample import Shown, check_inside, decision_of, with_plan
 from pytest_llmsafety.stats.groups import joint, members_of
 from pytest_llmsafety.stats.multiple_testing import e_holm
 from pytest_llmsafety.stats.reasons import explain, explain_stop
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike
 
+    from pytest_llmsafety.stats.decision import Decision
     from pytest_llmsafety.stats.groups import GroupDecision, GroupLabels
     from pytest_llmsafety.stats.units import FloatArray
 
@@ -165,21 +166,9 @@ class SequentialTest:
         """
         units = self._blocks.units()
         p_pass, p_fail = self._p_values()
-        lower, upper = self._interval(units.estimate)
-        decision = Decision(
-            self._outcome,
-            estimate=units.estimate,
-            lower=lower,
-            upper=upper,
-            p_pass=p_pass,
-            p_fail=p_fail,
-            margin=self.margin,
-            confidence=self.confidence,
-            n_items=units.n_items,
-            n_units=units.n_units,
-            changed_share=(units.n_worse + units.n_better) / units.n_items,
-            n_worse=units.n_worse,
-            n_better=units.n_better,
+        shown = Shown(p_pass, p_fail, *self._interval(units.estimate))
+        decision = dataclasses.replace(
+            decision_of(units, self._criterion, self._outcome, shown),
             worst_unseen=None if self._design.finite else self.support[1],
             fail_margin=self.fail_margin,
             sequential=True,
