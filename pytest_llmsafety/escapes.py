@@ -17,6 +17,8 @@ def plain(text: str) -> str:
 
 def escaped(text: str) -> str:
     """Return the text with control and direction marks escaped, also line ends."""
+    if text.isprintable():
+        return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -48,6 +48,7 @@ class HtmlReport:
         )
 
 
+@cache
 def environment(room: Room) -> Environment:
     """Return a Jinja2 environment that escapes HTML and cuts every text with `shortened`."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
