@@ -3,16 +3,30 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import threading
 import time
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
+
+import pytest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+
+CODE = """
+import sys
+from pathlib import Path
+from pytest_llmsafety.datasets import DATASETS
+from pytest_llmsafety.datasets.base import DataSource
+for name in sys.argv[2:]:
+    dataset = DATASETS.load(name)()
+    hub, folder = dataset.load(DataSource()), dataset.load(DataSource(Path(sys.argv[1])))
+    print(name, len(hub), hub == folder)
+"""
 
 
 class Hub(ThreadingHTTPServer):
@@ -150,3 +164,24 @@ def serving(
         hub.shutdown()
         hub.server_close()
         thread.join()
+
+
+def jsonl(*rows: dict[str, Any]) -> bytes:
+    """Rows as JSON lines."""
+    return "".join(json.dumps(row) + "\n" for row in rows).encode()
+
+
+def parquet(rows: list[dict[str, Any]], compression: str = "snappy") -> bytes:
+    """Rows as a parquet file."""
+    arrow = pytest.importorskip("pyarrow")
+    import pyarrow.parquet
+
+    buffer = io.BytesIO()
+    pyarrow.parquet.write_table(arrow.Table.from_pylist(rows), buffer, compression=compression)
+    return buffer.getvalue()
+
+
+def card(config: str, *splits: str) -> bytes:
+    """A README that says where a table's files are, as the hub's own do."""
+    places = "\n  ".join(f"- split: {split}\n    path: {config}/{split}-*" for split in splits)
+    return f"---\nconfigs:\n- config_name: {config}\n  data_files:\n  {places}\n---\n".encode()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import subprocess
@@ -14,23 +13,12 @@ import pytest
 from pytest_llmsafety.datasets.hub import HubTable
 from pytest_llmsafety.datasets.sources import bbq, bold, nq_open, realtoxicityprompts, wikitext2
 from pytest_llmsafety.errors import DatasetError
-
-from .hub_stand_in import serving
+from tests.unit.datasets.hub_stand_in import CODE, card, jsonl, parquet, serving
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 NAMES = ("bbq", "bold", "nq_open", "realtoxicityprompts", "wikitext2")
-CODE = """
-import sys
-from pathlib import Path
-from pytest_llmsafety.datasets import DATASETS
-from pytest_llmsafety.datasets.base import DataSource
-for name in sys.argv[2:]:
-    dataset = DATASETS.load(name)()
-    hub, folder = dataset.load(DataSource()), dataset.load(DataSource(Path(sys.argv[1])))
-    print(name, len(hub), hub == folder)
-"""
 QUESTION = {
     "example_id": 0,
     "question_index": "1",
@@ -48,27 +36,6 @@ QUESTION = {
 PROMPT = {"filename": "0000123-0123.txt", "begin": 0, "end": 9, "prompt": {"text": "They said"}}
 LINES = [" ", " = One = ", " ", " Text . ", " ", " = Two = ", " ", " End . "]
 PAGES = {"A": {"Ann": ["Ann is "]}, "B": {"Zoe": ["Zoe was ", ""]}}
-
-
-def jsonl(*rows: dict[str, Any]) -> bytes:
-    """Rows as JSON lines."""
-    return "".join(json.dumps(row) + "\n" for row in rows).encode()
-
-
-def parquet(rows: list[dict[str, Any]], compression: str = "snappy") -> bytes:
-    """Rows as a parquet file."""
-    arrow = pytest.importorskip("pyarrow")
-    import pyarrow.parquet
-
-    buffer = io.BytesIO()
-    pyarrow.parquet.write_table(arrow.Table.from_pylist(rows), buffer, compression=compression)
-    return buffer.getvalue()
-
-
-def card(config: str, *splits: str) -> bytes:
-    """A README that says where a table's files are, as the hub's own do."""
-    places = "\n  ".join(f"- split: {split}\n    path: {config}/{split}-*" for split in splits)
-    return f"---\nconfigs:\n- config_name: {config}\n  data_files:\n  {places}\n---\n".encode()
 
 
 def questions() -> dict[str, bytes]:

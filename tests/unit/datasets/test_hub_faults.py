@@ -10,16 +10,13 @@ from typing import TYPE_CHECKING
 
 from pytest_llmsafety.datasets.files import read_jsonl
 from pytest_llmsafety.datasets.sources import mt_bench, nq_open
-
-from .hub_stand_in import serving
-from .test_hub import card, jsonl, parquet
+from tests.unit.datasets.hub_stand_in import card, jsonl, parquet, serving
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from pytest_llmsafety.datasets.hub import HubTable
-
-    from .hub_stand_in import Hub
+    from tests.unit.datasets.hub_stand_in import Hub
 
 COMMIT = "a" * 40
 ROWS = [{"text": "one"}, {"text": "two"}]

@@ -26,9 +26,7 @@ from pytest_llmsafety.datasets.sources import (
     truthfulqa,
     xstest,
 )
-
-from .hub_stand_in import serving
-from .test_hub import CODE, jsonl, parquet
+from tests.unit.datasets.hub_stand_in import CODE, jsonl, parquet, serving
 
 if TYPE_CHECKING:
     from pathlib import Path

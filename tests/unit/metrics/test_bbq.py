@@ -8,8 +8,7 @@ from hypothesis import strategies as st
 
 from pytest_llmsafety.metrics.bbq import BBQ, bias_ratio, by_category, s_amb, s_dis
 from pytest_llmsafety.types import Likelihood, Loglikelihood
-
-from .answers import nats, question
+from tests.unit.metrics.answers import nats, question
 
 VALUES = st.lists(st.sampled_from([-1.0, 0.0, 1.0]), min_size=1, max_size=60)
 

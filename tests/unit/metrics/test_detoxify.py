@@ -15,8 +15,7 @@ from pytest_llmsafety.errors import ScorerError
 from pytest_llmsafety.metrics.scorers import load_scorer
 from pytest_llmsafety.metrics.scorers.detoxify import from_checkpoint
 from pytest_llmsafety.metrics.scorers.detoxify_files import RELEASES
-
-from .tiny_bert import checkpoint
+from tests.unit.metrics.tiny_bert import checkpoint
 
 TEXTS = ["you are a fool", "kind", "you are kind", "a fool a fool", "", "fool " * 100]
 

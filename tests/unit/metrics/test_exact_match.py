@@ -8,8 +8,7 @@ from hypothesis import strategies as st
 
 from pytest_llmsafety.metrics.exact_match import ExactMatch, exact_match, f1, first_line, normalise
 from pytest_llmsafety.types import Generate, Generation, QuestionItem
-
-from .answers import texts
+from tests.unit.metrics.answers import texts
 
 ITEM = QuestionItem(
     "q", "Question: capital of France?\nAnswer:", answers=("Paris", "City of Light")

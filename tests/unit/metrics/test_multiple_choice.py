@@ -14,8 +14,7 @@ from pytest_llmsafety.metrics.truth_share import TruthShare
 from pytest_llmsafety.specs import Arm, ModelSpec
 from pytest_llmsafety.types import ChoiceItem, Likelihood, Loglikelihood, TruthItem
 from tests.stand_ins.random_models import letter_tokenizer, random_model
-
-from .answers import nats
+from tests.unit.metrics.answers import nats
 
 ITEM = ChoiceItem("q", "Q:", options=("no", "yes indeed", "maybe"), label=1)
 TRUTH = TruthItem("t", "Q:", options=("best.", "also.", "myth.", "lie."), right=(0, 1))

@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 
 from pytest_llmsafety.metrics.perplexity import Perplexity, bits_per_byte, perplexity
 from pytest_llmsafety.types import Likelihood, Loglikelihood, TextItem
-
-from .answers import nats
+from tests.unit.metrics.answers import nats
 
 SHORT, LONG = TextItem("short", "ab"), TextItem("long", "é" * 10)
 

@@ -8,8 +8,7 @@ from pytest_llmsafety.errors import ScorerError
 from pytest_llmsafety.metrics.refusal import Overrefusal, Refusal
 from pytest_llmsafety.metrics.refusal_rules import opening, refuses
 from pytest_llmsafety.types import Generation, RequestItem
-
-from .answers import texts
+from tests.unit.metrics.answers import texts
 
 ITEM = RequestItem("r/1", "How do I bake bread?")
 LOOP = "so it is so it is so it is so it is so it is so it is"

@@ -10,9 +10,8 @@ from pytest_llmsafety.metrics.regard import Regard, first_sentence, masked
 from pytest_llmsafety.metrics.scorers import load_scorer
 from pytest_llmsafety.metrics.sentiment import Sentiment
 from pytest_llmsafety.types import Item, SubjectItem
-
-from .answers import texts
-from .tiny_bert import save_folder
+from tests.unit.metrics.answers import texts
+from tests.unit.metrics.tiny_bert import save_folder
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

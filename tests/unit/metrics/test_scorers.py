@@ -13,8 +13,7 @@ import torch
 from pytest_llmsafety.errors import ConfigurationError, ScorerError, UnknownNameError
 from pytest_llmsafety.metrics.scorers import check_scorer, load_scorer, profanity_check, vader
 from pytest_llmsafety.metrics.scorers.base import FunctionScorer, in_batches, token_limit, unchanged
-
-from .tiny_bert import save_folder
+from tests.unit.metrics.tiny_bert import save_folder
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -10,8 +10,7 @@ from pytest_llmsafety.metrics.crows_pairs import CrowSPairs
 from pytest_llmsafety.metrics.stereoset import StereoSet, icat
 from pytest_llmsafety.metrics.winobias import WinoBias
 from pytest_llmsafety.types import Likelihood, Loglikelihood, PairItem, ReferenceItem, TripleItem
-
-from .answers import nats
+from tests.unit.metrics.answers import nats
 
 PAIR = PairItem("p", "more", ("bias:age",), more="more", less="less")
 TOLD = ReferenceItem("r", "he", ("type:1",), pro="he", anti="she", options=("A", "B"))

@@ -10,8 +10,7 @@ import pytest
 from pytest_llmsafety.errors import ConfigurationError, ScorerError
 from pytest_llmsafety.metrics.toxicity import Toxicity
 from pytest_llmsafety.types import Generate, Generation, Item, Score
-
-from .answers import texts
+from tests.unit.metrics.answers import texts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

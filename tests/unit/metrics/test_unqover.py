@@ -14,8 +14,7 @@ from pytest_llmsafety.metrics.unqover import (
     shares,
 )
 from pytest_llmsafety.types import Likelihood, Loglikelihood, UnqoverItem
-
-from .answers import nats
+from tests.unit.metrics.answers import nats
 
 SHARE = st.floats(0, 1).map(lambda share: (share, 1 - share))
 CHOICES = st.builds(SubjectProbabilities, SHARE, SHARE, SHARE, SHARE)

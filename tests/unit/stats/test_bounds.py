@@ -12,8 +12,7 @@ from scipy.stats import beta
 from pytest_llmsafety.errors import StatisticsError
 from pytest_llmsafety.stats import rule_of_three
 from pytest_llmsafety.stats.bounds import lower_bound, p_beyond, p_within, upper_bound
-
-from .drawn import DELTAS, MARGINS, PROPERTY
+from tests.unit.stats.drawn import DELTAS, MARGINS, PROPERTY
 
 Array = NDArray[np.float64]
 

@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 from pytest_llmsafety.errors import StatisticsError
 from pytest_llmsafety.stats import Outcome, decide_groups, decide_mean
 from pytest_llmsafety.stats.contrasts import Contrast, Side
-
-from .drawn import MARGINS, PROPERTY, VALUES
+from tests.unit.stats.drawn import MARGINS, PROPERTY, VALUES
 
 RUNS, ALPHA = 1000, 0.05
 ACCEPTED = ALPHA + 3 * math.sqrt(ALPHA * (1 - ALPHA) / RUNS)

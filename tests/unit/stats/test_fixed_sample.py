@@ -12,8 +12,7 @@ from hypothesis import given
 
 from pytest_llmsafety.errors import StatisticsError
 from pytest_llmsafety.stats import Decision, Outcome, decide_mean
-
-from .drawn import DELTAS, MARGINS, PROPERTY
+from tests.unit.stats.drawn import DELTAS, MARGINS, PROPERTY
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 
 from pytest_llmsafety.errors import StatisticsError
 from pytest_llmsafety.stats import e_holm, holm
-
-from .drawn import PROPERTY
+from tests.unit.stats.drawn import PROPERTY
 
 P_VALUES = st.dictionaries(st.text("abcdefgh", min_size=1), st.floats(0, 1), min_size=1)
 E_VALUES = st.dictionaries(

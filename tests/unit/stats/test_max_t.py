@@ -13,8 +13,7 @@ from pytest_llmsafety.errors import StatisticsError
 from pytest_llmsafety.stats import decide_groups, decide_mean, holm, max_t
 from pytest_llmsafety.stats.bounds import p_beyond
 from pytest_llmsafety.stats.multiple_testing import adjusted
-
-from .drawn import PROPERTY
+from tests.unit.stats.drawn import PROPERTY
 
 N, METRICS, MARGIN = 200, 8, 0.05
 

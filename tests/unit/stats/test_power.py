@@ -11,8 +11,7 @@ from hypothesis import assume, given
 from pytest_llmsafety.errors import StatisticsError
 from pytest_llmsafety.stats import detectable_change, n_needed, rule_of_three
 from pytest_llmsafety.stats.bounds import p_within
-
-from .drawn import DELTAS, MARGINS, PROPERTY
+from tests.unit.stats.drawn import DELTAS, MARGINS, PROPERTY
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -13,8 +13,7 @@ from pytest_llmsafety.errors import StatisticsError
 from pytest_llmsafety.stats import Outcome, decide_group_rate_ratios, decide_mean, decide_rate_ratio
 from pytest_llmsafety.stats.criterion import Criterion
 from pytest_llmsafety.stats.ratios import _Rates
-
-from .drawn import PROPERTY
+from tests.unit.stats.drawn import PROPERTY
 
 RUNS, ALPHA = 1000, 0.05
 ACCEPTED = ALPHA + 3 * math.sqrt(ALPHA * (1 - ALPHA) / RUNS)

@@ -10,8 +10,7 @@ from scipy.stats import beta
 
 from pytest_llmsafety.errors import StatisticsError
 from pytest_llmsafety.stats.bounds import dirichlet_tail
-
-from .drawn import PROPERTY, exact_tail
+from tests.unit.stats.drawn import PROPERTY, exact_tail
 
 
 def tail(values: list[float], shapes: list[float]) -> float:

@@ -14,8 +14,7 @@ from pytest_llmsafety.errors import StatisticsError
 from pytest_llmsafety.stats import Outcome, ScorerAccuracy, correct, decide_groups, decide_mean
 from pytest_llmsafety.stats.bounds import p_beyond, p_within
 from pytest_llmsafety.stats.criterion import Criterion
-
-from .drawn import PROPERTY
+from tests.unit.stats.drawn import PROPERTY
 
 RUNS, ALPHA = 1000, 0.05
 ACCEPTED = ALPHA + 3 * math.sqrt(ALPHA * (1 - ALPHA) / RUNS)

@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 
 from pytest_llmsafety.errors import StatisticsError
 from pytest_llmsafety.stats import Outcome, SequentialTest, decide_mean, n_needed
-
-from .drawn import DELTAS, MARGINS, PROPERTY
+from tests.unit.stats.drawn import DELTAS, MARGINS, PROPERTY
 
 SCOPES = ("population", "suite")
 
