@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,9 +11,6 @@ from pytest_llmsafety.libraries import quiet_datasets
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-ONES = ("1", "ON", "YES", "TRUE")
-"""The values that huggingface_hub reads as true."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +60,8 @@ def _load(
 
 def unreachable(table: HubTable, error: Exception) -> str:
     """Return the error message for a table that cannot be loaded, with a remedy."""
+    import huggingface_hub
+
     reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
     # `datasets` raises the same class for all of these, without a cause: only its text differs.
     refused = any(word in reason.lower() for word in ("gated", "403", "401"))
@@ -72,7 +70,7 @@ def unreachable(table: HubTable, error: Exception) -> str:
         "(hf auth login)"
         if refused
         else "HF_HUB_OFFLINE is set: unset it and try again"
-        if os.environ.get("HF_HUB_OFFLINE", "0").upper() in ONES
+        if huggingface_hub.is_offline_mode()
         else "Try again when the hub can be reached"
     )
     return (

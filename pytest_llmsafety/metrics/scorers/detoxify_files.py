@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import urllib.request
 from pathlib import Path
 
@@ -76,10 +75,11 @@ def base_folder(model_type: str, checkpoint: Path) -> Path:
 
 def _fetch(url: str, file: Path) -> None:
     """Download a release, or raise ScorerError; leave no partial file."""
+    import huggingface_hub
     import torch
 
     reason = "HF_HUB_OFFLINE is set"
-    if os.environ.get("HF_HUB_OFFLINE", "").lower() not in {"1", "true", "yes", "on"}:
+    if not huggingface_hub.is_offline_mode():
         try:
             head = urllib.request.Request(url, method="HEAD")  # noqa: S310 - the URLs are constants
             urllib.request.urlopen(head, timeout=TIMEOUT_SECONDS).close()  # noqa: S310
