@@ -161,7 +161,7 @@ def tf32_products(*, when: bool) -> Iterator[None]:
             torch.set_float32_matmul_precision(before)
 
 
-class Choice(Protocol):
+class WeightChoice(Protocol):
     """Decides what weights become, as their turn comes; looks at `step` inputs together.
 
     A choice that rounds every weight to whole numbers:
@@ -189,7 +189,7 @@ class Choice(Protocol):
         """Return what the weights [out] of input `index` become."""
 
 
-def sweep(columns: torch.Tensor, factor: Factor, choice: Choice, *, block: int) -> None:
+def sweep(columns: torch.Tensor, factor: Factor, choice: WeightChoice, *, block: int) -> None:
     """Replace `columns` [in, out] by what `choice` makes of them, `block` inputs at a time.
 
     `columns` are as `Factor.arranged` gives them, so that what belongs to one input is contiguous.
@@ -218,7 +218,11 @@ def sweep(columns: torch.Tensor, factor: Factor, choice: Choice, *, block: int) 
 
 
 def _one_by_one(
-    weights: torch.Tensor, errors: torch.Tensor, shares: torch.Tensor, choice: Choice, first: int
+    weights: torch.Tensor,
+    errors: torch.Tensor,
+    shares: torch.Tensor,
+    choice: WeightChoice,
+    first: int,
 ) -> None:
     """Replace a few `weights` [n, out], the first of which is input `first`; fill in `errors`."""
     import torch

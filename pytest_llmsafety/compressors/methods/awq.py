@@ -60,7 +60,7 @@ SAMPLE = 512  # tokens, or a few more, that the limits are judged on
 
 
 @dataclass(frozen=True)
-class Plan:
+class BlockPlan:
     """What one block gets: values by layer, scales by fold, and limits by layer.
 
     `limits` [out, groups] are the largest |weight| of each group.
@@ -126,7 +126,7 @@ class Awq(Compressor):
             batch_size=batch_size(*drawn.ids.shape),
             progress=context.progress,
         )
-        plans: list[Plan] = []
+        plans: list[BlockPlan] = []
         done: list[LayerChange] = []
         with torch.no_grad(), closing(visits):
             for visit in visits:  # a block is changed once it has fed the next one
@@ -154,7 +154,7 @@ def places(
         return {visit.block.name: folds(visit) for visit in visits}
 
 
-def planned(visit: Visit, values: Mapping[str, Values], found: Places) -> Plan:
+def planned(visit: Visit, values: Mapping[str, Values], found: Places) -> BlockPlan:
     """Search the scales of one block, then the limits under these scales, and return both.
 
     `values` are the step's values by layer name. Limits of queries and keys are left alone, because
@@ -180,10 +180,10 @@ def planned(visit: Visit, values: Mapping[str, Values], found: Places) -> Plan:
             elif layer == fold.layer:
                 weight[-len(scale) :] /= scale[:, None]
         limits[layer.name] = best_limits(weight, sample, values[layer.name]).cpu()
-    return Plan(visit.block, values, tuple(scales), limits, tuple(unscaled))
+    return BlockPlan(visit.block, values, tuple(scales), limits, tuple(unscaled))
 
 
-def folded(plans: list[Plan]) -> str:
+def folded(plans: list[BlockPlan]) -> str:
     """Return what the record notes about the scales."""
     total = sum(len(plan.block.layers) for plan in plans)
     scaled = sum(len(fold.layers) for plan in plans for fold, _ in plan.scales)

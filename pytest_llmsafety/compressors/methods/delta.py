@@ -31,7 +31,7 @@ from pytest_llmsafety.compressors.layerwise.layers import (
     outside,
 )
 from pytest_llmsafety.compressors.layerwise.walk import walk
-from pytest_llmsafety.compressors.methods.gptq import Rounding
+from pytest_llmsafety.compressors.methods.gptq import GridChoice
 from pytest_llmsafety.compressors.parameters import Key, Parameters, Values, read
 from pytest_llmsafety.compressors.record.file_sizes import dense_bytes
 from pytest_llmsafety.errors import CompressionError, ConfigurationError, UnsupportedModelError
@@ -67,7 +67,7 @@ AFTER_BASE = Parameters(
 
 
 @dataclass(frozen=True)
-class Budget:
+class DeltaBudget:
     """The bits of codes per weight (None: `sign`), and the other values of a step."""
 
     bits: float | None
@@ -143,7 +143,7 @@ class Delta(Compressor):
         return replace(record, calibration=rows, notes=(*record.notes, *notes, kept))
 
 
-def read_budget(step: Step) -> Budget:
+def read_budget(step: Step) -> DeltaBudget:
     """Read what follows BASE. Raises ConfigurationError that shows what is expected."""
     numbers = [part for part in step.parts if part[:1].isdigit() or part.startswith(".")]
     others = ":".join(part for part in step.parts if part not in numbers)
@@ -166,10 +166,10 @@ def read_budget(step: Step) -> Budget:
             f"delta's codes per weight, 1 as in the paper: {AFTER_BASE.example}."
         )
         raise ConfigurationError(message)
-    return Budget(bits, values)
+    return DeltaBudget(bits, values)
 
 
-def compressed(delta: torch.Tensor, hessian: Hessian | None, budget: Budget) -> Solved:
+def compressed(delta: torch.Tensor, hessian: Hessian | None, budget: DeltaBudget) -> Solved:
     """Return the compressed delta [out, in], and its bits per weight, scales included."""
     import torch
 
@@ -217,7 +217,7 @@ def _component(
     sizes: torch.Tensor,
     right: torch.Tensor,
     hessian: Hessian | None,
-    how: tuple[int, Budget],
+    how: tuple[int, DeltaBudget],
 ) -> torch.Tensor:
     """Return some components [out, in] with both vectors rounded; ValueError for a bad Hessian."""
     bits, budget = how
@@ -236,7 +236,7 @@ def _rounded(vectors: torch.Tensor, bits: int, factor: Factor | None) -> torch.T
         groups = torch.split(vectors, GROUP, dim=1)
         return torch.cat([find_grid(group, bits).rounded(group) for group in groups], dim=1)
     columns = factor.arranged(vectors)
-    choice = Rounding(vectors, columns, factor, Values(bits=bits, group_size=GROUP))
+    choice = GridChoice(vectors, columns, factor, Values(bits=bits, group_size=GROUP))
     sweep(columns, factor, choice, block=BLOCK)
     return factor.restored(columns)
 
@@ -265,7 +265,7 @@ def _visited(
                     yield layer, found[layer.name]
 
 
-def _recorded_keys(step: Step, budget: Budget) -> tuple[tuple[str, float | int | str], ...]:
+def _recorded_keys(step: Step, budget: DeltaBudget) -> tuple[tuple[str, float | int | str], ...]:
     amount = "sign" if budget.bits is None else f"{budget.bits:g}"
     rows = (("base", step.before_parts), ("bits of the codes", amount), *budget.values.keys)
     return tuple(rows)

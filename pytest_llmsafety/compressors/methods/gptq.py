@@ -63,13 +63,13 @@ class Gptq(LayerCompressor):
         """Round from the first input, or from the largest, to the last."""
         factor = statistics.factor(values.number("damp", DAMP), by_size="actorder" in values.flags)
         columns = factor.arranged(weight)
-        choice = Rounding(weight, columns, factor, values)
+        choice = GridChoice(weight, columns, factor, values)
         sweep(columns, factor, choice, block=int(values.number("block", BLOCK)))
         bits = bits_of(weight.shape[0], weight.shape[1], values)
         return Solved(factor.restored(columns), bits, statistics.notes(factor))
 
 
-class Rounding:
+class GridChoice:
     """Rounds the weights of each input to the grid of its group.
 
     A group's grid is found when its first input is reached, from weights that make up for

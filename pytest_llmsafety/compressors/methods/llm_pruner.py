@@ -117,7 +117,7 @@ class LlmPruner(Compressor):
 
 
 @dataclass(frozen=True)
-class Plan:
+class PruningPlan:
     """The sizes after the pruning, notes about them, and why all heads stay (empty: some go)."""
 
     sizes: Sizes
@@ -125,7 +125,7 @@ class Plan:
     heads_stay: str
 
 
-def planned(model: PreTrainedModel, sizes: Sizes, ratio: float, *, savable: bool) -> Plan:
+def planned(model: PreTrainedModel, sizes: Sizes, ratio: float, *, savable: bool) -> PruningPlan:
     """Return what is to be removed from blocks of these `sizes`.
 
     Of the keys' width and of the channels the share `ratio` goes, heads as whole groups only.
@@ -140,7 +140,7 @@ def planned(model: PreTrainedModel, sizes: Sizes, ratio: float, *, savable: bool
     for keys in range(wanted, -1, -1):
         smaller = sizes.without(keys, channels)
         if can_be_configured(model, smaller, savable=savable):
-            return _plan(model, sizes, channels=channels, keys=keys, wanted=wanted)
+            return _pruning_plan(model, sizes, channels=channels, keys=keys, wanted=wanted)
     message = (
         f"{type(model.config).__name__} cannot express {channels} fewer channels in every block, "
         "so nothing was changed: the pruned model could not be saved and loaded. Expected a "
@@ -207,7 +207,9 @@ def highest(scores: torch.Tensor, count: int) -> torch.Tensor:
     return torch.argsort(scores, stable=True)[removed:].sort().values
 
 
-def _plan(model: PreTrainedModel, sizes: Sizes, *, channels: int, keys: int, wanted: int) -> Plan:
+def _pruning_plan(
+    model: PreTrainedModel, sizes: Sizes, *, channels: int, keys: int, wanted: int
+) -> PruningPlan:
     each = sizes.heads // sizes.keys
     removed = (
         f"removed from every block: {channels} of {sizes.channels} MLP channels, {keys} of "
@@ -216,14 +218,14 @@ def _plan(model: PreTrainedModel, sizes: Sizes, *, channels: int, keys: int, wan
     smaller = sizes.without(keys, channels)
     if not keys:
         stay = f"all heads stay: {_why_all_stay(model, sizes, channels, wanted)}"
-        return Plan(smaller, (removed, stay), stay)
+        return PruningPlan(smaller, (removed, stay), stay)
     if keys < wanted:
         fewer = (
             f"{wanted} groups of heads should go, but {type(model.config).__name__} cannot have "
             f"{sizes.without(wanted, 0).heads} heads at width {model.config.hidden_size}"
         )
-        return Plan(smaller, (removed, fewer), "")
-    return Plan(smaller, (removed,), "")
+        return PruningPlan(smaller, (removed, fewer), "")
+    return PruningPlan(smaller, (removed,), "")
 
 
 def _why_all_stay(model: PreTrainedModel, sizes: Sizes, channels: int, wanted: int) -> str:

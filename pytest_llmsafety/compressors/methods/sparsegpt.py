@@ -45,11 +45,13 @@ class SparseGpt(LayerCompressor):
         """Prune from the first input to the last."""
         factor = statistics.factor(values.number("damp", DAMP))
         columns = factor.arranged(weight)
-        sweep(columns, factor, Pruning(factor, values), block=int(values.number("block", BLOCK)))
+        sweep(
+            columns, factor, PruningChoice(factor, values), block=int(values.number("block", BLOCK))
+        )
         return Solved(factor.restored(columns), notes=statistics.notes(factor))
 
 
-class Pruning:
+class PruningChoice:
     """Chooses the weights to prune by the squared error that is left once others make up for it.
 
     A share is chosen in a whole block, over all outputs. N:M is chosen in turn, among weights that
