@@ -9,7 +9,8 @@ import torch
 
 from pytest_llmsafety.compressors import compress
 from pytest_llmsafety.compressors.methods.llm_pruner import gated_blocks, highest, taylor
-from tests import stories as small
+from tests.reference.story_model import stories as load_stories
+from tests.reference.story_model import tokens as load_tokens
 
 RUNS = range(6)
 
@@ -23,13 +24,13 @@ def golden(shared):
 @pytest.fixture(scope="module")
 def tokens(shared):
     """Calibration and evaluation token ids of stories3M."""
-    return small.tokens(shared)
+    return load_tokens(shared)
 
 
 @pytest.fixture
 def stories(shared):
     """The model, fresh for each test."""
-    return small.stories(shared)
+    return load_stories(shared)
 
 
 def batch(tokens):

@@ -12,7 +12,9 @@ from safetensors.torch import load_file
 from pytest_llmsafety.compressors import compress
 from pytest_llmsafety.compressors.layer_compressor import LayerCompressor
 from pytest_llmsafety.compressors.layerwise.layers import all_layers, decoder_blocks
-from tests import stories as small
+from tests.reference.story_model import mean_nll
+from tests.reference.story_model import stories as load_stories
+from tests.reference.story_model import tokens as load_tokens
 
 MASKS = {
     "magnitude_50": "magnitude:0.5:layer",
@@ -39,13 +41,13 @@ def golden(shared):
 @pytest.fixture(scope="module")
 def tokens(shared):
     """Calibration and evaluation token ids of stories3M."""
-    return small.tokens(shared)
+    return load_tokens(shared)
 
 
 @pytest.fixture
 def stories(shared):
     """The model, fresh for each test."""
-    return small.stories(shared)
+    return load_stories(shared)
 
 
 def assert_figures(model, name, golden, tokens):
@@ -61,7 +63,7 @@ def assert_figures(model, name, golden, tokens):
         logits = model(tokens["logits_ids"].long()).logits[0][tokens["logits_pos"].long()]
     theirs = load_file(golden / f"{name}.safetensors")["logits"]
     assert float((logits - theirs).abs().max()) <= tolerance["max_abs_logit"]
-    nll = small.mean_nll(model, tokens["eval_ids"])
+    nll = mean_nll(model, tokens["eval_ids"])
     assert abs(nll - expected["eval"]["mean_nll"]) <= tolerance["eval_mean_nll_abs"]
 
 
