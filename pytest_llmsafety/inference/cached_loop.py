@@ -17,22 +17,22 @@ Question = TypeVar("Question")
 
 def complete(
     cache: Cache,
-    asked: Mapping[str, Question],
+    questions: Mapping[str, Question],
     compute: Callable[[list[Question]], Iterable[Sequence[tuple[int, Any]]]],
     progress: Progress,
     label: str,
     *,
     storable: Callable[[Any], bool] = lambda _: True,
 ) -> dict[str, Any]:
-    """Return an answer for each key of `asked`: what is stored, and the rest by `compute`.
+    """Return an answer for each key of `questions`: what is stored, and the rest by `compute`.
 
-    `compute` gets a list of questions and yields batches of (index, answer). Each batch is stored
+    `compute` gets the others as a list and yields batches of (index, answer). Each batch is stored
     before the next one is computed; answers that are not `storable` are returned only. `label`
     names the bar in `progress`. Processes that start at the same question take turns: one computes
     and stores, the others wait and read what it stored. Raises CacheError for a damaged entry.
     """
-    found = _stored(cache, asked)
-    while missing := {key: one for key, one in asked.items() if key not in found}:
+    found = _stored(cache, questions)
+    while missing := {key: one for key, one in questions.items() if key not in found}:
         first = next(iter(missing))
         with cache.turn(first):
             found |= _stored(cache, missing)

@@ -54,9 +54,10 @@ class Engine:
     `store`, where compressed models are kept, do not change any answer. `backend` runs every
     model; None takes the one that the model's spec names. `models_loaded` and `forward_passes`
     count what this engine had to compute.
+
     Set `one_model` to free every model before another is loaded, however much room there is,
-    `reference` where the dense model's answers come from or go to a baseline, and `only_plans` to
-    raise PlanOnlyError instead of asking any model.
+    `dense_source` where the dense model's answers come from or go to a baseline, and `only_plans`
+    to raise PlanOnlyError instead of asking any model.
     """
 
     def __init__(
@@ -171,10 +172,10 @@ class Engine:
         return ids
 
     def tokenizer_differences(self, arm: Arm) -> tuple[str, ...]:
-        """Return the names of the parts in which a checkpoint's tokenizer is not the dense one's.
+        """Return the names of the parts in which a checkpoint's tokenizer differs.
 
-        Empty where the arm has none of its own, and in a baseline run, where the backend compares
-        the two when it loads the checkpoint.
+        Empty where the arm has no tokenizer of its own, and in a baseline run, where the backend
+        compares the two before it answers.
         """
         own = self._own_tokenizer(arm)
         dense = None if self._absence_of(arm.model) else self.folder(arm.model)
@@ -189,10 +190,10 @@ class Engine:
         return self._tokenizers[own]
 
     def deployments(self, pair: ModelPair) -> tuple[Deployment | None, Deployment | None]:
-        """Return how the dense model and, of a checkpoint, the compressed one would be served.
+        """Return how the dense model and the compressed one, a checkpoint, would be served.
 
-        None where the backend does not say, where there is no checkpoint, or where the dense model
-        is not here and its baseline does not have it.
+        None where the backend does not say, where there is no checkpoint, or where neither the
+        dense model's files nor its baseline are available.
         """
         backend, dense = self.backend_of(pair.model), self._dense_deployment(pair.model)
         own, path = pair.compressed.checkpoint, pair.compressed.gguf
