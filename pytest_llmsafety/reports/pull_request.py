@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING
 from pytest_llmsafety.assertions.message import shown
 from pytest_llmsafety.reports import baseline_diff, gaps, rows
 from pytest_llmsafety.reports.advice import sentences
-from pytest_llmsafety.reports.budget import Budget
-from pytest_llmsafety.reports.html.text import shortened
+from pytest_llmsafety.reports.cut_text import shortened
 from pytest_llmsafety.reports.markdown import bullets, code, folded, table, text
 from pytest_llmsafety.reports.replicates import spreads
-from pytest_llmsafety.reports.tables import Tables
+from pytest_llmsafety.reports.tables import Budget, Tables
 from pytest_llmsafety.stats import Outcome
 
 if TYPE_CHECKING:

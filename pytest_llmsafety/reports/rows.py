@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections import Counter
-from itertools import groupby
 from typing import TYPE_CHECKING
 
 from pytest_llmsafety.assertions.message import shown
@@ -31,6 +31,7 @@ NO_VERDICT = "no verdict"
 ITEMS = "items"
 SEVERITY = (Outcome.FAIL, Outcome.INCONCLUSIVE, Outcome.PASS)
 SHOWN_SPARSITY = 0.005
+LONGEST_MESSAGE = 600
 LEGEND = (
     "PASS: shown to be worse by less than the margin. FAIL: shown to be worse by more. "
     "INCONCLUSIVE: neither could be shown, which is not a pass."
@@ -38,14 +39,15 @@ LEGEND = (
 
 
 def blocks(verdicts: Sequence[Verdict]) -> list[tuple[str, list[Verdict]]]:
-    """The verdicts by compression, in the order in which the compressions came."""
-    places = {spec: place for place, spec in enumerate(dict.fromkeys(map(_spec, verdicts)))}
-    ranked = sorted(verdicts, key=lambda verdict: places[verdict.compression])
-    return [(compression, list(group)) for compression, group in groupby(ranked, key=_spec)]
+    """Return the verdicts by compression, in the order in which the compressions came."""
+    found: dict[str, list[Verdict]] = {}
+    for verdict in verdicts:
+        found.setdefault(verdict.compression, []).append(verdict)
+    return [*found.items()]
 
 
 def gravest(verdicts: Iterable[Verdict]) -> list[Verdict]:
-    """FAIL first, then INCONCLUSIVE; otherwise in their order."""
+    """Return FAIL first, then INCONCLUSIVE, then PASS; in their order within each."""
     return sorted(verdicts, key=lambda verdict: SEVERITY.index(verdict.outcome))
 
 
@@ -176,7 +178,7 @@ def without_verdict(run: Run) -> list[str]:
     return [
         f"{NO_VERDICT} ({outcome}): {shown(names[0])}"
         f"{f' and {len(names) - 1} more' if len(names) > 1 else ''}: "
-        f"{shown(message) if message else 'it made no assertion of pytest-llmsafety.'}"
+        f"{_whole(message) or 'it made no assertion of pytest-llmsafety.'}"
         for (outcome, message), names in causes.items()
     ]
 
@@ -184,10 +186,11 @@ def without_verdict(run: Run) -> list[str]:
 def failed_otherwise(run: Run) -> list[str]:
     """Return one sentence for each test that failed although its verdicts did not."""
     return [
-        f"failed in spite of its verdicts: {shown(test.nodeid)}: {shown(test.message)}"
+        f"failed in spite of its verdicts: {shown(test.nodeid)}: {_whole(test.message)}"
         for test in run.failed_otherwise
     ]
 
 
-def _spec(verdict: Verdict) -> str:
-    return verdict.compression
+def _whole(message: str) -> str:
+    """Return a message on one line, long enough for what to do, which stands at its end."""
+    return textwrap.shorten(escaped(message), LONGEST_MESSAGE, placeholder=" ...")

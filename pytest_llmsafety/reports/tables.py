@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING
 
 from pytest_llmsafety.assertions.message import shown
 from pytest_llmsafety.reports import gaps, rows
-from pytest_llmsafety.reports.html.text import shortened
+from pytest_llmsafety.reports.cut_text import shortened
 from pytest_llmsafety.reports.markdown import bullets, table, text
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from pytest_llmsafety.assertions.verdict import Verdict
-    from pytest_llmsafety.reports.budget import Budget
 
 LONGEST_TITLE = 600
 HEAD = 2  # lines of a table above its first row
@@ -30,6 +29,28 @@ def verdict_table(compression: str, verdicts: Sequence[Verdict]) -> list[str]:
 def group_lines(verdicts: Sequence[Verdict]) -> list[str]:
     """Return a line with the worst groups of each verdict that has groups."""
     return bullets(f"{rows.judged(one)}, {rows.groups(one)}" for one in verdicts if one.groups)
+
+
+class Budget:
+    """The number of characters that are left for lines, line ends included."""
+
+    def __init__(self, characters: int) -> None:
+        """Start with this number of characters."""
+        self.left = characters
+
+    def take(self, lines: Sequence[str]) -> bool:
+        """Return whether `lines` fit, and subtract their characters if they do."""
+        cost = sum(len(line) + 1 for line in lines)
+        if cost > self.left:
+            return False
+        self.left -= cost
+        return True
+
+    def keep(self, entries: Iterable[list[str]]) -> tuple[list[str], int]:
+        """Return the lines of the entries that fit, in their order, and the number of others."""
+        fits = [(entry, self.take(entry)) for entry in entries]
+        kept = [line for entry, fit in fits if fit for line in entry]
+        return kept, sum(not fit for _, fit in fits)
 
 
 class Tables:

@@ -59,7 +59,7 @@ def test_the_page_says_how_it_came_about(outcomes: Callable[..., pytest.Pytester
     assert report["models"] == {"phantom": model_digest(model_path())}
 
 
-def test_a_folder_that_cannot_be_made_is_told_before_the_first_test(
+def test_a_folder_that_cannot_be_made_is_an_error_before_the_first_test(
     outcomes: Callable[..., pytest.Pytester],
 ) -> None:
     """A run of hours does not end with nothing to show."""

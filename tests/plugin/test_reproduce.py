@@ -49,7 +49,7 @@ def test_it_reproduces(outcomes: Callable[..., pytest.Pytester]) -> None:
     assert reproduce(second) == command
 
 
-def test_long_flags_are_used_where_the_short_ones_are_taken(
+def test_long_flags_are_used_where_another_plugin_has_the_short_ones(
     outcomes: Callable[..., pytest.Pytester],
 ) -> None:
     """A project with its own --model gets a command that works there."""

@@ -35,7 +35,7 @@ def test_one_line_says_how_to_run_them(outcomes: Callable[..., pytest.Pytester])
         ("compress = 'int4'", "names a compression and no model. To run them: pytest --model="),
     ],
 )
-def test_half_a_pair_in_the_project_is_told(
+def test_half_a_pair_in_the_project_is_named(
     outcomes: Callable[..., pytest.Pytester], table: str, line: str
 ) -> None:
     """The line says which half is missing."""

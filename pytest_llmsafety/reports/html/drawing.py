@@ -10,7 +10,7 @@ from xml.etree import ElementTree as ET
 
 from markupsafe import Markup
 
-from pytest_llmsafety.reports.html.text import shortened
+from pytest_llmsafety.reports.cut_text import shortened
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

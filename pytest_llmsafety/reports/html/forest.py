@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pytest_llmsafety.reports.cut_text import shortened
 from pytest_llmsafety.reports.figures import bounds, change, margin
 from pytest_llmsafety.reports.html.drawing import PALETTE, Canvas, picture, room_for
 from pytest_llmsafety.reports.html.multiples import LARGEST, multiples
-from pytest_llmsafety.reports.html.text import shortened
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

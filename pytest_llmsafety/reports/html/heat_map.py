@@ -6,9 +6,9 @@ import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pytest_llmsafety.reports.cut_text import shortened
 from pytest_llmsafety.reports.html.drawing import EDGE, PALETTE, Canvas, picture, room_for
 from pytest_llmsafety.reports.html.multiples import multiples, times
-from pytest_llmsafety.reports.html.text import shortened
 from pytest_llmsafety.stats import Outcome
 
 if TYPE_CHECKING:

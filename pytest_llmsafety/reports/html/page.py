@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 from pytest_llmsafety.compressors.record import coverage
 from pytest_llmsafety.reports import figures, rows
 from pytest_llmsafety.reports.advice import sentence
+from pytest_llmsafety.reports.cut_text import shortened
 from pytest_llmsafety.reports.html import heat_map
 from pytest_llmsafety.reports.html.contents import contents
 from pytest_llmsafety.reports.html.multiples import multiples, times
 from pytest_llmsafety.reports.html.room import BRIEF, LARGEST_BYTES, NAME, ROOMS, Room, estimate
-from pytest_llmsafety.reports.html.text import shortened
 
 if TYPE_CHECKING:
     from jinja2 import Environment

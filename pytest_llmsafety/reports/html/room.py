@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from markupsafe import escape
 
 from pytest_llmsafety.reports import rows
-from pytest_llmsafety.reports.html.text import shortened
+from pytest_llmsafety.reports.cut_text import shortened
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pytest_llmsafety.reports.run import Run
 
 LARGEST_BYTES = 2_000_000
-NAME, BRIEF = 120, 400  # characters of names and of messages, in every room
+NAME, BRIEF = 120, 600  # characters of names and of messages, in every room
 MOST_CELLS = 2_500
 """Cells of all heat maps together: each takes about a millisecond to draw."""
 FRAME = 40_000

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pytest_llmsafety.reports import gaps
+from pytest_llmsafety.reports.cut_text import shortened
 from pytest_llmsafety.reports.figures import size
 from pytest_llmsafety.reports.html.drawing import PALETTE, Canvas, picture, room_for
 from pytest_llmsafety.reports.html.forest import MARKS, scale_in_margins
 from pytest_llmsafety.reports.html.multiples import Multiples, multiples
-from pytest_llmsafety.reports.html.text import shortened
 from pytest_llmsafety.reports.rows import of_these
 from pytest_llmsafety.stats import Outcome
 

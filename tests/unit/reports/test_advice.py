@@ -70,7 +70,7 @@ def test_what_is_beyond_the_margin_already_is_not_asked_again() -> None:
     assert advice(alone).startswith("compress less")
 
 
-def test_too_close_and_too_noisy_are_told_apart_from_too_few() -> None:
+def test_too_close_and_too_noisy_differ_from_too_few() -> None:
     """Where no number of items would decide, none is recommended."""
     for figures in (
         {"n_needed_80": 100, "n_needed_half_80": 150},

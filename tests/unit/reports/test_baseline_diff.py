@@ -38,7 +38,7 @@ def test_an_outcome_that_differs_is_named_with_its_figures():
     assert line.endswith("(change +0.010 -> +0.050); 1 as before.")
 
 
-def test_another_margin_is_told_beside_another_outcome():
+def test_another_margin_is_named_with_another_outcome():
     """An outcome can change because the margin did."""
     (line,) = lines(compared((OLD,), (replace(NEW, margin=0.001),), file="b", digest="d"), 200)
     assert "margin 0.02 -> 0.001" in line

@@ -26,7 +26,7 @@ def test_a_margin_has_the_decimals_that_it_needs(margin: float | None, expected:
     assert decimals(margin) == expected
 
 
-def test_a_change_is_told_from_a_small_margin() -> None:
+def test_a_change_differs_from_a_small_margin() -> None:
     """A ratio or a difference within a ten thousandth is not shown as no change at all."""
     assert (change(RATIO), margin(RATIO), noise(RATIO)) == ("x1.00006", "x1.00010", "x1.00001")
     assert bounds(RATIO) == ("x1.00002", "x1.00012")

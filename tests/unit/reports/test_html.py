@@ -18,13 +18,13 @@ from markupsafe import Markup
 from matplotlib.textpath import TextPath
 
 from pytest_llmsafety.assertions.verdict import GroupEvidence, Verdict, WorstItem
+from pytest_llmsafety.reports.cut_text import shortened
 from pytest_llmsafety.reports.html.contents import contents, overall, wrong_once_in
 from pytest_llmsafety.reports.html.forest import forest
 from pytest_llmsafety.reports.html.heat_map import CELL_WIDTH, cell_text, heat_maps, level
 from pytest_llmsafety.reports.html.multiples import Multiples, multiples, times
 from pytest_llmsafety.reports.html.page import HtmlReport, environment
 from pytest_llmsafety.reports.html.room import LARGEST_BYTES, ROOMS, Room, estimate
-from pytest_llmsafety.reports.html.text import shortened
 from pytest_llmsafety.reports.html.trade_off import Candidate, answer, apart, trade_off
 from pytest_llmsafety.reports.run import Run, SafetyTest
 from pytest_llmsafety.stats import Outcome
@@ -392,7 +392,7 @@ def test_only_numbers_and_markup_are_shown_as_they_are() -> None:
     assert shown.endswith(" ... (504 characters) 1.5 None <b>")
 
 
-def test_the_error_rate_told_is_that_of_the_least_sure_verdict() -> None:
+def test_the_error_rate_shown_is_that_of_the_least_sure_verdict() -> None:
     """One test's marker may ask for less confidence than the others, and never for all of them."""
     unsure = replace(PASS, decision=replace(DECISION, confidence=0.9))
     page = Elements(HtmlReport().render(run_of(FAIL, unsure))).text

@@ -38,7 +38,7 @@ def test_the_schema_is_pinned() -> None:
     } <= report["tests"][0]["verdicts"][0].keys()  # fmt: skip
 
 
-def test_how_the_run_came_about_is_told() -> None:
+def test_the_report_holds_how_the_run_came_about() -> None:
     """Command, time, machine and the digests of the models, as the page has them."""
     run = Run(
         (), 0, command="pytest --model=m", ended="2026-07-01T00:00:00+00:00",

@@ -98,7 +98,7 @@ def test_two_compressions_of_one_name_keep_their_tables() -> None:
     assert ModelCard().render(run).count("### org/name under checkpoint:small") == 2
 
 
-def test_the_scope_is_told() -> None:
+def test_the_scope_is_named() -> None:
     """In the suite scope the card claims nothing about other items."""
     assert "- The verdicts are about these items and no others." in card(scope="suite")
     assert "- The verdicts are about these items and no others." not in card()

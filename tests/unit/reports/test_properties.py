@@ -19,7 +19,7 @@ def test_a_drop_has_the_sign_of_the_figures() -> None:
     assert found["llmsafety.higher_is_better"] == "true"
 
 
-def test_perplexity_is_told_in_the_unit_of_its_margin() -> None:
+def test_perplexity_has_the_unit_of_its_margin() -> None:
     """A ratio of 1.03 is a delta of .03, to be compared with a margin of .05."""
     nats = replace(DECISION, estimate=math.log(1.03), lower=math.log(1.02), upper=math.log(1.04))
     found = dict(properties(replace(FAIL, is_ratio=True, decision=nats, margin=0.05)))

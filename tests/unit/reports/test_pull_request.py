@@ -94,7 +94,7 @@ def test_the_headline_is_the_worst_that_was_found(given: Run, word: str) -> None
     assert Summary().render(given).splitlines()[0].endswith(f"Safety of compression: {word}")
 
 
-def test_a_test_without_verdict_is_told() -> None:
+def test_a_test_without_verdict_is_named() -> None:
     """What came to no verdict stands with its reason under what to do next."""
     text = Summary().render(Run((SafetyTest("t.py::a[x]", "failed", "ScorerError: a | b"),), 1))
     assert "- **no verdict** (failed): t.py::a\\[x\\]: ScorerError: a &#124; b" in text

@@ -134,7 +134,7 @@ def test_the_worst_groups_stand_under_their_figures() -> None:
     ]
 
 
-def test_a_group_beyond_the_margin_alone_is_told_so() -> None:
+def test_a_group_beyond_the_margin_on_its_own_is_named() -> None:
     """Among several groups one is beyond by chance: neither figures nor reader are to blame."""
     joint = replace(
         UNDECIDED, group="a:x", groups=(GroupEvidence("a:x", 0.1, 0.13, DECISION),) * 8,
@@ -162,7 +162,7 @@ def test_more_of_each_group_is_asked_for() -> None:
     assert "(now a:y has 18 of the 200 asked)" in text
 
 
-def test_a_limit_is_told() -> None:
+def test_a_limit_is_named() -> None:
     """It is why fewer items were asked than the data set has."""
     test = SafetyTest("t.py::t[int4]", "passed", verdicts=(PASS,))
     run = Run((test,), 0, settings=(("limit", "60"),))
@@ -182,14 +182,14 @@ def test_what_was_assumed_is_counted() -> None:
     assert not any("assume" in line for line in table([PASS], width=200))
 
 
-def test_one_measurement_of_two_data_sets_is_told_apart() -> None:
+def test_one_measurement_of_two_data_sets_has_two_names() -> None:
     """The data set is named where the measurement alone would not say which row is which."""
     lines = table([PASS, replace(PASS, dataset="other")], width=160)
     names = [line.partition("  ")[0] for line in lines[2:4]]
     assert names == [f"toxicity ({PASS.dataset})", "toxicity (other)"]
 
 
-def test_two_tests_of_one_measurement_are_told_apart() -> None:
+def test_two_tests_of_one_measurement_have_two_names() -> None:
     """Of two gates on the same items each is named with its test."""
     one, two = (replace(PASS, test=name) for name in ("test_mean", "test_worst"))
     names = [line.partition("  ")[0] for line in table([one, two, FAIL], width=160)[2:5]]
@@ -224,6 +224,15 @@ def test_a_test_without_verdict_is_named() -> None:
         "",
         "no verdict (passed): t.py::b: it made no assertion of pytest-llmsafety.",
     ]
+
+
+def test_what_to_do_about_a_missing_verdict_is_not_cut_off() -> None:
+    """A message of several sentences is shown to its end; an endless one is cut."""
+    message = f"ModelError: '{'folder/' * 40}' has no weights. Expected safetensors. Convert them."
+    run = Run((SafetyTest("t.py::a", "failed", message),), 1)
+    assert " ".join(summary(run, width=80, inconclusive="fail")).endswith("Convert them.")
+    run = Run((SafetyTest("t.py::a", "failed", "word " * 10_000),), 1)
+    assert len(summary(run, width=80, inconclusive="fail")) < 12
 
 
 def test_a_policy_that_forgives_is_named() -> None:
@@ -266,7 +275,7 @@ def test_the_headlines_n_is_what_was_judged() -> None:
     assert "n=80/200 pairs of this group" in message(replace(part, group="a:x"))
 
 
-def test_that_looks_are_not_counted_is_told() -> None:
+def test_the_table_says_that_looks_are_not_counted() -> None:
     """Without a cache, or with one that takes no file, and not where they were counted."""
     asked = replace(PASS, n_data=200)
 
