@@ -40,7 +40,7 @@ def read_examples(name: str, source: DataSource, own: Mapping[str, str]) -> tupl
     """
     made = DATASETS.load(name)() if name in DATASETS else None
     if not isinstance(made, HasExamples):
-        known = sorted(n for n in DATASETS.table if hasattr(DATASETS.load(n), "examples"))
+        known = sorted(n for n in DATASETS.table if issubclass(DATASETS.load(n), HasExamples))
         message = (
             f"shots: {name} has no solved examples. Data sets with some: "
             f"{', '.join(known)}; mmlu's prompts hold five already."
