@@ -33,7 +33,6 @@ class Gblm(LayerCompressor):
     more weight.
     """
 
-    weights_only = True
     parameters = Parameters(
         example="gblm:0.5:l2",
         sparsity=True,

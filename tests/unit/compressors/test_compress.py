@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
 
-from pytest_llmsafety.compressors import base, check, compress
+from pytest_llmsafety.compressors import COMPRESSORS, base, check, compress
 from pytest_llmsafety.compressors.layerwise.layers import linear_layers
 from pytest_llmsafety.errors import (
     CompressionError,
@@ -180,6 +180,13 @@ def test_the_example_of_a_compressor_works(llama):
     assert doctest.DocTestRunner().run(example, clear_globs=False).failed == 0
     record = example.globs["Halve"]().compress(llama, Step("halve"), base.Context())
     assert len(record.layers_changed) == len([*linear_layers(llama)])
+
+
+def test_a_registered_class_has_to_extend_compressor(monkeypatch):
+    """A class of another kind is named before any work, with what it has to extend."""
+    monkeypatch.setitem(COMPRESSORS.table, "int4", "builtins:dict")
+    with pytest.raises(ConfigurationError, match=r"'int4' is a dict\. Expected .*Compressor"):
+        check(CompressionSpec.parse("int4"))
 
 
 def test_checkpoint_puts_the_compressed_model_in_place(llama, tmp_path):
