@@ -66,10 +66,12 @@ KV = ("kv:int2", "kv:int4", "kv:int8")
 def check(spec: CompressionSpec) -> None:
     """Raise a named error when `spec` cannot be carried out; imports no torch.
 
-    Raises UnknownNameError for an unknown method, and ConfigurationError for a parameter
-    that the method does not take, a seed that nothing depends on, a checkpoint that is not the
-    first step, a kv that is not the last, two steps that round the inputs of layers, a repair
-    with nothing to repair before it, or `dense` together with another step.
+    Raises UnknownNameError for an unknown method, and ConfigurationError for:
+
+    - a parameter that the method does not take, or a seed that nothing depends on;
+    - a checkpoint that is not the first step, or a kv that is not the last;
+    - two steps that round the inputs of layers;
+    - a repair with nothing to repair before it, or `dense` together with another step.
     """
     if spec.is_dense:
         return
@@ -113,13 +115,14 @@ def compress(
 ) -> CompressionRecord:
     """Compress a loaded model in place, step after step, and return the record of it.
 
-    The model stays a plain Hugging Face model: quantized weights are written back as the
-    values that they stand for, so it answers as the quantized model does, at dense speed;
-    the packed size is in the record. `tokenizer`, `calibration` (texts, or token ids as they
-    are), and `seed` (unless the spec has its own) serve the methods that look at activations.
-    `device` is where those compute block by block. `progress(what, done, total)` is called as the
-    work goes on. With `dense`, `model` is the finished checkpoint that `spec` names, and is
-    compared with these facts about the dense model.
+    The model stays a plain Hugging Face model. Quantized weights are written back as the values
+    that they stand for, so it answers as the quantized model does, at dense speed. The packed size
+    is in the record.
+
+    `tokenizer`, `calibration` (texts, or token ids as they are), and `seed` (unless the spec has
+    its own) serve the methods that look at activations. `device` is where those compute block by
+    block. `progress(what, done, total)` is called as the work goes on. With `dense`, `model` is the
+    finished checkpoint that `spec` names, and is compared with these facts about the dense model.
 
     Raises UnknownNameError for an unknown method, NothingCompressed when no layer changed, and
     other errors of the tree in errors.py. After an error in the middle of the work the model

@@ -1,9 +1,10 @@
 """Store compressed models on disk, so that a second run need not compress again.
 
-A model is one safetensors file, named by the digest of its arm (weights, recipe, calibration,
-versions), and a JSON file with the record, the digest of the tensors and a digest of both.
-Both are written in a folder `*.partial` first, and the JSON file is moved last: a model is complete
-when that file exists. Files of a killed process count until the next process deletes them.
+A model is two files, named by the digest of its arm (weights, recipe, calibration, versions): the
+tensors as safetensors, and a JSON file with the record, the digest of the tensors and a digest of
+both. Both are written in a folder `*.partial` first, and the JSON file is moved last: a model is
+complete when that file exists. Files of a killed process count until the next process deletes
+them.
 """
 
 from __future__ import annotations

@@ -1,10 +1,14 @@
 """Declare what the parameters of a method are, and read and check those of a step.
 
-A step is a method and its parameters in any order, a colon before each: a whole number
-(bits), a fraction (sparsity), `2:4` (N of every M neighbours become zero), `g128` (weights
-that share a scale), a word, or `name=value`. Two neighbouring whole numbers are N:M wherever
-the method takes N:M. A value of `name=value` holds no colon. No torch here: specs are checked
-before anything is loaded.
+A step is a method and its parameters in any order, a colon before each. A parameter is one of:
+
+- a whole number (bits), or a fraction (sparsity);
+- `2:4` (N of every M neighbours become zero): two neighbouring whole numbers are N:M wherever the
+  method takes N:M;
+- `g128` (weights that share a scale);
+- a word, or `name=value`, whose value holds no colon.
+
+No torch here: specs are checked before anything is loaded.
 """
 
 from __future__ import annotations

@@ -73,10 +73,10 @@ def alpha_of(layer: Layer) -> float:
 def exponent(values: torch.Tensor) -> float:
     """Return the exponent of the power law that fits the upper part of ascending `values` best.
 
-    For each start of the tail near the peak of the histogram (of log10, 100 bins) alpha is
-    the maximum-likelihood (Hill) estimate; the start with the least Kolmogorov-Smirnov
-    distance wins. The authors' code bounds the start by log10(0.95 peak) from below, where one
-    would expect 0.95 peak; both are rarely far apart, and this does as the code does.
+    The tail may start near the peak of the histogram (of log10, 100 bins). For each start alpha is
+    the maximum-likelihood (Hill) estimate. The start with the least Kolmogorov-Smirnov distance
+    wins. The authors' code bounds the start by log10(0.95 peak) from below, where one would expect
+    0.95 peak. Both are rarely far apart, and this does as the code does.
     """
     import torch
 

@@ -30,8 +30,8 @@ PANEL = 256  # columns of H made at a time: only the upper half of H is
 class Factor:
     """The inverse of H + damping as U^T U, for inputs in the order in which they are worked on.
 
-    `shares` [in, in] is lower triangular with ones: an error e of weight k is made up for by
-    taking shares[j, k] * e = U_kj / U_kk * e from each later weight j. `spread` [in] is the
+    `shares` [in, in] is lower triangular with ones. To make up for an error e of weight k,
+    shares[j, k] * e = U_kj / U_kk * e is taken from each later weight j. `spread` [in] is the
     diagonal of U: an error e costs (e / U_kk)^2 once that is done.
     `order` [in] are the inputs in working order, None where that is their own. `dead` [in] are
     the inputs, in their own order, that were 0 on every token.
@@ -87,7 +87,7 @@ class Hessian:
 
     @property
     def matrix(self) -> torch.Tensor:
-        """H itself, a new tensor."""
+        """Return H [in, in] as a new tensor."""
         upper = self._sums.triu() * (2 / self.sequences)
         return upper + upper.triu(1).T
 
@@ -193,9 +193,9 @@ def sweep(columns: torch.Tensor, factor: Factor, choice: WeightChoice, *, block:
     """Replace `columns` [in, out] by what `choice` makes of them, `block` inputs at a time.
 
     `columns` are as `Factor.arranged` gives them, so that what belongs to one input is contiguous.
-    Errors are made up for in three steps, so that most of the work is products of matrices: within
-    a few columns one by one, within a block for a few columns at once, and after a block for all
-    that follow.
+    Errors are made up for in three steps: within a few columns one by one, within a block for a few
+    columns at once, and after a block for all that follow. So most of the work is products of
+    matrices.
     """
     import torch
 

@@ -33,8 +33,8 @@ def gradient_sizes(
 
     The loss of a sequence (a row of `ids`) is its mean negative log-likelihood a token. The
     gradients of one block's weights are there at a time. A block that is moved to a device to
-    compute keeps only its input, and runs once more on the way back; one that stays keeps what
-    it needs for it. Raises CalibrationError for NaN or Inf.
+    compute keeps only its input, and runs once more on the way back. One that stays keeps what
+    it needs for that. Raises CalibrationError for NaN or Inf.
     """
     import torch
 

@@ -157,7 +157,7 @@ def capture(
     """Run the model's forward on every batch with blocks that compute nothing.
 
     Masks, position embeddings and all else that a block gets are those of the model's own
-    call, block by block (sliding and full attention differ); the cache is off. Hidden states
+    call, block by block (sliding and full attention differ). The cache is off. Hidden states
     are kept on the CPU. Raises UnsupportedModelError when an argument depends on the tokens.
     """
     seen: dict[int, Call] = {}

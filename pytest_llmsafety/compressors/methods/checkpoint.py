@@ -97,7 +97,7 @@ class Checkpoint(Compressor):
 class Gguf(Compressor):
     """Puts the weights of a GGUF file in the place of the dense model's.
 
-    transformers reads the file, and unpacks it unless it has a kernel for the device; what
+    transformers reads the file, and unpacks it unless it has a kernel for the device. What
     llama.cpp computes with the same file can differ by rounding.
     """
 

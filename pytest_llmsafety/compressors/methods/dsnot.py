@@ -3,11 +3,11 @@
 Zhang et al., 2024, "Dynamic sparse no training: training-free fine-tuning for sparse LLMs".
 What a row of a pruned layer lacks on average is the sum of its pruned weights times the mean
 of their inputs. One exchange revives the pruned weight that helps most for the variance of
-its input, and prunes the kept weight of the least Wanda score among those whose loss helps.
+its input. It prunes the kept weight of the least Wanda score among those whose loss helps.
 
 DSnoT needs the dense weights, and inputs that its own work on the blocks before has changed. So
-this step takes the pruning step before it into its own pass: each layer is pruned and
-repaired before the next block is looked at, and no second copy of the model is kept.
+this step carries out the pruning step before it, too. Each layer is pruned and repaired before
+the next block is looked at, and no second copy of the model is kept.
 """
 
 from __future__ import annotations

@@ -313,7 +313,7 @@ def can_be_configured(model: PreTrainedModel, sizes: Sizes, *, savable: bool) ->
     """Return whether the model's class builds exactly these sizes, and all else as it is.
 
     Unless `savable` is False, its configuration also has to accept them when it is read from a
-    file: Llama's, for one, wants a number of heads that divides the hidden size.
+    file. Llama's, for one, wants a number of heads that divides the hidden size.
     """
     import torch
 
