@@ -79,13 +79,14 @@ class Probabilities:
         ids = torch.zeros(len(rows), width, dtype=torch.long)
         for i, (prompt, answer) in enumerate(rows):
             ids[i, : len(prompt) + len(answer)] = torch.tensor(prompt + answer)
-        logprobs = self.model(input_ids=ids).logits.float().log_softmax(-1)
+        logits = self.model(input_ids=ids).logits
         scored = []
         for i, (prompt, answer) in enumerate(rows):
             place = slice(len(prompt) - 1, len(prompt) + len(answer) - 1)
             target = torch.tensor(answer)
-            total = logprobs[i, place].gather(-1, target[:, None]).sum().item()
-            greedy = bool((logprobs[i, place].argmax(-1) == target).all())
+            logprobs = logits[i, place].float().log_softmax(-1)
+            total = logprobs.gather(-1, target[:, None]).sum().item()
+            greedy = bool((logprobs.argmax(-1) == target).all())
             scored.append((total, greedy, len(answer)))
         return scored
 
