@@ -22,6 +22,9 @@ COMMIT = "a" * 40
 ROWS = [{"text": "one"}, {"text": "two"}]
 CODE = """
 import sys
+import time
+wait = time.sleep
+time.sleep = lambda seconds: wait(min(seconds, 0.05))  # between two tries of a download
 from concurrent.futures import ThreadPoolExecutor
 from pytest_llmsafety.datasets.hub import HubTable
 from pytest_llmsafety.errors import DatasetError
