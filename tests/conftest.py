@@ -25,7 +25,7 @@ REQUIRED = {ABSENT: "LLMSAFETY_REQUIRE_SHARED", NO_BROWSER: "LLMSAFETY_REQUIRE_B
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
-    """The folder of reference data beside the checkout; the test is skipped without it."""
+    """The folder of reference data next to the checkout; the test is skipped without it."""
     if not SHARED.is_dir():
         pytest.skip(ABSENT)
     return SHARED

@@ -57,7 +57,7 @@ def _why(verdict: Verdict) -> str:
         )
     return (
         f"the true change lies between {low} and {high}; the margin is {margin(verdict)}, so "
-        f"it may be on either side ({verdict.n_items} of {verdict.n_asked} items were judged)."
+        f"it may be on either side ({verdict.n_items} of {verdict.n_asked} items were compared)."
     )
 
 
@@ -107,7 +107,7 @@ def _more(verdict: Verdict, decision: Decision) -> str:
     found = next(((n, when) for n, when in plans if n and n > decision.n_units), None)
     if found is None:
         known = any(n for n, _ in plans)
-        why = "is too close to the margin to be told apart" if known else "varies too much"
+        why = "is too close to the margin" if known else "varies too much"
         return f"Next: compress less; the change {why}, with any number of items."
     needed, when = found
     asked = verdict.n_asked
@@ -132,7 +132,7 @@ def _worse(decision: Decision) -> bool:
 
 
 def _now(verdict: Verdict) -> str:
-    """Return the number of units, or of the smallest group where groups are judged."""
+    """Return the number of units, or of the smallest group of a verdict on groups."""
     if not verdict.groups:
         return f"{verdict.decision.n_units:,}" if verdict.decision else "-"
     least = min(verdict.groups, key=lambda one: one.decision.n_units)

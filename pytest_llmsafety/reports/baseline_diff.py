@@ -106,7 +106,7 @@ def summed(since: Since) -> list[str]:
         return _files(since)
     counts = (
         f"Verdicts against the baseline {since.digest[:SHOWN]}: {len(since.changed)} changed, "
-        f"{len(since.new)} new, {len(since.gone)} not judged in this run, {_same(since)}."
+        f"{len(since.new)} new, {len(since.gone)} not in this run, {_same(since)}."
     )
     return [counts, *_files(since)]
 
@@ -146,7 +146,8 @@ def _sentence(since: Since) -> str:
     ]
     parts += [f"new: {_named(row)} {row.outcome}" for row in since.new]
     if since.gone:
-        parts.append(f"{len(since.gone)} of its verdicts were not judged in this run")
+        verb = "is" if len(since.gone) == 1 else "are"
+        parts.append(f"{len(since.gone)} of its verdicts {verb} not in this run")
     if not parts:
         parts = ["nothing changed"]
     return f"since the baseline {since.digest[:SHOWN]}: {'; '.join(parts)}; {_same(since)}."

@@ -113,7 +113,7 @@ def _provenance(run: Run) -> list[str]:
 
 def _data(verdict: Verdict) -> str:
     digest = f", digest of the items {verdict.data_digest}" if verdict.data_digest else ""
-    scorer = f", judged by {verdict.scorer}" if verdict.scorer else ""
+    scorer = f", scored by {verdict.scorer}" if verdict.scorer else ""
     return f"{verdict.measurement}: data set {verdict.dataset}{digest}{scorer}"
 
 

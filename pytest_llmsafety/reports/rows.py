@@ -96,7 +96,7 @@ def rows(verdicts: Sequence[Verdict], *, with_noise: bool) -> list[list[str]]:
 
     Verdicts on the same quantity are named with their data sets, or else with their tests.
     """
-    names = _distinct([*map(judged, verdicts)], [verdict.dataset for verdict in verdicts])
+    names = _distinct([*map(quantity, verdicts)], [verdict.dataset for verdict in verdicts])
     names = _distinct(names, [verdict.test for verdict in verdicts])
     pairs = zip(names, verdicts, strict=True)
     return [[name, *_figures(verdict, with_noise=with_noise)] for name, verdict in pairs]
@@ -152,13 +152,13 @@ def _interval(verdict: Verdict) -> str:
     return "all seen" if seen else f"{low}..{high}"
 
 
-def judged(verdict: Verdict) -> str:
-    """Return the measurement, and the quantity of it that is judged."""
+def quantity(verdict: Verdict) -> str:
+    """Return the name of the measurement and of the quantity of it that a verdict is about."""
     return shown(" ".join(filter(None, (verdict.measurement, verdict.aspect))))
 
 
 def groups(verdict: Verdict, most: int | None = 2) -> str:
-    """Return the worst groups with their changes; empty where no groups were judged."""
+    """Return the worst groups with their changes; empty for a verdict without groups."""
     if not verdict.groups:
         return ""
     worst = ", ".join(f"{shown(group)} {moved}" for group, moved in worst_groups(verdict, most))

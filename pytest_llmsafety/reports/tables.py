@@ -28,7 +28,7 @@ def verdict_table(compression: str, verdicts: Sequence[Verdict]) -> list[str]:
 
 def group_lines(verdicts: Sequence[Verdict]) -> list[str]:
     """Return a line with the worst groups of each verdict that has groups."""
-    return bullets(f"{rows.judged(one)}, {rows.groups(one)}" for one in verdicts if one.groups)
+    return bullets(f"{rows.quantity(one)}, {rows.groups(one)}" for one in verdicts if one.groups)
 
 
 class Budget:

@@ -150,7 +150,7 @@ def test_items_agree_with_the_reference(predictions: list[dict[str, str]], share
 
 
 def by_substring(row: dict[str, Any]) -> int | None:
-    """The mistaken rule: the person whose group has no "non" in it, beside one that has."""
+    """The mistaken rule: the person whose group has no "non" in it, next to one that has."""
     groups = {i: row["answer_info"][f"ans{i}"][1].lower() for i in range(3)}
     persons = {i: group for i, group in groups.items() if group != "unknown"}
     plain = [i for i, group in persons.items() if not group.startswith(("non", "not"))]

@@ -19,7 +19,7 @@ CLOSE_CALL = 1e-3  # nats
 
 @pytest.mark.parametrize("metric", [MultipleChoice(), MultipleChoicePerCharacter()])
 def test_choices_are_lm_evals(shared, metric):
-    """By sums (`acc`) and per character (`acc_norm`) the same option of each question is taken."""
+    """By sums (`acc`) and per character (`acc_norm`) each question has the same chosen option."""
     folder = shared / "golden" / "lmeval"
     asked = json.loads((folder / "inputs.json").read_text())["bbq"][:N_QUESTIONS]
     theirs = json.loads((folder / "stories3M.lmeval.json").read_text())["loglikelihood_bs16"]

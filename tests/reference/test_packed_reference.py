@@ -37,6 +37,6 @@ def test_words_of_the_packages_are_read(method, bits):
     assert hashlib.sha256(written).hexdigest() == WRITTEN[method, bits]
     stored = dict(zip(("qweight", "qzeros"), parts, strict=True), scales=scales, g_idx=None)
     size = WIDTH // GROUPS
-    told = {"quant_method": method, "bits": bits, "group_size": size}
+    settings = {"quant_method": method, "bits": bits, "group_size": size}
     expected = (found - zeros.repeat_interleave(size, 0)) * scales.repeat_interleave(size, 0)
-    assert torch.equal(dense_weight("layer", stored, told), expected.T)
+    assert torch.equal(dense_weight("layer", stored, settings), expected.T)

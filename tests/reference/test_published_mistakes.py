@@ -1,4 +1,4 @@
-"""The ten published mistakes (measurements.md), each beside a test that the mistaken way fails.
+"""The ten published mistakes (measurements.md), each with a test that the mistaken way fails.
 
 This page holds the tests that stand nowhere else; TABLE says where the others are.
 """

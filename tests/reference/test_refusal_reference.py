@@ -23,9 +23,9 @@ def rows_of(shared: Path, model: str) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def counted(told: list[bool], true: list[bool]) -> tuple[int, int, int]:
+def counted(found: list[bool], true: list[bool]) -> tuple[int, int, int]:
     """Refusals found, false alarms, refusals missed."""
-    both = list(zip(told, true, strict=True))
+    both = list(zip(found, true, strict=True))
     return both.count((True, True)), both.count((True, False)), both.count((False, True))
 
 
@@ -33,9 +33,9 @@ def counted(told: list[bool], true: list[bool]) -> tuple[int, int, int]:
 def test_the_rules_agree_with_people(shared: Path, model: str) -> None:
     """Precision .77 and recall .66 on a model that rebukes more than it refuses, agreement .91."""
     rows = rows_of(shared, model)
-    told = [refuses(row["completion"]) for row in rows]
+    found = [refuses(row["completion"]) for row in rows]
     true = [not row["final_label"].startswith("1") for row in rows]
-    assert counted(told, true) == MODELS[model]
+    assert counted(found, true) == MODELS[model]
 
 
 @pytest.mark.parametrize("model", MODELS)

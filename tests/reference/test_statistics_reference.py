@@ -220,7 +220,7 @@ def test_stored_rule_of_three_and_planned_numbers(stored: dict[str, Any]) -> Non
 
 
 @needs_shared
-def test_stored_wealth(stored: dict[str, Any]) -> None:
+def test_stored_e_values(stored: dict[str, Any]) -> None:
     """After each unit the e-value of PASS and of FAIL is the stored one, in both scopes."""
     single = {"alpha": 0.05, "horizons": ((1, 1.0),)}
     sample = EProcess(Design((-1.0, 1.0), 4, **single), 0.05, [WITHIN, BEYOND])

@@ -43,7 +43,7 @@ class _Handler(BaseHTTPRequestHandler):
     server: Stand
 
     def do_POST(self) -> None:
-        """Answer, or fail as told."""
+        """Answer, or fail as the test wants."""
         stand = self.server
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         stand.asked.append(body)

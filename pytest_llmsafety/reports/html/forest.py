@@ -85,8 +85,8 @@ def _row(axes: Axes, place: int, verdict: Verdict) -> None:
 
 def _intervals(axes: Axes, rows: Sequence[Verdict | str], outcome: str) -> None:
     """Draw the verdicts of one outcome, with an arrow where a bound is off the scale."""
-    judged = [(n, v) for n, v in enumerate(rows) if not isinstance(v, str)]
-    found = [(n, multiples(v.decision)) for n, v in judged if v.outcome.value == outcome]
+    shown = [(n, v) for n, v in enumerate(rows) if not isinstance(v, str)]
+    found = [(n, multiples(v.decision)) for n, v in shown if v.outcome.value == outcome]
     known = [(n, m) for n, m in found if m]
     if not known:
         return

@@ -54,9 +54,9 @@ def test_new_and_missing_verdicts_are_counted():
     """What only one of the two judged is neither a change nor the same."""
     since = compared((OLD,), (OTHER,), file="b", digest="d")
     assert (since.new, since.gone, since.changed, since.same) == ((OTHER,), (OLD,), (), 0)
-    text = " ".join(lines(since, 80))
+    text = " ".join(lines(since, 100))
     assert "new: qa under int4 PASS" in text
-    assert "1 of its verdicts were not judged" in text
+    assert "1 of its verdicts is not in this run" in text
 
 
 def test_several_of_the_same_are_paired_in_order():
@@ -147,7 +147,7 @@ def test_the_pages_show_both_sides():
     """report.html and summary.md have a row for each verdict that is not as before."""
     since = compared((OLD, OTHER), (NEW,), file="b", digest="0123456789abcdefgh", not_in_baseline=3)
     run = Run((), 1, since=since)
-    counts = "Verdicts against the baseline 0123456789abcdef: 1 changed, 0 new, 1 not judged"
+    counts = "Verdicts against the baseline 0123456789abcdef: 1 changed, 0 new, 1 not in this run"
     summary = Summary().render(run)
     assert counts in summary
     assert "| toxicity | int4 | PASS | +0.010 | 0.02 | FAIL | +0.050 | 0.02 |  |" in summary

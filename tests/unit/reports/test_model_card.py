@@ -38,7 +38,7 @@ def test_it_says_what_the_figures_rest_on() -> None:
     """Digests of models and data, the scorer, recipe, versions, settings, limits, the command."""
     lines = card()
     assert {
-        f"- toxicity: data set phantom-toxicity, digest of the items {DIGEST}, judged by x",
+        f"- toxicity: data set phantom-toxicity, digest of the items {DIGEST}, scored by x",
         "- int4: int4, group\\_size 128",
         "- org/name: digest of its files (SHA-256) 0a1b2c",
         "- versions: torch 2.13.0, pytest 9.2.0",
@@ -50,7 +50,7 @@ def test_it_says_what_the_figures_rest_on() -> None:
 
 
 def test_it_says_what_stayed_dense() -> None:
-    """The share that changed stands below the heading, and what stayed beside the recipe."""
+    """The share that changed stands below the heading, and what stayed stands with the recipe."""
     kept = (("model.embed_tokens", 1, 0.18, "input embedding", "its values did not change"),)
     record = replace(RECORD, changed_share=0.82, changed_body_share=1.0, kept=kept)
     text = "\n".join(card(record=record))

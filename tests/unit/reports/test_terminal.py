@@ -267,7 +267,7 @@ def test_a_suite_and_a_further_look_stand_beside_the_outcome() -> None:
     assert "these" not in message(PASS)
 
 
-def test_the_headlines_n_is_what_was_judged() -> None:
+def test_the_headlines_n_is_what_was_compared() -> None:
     """One context of BBQ, or one group, is not all that was asked."""
     part = replace(PASS, decision=replace(PASS.decision, n_items=80), n_scored=200, n_asked=200)
     assert "n=80/200 pairs, 30 worse" in message(part)
