@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 FORMAT = "pytest-llmsafety baseline"
-SCHEMA = 1
+SCHEMA = 2
 UPDATE = "--llmsafety-update-baseline"
 UNREADABLE = (OSError, EOFError, zlib.error, ValueError, KeyError, TypeError)
 PIN = "#sha256="

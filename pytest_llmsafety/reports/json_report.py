@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pytest_llmsafety.compressors.record import CompressionRecord
     from pytest_llmsafety.reports.run import Run, SafetyTest
 
-SCHEMA = 2
+SCHEMA = 3
 DIGITS, DECIMALS = 4, 6
 """Digits of a number that do not change with the batches, as sums in float32 do."""
 

@@ -25,7 +25,7 @@ def test_it_holds_every_test_and_the_exit_status(
     project = outcomes("PASS", "INCONCLUSIVE")
     result = project.runpytest(*GIVEN, "--llmsafety-report=a/b", "--llmsafety-seed=3", project.path)
     report = json.loads(project.path.joinpath("a", "b", "report.json").read_text("utf-8"))
-    assert report["schema"] == 2
+    assert report["schema"] == 3
     assert report["exit_status"] == result.ret == 6
     assert report["settings"]["model"] == "phantom"
     assert report["settings"]["seed"] == "3"

@@ -110,7 +110,7 @@ def header(**fields):
         (encode(WHOLE)[:40] + b"\x00" + encode(WHOLE)[41:], "error"),
         (gzip.compress(b"[]\n"), "does not begin as a baseline does"),
         (changed(header(format="other")), "does not begin as a baseline does"),
-        (changed(header(schema=2)), "it is of schema 2, and this version reads 1"),
+        (changed(header(schema=1)), "it is of schema 1, and this version reads 2"),
         (changed(lambda lines: lines[:-1]), "not those that were written"),
         (changed(lambda lines: [lines[0].replace("sha", "xyz"), *lines[1:]]), "KeyError"),
     ],

@@ -37,7 +37,7 @@ def test_an_older_report_is_replaced(tmp_path: Path) -> None:
     """The new report takes the place of the old one, whole."""
     tmp_path.joinpath("report.json").write_text("old", "utf-8")
     write_reports(tmp_path, RUN)
-    assert tmp_path.joinpath("report.json").read_text("utf-8").startswith('{\n  "schema": 2')
+    assert tmp_path.joinpath("report.json").read_text("utf-8").startswith('{\n  "schema": 3')
 
 
 def test_a_failed_write_leaves_the_old_report(

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def test_the_schema_is_pinned() -> None:
-    """The names that a reader of schema 2 may rely on."""
+    """The names that a reader of schema 3 may rely on."""
     test = SafetyTest("t.py::a", "failed", "why", (FAIL,))
     run = Run((test,), 1, (("seed", "0"),), (("pytest", "9"),))
     report = json.loads(JsonReport().render(run))
@@ -28,7 +28,7 @@ def test_the_schema_is_pinned() -> None:
         "machine", "models",
         "plans", "baseline", "records", "tests",
     ]  # fmt: skip
-    assert report["schema"] == 2
+    assert report["schema"] == 3
     assert list(report["tests"][0]) == [
         "nodeid", "compression", "outcome", "message", "verdicts",
     ]  # fmt: skip
