@@ -228,7 +228,7 @@ def test_other_versions_are_refused_with_both(
     status, printed = project.run("checkpoint:./eight")
     assert status == 4
     assert re.search(
-        f"here: version of torch: {re.escape(here['torch'])} in the baseline, 0.1 here. Run",
+        f"otherwise: version of torch: {re.escape(here['torch'])} in the baseline, 0.1 here. Run",
         printed,
     )
 
